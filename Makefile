@@ -1,0 +1,101 @@
+# Every command a person needs. Plain "make" lists them.
+# Nothing needs root, and nothing is written outside this folder but the caches of pip and npm
+# (and TMPDIR, when root works in a folder that others cannot reach).
+
+PYTHON ?= python3
+PG_CONFIG ?= pg_config
+WHERE ?=
+
+VENV = .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+PGTAP = .cache/pgtap/pgtap.control
+SYSTEM_POSTGRES = $(wildcard /usr/lib/postgresql/15/bin/initdb)
+
+# What is checked, as far as it exists.
+PYTHON_CODE = $(wildcard python-client/src python-client/hatch_build.py tests-py tests-sql/run.py tools benchmarks)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): python-client/pyproject.toml python-client/hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable 'python-client[dev,embedded]'
+	@touch $@
+
+.PHONY: venv
+venv: $(READY)  ## make .venv with the client, its tools and an embedded PostgreSQL
+
+.PHONY: build
+build:  ## assemble the extension's script from its parts
+	@$(MAKE) -s -C extension
+
+.PHONY: demo
+demo: venv build  ## see it work: a workflow from start to end, on an embedded PostgreSQL
+	@$(BIN)/quantumflow demo
+
+.PHONY: psql
+psql: venv build  ## psql in the database of the embedded PostgreSQL in .quantumflow
+	@$(BIN)/python tools/dev_psql.py
+
+.PHONY: test
+test: lint  ## everything: lint, types, SQL and Python tests, on every PostgreSQL there is
+	@$(MAKE) test-sql
+	@$(MAKE) test-py
+ifneq (,$(SYSTEM_POSTGRES))
+	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-sql
+	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py PYTEST_OPTIONS='-m system'
+endif
+
+.PHONY: test-sql
+test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for some of them
+	@$(BIN)/python tests-sql/run.py $(WHERE)
+
+.PHONY: test-py
+test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some of them
+	@$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) $(WHERE)
+
+.PHONY: lint
+lint: venv build  ## style, types, versions, documents, the security of the SQL
+	@$(BIN)/ruff check $(PYTHON_CODE)
+	@$(BIN)/ruff format --check $(PYTHON_CODE)
+	@$(BIN)/mypy $(PYTHON_CODE)
+	@$(BIN)/python tools/check_versions.py
+	@$(MAKE) -s -C extension check-release
+	@$(BIN)/python tools/check_sql_security.py
+	@$(if $(wildcard Dockerfile.postgres),$(BIN)/hadolint Dockerfile.postgres)
+	@$(if $(wildcard tools/docs.py),$(BIN)/python tools/docs.py --check)
+
+.PHONY: format
+format: venv  ## format the Python code
+	@$(BIN)/ruff check --fix-only --quiet $(PYTHON_CODE)
+	@$(BIN)/ruff format $(PYTHON_CODE)
+
+.PHONY: docs
+docs: venv build  ## write the reference pages from the database's comments
+	@$(BIN)/python tools/docs.py
+
+.PHONY: install
+install:  ## copy the extension into a PostgreSQL; PG_CONFIG=/path/to/pg_config, DESTDIR=
+	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG)
+
+.PHONY: release
+release: build  ## keep the script of this version in extension/releases
+	@$(MAKE) -C extension release
+
+.PHONY: clean
+clean:  ## remove what was built or fetched, the embedded PostgreSQL's data included
+	@if test -x $(BIN)/python && test -d .quantumflow; then $(BIN)/python tools/dev_psql.py --destroy; fi
+	@$(MAKE) -s -C extension clean
+	rm -rf $(VENV) .cache .quantumflow .hypothesis .mypy_cache .pytest_cache .ruff_cache python-client/dist
+
+# pgTAP, the SQL tests' library: plain SQL, from npm, checked against what it was when it was chosen.
+$(PGTAP): tools/fetch_pgtap.py
+	@$(PYTHON) tools/fetch_pgtap.py .cache/pgtap

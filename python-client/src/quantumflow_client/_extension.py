@@ -1,0 +1,70 @@
+"""The extension's own files, which the package carries: what `quantumflow install` installs.
+
+A wheel has them as package data. In a checkout they are read from `extension/`, where `make build`
+puts the script, so that there is one copy only.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+_CONTROL = "quantumflow.control"
+
+
+def version() -> str:
+    """The version of the extension that this package installs, such as "0.1.0"."""
+    found = re.search(r"^default_version\s*=\s*'(.+)'", control(), re.MULTILINE)
+    assert found is not None, f"{_CONTROL} names no default_version"
+    return found[1]
+
+
+def control() -> str:
+    """The text of quantumflow.control."""
+    return (_folder() / _CONTROL).read_text("utf-8")
+
+
+def script() -> str:
+    """The script that installs the extension, as CREATE EXTENSION or as plain SQL.
+
+    Raises:
+        FileNotFoundError: In a checkout in which `make build` has not run.
+    """
+    file = _folder() / _script_name()
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file} has not been built: run 'make build'") from None
+
+
+def upgrades() -> dict[str, str]:
+    """The scripts that lead from one version to the next, by file name."""
+    folder = _folder()
+    if (folder / "upgrades").is_dir():  # a checkout
+        folder = folder / "upgrades"
+    return {
+        file.name: file.read_text("utf-8")
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if re.fullmatch(r"quantumflow--.+--.+\.sql", file.name)
+    }
+
+
+def files() -> dict[str, str]:
+    """Every file that a PostgreSQL server needs in its extension folder, by file name."""
+    return {_CONTROL: control(), _script_name(): script(), **upgrades()}
+
+
+def _script_name() -> str:
+    return f"quantumflow--{version()}.sql"
+
+
+def _folder() -> Traversable:
+    packaged = resources.files(__package__) / "extension"
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).parents[3] / "extension"

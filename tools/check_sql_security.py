@@ -1,0 +1,28 @@
+"""Runs pgspot, the linter for the security of extension scripts, on the built script: no findings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from quantumflow_client import _extension
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def main() -> int:
+    """Check the script, and say where a finding's file is."""
+    script = REPOSITORY / "extension" / f"quantumflow--{_extension.version()}.sql"
+    pgspot = Path(sys.executable).with_name("pgspot")
+    done = subprocess.run([pgspot, script], check=False, capture_output=True, text=True)
+    summary = done.stdout.strip().splitlines()[-1:] or ["no output"]
+    if done.returncode != 0 or not summary[0].startswith("Errors: 0 Warnings: 0"):
+        print(done.stdout + done.stderr)
+        print(f"pgspot has findings in {script.name}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
