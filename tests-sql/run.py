@@ -2,7 +2,7 @@
 
 Each file is a pgTAP script that rolls back what it did. It runs in psql, on a database with pgTAP, pgmq
 and quantumflow. It fails when psql does, when a line is "not ok", when the numbers of the lines are not
-those of the plan, or when it leaves something behind. Only a failing file's output is printed.
+those of the plan, or when it does not end as it should. Together they must leave nothing behind. Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one.
 """
@@ -86,19 +86,22 @@ def run(file: Path, psql: Path, dsn: str) -> Result:
         said = (error.stdout or b"").decode(errors="replace")
         return Result(file, 0, [f"not finished in {TIMEOUT} s"], said)
     passed, problems = problems_of(done.stdout, done.returncode)
+    if not re.search(r"^select \* from finish\(\);\s+rollback;\s*\Z", file.read_text(), re.MULTILINE):
+        problems.append('does not end with "select * from finish();" and "rollback;"')
     return Result(file, passed, problems, done.stdout)
 
 
 def contents(psql: Path, dsn: str) -> str:
     """How many objects and rows a database has, to notice what was not rolled back."""
-    command = [psql, "-X", "-A", "-t", "-d", dsn, "-f", FOLDER / "contents.psql"]
+    command = [psql, "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn]
+    command += ["-f", FOLDER / "contents.psql"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def find(where: list[str]) -> list[Path]:
     """The test files in the folders and files asked for; all without any."""
     found = set()
-    for name in where or ["."]:
+    for name in where or [str(FOLDER)]:
         candidates = [Path(name), FOLDER / name, FOLDER / f"{name}.sql"]
         start = next((path for path in candidates if path.exists()), None)
         if start is None:
