@@ -1,0 +1,92 @@
+create function quantumflow.add_step(
+  workflow_slug text,
+  step_slug     text,
+  depends_on    text[] default '{}',
+  step_type     text default 'single',
+  command       text default null,
+  map_over      text default null,
+  max_attempts  int default null,
+  max_lost      int default null,
+  retry_delay   interval default null,
+  timeout       interval default null,
+  start_delay   interval default '0',
+  queue         text default null,
+  args          jsonb default null
+)
+returns quantumflow.workflow_steps
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $add_step$
+declare
+  v_definition jsonb;
+  v_place      int;
+  v_step       jsonb;
+  v_version    quantumflow.workflow_versions;
+  v_row        quantumflow.workflow_steps;
+begin
+  perform quantumflow._refuse_nulls(jsonb_build_object(
+    'workflow_slug', add_step.workflow_slug,
+    'step_slug', add_step.step_slug,
+    'depends_on', add_step.depends_on,
+    'step_type', add_step.step_type,
+    'start_delay', add_step.start_delay
+  ));
+  perform quantumflow._lock_flow(add_step.workflow_slug, true);
+
+  v_definition := quantumflow.get_flow(add_step.workflow_slug);
+
+  v_step := jsonb_strip_nulls(jsonb_build_object(
+    'name', add_step.step_slug,
+    'type', add_step.step_type,
+    'dependencies', add_step.depends_on,
+    'command', add_step.command,
+    'map_over', add_step.map_over,
+    'max_attempts', add_step.max_attempts,
+    'max_lost', add_step.max_lost,
+    'retry_delay', extract(epoch from add_step.retry_delay),
+    'timeout', extract(epoch from add_step.timeout),
+    'start_delay', extract(epoch from add_step.start_delay),
+    'queue', add_step.queue
+  ));
+  if add_step.args is not null then
+    v_step := v_step || jsonb_build_object('args', add_step.args);
+  end if;
+
+  select s.number - 1
+  into v_place
+  from jsonb_array_elements(v_definition -> 'steps') with ordinality as s(value, number)
+  where s.value ->> 'name' = add_step.step_slug;
+
+  v_version := quantumflow._store_definition(
+    jsonb_set(
+      v_definition,
+      array['steps', coalesce(v_place, jsonb_array_length(v_definition -> 'steps'))::text],
+      v_step
+    ),
+    p_may_be_empty => false
+  );
+
+  select s.*
+  into strict v_row
+  from quantumflow.workflow_steps s
+  where s.workflow_slug = v_version.workflow_slug
+    and s.version = v_version.version
+    and s.step_slug = add_step.step_slug;
+
+  return v_row;
+end
+$add_step$;
+
+comment on function quantumflow.add_step(
+  text, text, text[], text, text, text, int, int, interval, interval, interval, text, jsonb
+) is
+'Adds a step to a workflow''s current version, or replaces the step of that name.
+
+step_type is single or map; the other arguments are the keys of a step in a definition, and null leaves a setting
+to the flow (command: to the step''s name). The step''s dependencies must be there already. The same call again
+changes nothing. On a version that a run has used it works on a copy, the next version, and runs that are on keep theirs.
+Errors: QF101 an argument that is null or out of range; QF103 bad slug; QF104 a step whose name differs only in case;
+QF105 unknown dependency; QF106 a step that depends on itself; QF107 a cycle; QF108 a map without one thing to map over;
+QF110 bad queue name; QF111 unknown workflow.';

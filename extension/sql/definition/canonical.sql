@@ -1,0 +1,118 @@
+create function quantumflow._canonical_keys(p_object jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_canonical_keys$
+declare
+  v_object jsonb;
+begin
+  select
+    jsonb_object_agg(
+      case e.key when 'depends_on' then 'dependencies' else e.key end,
+      case
+        when e.key in ('max_attempts', 'max_lost', 'retry_delay', 'timeout', 'start_delay')
+          then to_jsonb(trim_scale(round(e.value::numeric, 6)))
+        when e.key in ('dependencies', 'depends_on')
+          then (
+            select jsonb_agg(d.name order by d.first)
+            from (
+              select i.name, min(i.number) as first
+              from jsonb_array_elements(e.value) with ordinality as i(name, number)
+              group by i.name
+            ) as d
+          )
+        else e.value
+      end
+    )
+  into v_object
+  from jsonb_each(p_object) as e
+  where (e.key, e.value) not in (
+    ('dependencies', jsonb '[]'),
+    ('depends_on', jsonb '[]'),
+    ('start_delay', jsonb '0')
+  );
+
+  return coalesce(v_object, '{}');
+end
+$_canonical_keys$;
+
+comment on function quantumflow._canonical_keys(jsonb) is
+'The keys and values of a valid flow or step in their one form.
+
+Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions;
+no dependencies and no start_delay are absent. A flow''s steps are passed through.';
+
+create function quantumflow._canonical_definition(p_definition jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_canonical_definition$
+declare
+  v_steps jsonb;
+begin
+  select
+    jsonb_agg(
+      c.step - 'slug'
+        || jsonb_build_object(
+          'name', coalesce(c.step -> 'name', c.step -> 'slug'),
+          'type', case c.step ->> 'type' when 'map' then 'map' else 'single' end
+        )
+        || case
+          when c.step ->> 'type' = 'map' and c.step ? 'dependencies'
+            then jsonb_build_object('map_over', coalesce(c.step -> 'map_over', c.step #> '{dependencies,0}'))
+          else '{}'
+        end
+      order by s.number
+    )
+  into v_steps
+  from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
+  cross join lateral quantumflow._canonical_keys(s.value) as c(step);
+
+  return quantumflow._canonical_keys(p_definition - 'steps')
+    || jsonb_build_object('version', '1.0', 'steps', coalesce(v_steps, '[]'));
+end
+$_canonical_definition$;
+
+comment on function quantumflow._canonical_definition(jsonb) is
+'The one form of a valid definition: what is stored and what get_flow returns.
+
+Keys have their first names (name, dependencies), each step says its type (single or map),
+each map says what it maps over unless that is the run''s input. Settings that were not given stay absent.';
+
+create function quantumflow._content_hash(p_definition jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_content_hash$
+declare
+  v_steps jsonb;
+begin
+  select
+    jsonb_agg(
+      s.value || case
+        when s.value ? 'dependencies' then jsonb_build_object(
+          'dependencies',
+          (
+            select jsonb_agg(d.name order by d.name collate "C")
+            from jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
+          )
+        )
+        else '{}'
+      end
+      order by s.value ->> 'name' collate "C"
+    )
+  into v_steps
+  from jsonb_array_elements(p_definition -> 'steps') as s(value);
+
+  return encode(
+    sha256(convert_to((p_definition || jsonb_build_object('steps', coalesce(v_steps, '[]')))::text, 'UTF8')),
+    'hex'
+  );
+end
+$_content_hash$;
+
+comment on function quantumflow._content_hash(jsonb) is
+'SHA-256, in hex, of a canonical definition with its steps and their dependencies in order of name.';

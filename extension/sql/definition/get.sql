@@ -1,0 +1,50 @@
+create function quantumflow.get_flow(
+  workflow_slug text,
+  version       int default null
+)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $get_flow$
+declare
+  v_current    int;
+  v_definition jsonb;
+begin
+  select w.current_version
+  into v_current
+  from quantumflow.workflows w
+  where w.workflow_slug = get_flow.workflow_slug;
+
+  if not found then
+    raise exception 'workflow "%" does not exist', coalesce(get_flow.workflow_slug, 'null')
+    using
+      errcode = 'QF111',
+      detail = format('No workflow has the slug %s.', coalesce(quote_ident(get_flow.workflow_slug), 'null')),
+      hint = 'quantumflow.list_flows() lists the workflows; define_flow and create_flow make one.';
+  end if;
+
+  select v.definition
+  into v_definition
+  from quantumflow.workflow_versions v
+  where v.workflow_slug = get_flow.workflow_slug
+    and v.version = coalesce(get_flow.version, v_current);
+
+  if not found then
+    raise exception 'workflow "%" has no version %', get_flow.workflow_slug, get_flow.version
+    using
+      errcode = 'QF112',
+      detail = format('Its current version is %s.', v_current),
+      hint = 'Leave out the version for the current one.';
+  end if;
+
+  return v_definition;
+end
+$get_flow$;
+
+comment on function quantumflow.get_flow(text, int) is
+'The definition of a workflow, in canonical form: define_flow accepts it again. The current version unless told otherwise.
+
+Steps are in the order given, under their first names (name, dependencies); settings that were not given are absent.
+Errors: QF111 unknown workflow; QF112 unknown version.';

@@ -1,0 +1,233 @@
+create function quantumflow._default_settings()
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_default_settings$
+  select jsonb '{"max_attempts": 3, "max_lost": 3, "retry_delay": 1, "timeout": 60, "queue": "quantum_flow_queue"}'
+$_default_settings$;
+
+comment on function quantumflow._default_settings() is
+'The settings of a step when neither it nor its flow gives them, as the keys of a definition.';
+
+create function quantumflow._raise_problems(
+  p_definition    jsonb,
+  p_may_be_empty  boolean
+)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_raise_problems$
+declare
+  v_code    text;
+  v_message text;
+  v_all     text;
+begin
+  select
+    (array_agg(p.code))[1],
+    (array_agg(p.message))[1],
+    string_agg(format('%s at %s: %s', p.code, coalesce(nullif(p.path, ''), 'the top'), p.message), e'\n')
+  into v_code, v_message, v_all
+  from quantumflow.validate_flow(p_definition) as p
+  where not (p_may_be_empty and p.code = 'QF109');
+
+  if v_code is not null then
+    raise exception '%', v_message
+    using
+      errcode = v_code,
+      detail = v_all,
+      hint = 'Correct the definition; quantumflow.validate_flow(definition) lists its problems as rows.';
+  end if;
+end
+$_raise_problems$;
+
+comment on function quantumflow._raise_problems(jsonb, boolean) is
+'Raises a definition''s first problem; DETAIL lists them all, one a line.
+
+p_may_be_empty allows a definition without steps.
+Errors: QF101 to QF110, as validate_flow tells.';
+
+create function quantumflow._store_steps(
+  p_workflow_slug text,
+  p_version       int,
+  p_definition    jsonb
+)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_store_steps$
+declare
+  v_flow jsonb := quantumflow._default_settings() || (p_definition - 'steps');
+begin
+  delete from quantumflow.workflow_step_edges e
+  where e.workflow_slug = p_workflow_slug
+    and e.version = p_version;
+
+  delete from quantumflow.workflow_steps s
+  where s.workflow_slug = p_workflow_slug
+    and s.version = p_version;
+
+  insert into quantumflow.workflow_step_edges (workflow_slug, version, step_slug, depends_on_step)
+  select p_workflow_slug, p_version, s.value ->> 'name', d.name
+  from jsonb_array_elements(p_definition -> 'steps') as s(value)
+  cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name);
+
+  insert into quantumflow.workflow_steps (
+    workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents,
+    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args
+  )
+  with step as materialized (
+    select
+      s.number - 1 as step_index,
+      s.value ->> 'name' as step_slug,
+      s.value ->> 'type' as step_type,
+      s.value,
+      v_flow || s.value as settings
+    from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
+    union all
+    select
+      jsonb_array_length(p_definition -> 'steps') + c.number - 1,
+      '_' || c.key,
+      'callback',
+      jsonb_build_object('command', v_flow -> c.key),
+      v_flow
+    from unnest(array['on_complete', 'on_failure']) with ordinality as c(key, number)
+    where v_flow ? c.key
+  ),
+  dependent as (
+    select
+      d.name as step_slug,
+      array_agg(s.step_slug order by s.step_index) as dependents,
+      bool_or(s.value ->> 'map_over' = d.name) as feeds_map
+    from step s
+    cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
+    group by d.name
+  )
+  select
+    p_workflow_slug,
+    p_version,
+    s.step_slug,
+    s.step_index,
+    s.step_type,
+    coalesce(s.value ->> 'command', s.step_slug),
+    s.value ->> 'map_over',
+    array(select jsonb_array_elements_text(s.value -> 'dependencies')),
+    coalesce(d.dependents, '{}'),
+    s.step_type = 'single' and coalesce(d.feeds_map, false),
+    (s.settings ->> 'max_attempts')::int,
+    (s.settings ->> 'max_lost')::int,
+    make_interval(secs => (s.settings ->> 'retry_delay')::double precision),
+    make_interval(secs => (s.settings ->> 'timeout')::double precision),
+    make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
+    s.settings ->> 'queue',
+    s.value -> 'args'
+  from step s
+  left join dependent d using (step_slug);
+end
+$_store_steps$;
+
+comment on function quantumflow._store_steps(text, int, jsonb) is
+'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.
+
+Every setting is resolved here: the step''s value, else the flow''s, else the default.';
+
+create function quantumflow._store_definition(
+  p_definition   jsonb,
+  p_may_be_empty boolean
+)
+returns quantumflow.workflow_versions
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_store_definition$
+declare
+  v_definition jsonb;
+  v_slug       text;
+  v_hash       text;
+  v_other_slug text;
+  v_current    quantumflow.workflow_versions;
+  v_version    quantumflow.workflow_versions;
+begin
+  perform quantumflow._raise_problems(p_definition, p_may_be_empty);
+
+  v_definition := quantumflow._canonical_definition(p_definition);
+  v_slug := v_definition ->> 'slug';
+  v_hash := quantumflow._content_hash(v_definition);
+
+  perform quantumflow._lock_flow(v_slug, true);
+
+  select w.workflow_slug
+  into v_other_slug
+  from quantumflow.workflows w
+  where lower(w.workflow_slug) = lower(v_slug collate "C")
+    and w.workflow_slug <> v_slug;
+
+  if found then
+    raise exception 'workflow "%" differs from "%" only in case', v_slug, v_other_slug
+    using
+      errcode = 'QF114',
+      detail = format('The workflow "%s" exists, and slugs are unique whatever the case.', v_other_slug),
+      hint = format('Define it as "%s" to change that workflow, or choose another slug.', v_other_slug);
+  end if;
+
+  select v.*
+  into v_current
+  from quantumflow.workflows w
+  join quantumflow.workflow_versions v
+    on v.workflow_slug = w.workflow_slug
+    and v.version = w.current_version
+  where w.workflow_slug = v_slug;
+
+  select v.*
+  into v_version
+  from quantumflow.workflow_versions v
+  where v.workflow_slug = v_slug
+    and v.content_hash = v_hash;
+
+  if not found then
+    if v_current.version is not null and v_current.frozen_at is null then
+      update quantumflow.workflow_versions v
+      set content_hash = v_hash,
+        definition = v_definition
+      where v.workflow_slug = v_slug
+        and v.version = v_current.version
+      returning v.* into v_version;
+    else
+      insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
+      select v_slug, coalesce(max(o.version), 0) + 1, v_hash, v_definition
+      from quantumflow.workflow_versions o
+      where o.workflow_slug = v_slug
+      returning v.* into v_version;
+    end if;
+
+    perform quantumflow._store_steps(v_slug, v_version.version, v_definition);
+  end if;
+
+  insert into quantumflow.workflows as w (workflow_slug, current_version, created_at)
+  values (v_slug, v_version.version, quantumflow._now())
+  on conflict (workflow_slug) do update
+  set current_version = excluded.current_version
+  where w.current_version <> excluded.current_version;
+
+  perform quantumflow._ensure_queue(q.queue)
+  from (
+    select distinct s.queue
+    from quantumflow.workflow_steps s
+    where s.workflow_slug = v_slug
+      and s.version = v_version.version
+    order by 1
+  ) as q;
+
+  return v_version;
+end
+$_store_definition$;
+
+comment on function quantumflow._store_definition(jsonb, boolean) is
+'The one way a definition gets in: create_flow, add_step and define_flow build one and call this.
+
+Content the workflow has had before is that version again, and becomes current. Other content replaces the
+current version while no run has used it, and is the next version otherwise. The queues are made here.
+p_may_be_empty allows a definition without steps.
+Errors: QF101 to QF110, as validate_flow tells; QF114 when another workflow''s slug differs only in case.';

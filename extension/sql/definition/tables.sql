@@ -1,0 +1,112 @@
+create table quantumflow.workflows (
+  workflow_slug   text collate "C" not null,
+  current_version int not null,
+  created_at      timestamptz not null,
+  constraint workflows_pkey primary key (workflow_slug),
+  constraint workflows_slug_well_formed check (workflow_slug ~ '^[A-Za-z][A-Za-z0-9_]{0,127}$')
+);
+
+create unique index workflows_slug_unique_whatever_case on quantumflow.workflows (lower(workflow_slug));
+
+comment on table quantumflow.workflows is
+'One row per workflow: its name and the version that new runs use.';
+comment on column quantumflow.workflows.workflow_slug is
+'The name: a letter, then letters, digits and underscores, at most 128; unique whatever the case.';
+comment on column quantumflow.workflows.current_version is
+'The version that start_flow uses unless told otherwise.';
+comment on column quantumflow.workflows.created_at is
+'When the workflow was first defined.';
+
+create table quantumflow.workflow_versions (
+  workflow_slug text collate "C" not null,
+  version       int not null,
+  content_hash  text not null,
+  definition    jsonb not null,
+  frozen_at     timestamptz,
+  constraint workflow_versions_pkey primary key (workflow_slug, version),
+  constraint workflow_versions_same_content_same_version unique (workflow_slug, content_hash),
+  constraint workflow_versions_count_from_one check (version >= 1)
+);
+
+comment on table quantumflow.workflow_versions is
+'The definitions a workflow has had. A version is frozen by its first run; a change after that makes a new one.';
+comment on column quantumflow.workflow_versions.workflow_slug is
+'The workflow.';
+comment on column quantumflow.workflow_versions.version is
+'1, 2, 3 and so on. Not the "version" key of the definition, which is that of the JSON format.';
+comment on column quantumflow.workflow_versions.content_hash is
+'SHA-256 of the definition in hex, with its steps in order of name: the same content is the same version.';
+comment on column quantumflow.workflow_versions.definition is
+'The definition in canonical form: define_flow accepts it again. Defaults that were not given stay absent.';
+comment on column quantumflow.workflow_versions.frozen_at is
+'When the first run of this version started; null while it may still change.';
+
+create table quantumflow.workflow_steps (
+  workflow_slug text collate "C" not null,
+  version       int not null,
+  step_slug     text collate "C" not null,
+  step_index    int not null,
+  step_type     text not null,
+  command       text not null,
+  map_over      text collate "C",
+  dependencies  text[] collate "C" not null,
+  dependents    text[] collate "C" not null,
+  feeds_map     boolean not null,
+  max_attempts  int not null,
+  max_lost      int not null,
+  retry_delay   interval not null,
+  timeout       interval not null,
+  start_delay   interval not null,
+  queue         text not null,
+  args          jsonb,
+  constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
+  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
+  constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
+  constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
+  constraint workflow_steps_max_attempts_positive check (max_attempts >= 1),
+  constraint workflow_steps_max_lost_positive check (max_lost >= 1),
+  constraint workflow_steps_retry_delay_not_negative check (retry_delay >= '0 s'),
+  constraint workflow_steps_timeout_positive check (timeout > '0 s'),
+  constraint workflow_steps_start_delay_not_negative check (start_delay >= '0 s')
+);
+
+comment on table quantumflow.workflow_steps is
+'The steps of each version, with every setting resolved: what the engine reads while runs are on.
+
+A version''s on_complete and on_failure commands are here too, as steps of type "callback" named
+_on_complete and _on_failure; they have no row in step_states.';
+comment on column quantumflow.workflow_steps.workflow_slug is 'The workflow.';
+comment on column quantumflow.workflow_steps.version is 'The version.';
+comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
+comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
+comment on column quantumflow.workflow_steps.step_type is
+'single: one task. map: one task per item. callback: run when a run of this version ends.';
+comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step.';
+comment on column quantumflow.workflow_steps.map_over is
+'The dependency whose array a map step maps over; null: the run''s input.';
+comment on column quantumflow.workflow_steps.dependencies is 'The steps that must be done first, in the order given.';
+comment on column quantumflow.workflow_steps.dependents is 'The steps that wait for this one.';
+comment on column quantumflow.workflow_steps.feeds_map is 'A single step over whose output a map maps: it must be an array.';
+comment on column quantumflow.workflow_steps.max_attempts is 'How many failures (errors and timeouts) end a task.';
+comment on column quantumflow.workflow_steps.max_lost is 'How many lost leases end a task; 1 is "at most once".';
+comment on column quantumflow.workflow_steps.retry_delay is 'The delay before the second attempt; it doubles with each failure.';
+comment on column quantumflow.workflow_steps.timeout is 'How long one attempt may take from its claim.';
+comment on column quantumflow.workflow_steps.start_delay is 'How long the step''s tasks wait once the step is ready.';
+comment on column quantumflow.workflow_steps.queue is 'The pgmq queue of the step''s tasks.';
+comment on column quantumflow.workflow_steps.args is 'Handed to the handler unchanged.';
+
+create table quantumflow.workflow_step_edges (
+  workflow_slug   text collate "C" not null,
+  version         int not null,
+  step_slug       text collate "C" not null,
+  depends_on_step text collate "C" not null,
+  constraint workflow_step_edges_pkey primary key (workflow_slug, version, step_slug, depends_on_step),
+  constraint workflow_step_edges_not_to_itself check (step_slug <> depends_on_step)
+);
+
+comment on table quantumflow.workflow_step_edges is
+'The graph: one row per dependency. The engine reads the arrays of workflow_steps; this is for people and for the cycle check.';
+comment on column quantumflow.workflow_step_edges.workflow_slug is 'The workflow.';
+comment on column quantumflow.workflow_step_edges.version is 'The version.';
+comment on column quantumflow.workflow_step_edges.step_slug is 'The step that waits.';
+comment on column quantumflow.workflow_step_edges.depends_on_step is 'The step it waits for.';

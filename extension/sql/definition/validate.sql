@@ -1,0 +1,284 @@
+create function quantumflow._key_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_key_problems$
+declare
+  c_slug  constant text := '(?i)^(?!(run|item|index)$)[a-z][a-z0-9_]{0,127}$';
+  c_queue constant text := '^[a-z][a-z0-9_]{0,46}$';
+  v_flow  jsonb := case when jsonb_typeof(p_definition) = 'object' then p_definition else '{}' end;
+  v_steps jsonb := case when jsonb_typeof(v_flow -> 'steps') = 'array' then v_flow -> 'steps' else '[]' end;
+begin
+  if v_flow is distinct from p_definition then
+    return query
+    select
+      'QF101',
+      '',
+      'the definition must be an object, not ' || quantumflow._shown(p_definition),
+      -1;
+    return;
+  end if;
+
+  return query
+  with rule (place, key, json_type, code, pattern, low, high, whole, wanted) as (
+    values
+      ('flow', 'version', 'string', 'QF101', '^1\.0$', null::numeric, null::numeric, false, '"1.0"'),
+      ('flow', 'slug', 'string', 'QF103', c_slug, null, null, false,
+        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+      ('flow', 'title', 'string', 'QF101', '', null, null, false, 'text'),
+      ('flow', 'on_complete', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
+      ('flow', 'on_failure', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
+      ('flow', 'steps', 'array', 'QF101', null, null, null, false, 'an array of steps'),
+      ('step', 'name', 'string', 'QF103', c_slug, null, null, false,
+        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+      ('step', 'slug', 'string', 'QF103', c_slug, null, null, false,
+        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+      ('step', 'type', 'string', 'QF101', '^(single|task|map)$', null, null, false, '"single" (or "task") or "map"'),
+      ('step', 'command', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
+      ('step', 'args', null, null, null, null, null, false, 'anything'),
+      ('step', 'dependencies', 'array', 'QF101', null, null, null, false, 'an array of step names'),
+      ('step', 'depends_on', 'array', 'QF101', null, null, null, false, 'an array of step names'),
+      ('step', 'map_over', 'string', 'QF101', '', null, null, false, 'the name of a dependency'),
+      ('step', 'start_delay', 'number', 'QF101', null, 0, 315360000, false, 'a number of seconds from 0 to 315360000'),
+      ('both', 'max_attempts', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
+      ('both', 'max_lost', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
+      ('both', 'retry_delay', 'number', 'QF101', null, 0, 315360000, false, 'a number of seconds from 0 to 315360000'),
+      ('both', 'timeout', 'number', 'QF101', null, 0.001, 315360000, false, 'a number of seconds from 0.001 to 315360000'),
+      ('both', 'queue', 'string', 'QF110', c_queue, null, null, false,
+        'a lower-case letter, then lower-case letters, digits and underscores, at most 47')
+  ),
+  step as materialized (
+    select (s.number - 1)::int as index, s.value, jsonb_typeof(s.value) = 'object' as is_object
+    from jsonb_array_elements(v_steps) with ordinality as s(value, number)
+  ),
+  entry as (
+    select 'flow' as place, -1 as index, '' as prefix, e.key, e.value
+    from jsonb_each(v_flow) as e
+    union all
+    select 'step', s.index, 'steps[' || s.index || '].', e.key, e.value
+    from step s
+    cross join jsonb_each(case when s.is_object then s.value else '{}' end) as e
+  ),
+  problem (code, path, message, index) as (
+    -- Each key of the flow and of its steps, against its rule.
+    select
+      case
+        when r.key is null then 'QF102'
+        when jsonb_typeof(e.value) <> r.json_type then 'QF101'
+        else r.code
+      end,
+      e.prefix || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
+      case
+        when r.key is null then 'unknown key ' || quantumflow._shown(to_jsonb(e.key))
+        else format('%s must be %s, not %s', r.key, r.wanted, quantumflow._shown(e.value))
+      end,
+      e.index
+    from entry e
+    left join rule r on r.key = e.key and r.place in (e.place, 'both')
+    where r.key is null
+      or jsonb_typeof(e.value) <> r.json_type
+      or case jsonb_typeof(e.value)
+        when 'string' then (e.value #>> '{}') collate "C" !~ r.pattern
+          or length(e.value #>> '{}') not between r.low and r.high
+        when 'number' then e.value::numeric not between r.low and r.high
+          or (r.whole and e.value::numeric <> trunc(e.value::numeric))
+      end
+
+    union all
+    select 'QF101', m.key, m.key || ' is missing', -1
+    from unnest(array['slug', 'steps']) as m(key)
+    where not v_flow ? m.key
+
+    union all
+    select 'QF109', 'steps', 'the definition has no steps', -1
+    where v_flow -> 'steps' = '[]'
+
+    union all
+    select
+      'QF101',
+      'steps[' || s.index || ']',
+      'a step must be an object, not ' || quantumflow._shown(s.value),
+      s.index
+    from step s
+    where not s.is_object
+
+    union all
+    select 'QF101', 'steps[' || s.index || '].name', 'name is missing', s.index
+    from step s
+    where s.is_object
+      and not s.value ?| array['name', 'slug']
+
+    union all
+    select
+      'QF101',
+      'steps[' || s.index || '].' || a.alias,
+      format('%s and %s are the same key, and both are there', a.key, a.alias),
+      s.index
+    from step s
+    join (values ('name', 'slug'), ('dependencies', 'depends_on')) as a(key, alias)
+      on s.value ?& array[a.key, a.alias]
+    where s.is_object
+
+    union all
+    select
+      'QF101',
+      format('steps[%s].%s[%s]', s.index, a.key, d.number - 1),
+      'a dependency must be the name of a step, not ' || quantumflow._shown(d.value),
+      s.index
+    from step s
+    cross join unnest(array['dependencies', 'depends_on']) as a(key)
+    cross join jsonb_array_elements(
+      case when jsonb_typeof(s.value -> a.key) = 'array' then s.value -> a.key else '[]' end
+    ) with ordinality as d(value, number)
+    where jsonb_typeof(d.value) <> 'string'
+  )
+  select p.code, p.path, p.message, p.index
+  from problem p;
+end
+$_key_problems$;
+
+comment on function quantumflow._key_problems(jsonb) is
+'What is wrong with the keys and values of a definition, each by itself.
+
+step_index is -1 for the flow. The rules are the rows of "rule": the keys of a flow and of a step, and what each may hold.';
+
+create function quantumflow._graph_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_graph_problems$
+declare
+  v_steps jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
+begin
+  return query
+  with given as (
+    select
+      (s.number - 1)::int as index,
+      coalesce(s.value -> 'name', s.value -> 'slug') as name,
+      coalesce(s.value -> 'dependencies', s.value -> 'depends_on') as dependencies,
+      case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key,
+      coalesce(s.value ->> 'type', 'single') = 'map' as is_map,
+      s.value -> 'map_over' as map_over
+    from jsonb_array_elements(v_steps) with ordinality as s(value, number)
+  ),
+  step as materialized (
+    select
+      g.index,
+      g.name #>> '{}' as name,
+      row_number() over (partition by lower((g.name #>> '{}') collate "C") order by g.index) as occurrence,
+      g.is_map,
+      case when jsonb_typeof(g.map_over) = 'string' then g.map_over #>> '{}' end as map_over,
+      case when jsonb_typeof(g.dependencies) = 'array' then g.dependencies else '[]' end as dependencies,
+      g.key
+    from given g
+    where jsonb_typeof(g.name) = 'string'
+  ),
+  dependency as materialized (
+    select
+      s.index,
+      s.name,
+      d.value #>> '{}' as depends_on,
+      format('steps[%s].%s[%s]', s.index, s.key, min(d.number) - 1) as path
+    from step s
+    cross join jsonb_array_elements(s.dependencies) with ordinality as d(value, number)
+    where jsonb_typeof(d.value) = 'string'
+    group by s.index, s.name, s.key, d.value
+  ),
+  map_step as (
+    select s.index, s.name, s.is_map, s.map_over, count(d.depends_on) as dependencies,
+      coalesce(bool_or(d.depends_on = s.map_over), false) as has_it
+    from step s
+    left join dependency d on d.index = s.index
+    where s.is_map or s.map_over is not null
+    group by s.index, s.name, s.is_map, s.map_over
+  ),
+  problem (code, path, message, index) as (
+    select 'QF104', format('steps[%s].name', s.index), format('duplicate step %s', quantumflow._shown(to_jsonb(s.name))), s.index
+    from step s
+    where s.occurrence > 1
+
+    union all
+    select
+      'QF105',
+      d.path,
+      format('step %s depends on unknown step %s', quantumflow._shown(to_jsonb(d.name)), quantumflow._shown(to_jsonb(d.depends_on))),
+      d.index
+    from dependency d
+    where not exists (select from step s where s.name = d.depends_on)
+
+    union all
+    select 'QF106', d.path, format('step %s depends on itself', quantumflow._shown(to_jsonb(d.name))), d.index
+    from dependency d
+    where d.depends_on = d.name
+
+    union all
+    select 'QF107', 'steps', 'steps depend on each other in a cycle: ' || array_to_string(c.cycle, ' -> '), -1
+    from (
+      select quantumflow._find_cycle(array_agg(d.name), array_agg(d.depends_on)) as cycle
+      from dependency d
+      join step s on s.index = d.index
+      where s.occurrence = 1
+        and d.depends_on <> d.name
+    ) as c
+    where c.cycle is not null
+
+    union all
+    select
+      'QF108',
+      format('steps[%s].map_over', m.index),
+      case
+        when not m.is_map then format('single step %s has map_over', quantumflow._shown(to_jsonb(m.name)))
+        when m.map_over is null then
+          format('map step %s has %s dependencies and no map_over', quantumflow._shown(to_jsonb(m.name)), m.dependencies)
+        else
+          format(
+            'map step %s maps over %s, which is not among its dependencies',
+            quantumflow._shown(to_jsonb(m.name)),
+            quantumflow._shown(to_jsonb(m.map_over))
+          )
+      end,
+      m.index
+    from map_step m
+    where not m.is_map
+      or (m.map_over is null and m.dependencies > 1)
+      or (m.map_over is not null and not m.has_it)
+  )
+  select p.code, p.path, p.message, p.index
+  from problem p;
+end
+$_graph_problems$;
+
+comment on function quantumflow._graph_problems(jsonb) is
+'What is wrong with the steps of a definition together: duplicates, dependencies, cycles, maps.
+
+Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.';
+
+create function quantumflow.validate_flow(definition jsonb)
+returns table (code text, path text, message text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $validate_flow$
+begin
+  return query
+  select p.code, p.path, p.message
+  from (
+    select k.* from quantumflow._key_problems(validate_flow.definition) as k
+    union all
+    select g.* from quantumflow._graph_problems(validate_flow.definition) as g
+  ) as p
+  order by p.code collate "C", p.step_index, p.path collate "C";
+end
+$validate_flow$;
+
+comment on function quantumflow.validate_flow(jsonb) is
+'Every problem of a definition, one a row; no rows when define_flow would take it.
+
+Never raises. path leads to the place, as in steps[2].max_attempts, with positions from 0; it is empty for the whole.
+Rows are in order of code, then of place, and define_flow raises the first.
+Codes: QF101 wrong structure, QF102 unknown key, QF103 bad slug, QF104 duplicate step, QF105 unknown dependency,
+QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
+QF108 map rule, QF109 no steps, QF110 bad queue name.';
