@@ -1,8 +1,8 @@
 """Carries the extension's files in the package, so that `quantumflow install` works offline.
 
-The extension is built from ../extension, which is its only source. A wheel gets the files as package
-data; a source archive gets them where a wheel built from it will pick them up. An editable install
-gets no copy: quantumflow_client._extension reads the checkout.
+The extension is built from ../extension, which is its only source. A wheel gets the files as
+package data; a source archive gets them where a wheel built from it will pick them up. An editable
+install gets no copy: quantumflow_client._extension reads the checkout.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class ExtensionFiles(BuildHookInterface):  # type: ignore[misc]
+class ExtensionFiles(BuildHookInterface[Any]):
     """Assembles the extension and includes its files."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Include the files, unless the build is editable or its source archive has them already."""
+        """Include the files, unless the build is editable or the source has them already."""
         package = Path(self.root, "src", "quantumflow_client")
         extension = Path(self.root).parent / "extension"
         if version == "editable" or (package / "extension").is_dir():

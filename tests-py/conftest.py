@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+
 from quantumflow_client.embedded import EmbeddedServer
 from support.server import build_extension, server_kind, throwaway_server
 
@@ -21,7 +22,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """The server that the tests share, of the kind QUANTUMFLOW_TEST_SERVER names (embedded, system)."""
+    """The server that the tests share: QUANTUMFLOW_TEST_SERVER names its kind."""
     build_extension()
     with throwaway_server(server_kind()) as started:
         yield started
@@ -36,7 +37,7 @@ def template(server: EmbeddedServer) -> str:
 
 @pytest.fixture
 def new_database(server: EmbeddedServer) -> Iterator[Callable[..., str]]:
-    """Makes a database, by default an empty one, and returns its name; it is dropped after the test."""
+    """Makes a database, by default an empty one, that is dropped after the test."""
     made: list[str] = []
 
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
@@ -69,14 +70,14 @@ def dsn(server: EmbeddedServer, database: str) -> str:
 
 @pytest.fixture
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Opens autocommit connections, by default to the fresh database, which are closed after the test."""
+    """Opens connections, by default autocommit to the fresh database; closes them at the end."""
     with contextlib.ExitStack() as opened:
 
         def open_connection(dsn: str | None = None, **options: Any) -> Connection:
             dsn = dsn or str(request.getfixturevalue("dsn"))
             return opened.enter_context(psycopg.connect(dsn, **{"autocommit": True} | options))
 
-        # The database must outlive the connections: fixtures end in the reverse order of their start.
+        # The database must outlive the connections: the fixture that starts first ends last.
         request.getfixturevalue("new_database")
         yield open_connection
 

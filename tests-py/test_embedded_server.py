@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from quantumflow_client.embedded import EmbeddedServer, EmbeddedServerError
 from support.server import server_kind
 
@@ -16,10 +17,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "server"
 
 
-def test_it_offers_both_extensions_and_listens_on_a_socket_only(server: EmbeddedServer, dsn: str) -> None:
+def test_it_offers_both_extensions_and_listens_on_a_socket_only(
+    server: EmbeddedServer, dsn: str
+) -> None:
     with psycopg.connect(dsn) as connection:
         found = connection.execute(
-            "select array_agg(extname order by extname) from pg_extension where extname <> 'plpgsql'"
+            "select array(select extname from pg_extension where extname <> 'plpgsql' order by 1)"
         ).fetchone()
         assert found == (["pgmq", "quantumflow"],)
         assert connection.execute("show listen_addresses").fetchone() == ("",)
@@ -70,11 +73,15 @@ def test_a_deep_folder_gets_its_socket_elsewhere(folder: Path) -> None:
 
 
 def test_settings_apply_at_a_restart(folder: Path) -> None:
-    server = EmbeddedServer(folder, kind=server_kind(), settings={"work_mem": "5MB", "fsync": "off"})
+    server = EmbeddedServer(
+        folder, kind=server_kind(), settings={"work_mem": "5MB", "fsync": "off"}
+    )
     try:
         server.start()
         again = EmbeddedServer(
-            folder, kind=server_kind(), settings={"work_mem": "6MB", "application_name": "it's a \"test\" $HOME"}
+            folder,
+            kind=server_kind(),
+            settings={"work_mem": "6MB", "application_name": 'it\'s a "test" $HOME'},
         )
         again.restart()
         with psycopg.connect(again.dsn("postgres")) as connection:

@@ -1,8 +1,9 @@
 """Runs the SQL tests: run.py [WHERE...], where WHERE is a folder or a file of tests-sql.
 
-Each file is a pgTAP script that rolls back what it did. It runs in psql, on a database with pgTAP, pgmq
-and quantumflow. It fails when psql does, when a line is "not ok", when the numbers of the lines are not
-those of the plan, or when it does not end as it should. Together they must leave nothing behind. Only a failing file's output is printed.
+Each file is a pgTAP script that rolls back what it did. It runs in psql, on a database with pgTAP,
+pgmq and quantumflow. It fails when psql does, when a line is "not ok", when the numbers of the
+lines are not those of the plan, or when it does not end as it should. Together they must leave
+nothing behind. Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one.
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
 sys.path.insert(0, str(REPOSITORY / "tests-py"))
 
@@ -27,6 +28,7 @@ from support.server import build_extension, server_kind, throwaway_server  # noq
 
 PGTAP = REPOSITORY / ".cache" / "pgtap"
 WORKERS = 2
+LAST_WORDS = re.compile(r"^select \* from finish\(\);\s+rollback;\s*\Z", re.MULTILINE)
 TIMEOUT = 300  # seconds a file may take
 
 
@@ -41,7 +43,7 @@ class Result:
 
 
 def problems_of(output: str, exit_code: int) -> tuple[int, list[str]]:
-    """Read a script's output as TAP: how many assertions passed, and what is wrong with the whole."""
+    """Read a script's output as TAP: how many assertions passed, and what is wrong."""
     problems = []
     if exit_code != 0:
         problems.append(f"psql ended with {exit_code}")
@@ -65,7 +67,8 @@ def problems_of(output: str, exit_code: int) -> tuple[int, list[str]]:
 
 def run(file: Path, psql: Path, dsn: str) -> Result:
     """Run one file."""
-    command = [psql, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", file.name]
+    command: list[str | Path] = [psql, "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", dsn]
+    command += ["-f", file.name]
     environment = os.environ | {
         "PGOPTIONS": "-c client_min_messages=warning -c timezone=UTC",
         "LC_ALL": "C.UTF-8",
@@ -86,14 +89,14 @@ def run(file: Path, psql: Path, dsn: str) -> Result:
         said = (error.stdout or b"").decode(errors="replace")
         return Result(file, 0, [f"not finished in {TIMEOUT} s"], said)
     passed, problems = problems_of(done.stdout, done.returncode)
-    if not re.search(r"^select \* from finish\(\);\s+rollback;\s*\Z", file.read_text(), re.MULTILINE):
+    if not LAST_WORDS.search(file.read_text("utf-8")):
         problems.append('does not end with "select * from finish();" and "rollback;"')
     return Result(file, passed, problems, done.stdout)
 
 
 def contents(psql: Path, dsn: str) -> str:
     """How many objects and rows a database has, to notice what was not rolled back."""
-    command = [psql, "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn]
+    command: list[str | Path] = [psql, "-XAt", "-v", "ON_ERROR_STOP=1", "-d", dsn]
     command += ["-f", FOLDER / "contents.psql"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -121,7 +124,8 @@ def main(where: list[str]) -> int:
     pgtap = sorted(PGTAP.glob("pgtap*"))
     with throwaway_server(server_kind(), "sql", extension_files=pgtap) as server:
         psql = server.bindir / "psql"
-        free: SimpleQueue[str] = SimpleQueue()  # a database a worker: no file waits for another's locks
+        # A database a worker, so that no file waits for another's locks.
+        free: SimpleQueue[str] = SimpleQueue()
         for number in range(WORKERS):
             free.put(server.create_database(f"tests_{number}", ("pgtap", "pgmq", "quantumflow")))
 

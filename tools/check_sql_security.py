@@ -1,4 +1,4 @@
-"""Runs pgspot, the linter for the security of extension scripts, on the built script: no findings."""
+"""Runs pgspot, a linter for the security of extension scripts, on the built script: no findings."""
 
 from __future__ import annotations
 

