@@ -213,7 +213,7 @@ class EmbeddedServer:
             return
         self.stop("immediate")
         _, home, _ = self._place()
-        for folder in {_socket_folder(home), home, self.directory}:
+        for folder in {*_socket_folders(home), home, self.directory}:
             shutil.rmtree(folder, ignore_errors=True)
 
     def create_database(
@@ -228,21 +228,16 @@ class EmbeddedServer:
         Returns:
             The database's connection string.
         """
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
-            found = connection.execute("select from pg_database where datname = %s", (name,))
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as admin:
+            # Held to the end of the connection: another process may be making the same database.
+            admin.execute("select pg_advisory_lock(hashtext('quantumflow.create_database'))")
+            found = admin.execute("select from pg_database where datname = %s", (name,))
             if found.rowcount == 0:
-                statement = sql.SQL("create database {}").format(sql.Identifier(name))
-                with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # made meanwhile
-                    connection.execute(statement)
-        with psycopg.connect(self.dsn(name), autocommit=True) as connection:
-            for extension in extensions:
-                found = connection.execute(
-                    "select from pg_extension where extname = %s", (extension,)
-                )
-                if found.rowcount == 0:
-                    statement = sql.SQL("create extension {}").format(sql.Identifier(extension))
-                    with contextlib.suppress(psycopg.errors.DuplicateObject):
-                        connection.execute(statement)
+                admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+            with psycopg.connect(self.dsn(name), autocommit=True) as connection:
+                for extension in extensions:
+                    statement = sql.SQL("create extension if not exists {}")
+                    connection.execute(statement.format(sql.Identifier(extension)))
         return self.dsn(name)
 
     def _place(self) -> tuple[_Owner, Path, Path]:
@@ -278,9 +273,16 @@ class EmbeddedServer:
     def _locked(self) -> Iterator[None]:
         """Keep other processes from starting or stopping the same server meanwhile."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock = os.open(self.directory / ".lock", os.O_RDONLY | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        except PermissionError as error:
+            raise EmbeddedServerError(
+                f"{self.directory} was made by another user, root perhaps: {error}"
+            ) from error
+        finally:
+            os.close(lock)
 
     def _stage(self, home: Path, bindir: Path) -> Path:
         """Put the extensions' files where the server looks for them, and return that folder."""
@@ -351,9 +353,7 @@ class EmbeddedServer:
             )
 
     def _pg_ctl_start(self, owner: _Owner, home: Path, bindir: Path, staged_at: Path) -> None:
-        sockets = _socket_folder(home)
-        if sockets != home / "server":
-            _make_private(sockets, owner)
+        sockets = self._make_socket_folder(owner, home)
         settings = self._settings | {
             "listen_addresses": "",
             "port": str(_PORT),
@@ -382,6 +382,18 @@ class EmbeddedServer:
                 f"PostgreSQL did not start in {home}: {done.stderr.strip()}\n{said}".rstrip()
             )
 
+    @staticmethod
+    def _make_socket_folder(owner: _Owner, home: Path) -> Path:
+        """Where the socket goes: beside the database, or below TMPDIR when that is too long."""
+        for folder in _socket_folders(home):
+            length = len(os.fsencode(folder / f".s.PGSQL.{_PORT}"))
+            if length <= _SOCKET_PATH_LIMIT and owner.can_enter(folder.parent):
+                _make_private(folder, owner)
+                return folder
+        raise EmbeddedServerError(
+            f"the path of {home} is too long for a socket, and so is TMPDIR's"
+        )
+
     def _running_socket_folder(self) -> Path | None:
         """Where the running server's socket is; None when no server runs."""
         try:
@@ -389,6 +401,8 @@ class EmbeddedServer:
             lines = (home / "server" / "data" / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise EmbeddedServerError(f"{self.directory} belongs to another user") from error
         if len(lines) < 5 or not _is_postmaster(int(lines[0]), home / "server" / "data"):
             return None
         return Path(lines[4])
@@ -492,14 +506,11 @@ def _temporary_folder(directory: Path, owner: _Owner) -> Path:
     )
 
 
-def _socket_folder(home: Path) -> Path:
-    """Where the socket goes: beside the database, or below TMPDIR when that path is too long."""
+def _socket_folders(home: Path) -> list[Path]:
+    """Where the socket may be, best first."""
     digest = hashlib.sha256(str(home).encode()).hexdigest()[:12]
-    temporary = Path(tempfile.gettempdir()) / f"quantumflow-{digest}-s"
-    for folder in (home / "server", temporary, Path("/tmp") / temporary.name):  # noqa: S108
-        if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) <= _SOCKET_PATH_LIMIT:
-            return folder
-    raise AssertionError
+    name = f"quantumflow-{digest}-socket"
+    return [home / "server", Path(tempfile.gettempdir(), name), Path("/tmp", name)]  # noqa: S108
 
 
 def _make_private(folder: Path, owner: _Owner) -> None:
