@@ -57,6 +57,7 @@ returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
 as $_store_steps$
 declare
   v_flow jsonb := quantumflow._default_settings() || (p_definition - 'steps');
@@ -131,7 +132,8 @@ $_store_steps$;
 comment on function quantumflow._store_steps(text, int, jsonb) is
 'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.
 
-Every setting is resolved here: the step''s value, else the flow''s, else the default.';
+Every setting is resolved here: the step''s value, else the flow''s, else the default.
+Without nested loops, for the reason given at _graph_problems.';
 
 create function quantumflow._store_definition(
   p_definition   jsonb,

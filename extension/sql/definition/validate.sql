@@ -148,6 +148,7 @@ returns table (code text, path text, message text, step_index int)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
 as $_graph_problems$
 declare
   v_steps jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
@@ -253,7 +254,8 @@ $_graph_problems$;
 comment on function quantumflow._graph_problems(jsonb) is
 'What is wrong with the steps of a definition together: duplicates, dependencies, cycles, maps.
 
-Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.';
+Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.
+Without nested loops, since the planner expects a hundred steps and a join of thousands with thousands would take seconds.';
 
 create function quantumflow.validate_flow(definition jsonb)
 returns table (code text, path text, message text)

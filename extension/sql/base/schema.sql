@@ -1,0 +1,8 @@
+-- The script makes its own schema, so that DROP EXTENSION removes it, and so that a schema somebody
+-- else made beforehand (whose owner could add overloads to it) is refused instead of adopted.
+create schema quantumflow;
+
+comment on schema quantumflow is
+'quantumflow: durable DAG workflows coordinated inside PostgreSQL, on top of pgmq.
+
+Functions whose name starts with an underscore are private and may change in any release.';

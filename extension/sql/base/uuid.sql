@@ -1,0 +1,24 @@
+create function quantumflow._uuid_v7()
+returns uuid
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_uuid_v7$
+declare
+  v_us bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+begin
+  -- 48 bits of milliseconds, the version, 12 bits of the fraction of the millisecond; the rest is random.
+  return encode(
+    overlay(
+      uuid_send(gen_random_uuid())
+      placing int8send((v_us / 1000 << 16) | 28672 | (v_us % 1000 * 4096 / 1000))
+      from 1 for 8),
+    'hex')::uuid;
+end
+$_uuid_v7$;
+
+comment on function quantumflow._uuid_v7() is
+'A version 7 uuid (RFC 9562, section 5.7, with the sub-millisecond fraction of section 6.2, method 3).
+
+Ids made later sort later, to about a microsecond, so a run''s rows land at the right edge of their indexes.
+PostgreSQL 18 has uuidv7(); this is the same on every supported version.';

@@ -1,0 +1,73 @@
+-- The manifest: what the extension consists of, in the order in which it is installed. Only prose
+-- and \ir lines, and nothing is in the extension that is not listed here.
+--
+-- A workflow is defined (definition), a run of it is started (run), its ready steps become tasks in
+-- pgmq queues (queue), workers claim tasks and report them (task, worker), and whoever wants to know
+-- looks (inspect).
+
+-- Base: the schema, settings, the clock, ids.
+\ir base/schema.sql
+\ir base/settings.sql
+\ir base/clock.sql
+\ir base/uuid.sql
+\ir base/version.sql
+
+-- Definition: workflows, their versions, steps and edges.
+\ir definition/tables.sql
+\ir definition/lock.sql
+\ir definition/cycle.sql
+\ir definition/validate.sql
+\ir definition/canonical.sql
+\ir definition/shown.sql
+\ir definition/store.sql
+\ir definition/define.sql
+\ir definition/create.sql
+\ir definition/add_step.sql
+\ir definition/get.sql
+\ir definition/list.sql
+\ir definition/delete.sql
+
+-- Tables and row types of everything that runs.
+\ir queue/tables.sql
+\ir run/tables.sql
+\ir task/tables.sql
+\ir task/types.sql
+\ir worker/tables.sql
+
+-- Queue: where tasks wait, and the only statements that touch pgmq's tables.
+\ir queue/ensure.sql
+\ir queue/messages.sql
+\ir queue/setup.sql
+
+-- Run: start it, move it on, end it, look at it.
+\ir run/start.sql
+\ir run/advance.sql
+\ir run/finish.sql
+\ir run/start_ready_steps.sql
+\ir run/cancel.sql
+\ir run/look.sql
+\ir run/status.sql
+
+-- Task: claim it, report it, keep it, hand it back, and what happens when nobody does.
+\ir task/queue_tasks.sql
+\ir task/claim.sql
+\ir task/lapse.sql
+\ir task/report.sql
+\ir task/complete.sql
+\ir task/fail.sql
+\ir task/extend.sql
+\ir task/release.sql
+\ir task/sweep.sql
+
+-- Worker: who has been working.
+\ir worker/register.sql
+\ir worker/stop.sql
+\ir worker/seen.sql
+
+-- Inspect: views for people, and the rules that must always hold.
+\ir inspect/views.sql
+\ir inspect/check_state.sql
+
+-- Access: who may call what, and what pg_dump carries.
+\ir access/rights.sql
+\ir access/backup.sql

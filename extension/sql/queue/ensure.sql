@@ -1,0 +1,56 @@
+create function quantumflow._ensure_queue(p_queue text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_ensure_queue$
+begin
+  if p_queue is null or p_queue !~ '^[a-z][a-z0-9_]{0,46}$' then
+    raise exception 'queue name "%" is not valid', p_queue
+    using
+      errcode = 'QF110',
+      detail = 'A queue name is a lower-case letter, then lower-case letters, digits and underscores, at most 47.',
+      hint = 'Choose another name.';
+  end if;
+
+  if to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is null then
+    raise exception 'pgmq is missing or too old'
+    using
+      errcode = 'QF402',
+      detail = 'quantumflow needs pgmq 1.5.1 or newer in schema pgmq.',
+      hint = 'Run "create extension pgmq", or update it.';
+  end if;
+
+  -- Two definitions may need the same new queue at once.
+  perform pg_advisory_xact_lock(hashtext('quantumflow.queue'), hashtext(p_queue));
+
+  if quantumflow._queue_table(p_queue) is not null then
+    return;
+  end if;
+
+  perform pgmq.create(queue_name => p_queue);
+
+  -- A claim updates whole pages of messages at once and leaves as many dead ones behind.
+  execute format(
+    'alter table pgmq.%I set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, '
+    'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
+    'q_' || p_queue);
+end
+$_ensure_queue$;
+
+comment on function quantumflow._ensure_queue(text) is
+'Makes the pgmq queue when it is not there, with storage settings for a busy queue.
+
+Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1.';
+
+create function quantumflow._queue_table(p_queue text)
+returns regclass
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $_queue_table$
+  select to_regclass(format('pgmq.%I', 'q_' || p_queue));
+$_queue_table$;
+
+comment on function quantumflow._queue_table(text) is
+'The table of a pgmq queue; null when there is no such queue.';

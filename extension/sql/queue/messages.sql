@@ -1,0 +1,264 @@
+-- The only statements that touch pgmq's tables directly: reading by vt, and setting vt row by row.
+-- pgmq.read() sorts all messages by msg_id, visible or not, so delayed ones make every read slow.
+
+create type quantumflow._message as (
+  msg_id     bigint,
+  run_id     uuid,
+  step_slug  text,
+  task_index int
+);
+
+comment on type quantumflow._message is
+'A message that was read and locked: its id and the task it names, nulls where it could not be read.';
+
+create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_messages$
+declare
+  v_messages quantumflow._message[];
+begin
+  execute format(
+    $$
+    select array_agg(
+      row(
+        m.msg_id,
+        case
+          when m.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+          then (m.message ->> 'workflow_run_id')::uuid
+        end,
+        m.message ->> 'step_name',
+        case
+          when m.message ->> 'task_index' ~ '^[0-9]{1,9}$'
+          then (m.message ->> 'task_index')::int
+        end
+      )::quantumflow._message
+      order by m.vt, m.msg_id)
+    from (
+      select q.msg_id, q.vt, q.message
+      from pgmq.%I q
+      where q.vt <= $1
+      order by q.vt
+      limit $2
+      for update skip locked
+    ) m
+    $$,
+    'q_' || p_queue)
+  using p_now, p_quantity
+  into v_messages;
+
+  return v_messages;
+end
+$_read_messages$;
+
+comment on function quantumflow._read_messages(text, int, timestamptz) is
+'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
+
+Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message.';
+
+create function quantumflow._set_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[], p_reads int default 0)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_set_vt$
+begin
+  if cardinality(p_msg_ids) > 0 then
+    execute format(
+      $$
+      update pgmq.%I q
+      set
+        vt = k.vt,
+        read_ct = q.read_ct + $3
+      from unnest($1, $2) k (msg_id, vt)
+      where q.msg_id = k.msg_id
+      $$,
+      'q_' || p_queue)
+    using p_msg_ids, p_vts, p_reads;
+  end if;
+end
+$_set_vt$;
+
+comment on function quantumflow._set_vt(text, bigint[], timestamptz[], int) is
+'Sets when each message becomes visible, in one statement; p_reads is added to read_ct, as pgmq.read would.';
+
+create function quantumflow._remove_messages(p_queue text, p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_remove_messages$
+begin
+  if cardinality(p_msg_ids) = 0 or quantumflow._queue_table(p_queue) is null then
+    return;
+  end if;
+
+  if exists (select from quantumflow.queues q where q.queue = p_queue and q.archive) then
+    perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
+  else
+    perform pgmq.delete(queue_name => p_queue, msg_ids => p_msg_ids);
+  end if;
+end
+$_remove_messages$;
+
+comment on function quantumflow._remove_messages(text, bigint[]) is
+'Takes messages out of a queue: deleted, or archived where the queue''s settings say so. A dropped queue has none.';
+
+create function quantumflow._archive_foreign(p_queue text, p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_archive_foreign$
+begin
+  perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
+
+  raise warning 'archived % of queue "%" that name no task of quantumflow',
+    case cardinality(p_msg_ids) when 1 then 'a message' else cardinality(p_msg_ids) || ' messages' end, p_queue
+  using
+    detail = format('Their msg_id: %s.', array_to_string(p_msg_ids[1:20], ', ')),
+    hint = format('They are in pgmq.a_%s. Send other messages to another queue.', p_queue);
+end
+$_archive_foreign$;
+
+comment on function quantumflow._archive_foreign(text, bigint[]) is
+'Moves messages that are not ours, cannot be read or are not the one their task names to pgmq''s archive, with a warning.';
+
+create function quantumflow._extend_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_extend_vt$
+begin
+  -- A message that somebody holds is being claimed or reported: then there is nothing to extend.
+  execute format(
+    $$
+    with held as (
+      select q.msg_id, k.vt
+      from unnest($1, $2) k (msg_id, vt)
+      join pgmq.%1$I q
+        on q.msg_id = k.msg_id
+      where q.vt < k.vt
+      for update of q skip locked
+    )
+    update pgmq.%1$I q
+    set vt = h.vt
+    from held h
+    where q.msg_id = h.msg_id
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids, p_vts;
+end
+$_extend_vt$;
+
+comment on function quantumflow._extend_vt(text, bigint[], timestamptz[]) is
+'Makes messages stay hidden for longer, never shorter, skipping those that others hold.';
+
+create function quantumflow._read_lapsed(p_queue text, p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_lapsed$
+declare
+  v_msg_ids  bigint[];
+  v_messages quantumflow._message[];
+begin
+  -- Messages that were read before and are visible again; a bounded look at those that have been visible longest.
+  execute format(
+    $$
+    select array_agg(q.msg_id)
+    from (
+      select m.msg_id, m.read_ct
+      from pgmq.%I m
+      where m.vt <= $1
+      order by m.vt
+      limit 10000
+    ) q
+    where q.read_ct > 0
+    $$,
+    'q_' || p_queue)
+  using p_now
+  into v_msg_ids;
+
+  if v_msg_ids is null then
+    return null;
+  end if;
+
+  execute format(
+    $$
+    select array_agg(
+      row(m.msg_id, (m.message ->> 'workflow_run_id')::uuid, m.message ->> 'step_name', (m.message ->> 'task_index')::int
+      )::quantumflow._message
+      order by m.vt, m.msg_id)
+    from (
+      select q.msg_id, q.vt, q.message
+      from pgmq.%I q
+      where q.msg_id = any ($2)
+        and q.vt <= $1
+        and q.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        and q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
+      for update skip locked
+    ) m
+    $$,
+    'q_' || p_queue)
+  using p_now, v_msg_ids
+  into v_messages;
+
+  return v_messages;
+end
+$_read_lapsed$;
+
+comment on function quantumflow._read_lapsed(text, timestamptz) is
+'Locks messages that were claimed once and are visible again, so that their lease may have run out. Null when there is none.';
+
+create function quantumflow._recall_put_back(p_queue text, p_commands text[], p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_recall_put_back$
+declare
+  v_msg_ids bigint[];
+begin
+  -- A queued task whose time has come but whose message is hidden was put back for want of a handler.
+  execute format(
+    $$
+    select array_agg(q.msg_id)
+    from (
+      select m.msg_id
+      from pgmq.%I m
+      join quantumflow.step_tasks t
+        on t.run_id = case
+          when m.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+          then (m.message ->> 'workflow_run_id')::uuid
+        end
+        and t.step_slug = m.message ->> 'step_name'
+        and t.message_id = m.msg_id
+      join quantumflow.workflow_runs r
+        on r.id = t.run_id
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+      where m.vt > $1
+        and m.vt <= $1 + interval '60 s'
+        and t.status = 'queued'
+        and t.queued_at <= $1
+        and ($2 is null or w.command = any ($2))
+      for update of m skip locked
+    ) q
+    $$,
+    'q_' || p_queue)
+  using p_now, p_commands
+  into v_msg_ids;
+
+  perform quantumflow._set_vt(p_queue, v_msg_ids, array_fill(p_now, array[cardinality(v_msg_ids)]));
+
+  return coalesce(cardinality(v_msg_ids), 0);
+end
+$_recall_put_back$;
+
+comment on function quantumflow._recall_put_back(text, text[], timestamptz) is
+'Makes the tasks of these commands that claims had put back for want of a handler claimable at once. Returns how many.';

@@ -1,0 +1,38 @@
+create function quantumflow.setup()
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $setup$
+declare
+  v_queue text;
+  v_made  text[] := '{}';
+begin
+  for v_queue in
+    select s.queue from quantumflow.workflow_steps s
+    union
+    select q.queue from quantumflow.queues q
+    union
+    select 'quantum_flow_queue'
+    order by 1
+  loop
+    if quantumflow._queue_table(v_queue) is null then
+      v_made := v_made || v_queue;
+    end if;
+    perform quantumflow._ensure_queue(v_queue);
+  end loop;
+
+  if v_made = '{}' then
+    return 'ready';
+  end if;
+  return 'ready; created ' || array_to_string(v_made, ', ');
+end
+$setup$;
+
+comment on function quantumflow.setup() is
+'Makes every queue that definitions and settings name, the default one included. Says what it did; safe to repeat.
+
+Defining a workflow makes its queues too, so this is for a worker that starts first and for restored databases.
+
+Errors: QF110 when a queue''s name is not valid; QF402 when pgmq is missing or older than 1.5.1.';

@@ -1,0 +1,13 @@
+create table quantumflow.queues (
+  queue   text not null,
+  archive boolean not null default false,
+  constraint queues_pkey primary key (queue),
+  constraint queues_name_well_formed check (queue ~ '^[a-z][a-z0-9_]{0,46}$')
+);
+
+comment on table quantumflow.queues is
+'Settings of queues. No row means the defaults; the queue itself is pgmq''s.';
+comment on column quantumflow.queues.queue is
+'The queue''s name: a lower-case letter, then letters, digits and underscores, at most 47.';
+comment on column quantumflow.queues.archive is
+'Whether a finished task''s message goes to pgmq''s archive instead of being deleted; default false, since the task row is the history.';

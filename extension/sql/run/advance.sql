@@ -1,0 +1,344 @@
+-- What happens when steps end or become ready. The caller holds the runs, so nobody else moves them.
+
+create type quantumflow._ended_run as (
+  run_id uuid,
+  output jsonb
+);
+
+comment on type quantumflow._ended_run is 'A run that has no step left, and what it leaves.';
+
+create function quantumflow._advance(
+  p_done  quantumflow._step_ref[],
+  p_ready quantumflow._step_ref[],
+  p_now   timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_advance$
+declare
+  v_done     quantumflow._step_ref[] := p_done;
+  v_ready    quantumflow._step_ref[] := p_ready;
+  v_finished quantumflow._step_ref[] := p_done;
+begin
+  -- One turn a level of the graph, and only maps of nothing lead to another.
+  loop
+    if exists (select from unnest(v_done) d where d.dependents <> '{}') then
+      v_ready := v_ready || quantumflow._release_dependents(v_done, p_now);
+    end if;
+
+    exit when v_ready = '{}';
+
+    v_done := quantumflow._step_became_ready(v_ready, p_now);
+    v_ready := '{}';
+    v_finished := v_finished || v_done;
+  end loop;
+
+  if v_finished <> '{}' then
+    perform quantumflow._count_finished_steps(v_finished, p_now);
+  end if;
+end
+$_advance$;
+
+comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz) is
+'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left.
+
+The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
+
+create function quantumflow._release_dependents(p_done quantumflow._step_ref[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_release_dependents$
+declare
+  v_ready quantumflow._step_ref[];
+begin
+  -- Counted per dependent first: a step that waits for two of p_done is one row to update.
+  with released as (
+    update quantumflow.step_states s
+    set
+      remaining_deps = s.remaining_deps - k.done_deps,
+      status = case
+        when s.remaining_deps = k.done_deps and r.status = 'started' and w.step_type = 'single' then 'started'
+        else s.status
+      end,
+      started_at = case
+        when s.remaining_deps = k.done_deps and r.status = 'started' and w.step_type = 'single' then p_now
+        else s.started_at
+      end
+    from (
+        select d.run_id, d.workflow_slug, d.version, u.step_slug, count(*)::int as done_deps
+        from unnest(p_done) d
+        cross join unnest(d.dependents) u (step_slug)
+        group by d.run_id, d.workflow_slug, d.version, u.step_slug
+        order by d.run_id, u.step_slug
+      ) k
+      join quantumflow.workflow_runs r
+        on r.id = k.run_id
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+    returning
+      s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents,
+      s.remaining_deps = 0 and r.status = 'started' as is_ready
+  )
+  select array_agg(
+    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref)
+  into v_ready
+  from released d
+  where d.is_ready;
+
+  return coalesce(v_ready, '{}');
+end
+$_release_dependents$;
+
+comment on function quantumflow._release_dependents(quantumflow._step_ref[], timestamptz) is
+'Takes the steps that are done off the counters of those that wait for them, and returns which are ready now.
+
+A single step that becomes ready is marked started by the same update. In a paused run nothing becomes ready.';
+
+create function quantumflow._step_became_ready(p_steps quantumflow._step_ref[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_step_became_ready$
+declare
+  v_taskless quantumflow._step_ref[] := '{}';
+  v_tasks    quantumflow._new_task[];
+begin
+  -- A map learns its size here; one over an empty array is done at once.
+  if exists (select from unnest(p_steps) k where k.step_type = 'map') then
+    with sized as (
+      update quantumflow.step_states s
+      set
+        status = case m.items when 0 then 'completed' else 'started' end,
+        initial_tasks = m.items,
+        remaining_tasks = m.items,
+        started_at = p_now,
+        completed_at = case m.items when 0 then p_now end,
+        output = case m.items when 0 then '[]'::jsonb end
+      from (
+        select k.*, jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)) as items
+        from unnest(p_steps) k
+        where k.step_type = 'map'
+        offset 0
+      ) m
+      where (s.run_id, s.step_slug) = (m.run_id, m.step_slug)
+      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.items
+    )
+    select coalesce(
+      array_agg(
+        row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
+        order by d.run_id, d.step_slug),
+      '{}')
+    into v_taskless
+    from sized d
+    where d.items = 0;
+  end if;
+
+  select array_agg(
+    row(
+      k.run_id, k.step_slug, i.task_index, i.item_value, k.step_type = 'map', w.queue, d.ready_at,
+      case
+        when d.ready_at > p_now then d.ready_at
+        else p_now - make_interval(secs => r.priority)
+      end,
+      r.headers
+    )::quantumflow._new_task)
+  into v_tasks
+  from unnest(p_steps) k
+  join quantumflow.workflow_runs r
+    on r.id = k.run_id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+  cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
+  cross join lateral (
+    select 0 as task_index, null::jsonb as item_value
+    where k.step_type = 'single'
+    union all
+    select (e.n - 1)::int, e.item
+    from jsonb_array_elements(
+      case
+        when k.step_type = 'map'
+        then quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)
+      end) with ordinality e (item, n)
+  ) i;
+
+  perform quantumflow._queue_tasks(v_tasks);
+
+  return v_taskless;
+end
+$_step_became_ready$;
+
+comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz) is
+'The only way a step gets its tasks: one for a single step, one per item for a map. Returns the maps of nothing, which are done.
+
+A single step''s row was marked started by the statement that saw it ready.';
+
+create function quantumflow._map_source(p_run_id uuid, p_workflow_slug text, p_version int, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_source$
+declare
+  v_map_over text;
+  v_source   jsonb;
+begin
+  select w.map_over
+  into v_map_over
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug);
+
+  if v_map_over is null then
+    select r.input
+    into v_source
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id;
+  else
+    v_source := quantumflow._step_output(p_run_id, v_map_over);
+  end if;
+
+  return v_source;
+end
+$_map_source$;
+
+comment on function quantumflow._map_source(uuid, text, int, text) is
+'The array a map step maps over: a dependency''s output, or the run''s input.';
+
+create function quantumflow._step_output(p_run_id uuid, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_step_output$
+declare
+  v_output jsonb;
+begin
+  select coalesce(s.output, t.output)
+  into v_output
+  from quantumflow.step_states s
+  left join quantumflow.step_tasks t
+    on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+    and s.status = 'completed';
+
+  return v_output;
+end
+$_step_output$;
+
+comment on function quantumflow._step_output(uuid, text) is
+'A completed step''s output, wherever it is stored: a map''s on the step, a single step''s on its task. Null before.';
+
+create function quantumflow._count_finished_steps(p_finished quantumflow._step_ref[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_count_finished_steps$
+declare
+  v_ended quantumflow._ended_run[];
+begin
+  v_ended := quantumflow._gather_run_outputs(p_finished);
+
+  update quantumflow.workflow_runs r
+  set remaining_steps = r.remaining_steps - k.finished
+  from (
+    select f.run_id, count(*)::int as finished
+    from unnest(p_finished) f
+    group by f.run_id
+    order by f.run_id
+  ) k
+  where r.id = k.run_id
+    and r.remaining_steps > k.finished;
+
+  if v_ended <> '{}' then
+    perform quantumflow._finish_runs(v_ended, p_now);
+  end if;
+end
+$_count_finished_steps$;
+
+comment on function quantumflow._count_finished_steps(quantumflow._step_ref[], timestamptz) is
+'Takes finished steps off their runs'' counters, last, and ends the runs that have none left.';
+
+create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[])
+returns quantumflow._ended_run[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_gather_run_outputs$
+declare
+  v_ended quantumflow._ended_run[];
+  v_run   record;
+begin
+  begin
+    select array_agg(row(k.run_id, quantumflow._run_output(k.run_id, k.workflow_slug, k.version))::quantumflow._ended_run)
+    into v_ended
+    from (
+      select f.run_id, f.workflow_slug, f.version, count(*) as finished
+      from unnest(p_finished) f
+      group by f.run_id, f.workflow_slug, f.version
+      order by f.run_id
+    ) k
+    join quantumflow.workflow_runs r
+      on r.id = k.run_id
+      and r.remaining_steps = k.finished;
+  exception
+    when program_limit_exceeded or out_of_memory or internal_error then
+      -- Some output is larger than a jsonb may be: find out whose, one run at a time.
+      v_ended := '{}';
+      for v_run in
+        select f.run_id, f.workflow_slug, f.version
+        from unnest(p_finished) f
+        join quantumflow.workflow_runs r
+          on r.id = f.run_id
+        group by f.run_id, f.workflow_slug, f.version, r.remaining_steps
+        having r.remaining_steps = count(*)
+        order by f.run_id
+      loop
+        begin
+          v_ended := v_ended || row(
+            v_run.run_id,
+            quantumflow._run_output(v_run.run_id, v_run.workflow_slug, v_run.version))::quantumflow._ended_run;
+        exception
+          when program_limit_exceeded or out_of_memory or internal_error then
+            v_ended := v_ended || row(v_run.run_id, null)::quantumflow._ended_run;
+        end;
+      end loop;
+  end;
+
+  return coalesce(v_ended, '{}');
+end
+$_gather_run_outputs$;
+
+comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
+'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
+
+create function quantumflow._run_output(p_run_id uuid, p_workflow_slug text, p_version int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_run_output$
+declare
+  v_output jsonb;
+begin
+  select coalesce(jsonb_object_agg(s.step_slug, coalesce(s.output, t.output)), '{}')
+  into v_output
+  from quantumflow.workflow_steps w
+  join quantumflow.step_states s
+    on (s.run_id, s.step_slug) = (p_run_id, w.step_slug)
+  left join quantumflow.step_tasks t
+    on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
+  where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
+    and w.dependents = '{}'
+    and s.status = 'completed';
+
+  return v_output;
+end
+$_run_output$;
+
+comment on function quantumflow._run_output(uuid, text, int) is
+'A run''s output: an object with the output of each leaf step, maps as arrays in index order.';

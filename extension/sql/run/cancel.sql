@@ -1,0 +1,61 @@
+create function quantumflow.cancel_run(run_id uuid, reason text default null)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $cancel_run$
+declare
+  v_now timestamptz := quantumflow._now();
+  v_run quantumflow.workflow_runs;
+begin
+  -- Only the run is waited for. Whoever holds its tasks may be waiting for the run too.
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = cancel_run.run_id
+  for update;
+
+  if not found then
+    perform quantumflow._raise_unknown_run(cancel_run.run_id);
+  end if;
+
+  if v_run.status = 'cancelled' then
+    return v_run;
+  end if;
+
+  if v_run.status not in ('started', 'paused') then
+    raise exception 'run % has ended', v_run.id
+    using
+      errcode = 'QF207',
+      detail = format('Its status is "%s" since %s.', v_run.status, coalesce(v_run.completed_at, v_run.failed_at)),
+      hint = 'Only a started or paused run can be cancelled.';
+  end if;
+
+  update quantumflow.workflow_runs r
+  set
+    status = 'cancelled',
+    cancelled_at = v_now,
+    error_message = cancel_run.reason
+  where r.id = v_run.id
+  returning *
+  into v_run;
+
+  perform quantumflow._stop_runs(array[v_run.id], v_now);
+
+  return v_run;
+end
+$cancel_run$;
+
+comment on function quantumflow.cancel_run(uuid, text) is
+'Cancels a run: nothing of it starts any more, its messages go, and what its workers still report changes nothing.
+
+reason is kept as the run''s error_message. Cancelling it again changes nothing. No callback is called.
+A worker that is executing a task learns of it when it next extends the lease.
+
+Errors: QF201 unknown run; QF207 the run has completed or failed.';

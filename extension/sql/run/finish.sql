@@ -1,0 +1,234 @@
+create function quantumflow._finish_runs(p_ended quantumflow._ended_run[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_finish_runs$
+declare
+  v_completed uuid[];
+  v_oversized uuid;
+begin
+  with completed as (
+    update quantumflow.workflow_runs r
+    set
+      status = 'completed',
+      remaining_steps = 0,
+      output = k.output,
+      completed_at = p_now
+    from unnest(p_ended) k
+    where r.id = k.run_id
+      and k.output is not null
+    returning r.id
+  )
+  select array_agg(c.id)
+  into v_completed
+  from completed c;
+
+  if v_completed is not null then
+    perform quantumflow._fire_callbacks(v_completed, '_on_complete', p_now);
+  end if;
+
+  for v_oversized in
+    select k.run_id
+    from unnest(p_ended) k
+    where k.output is null
+  loop
+    update quantumflow.workflow_runs r
+    set remaining_steps = 0
+    where r.id = v_oversized;
+
+    perform quantumflow._fail_run(
+      v_oversized, 'the outputs of its leaf steps exceed what one jsonb value can hold (QF209)', p_now);
+  end loop;
+end
+$_finish_runs$;
+
+comment on function quantumflow._finish_runs(quantumflow._ended_run[], timestamptz) is
+'The one place where runs complete. Runs whose output is too large for one jsonb value fail instead, with QF209 in error_message.';
+
+create function quantumflow._fail_run(p_run_id uuid, p_error_message text, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_run$
+begin
+  update quantumflow.workflow_runs r
+  set
+    status = 'failed',
+    failed_at = p_now,
+    error_message = p_error_message
+  where r.id = p_run_id
+    and r.status in ('started', 'paused');
+
+  if found then
+    perform quantumflow._stop_runs(array[p_run_id], p_now);
+    perform quantumflow._fire_callbacks(array[p_run_id], '_on_failure', p_now);
+  end if;
+end
+$_fail_run$;
+
+comment on function quantumflow._fail_run(uuid, text, timestamptz) is
+'Fails a run: what is left of it is cancelled, its messages go, its on_failure task is made. The first failure is the one recorded.';
+
+create function quantumflow._stop_runs(p_run_ids uuid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_stop_runs$
+declare
+  v_batch record;
+begin
+  -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
+  for v_batch in
+    with held as (
+      select t.run_id, t.step_slug, t.task_index
+      from quantumflow.step_tasks t
+      where t.run_id = any (p_run_ids)
+        and t.status in ('queued', 'started')
+        and t.step_slug not in ('_on_complete', '_on_failure')
+      for update skip locked
+    ),
+    stopped as (
+      update quantumflow.step_tasks t
+      set status = 'cancelled'
+      from held h
+      where (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+      returning t.queue, t.message_id
+    )
+    select s.queue, array_agg(s.message_id order by s.message_id) as msg_ids
+    from stopped s
+    group by s.queue
+    order by s.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+
+  with held as (
+    select s.run_id, s.step_slug
+    from quantumflow.step_states s
+    where s.run_id = any (p_run_ids)
+      and s.status in ('created', 'started')
+    for no key update skip locked
+  )
+  update quantumflow.step_states s
+  set status = 'cancelled'
+  from held h
+  where (s.run_id, s.step_slug) = (h.run_id, h.step_slug);
+
+  insert into quantumflow._unfinished_ends (run_id, recorded_at)
+  select u.run_id, p_now
+  from unnest(p_run_ids) u (run_id)
+  where quantumflow._has_live_rows(u.run_id)
+  on conflict do nothing;
+end
+$_stop_runs$;
+
+comment on function quantumflow._stop_runs(uuid[], timestamptz) is
+'Cancels what is left of runs that have just ended and removes its messages. The caller holds the runs FOR UPDATE.
+
+Rows that another transaction holds are left to it, and the run is recorded in _unfinished_ends for the next claim or sweep.';
+
+create function quantumflow._has_live_rows(p_run_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_has_live_rows$
+begin
+  return exists (
+      select
+      from quantumflow.step_tasks t
+      where t.run_id = p_run_id
+        and t.status in ('queued', 'started')
+        and t.step_slug not in ('_on_complete', '_on_failure')
+    )
+    or exists (
+      select
+      from quantumflow.step_states s
+      where s.run_id = p_run_id
+        and s.status in ('created', 'started')
+    );
+end
+$_has_live_rows$;
+
+comment on function quantumflow._has_live_rows(uuid) is
+'Whether a run has a task or step, callbacks aside, that has not ended.';
+
+create function quantumflow._finish_ends(p_runs int, p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_finish_ends$
+declare
+  v_recorded uuid[];
+  v_held     uuid[];
+begin
+  select array_agg(u.run_id)
+  into v_recorded
+  from (
+    select e.run_id
+    from quantumflow._unfinished_ends e
+    order by e.recorded_at, e.run_id
+    limit p_runs
+    for update skip locked
+  ) u;
+
+  if v_recorded is null then
+    return 0;
+  end if;
+
+  select array_agg(u.id)
+  into v_held
+  from (
+    select r.id
+    from quantumflow.workflow_runs r
+    where r.id = any (v_recorded)
+      and r.status in ('completed', 'failed', 'cancelled')
+    for update skip locked
+  ) u;
+
+  perform quantumflow._stop_runs(v_held, p_now);
+
+  delete from quantumflow._unfinished_ends e
+  where e.run_id = any (v_recorded)
+    and not quantumflow._has_live_rows(e.run_id);
+
+  return cardinality(v_held);
+end
+$_finish_ends$;
+
+comment on function quantumflow._finish_ends(int, timestamptz) is
+'Finishes the ends recorded in _unfinished_ends, at most p_runs of them, waiting for nothing. Returns how many runs it looked at.';
+
+create function quantumflow._fire_callbacks(p_run_ids uuid[], p_step_slug text, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fire_callbacks$
+declare
+  v_tasks quantumflow._new_task[];
+begin
+  select array_agg(
+    row(
+      r.id, w.step_slug, r.retries, null, false, w.queue, p_now,
+      p_now - make_interval(secs => r.priority), r.headers
+    )::quantumflow._new_task)
+  into v_tasks
+  from unnest(p_run_ids) u (run_id)
+  join quantumflow.workflow_runs r
+    on r.id = u.run_id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, p_step_slug);
+
+  if v_tasks is not null then
+    perform quantumflow._queue_tasks(v_tasks);
+  end if;
+end
+$_fire_callbacks$;
+
+comment on function quantumflow._fire_callbacks(uuid[], text, timestamptz) is
+'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it.';

@@ -1,0 +1,326 @@
+create function quantumflow.start_flow(
+  workflow_slug   text,
+  input           jsonb default '{}',
+  run_id          uuid default null,
+  priority        int default 0,
+  start_at        timestamptz default null,
+  idempotency_key text default null,
+  headers         jsonb default null,
+  version         int default null)
+returns uuid
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $start_flow$
+declare
+  v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
+  v_found  uuid;
+begin
+  if length(start_flow.idempotency_key) not between 1 and 255 then
+    raise exception 'idempotency key is not valid'
+    using
+      errcode = 'QF206',
+      detail = format('It has %s characters.', length(start_flow.idempotency_key)),
+      hint = 'Use 1 to 255 characters, a hash of something longer for example.';
+  end if;
+
+  v_found := (quantumflow._start_runs(
+    start_flow.workflow_slug, start_flow.version, array[v_run_id], array[coalesce(start_flow.input, '{}')],
+    start_flow.priority, start_flow.start_at, start_flow.idempotency_key, start_flow.headers))[1];
+
+  if v_found is null and start_flow.idempotency_key is not null then
+    select r.id
+    into v_found
+    from quantumflow.workflow_runs r
+    where r.workflow_slug = start_flow.workflow_slug
+      and r.idempotency_key = start_flow.idempotency_key;
+  end if;
+
+  if v_found is null then
+    raise exception 'run % exists already', v_run_id
+    using
+      errcode = 'QF202',
+      detail = 'A run_id may be used once.',
+      hint = 'Leave run_id out, or pass an idempotency_key to get the same run for the same request.';
+  end if;
+
+  return v_found;
+end
+$start_flow$;
+
+comment on function quantumflow.start_flow(text, jsonb, uuid, int, timestamptz, text, jsonb, int) is
+'Starts a run of a workflow and returns its id. The run''s first tasks can be claimed when the transaction has committed.
+
+input: any JSON, {} when left out; an array where the workflow maps over it.
+run_id: the id to use; made when left out.
+priority: seconds by which the run''s tasks overtake those of priority 0; 0 or more.
+start_at: the first steps wait until then; a moment in the past is now.
+idempotency_key: unique within the workflow; the same key again returns the same run, whatever else is passed.
+headers: an object that travels with every message of the run.
+version: the version to run; the current one when left out. The first run of a version freezes it.
+
+Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
+workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
+object; QF210 start_at is not finite; QF401 a queue is gone.';
+
+create function quantumflow.start_flows(workflow_slug text, inputs jsonb[], priority int default 0)
+returns setof uuid
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $start_flows$
+declare
+  v_run_ids uuid[];
+  v_inputs  jsonb[];
+begin
+  select array_agg(quantumflow._uuid_v7() order by i.n), array_agg(coalesce(i.input, '{}') order by i.n)
+  into v_run_ids, v_inputs
+  from unnest(start_flows.inputs) with ordinality i (input, n);
+
+  v_run_ids := quantumflow._start_runs(
+    start_flows.workflow_slug, null, coalesce(v_run_ids, '{}'), coalesce(v_inputs, '{}'),
+    start_flows.priority, null, null, null);
+
+  return query
+  select u.run_id
+  from unnest(v_run_ids) u (run_id);
+end
+$start_flows$;
+
+comment on function quantumflow.start_flows(text, jsonb[], int) is
+'Starts a run per input, in one transaction and a handful of statements, and returns their ids in the order of the inputs.
+
+Errors: as start_flow: QF111, QF203, QF204, QF205, QF401.';
+
+create function quantumflow._start_runs(
+  p_workflow_slug   text,
+  p_version         int,
+  p_run_ids         uuid[],
+  p_inputs          jsonb[],
+  p_priority        int,
+  p_start_at        timestamptz,
+  p_idempotency_key text,
+  p_headers         jsonb)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_runs$
+declare
+  v_now        timestamptz := quantumflow._now();
+  v_version    int;
+  v_steps      int;
+  v_maps_input boolean;
+  v_run_ids    uuid[];
+  v_ready      quantumflow._step_ref[];
+begin
+  perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
+  perform quantumflow._lock_flow(p_workflow_slug, false);
+  v_version := quantumflow._pick_version(p_workflow_slug, p_version);
+
+  select count(*), coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false)
+  into v_steps, v_maps_input
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback';
+
+  if v_steps = 0 then
+    raise exception 'workflow "%" has no steps', p_workflow_slug
+    using
+      errcode = 'QF203',
+      detail = format('Its version %s is empty.', v_version),
+      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
+  end if;
+
+  if v_maps_input then
+    perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
+  end if;
+
+  -- The first run freezes the version; a definition that wants to change it waits for this transaction.
+  update quantumflow.workflow_versions v
+  set frozen_at = v_now
+  where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+    and v.frozen_at is null;
+
+  with started as (
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, idempotency_key, created_at, started_at)
+    select
+      u.run_id, p_workflow_slug, v_version, 'started', u.input, v_steps, p_priority, p_headers, p_idempotency_key,
+      v_now, greatest(v_now, p_start_at)
+    from unnest(p_run_ids, p_inputs) u (run_id, input)
+    on conflict do nothing
+    returning id
+  )
+  select array_agg(s.id)
+  into v_run_ids
+  from started s;
+
+  if v_run_ids is null then
+    return '{}';
+  end if;
+
+  -- A single step that waits for nothing is written as started at once.
+  insert into quantumflow.step_states
+    (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
+  select
+    u.run_id,
+    w.step_slug,
+    case when w.step_type = 'single' and w.dependencies = '{}' then 'started' else 'created' end,
+    cardinality(w.dependencies),
+    case w.step_type when 'single' then 1 end,
+    case w.step_type when 'single' then 1 end,
+    v_now,
+    case when w.step_type = 'single' and w.dependencies = '{}' then v_now end
+  from unnest(v_run_ids) u (run_id)
+  cross join quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback';
+
+  select array_agg(
+    row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref)
+  into v_ready
+  from unnest(v_run_ids) u (run_id)
+  cross join quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback'
+    and w.dependencies = '{}';
+
+  perform quantumflow._advance('{}', v_ready, v_now);
+
+  return v_run_ids;
+end
+$_start_runs$;
+
+comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb) is
+'Starts one run per id and input; ids and idempotency keys that exist already are left out of what it returns.
+
+Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF401 as start_flow.';
+
+create function quantumflow._pick_version(p_workflow_slug text, p_version int)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_pick_version$
+declare
+  v_current int;
+begin
+  select w.current_version
+  into v_current
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug;
+
+  if not found then
+    raise exception 'workflow "%" does not exist', p_workflow_slug
+    using
+      errcode = 'QF111',
+      detail = 'No workflow of that name is defined; names are case-sensitive.',
+      hint = 'select * from quantumflow.list_flows() shows what is defined.';
+  end if;
+
+  if p_version is null then
+    return v_current;
+  end if;
+
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version);
+
+  if not found then
+    raise exception 'workflow "%" has no version %', p_workflow_slug, p_version
+    using
+      errcode = 'QF112',
+      detail = format('Its current version is %s.', v_current),
+      hint = 'Leave the version out to use the current one.';
+  end if;
+
+  return p_version;
+end
+$_pick_version$;
+
+comment on function quantumflow._pick_version(text, int) is
+'The version asked for, or the current one.
+
+Errors: QF111 unknown workflow; QF112 unknown version.';
+
+create function quantumflow._refuse_bad_start(p_priority int, p_start_at timestamptz, p_headers jsonb)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_bad_start$
+begin
+  if p_priority is null or p_priority < 0 then
+    raise exception 'priority must not be negative'
+    using
+      errcode = 'QF205',
+      detail = format('The priority is %s.', coalesce(p_priority::text, 'null')),
+      hint = 'Leave it out for 0; a higher number overtakes by as many seconds.';
+  end if;
+
+  if not isfinite(p_start_at) then
+    raise exception 'start_at must be finite'
+    using
+      errcode = 'QF210',
+      detail = format('It is %s.', p_start_at),
+      hint = 'Leave it out to start at once.';
+  end if;
+
+  if jsonb_typeof(p_headers) <> 'object' then
+    raise exception 'headers must be a JSON object'
+    using
+      errcode = 'QF208',
+      detail = format('It is JSON of type %s.', jsonb_typeof(p_headers)),
+      hint = 'For example {"traceparent": "00-..."}.';
+  end if;
+end
+$_refuse_bad_start$;
+
+comment on function quantumflow._refuse_bad_start(int, timestamptz, jsonb) is
+'Refuses arguments with which no run can start.
+
+Errors: QF205 negative priority; QF208 headers is no object; QF210 start_at is not finite.';
+
+create function quantumflow._refuse_non_arrays(p_workflow_slug text, p_inputs jsonb[])
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_non_arrays$
+declare
+  v_bad record;
+begin
+  select jsonb_typeof(i.input) as type, i.n
+  into v_bad
+  from unnest(p_inputs) with ordinality i (input, n)
+  where jsonb_typeof(i.input) <> 'array'
+  order by i.n
+  limit 1;
+
+  if found then
+    raise exception 'workflow "%" maps over its input, which must be an array', p_workflow_slug
+    using
+      errcode = 'QF204',
+      detail = format('Input %s is JSON of type %s.', v_bad.n, v_bad.type),
+      hint = 'Pass an array: one task is made per element.';
+  end if;
+end
+$_refuse_non_arrays$;
+
+comment on function quantumflow._refuse_non_arrays(text, jsonb[]) is
+'Refuses inputs that a map step could not map over.
+
+Errors: QF204 when one is no array.';

@@ -1,0 +1,87 @@
+create function quantumflow.start_ready_steps(run_id uuid)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $start_ready_steps$
+declare
+  v_now   timestamptz := quantumflow._now();
+  v_run   quantumflow.workflow_runs;
+  v_ready quantumflow._step_ref[];
+begin
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = start_ready_steps.run_id
+  for no key update;
+
+  if not found then
+    perform quantumflow._raise_unknown_run(start_ready_steps.run_id);
+  end if;
+
+  if v_run.status <> 'started' then
+    return 0;
+  end if;
+
+  select array_agg(
+    row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
+    order by s.step_slug)
+  into v_ready
+  from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug)
+  where s.run_id = v_run.id
+    and s.status = 'created'
+    and s.remaining_deps = 0;
+
+  if v_ready is null then
+    return 0;
+  end if;
+
+  update quantumflow.step_states s
+  set
+    status = 'started',
+    started_at = v_now
+  from unnest(v_ready) k
+  where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+    and k.step_type = 'single';
+
+  perform quantumflow._advance('{}', v_ready, v_now);
+
+  return cardinality(v_ready);
+end
+$start_ready_steps$;
+
+comment on function quantumflow.start_ready_steps(uuid) is
+'Starts the steps of a run whose dependencies are all done and that have not started. Returns how many it started.
+
+The engine starts steps by itself when they become ready, so this finds something only after a pause or a repair by hand.
+Safe to call at any time; does nothing for a run that is paused or over.
+
+Errors: QF201 unknown run.';
+
+create function quantumflow._raise_unknown_run(p_run_id uuid)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_raise_unknown_run$
+begin
+  raise exception 'run % does not exist', coalesce(p_run_id::text, 'null')
+  using
+    errcode = 'QF201',
+    detail = 'No run has this id; it may have been deleted.',
+    hint = 'select id, workflow_slug, status from quantumflow.workflow_runs order by id desc limit 20 shows the latest.';
+end
+$_raise_unknown_run$;
+
+comment on function quantumflow._raise_unknown_run(uuid) is
+'Raises QF201.
+
+Errors: QF201 always.';

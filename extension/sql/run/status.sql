@@ -1,0 +1,109 @@
+create function quantumflow.status(run_id uuid)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $status$
+declare
+  v_status jsonb;
+begin
+  select jsonb_build_object(
+    'run_id', r.id,
+    'workflow_slug', r.workflow_slug,
+    'version', r.version,
+    'status', r.status,
+    'input', r.input,
+    'output', r.output,
+    'error_message', r.error_message,
+    'remaining_steps', r.remaining_steps,
+    'priority', r.priority,
+    'retries', r.retries,
+    'headers', r.headers,
+    'idempotency_key', r.idempotency_key,
+    'created_at', r.created_at,
+    'started_at', r.started_at,
+    'ended_at', coalesce(r.completed_at, r.failed_at, r.cancelled_at),
+    'steps', (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object(
+            'step_slug', s.step_slug,
+            'step_type', w.step_type,
+            'command', w.command,
+            'status', s.status,
+            'depends_on', to_jsonb(w.dependencies),
+            'remaining_deps', s.remaining_deps,
+            'started_at', s.started_at,
+            'ended_at', coalesce(s.completed_at, s.failed_at),
+            'error_message', s.error_message,
+            'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
+          order by w.step_index),
+        '[]')
+      from quantumflow.step_states s
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+      where s.run_id = r.id
+    ),
+    'callbacks', (
+      select coalesce(
+        jsonb_agg(
+          jsonb_build_object('step_slug', t.step_slug, 'status', t.status, 'error_message', t.error_message)
+          order by t.step_slug, t.task_index),
+        '[]')
+      from quantumflow.step_tasks t
+      where t.run_id = r.id
+        and t.step_slug in ('_on_complete', '_on_failure')
+    ))
+  into v_status
+  from quantumflow.workflow_runs r
+  where r.id = status.run_id;
+
+  if not found then
+    perform quantumflow._raise_unknown_run(status.run_id);
+  end if;
+
+  return v_status;
+end
+$status$;
+
+comment on function quantumflow.status(uuid) is
+'All there is to say of a run, as one object: its row, its steps in the order of the definition, their tasks counted by status.
+
+ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
+occurs, "total" and "failures", the attempts that did not complete. Try: select jsonb_pretty(quantumflow.status(id)).
+
+Errors: QF201 unknown run.';
+
+create function quantumflow._count_tasks(p_run_id uuid, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_count_tasks$
+declare
+  v_tasks jsonb;
+begin
+  select
+    coalesce(jsonb_object_agg(c.status, c.tasks), '{}')
+    || jsonb_build_object(
+      'total', coalesce(sum(c.tasks), 0),
+      'failures', (
+        select count(*)
+        from quantumflow.task_failures f
+        where (f.run_id, f.step_slug) = (p_run_id, p_step_slug)
+      ))
+  into v_tasks
+  from (
+    select t.status, count(*) as tasks
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
+    group by t.status
+  ) c;
+
+  return v_tasks;
+end
+$_count_tasks$;
+
+comment on function quantumflow._count_tasks(uuid, text) is
+'The tasks of a step, counted by status, and the attempts of them that did not complete.';

@@ -1,0 +1,103 @@
+create table quantumflow.workflow_runs (
+  id              uuid not null,
+  workflow_slug   text collate "C" not null,
+  version         int not null,
+  status          text not null,
+  input           jsonb not null,
+  output          jsonb,
+  error_message   text,
+  remaining_steps int not null,
+  priority        int not null default 0,
+  retries         int not null default 0,
+  headers         jsonb,
+  idempotency_key text,
+  created_at      timestamptz not null,
+  started_at      timestamptz not null,
+  completed_at    timestamptz,
+  failed_at       timestamptz,
+  cancelled_at    timestamptz,
+  constraint workflow_runs_pkey primary key (id),
+  constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
+  constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
+  constraint workflow_runs_priority_not_negative check (priority >= 0),
+  constraint workflow_runs_retries_not_negative check (retries >= 0),
+  constraint workflow_runs_completed_has_time check ((status = 'completed') = (completed_at is not null)),
+  constraint workflow_runs_failed_has_time check ((status = 'failed') = (failed_at is not null)),
+  constraint workflow_runs_cancelled_has_time check ((status = 'cancelled') = (cancelled_at is not null)),
+  constraint workflow_runs_output_when_completed check (output is null or status = 'completed')
+) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+create unique index workflow_runs_idempotency_key_unique
+  on quantumflow.workflow_runs (workflow_slug, idempotency_key)
+  where idempotency_key is not null;
+
+comment on table quantumflow.workflow_runs is 'One row per run: one execution of one version of a workflow.';
+comment on column quantumflow.workflow_runs.id is 'A version 7 uuid unless the caller chose one: later runs sort later.';
+comment on column quantumflow.workflow_runs.workflow_slug is 'The workflow.';
+comment on column quantumflow.workflow_runs.version is 'The version the run is pinned to.';
+comment on column quantumflow.workflow_runs.status is 'started, paused, completed, failed or cancelled.';
+comment on column quantumflow.workflow_runs.input is 'What the run was started with.';
+comment on column quantumflow.workflow_runs.output is
+'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
+comment on column quantumflow.workflow_runs.error_message is 'Why the run failed or was cancelled.';
+comment on column quantumflow.workflow_runs.remaining_steps is 'Steps that are not done yet; 0 completes the run.';
+comment on column quantumflow.workflow_runs.priority is 'Seconds by which the run''s tasks overtake those of priority 0.';
+comment on column quantumflow.workflow_runs.retries is 'How often the run was retried.';
+comment on column quantumflow.workflow_runs.headers is 'An object that travels with every message of the run, a traceparent for example.';
+comment on column quantumflow.workflow_runs.idempotency_key is 'Unique within the workflow: the same key again is the same run.';
+comment on column quantumflow.workflow_runs.created_at is 'When start_flow was called.';
+comment on column quantumflow.workflow_runs.started_at is 'From when the first steps may run: created_at, or start_at when that is later.';
+comment on column quantumflow.workflow_runs.completed_at is 'When the last step was done.';
+comment on column quantumflow.workflow_runs.failed_at is 'When a task failed for good.';
+comment on column quantumflow.workflow_runs.cancelled_at is 'When the run was cancelled.';
+
+create table quantumflow.step_states (
+  run_id          uuid not null,
+  step_slug       text collate "C" not null,
+  status          text not null,
+  remaining_deps  int not null,
+  remaining_tasks int,
+  initial_tasks   int,
+  output          jsonb,
+  error_message   text,
+  created_at      timestamptz not null,
+  started_at      timestamptz,
+  completed_at    timestamptz,
+  failed_at       timestamptz,
+  constraint step_states_pkey primary key (run_id, step_slug),
+  constraint step_states_status_known
+    check (status in ('created', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
+  constraint step_states_remaining_deps_not_negative check (remaining_deps >= 0),
+  constraint step_states_remaining_tasks_within_initial check (remaining_tasks between 0 and initial_tasks),
+  constraint step_states_waits_for_dependencies check (remaining_deps = 0 or status in ('created', 'skipped', 'cancelled')),
+  constraint step_states_started_has_tasks check (status not in ('started', 'completed') or initial_tasks is not null),
+  constraint step_states_completed_has_no_open_tasks check (status <> 'completed' or remaining_tasks = 0),
+  constraint step_states_completed_has_time check ((status = 'completed') = (completed_at is not null)),
+  constraint step_states_failed_has_time check ((status = 'failed') = (failed_at is not null))
+) with (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+comment on table quantumflow.step_states is 'One row per step of a run, from the run''s start.';
+comment on column quantumflow.step_states.run_id is 'The run.';
+comment on column quantumflow.step_states.step_slug is 'The step.';
+comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
+comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
+comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown.';
+comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
+comment on column quantumflow.step_states.output is
+'A map''s outputs as an array in index order, once completed. Null for a single step, whose output is on its task.';
+comment on column quantumflow.step_states.error_message is 'Why the step failed.';
+comment on column quantumflow.step_states.created_at is 'When the run started.';
+comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
+comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
+comment on column quantumflow.step_states.failed_at is 'When a task of it failed for good.';
+
+create table quantumflow._unfinished_ends (
+  run_id      uuid not null,
+  recorded_at timestamptz not null,
+  constraint _unfinished_ends_pkey primary key (run_id)
+);
+
+comment on table quantumflow._unfinished_ends is
+'Runs that ended while another transaction held some of their rows: what was skipped is finished by the next claim or sweep.';
+comment on column quantumflow._unfinished_ends.run_id is 'The run.';
+comment on column quantumflow._unfinished_ends.recorded_at is 'When the run ended.';

@@ -1,0 +1,378 @@
+create type quantumflow._step_progress as (
+  run_id        uuid,
+  step_slug     text,
+  workflow_slug text,
+  version       int,
+  step_type     text,
+  dependents    text[],
+  done_tasks    int,
+  ends          boolean
+);
+
+comment on type quantumflow._step_progress is
+'A step that this call has locked: how many of its tasks it completes, and whether that ends the step.';
+
+create function quantumflow.complete_task(
+  run_id      uuid,
+  step_slug   text,
+  task_index  int default 0,
+  output      jsonb default null,
+  lease_token bigint default null)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $complete_task$
+declare
+  v_outcome text;
+begin
+  select o.outcome
+  into v_outcome
+  from quantumflow.complete_tasks(jsonb_build_array(jsonb_build_object(
+    'run_id', complete_task.run_id,
+    'step_slug', complete_task.step_slug,
+    'task_index', complete_task.task_index,
+    'lease_token', complete_task.lease_token,
+    'output', complete_task.output))) o;
+
+  return v_outcome;
+end
+$complete_task$;
+
+comment on function quantumflow.complete_task(uuid, text, int, jsonb, bigint) is
+'Reports that a task is done: complete_tasks with one result. Returns its outcome.
+
+Without a lease_token a person acts by hand on whatever attempt is live, a queued task too.
+
+Errors: none of its own; a task that does not exist is "stale".';
+
+create function quantumflow.complete_tasks(results jsonb)
+returns setof quantumflow.task_outcome
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $complete_tasks$
+declare
+  v_now   timestamptz := quantumflow._now();
+  v_held  quantumflow._held_task[];
+  v_steps quantumflow._step_progress[];
+begin
+  -- Refuse.
+  perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
+
+  -- Lock: the tasks, their steps, their runs.
+  v_held := quantumflow._hold_reported(complete_tasks.results);
+  v_held := quantumflow._find_violations(complete_tasks.results, v_held);
+  v_steps := quantumflow._hold_steps(v_held);
+  v_held := quantumflow._hold_runs(
+    v_held,
+    case
+      when exists (select from unnest(v_held) h where h.outcome = 'type_violation') then 'update'
+      when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
+      else 'key share'
+    end);
+
+  -- Change: tasks, steps, what they lead to, messages.
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+    v_steps := quantumflow._without_ended_runs(v_steps);
+    perform quantumflow._cancel_late(v_held);
+  end if;
+
+  perform quantumflow._record_outputs(complete_tasks.results, v_held, v_now);
+  perform quantumflow._advance(quantumflow._count_done_tasks(v_steps, v_now), '{}', v_now);
+  perform quantumflow._remove_reported(v_held, array['acts', 'type_violation']);
+  perform quantumflow._fail_violations(v_held, v_now);
+
+  -- Return.
+  return query
+  select o.run_id, o.step_slug, o.task_index, case o.outcome when 'acts' then 'completed' else o.outcome end
+  from quantumflow._report_outcomes(complete_tasks.results, v_held) o;
+end
+$complete_tasks$;
+
+comment on function quantumflow.complete_tasks(jsonb) is
+'Reports tasks as done, any number of them, of any runs, in one set of statements.
+
+results: an array of {"run_id", "step_slug", "task_index", "lease_token", "output"}. One bad result never spoils the others.
+A null lease_token means a person acts by hand; a result without that key is stale.
+
+Returns a row per result, in order, with its outcome:
+completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array; the
+task and its run failed. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
+or there is no such task; nothing changed. run_ended: the run was over first; nothing changed.
+
+Errors: QF301 results is no array. A report never raises for a race it lost.';
+
+create function quantumflow._find_violations(p_results jsonb, p_held quantumflow._held_task[])
+returns quantumflow._held_task[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_find_violations$
+declare
+  v_task record;
+  v_held quantumflow._held_task[] := p_held;
+begin
+  for v_task in
+    select k.n
+    from unnest(p_held) with ordinality k (
+      ord, run_id, step_slug, task_index, msg_id, queue, message_id, status, attempts, losses, worker_id, lease_token,
+      started_at, queued_at, workflow_slug, version, run_status, retries, step_type, outcome, n)
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    where k.outcome = 'acts'
+      and w.feeds_map
+      and jsonb_typeof(coalesce(p_results -> k.ord -> 'output', 'null')) <> 'array'
+  loop
+    v_held[v_task.n].outcome := 'type_violation';
+  end loop;
+
+  return v_held;
+end
+$_find_violations$;
+
+comment on function quantumflow._find_violations(jsonb, quantumflow._held_task[]) is
+'Marks the results that a map cannot map over with the outcome type_violation.';
+
+create function quantumflow._hold_steps(p_held quantumflow._held_task[])
+returns quantumflow._step_progress[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_steps$
+declare
+  v_steps quantumflow._step_progress[];
+begin
+  select array_agg(
+    row(
+      k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents, k.done_tasks,
+      k.done_tasks > 0 and k.done_tasks = k.remaining_tasks
+    )::quantumflow._step_progress
+    order by k.run_id, k.step_slug)
+  into v_steps
+  from (
+    select d.*, w.dependents, s.remaining_tasks
+    from (
+      select
+        h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type,
+        (count(*) filter (where h.outcome = 'acts'))::int as done_tasks
+      from unnest(p_held) h
+      where h.outcome in ('acts', 'type_violation', 'fails')
+        and h.step_type <> 'callback'
+      group by h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type
+    ) d
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (d.workflow_slug, d.version, d.step_slug)
+    join quantumflow.step_states s
+      on (s.run_id, s.step_slug) = (d.run_id, d.step_slug)
+    order by s.run_id, s.step_slug
+    for no key update of s
+  ) k;
+
+  return coalesce(v_steps, '{}');
+end
+$_hold_steps$;
+
+comment on function quantumflow._hold_steps(quantumflow._held_task[]) is
+'Locks the steps of the tasks that act, in order of their keys, waiting for each, and tells which of them this call ends.';
+
+create function quantumflow._without_ended_runs(p_steps quantumflow._step_progress[])
+returns quantumflow._step_progress[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_without_ended_runs$
+begin
+  return array(
+    select s
+    from unnest(p_steps) s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+      and r.status in ('started', 'paused')
+    order by s.run_id, s.step_slug);
+end
+$_without_ended_runs$;
+
+comment on function quantumflow._without_ended_runs(quantumflow._step_progress[]) is
+'Leaves out the steps of runs that ended before this call got hold of them.';
+
+create function quantumflow._record_outputs(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_outputs$
+begin
+  update quantumflow.step_tasks t
+  set
+    status = case h.outcome when 'acts' then 'completed' else 'failed' end,
+    output = coalesce(p_results -> h.ord -> 'output', 'null'),
+    started_at = coalesce(t.started_at, p_now),
+    completed_at = case h.outcome when 'acts' then p_now end,
+    failed_at = case h.outcome when 'type_violation' then p_now end,
+    error_message = case h.outcome when 'type_violation' then quantumflow._violation(p_results -> h.ord -> 'output') end
+  from unnest(p_held) h
+  where h.outcome in ('acts', 'type_violation')
+    and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index);
+end
+$_record_outputs$;
+
+comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
+'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task.';
+
+create function quantumflow._violation(p_output jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_violation$
+begin
+  return format(
+    'the output must be an array, because a map maps over it, but is JSON of type %s (QF305)',
+    coalesce(jsonb_typeof(p_output), 'null'));
+end
+$_violation$;
+
+comment on function quantumflow._violation(jsonb) is
+'The error message of a type violation.';
+
+create function quantumflow._fail_violations(p_held quantumflow._held_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_violations$
+declare
+  v_task record;
+begin
+  for v_task in
+    select h.*, t.output
+    from unnest(p_held) h
+    join quantumflow.step_tasks t
+      on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+    where h.outcome = 'type_violation'
+    order by h.run_id, h.step_slug
+  loop
+    insert into quantumflow.task_failures
+      (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
+    values
+      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries, greatest(v_task.attempts, 1), 'error',
+       v_task.worker_id, v_task.lease_token, v_task.started_at, p_now, quantumflow._violation(v_task.output));
+
+    perform quantumflow._fail_step(
+      v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, quantumflow._violation(v_task.output), p_now);
+  end loop;
+end
+$_fail_violations$;
+
+comment on function quantumflow._fail_violations(quantumflow._held_task[], timestamptz) is
+'Fails the runs in which an output offends a map, attempts left or not: the same handler would return the same.';
+
+create function quantumflow._count_done_tasks(p_steps quantumflow._step_progress[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_count_done_tasks$
+declare
+  v_step record;
+begin
+  -- A loop, because each array is gathered, and may prove too large, by itself.
+  for v_step in
+    select k.run_id, k.step_slug
+    from unnest(p_steps) k
+    where k.ends
+      and k.step_type = 'map'
+  loop
+    perform quantumflow._gather_map(v_step.run_id, v_step.step_slug, p_now);
+  end loop;
+
+  -- Counters once per call and step, in the order in which the steps were locked.
+  update quantumflow.step_states s
+  set
+    remaining_tasks = s.remaining_tasks - k.done_tasks,
+    status = case when k.ends and s.status = 'started' then 'completed' else s.status end,
+    completed_at = case when k.ends and s.status = 'started' then p_now end
+  from unnest(p_steps) k
+  where k.done_tasks > 0
+    and (s.run_id, s.step_slug) = (k.run_id, k.step_slug);
+
+  return array(
+    select row(k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents)::quantumflow._step_ref
+    from unnest(p_steps) k
+    join quantumflow.step_states s
+      on (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+    where k.ends
+      and s.status = 'completed');
+end
+$_count_done_tasks$;
+
+comment on function quantumflow._count_done_tasks(quantumflow._step_progress[], timestamptz) is
+'Takes completed tasks off their steps'' counters, finishes the steps that have none left, and returns those.';
+
+create function quantumflow._gather_map(p_run_id uuid, p_step_slug text, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_gather_map$
+declare
+  v_output jsonb;
+begin
+  begin
+    select jsonb_agg(t.output order by t.task_index)
+    into v_output
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  exception
+    when program_limit_exceeded or out_of_memory or internal_error then
+      v_output := null;
+  end;
+
+  if v_output is null then
+    -- Raising would wedge whoever reports last, for ever.
+    perform quantumflow._fail_step(
+      p_run_id, p_step_slug, null, 'single', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
+  else
+    update quantumflow.step_states s
+    set output = v_output
+    where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
+  end if;
+end
+$_gather_map$;
+
+comment on function quantumflow._gather_map(uuid, text, timestamptz) is
+'Writes a finished map''s output: its tasks'' outputs as an array in index order, nulls kept.
+
+Outputs too large for one jsonb value (256 MB) fail the step and the run, with QF306 in error_message.';
+
+create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_remove_reported$
+declare
+  v_batch record;
+begin
+  for v_batch in
+    select h.queue, array_agg(h.message_id order by h.message_id) as msg_ids
+    from unnest(p_held) h
+    where h.outcome = any (p_outcomes)
+    group by h.queue
+    order by h.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+end
+$_remove_reported$;
+
+comment on function quantumflow._remove_reported(quantumflow._held_task[], text[]) is
+'Removes the messages of the held tasks with one of these outcomes, last of all locks.';

@@ -1,0 +1,120 @@
+create function quantumflow.extend_leases(worker_id uuid, tasks jsonb, lease interval)
+returns setof quantumflow.task_lease
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $extend_leases$
+declare
+  v_now   timestamptz := quantumflow._now();
+  v_batch record;
+begin
+  perform quantumflow._refuse_bad_lease(extend_leases.lease);
+  perform quantumflow._refuse_non_array(extend_leases.tasks, 'tasks');
+  perform quantumflow._worker_seen(extend_leases.worker_id, v_now);
+
+  for v_batch in
+    with held as (
+      select l.queue, l.message_id, least(v_now + extend_leases.lease, l.deadline) as vt
+      from quantumflow._leases(extend_leases.tasks) l
+      join quantumflow.step_tasks t
+        on (t.run_id, t.step_slug, t.task_index) = (l.run_id, l.step_slug, l.task_index)
+      where l.state = 'held'
+        and t.status = 'started'
+        and t.lease_token = l.lease_token
+      for no key update of t skip locked
+    )
+    select l.queue, array_agg(l.message_id) as msg_ids, array_agg(l.vt) as vts
+    from held l
+    group by l.queue
+    order by l.queue
+  loop
+    perform quantumflow._extend_vt(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+  end loop;
+
+  return query
+  select
+    l.run_id, l.step_slug, l.task_index, l.state,
+    case l.state when 'held' then least(v_now + extend_leases.lease, l.deadline) end
+  from quantumflow._leases(extend_leases.tasks) l
+  order by l.ord;
+end
+$extend_leases$;
+
+comment on function quantumflow.extend_leases(uuid, jsonb, interval) is
+'Keeps tasks for another lease from now, never past their deadline. Never waits, and never shortens a lease.
+
+tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}.
+lease: 0.001 s to 1 day; renew at a third of it.
+
+Returns a row per task, in order, with its state: held, still the caller''s (also while a report of it is under way); lost, it is
+somebody else''s or done; cancelled, its run has ended, so the work is for nothing.
+
+Errors: QF301 tasks is no array; QF303 bad lease.';
+
+create function quantumflow._leases(p_tasks jsonb)
+returns table (
+  ord         bigint,
+  run_id      uuid,
+  step_slug   text,
+  task_index  int,
+  lease_token bigint,
+  state       text,
+  queue       text,
+  message_id  bigint,
+  deadline    timestamptz)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_leases$
+begin
+  return query
+  select
+    k.ord,
+    k.run_id,
+    k.step_slug,
+    k.task_index,
+    k.token,
+    case
+      when t.status = 'cancelled' and t.lease_token = k.token then 'cancelled'
+      when t.status is distinct from 'started' or t.lease_token is distinct from k.token then 'lost'
+      when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'cancelled'
+      else 'held'
+    end,
+    t.queue,
+    t.message_id,
+    t.started_at + w.timeout
+  from (
+    select
+      e.n as ord,
+      case
+        when e.task ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        then (e.task ->> 'run_id')::uuid
+      end as run_id,
+      e.task ->> 'step_slug' as step_slug,
+      case
+        when e.task ->> 'task_index' ~ '^[0-9]{1,9}$'
+        then (e.task ->> 'task_index')::int
+      end as task_index,
+      case
+        when e.task ->> 'lease_token' ~ '^[0-9]{1,18}$'
+        then (e.task ->> 'lease_token')::bigint
+      end as token
+    from jsonb_array_elements(p_tasks) with ordinality e (task, n)
+  ) k
+  left join quantumflow.step_tasks t
+    on (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
+  left join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  left join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug);
+end
+$_leases$;
+
+comment on function quantumflow._leases(jsonb) is
+'What the leases that tasks speak of are worth now: held, lost or cancelled. Locks nothing.';

@@ -1,0 +1,227 @@
+create function quantumflow.fail_task(
+  run_id        uuid,
+  step_slug     text,
+  task_index    int default 0,
+  error_message text default null,
+  lease_token   bigint default null,
+  retryable     boolean default true,
+  retry_after   interval default null,
+  error_details jsonb default null)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $fail_task$
+declare
+  v_outcome text;
+begin
+  select o.outcome
+  into v_outcome
+  from quantumflow.fail_tasks(jsonb_build_array(jsonb_build_object(
+    'run_id', fail_task.run_id,
+    'step_slug', fail_task.step_slug,
+    'task_index', fail_task.task_index,
+    'lease_token', fail_task.lease_token,
+    'error_message', fail_task.error_message,
+    'retryable', fail_task.retryable,
+    'retry_after', extract(epoch from fail_task.retry_after),
+    'error_details', fail_task.error_details))) o;
+
+  return v_outcome;
+end
+$fail_task$;
+
+comment on function quantumflow.fail_task(uuid, text, int, text, bigint, boolean, interval, jsonb) is
+'Reports that a task failed: fail_tasks with one result. Returns its outcome.
+
+retryable false fails the task for good; retry_after replaces the step''s own delay before the next attempt.
+Without a lease_token a person acts by hand on whatever attempt is live, a queued task too.
+
+Errors: none of its own; a task that does not exist is "stale".';
+
+create function quantumflow.fail_tasks(results jsonb)
+returns setof quantumflow.task_outcome
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $fail_tasks$
+declare
+  v_now  timestamptz := quantumflow._now();
+  v_held quantumflow._held_task[];
+begin
+  -- Refuse.
+  perform quantumflow._refuse_non_array(fail_tasks.results, 'results');
+
+  -- Lock: the tasks, the steps that fail, the runs.
+  v_held := quantumflow._hold_reported(fail_tasks.results);
+  v_held := quantumflow._find_final_failures(fail_tasks.results, v_held);
+  perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
+  v_held := quantumflow._hold_runs(
+    v_held,
+    case
+      when exists (select from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback') then 'update'
+      else 'key share'
+    end);
+
+  -- Change: tasks and their history, messages, runs.
+  perform quantumflow._cancel_late(v_held);
+  perform quantumflow._record_failures(fail_tasks.results, v_held, v_now);
+  perform quantumflow._remove_reported(v_held, array['fails']);
+
+  perform quantumflow._fail_step(
+    h.run_id, h.step_slug, h.task_index, h.step_type, quantumflow._error_of(fail_tasks.results -> h.ord), v_now)
+  from unnest(v_held) h
+  where h.outcome = 'fails'
+    and h.step_type <> 'callback';
+
+  -- Return.
+  return query
+  select
+    o.run_id, o.step_slug, o.task_index,
+    case o.outcome when 'acts' then 'retrying' when 'fails' then 'failed' else o.outcome end
+  from quantumflow._report_outcomes(fail_tasks.results, v_held) o;
+end
+$fail_tasks$;
+
+comment on function quantumflow.fail_tasks(jsonb) is
+'Reports tasks as failed, any number of them, of any runs.
+
+results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error_message", "retryable", "retry_after",
+"error_details"}; retry_after is in seconds. One bad result never spoils the others.
+
+Returns a row per result, in order, with its outcome:
+retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
+used up or retryable is false; the task and its run failed. duplicate, stale, run_ended: as complete_tasks.
+
+Errors: QF301 results is no array. A report never raises for a race it lost.';
+
+create function quantumflow._find_final_failures(p_results jsonb, p_held quantumflow._held_task[])
+returns quantumflow._held_task[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_find_final_failures$
+declare
+  v_task record;
+  v_held quantumflow._held_task[] := p_held;
+begin
+  for v_task in
+    select k.n
+    from unnest(p_held) with ordinality k (
+      ord, run_id, step_slug, task_index, msg_id, queue, message_id, status, attempts, losses, worker_id, lease_token,
+      started_at, queued_at, workflow_slug, version, run_status, retries, step_type, outcome, n)
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    where k.outcome = 'acts'
+      and (
+        p_results -> k.ord -> 'retryable' = 'false'
+        or k.attempts + (k.status = 'queued')::int - k.losses >= w.max_attempts
+      )
+  loop
+    v_held[v_task.n].outcome := 'fails';
+  end loop;
+
+  return v_held;
+end
+$_find_final_failures$;
+
+comment on function quantumflow._find_final_failures(jsonb, quantumflow._held_task[]) is
+'Marks the failures that leave their task no attempt with the outcome "fails". Failing a queued task by hand counts as an attempt.';
+
+create function quantumflow._record_failures(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_failures$
+declare
+  v_batch record;
+begin
+  insert into quantumflow.task_failures
+    (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at,
+     error_message, error_details)
+  select
+    h.run_id, h.step_slug, h.task_index, h.retries, h.attempts + (h.status = 'queued')::int, 'error',
+    case h.status when 'started' then h.worker_id end,
+    case h.status when 'started' then h.lease_token end,
+    case h.status when 'started' then h.started_at end,
+    p_now,
+    quantumflow._error_of(p_results -> h.ord),
+    nullif(p_results -> h.ord -> 'error_details', 'null')
+  from unnest(p_held) h
+  where h.outcome in ('acts', 'fails');
+
+  for v_batch in
+    with failed as (
+      update quantumflow.step_tasks t
+      set
+        status = case h.outcome when 'fails' then 'failed' else 'queued' end,
+        attempts = h.attempts + (h.status = 'queued')::int,
+        queued_at = case h.outcome when 'fails' then t.queued_at else p_now + d.delay end,
+        failed_at = case h.outcome when 'fails' then p_now end,
+        error_message = quantumflow._error_of(p_results -> h.ord)
+      from unnest(p_held) h
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+      cross join lateral (
+        select coalesce(
+          quantumflow._retry_after(p_results -> h.ord -> 'retry_after'),
+          quantumflow._retry_delay(w.retry_delay, h.attempts + (h.status = 'queued')::int - h.losses)) as delay
+        offset 0
+      ) d
+      where h.outcome in ('acts', 'fails')
+        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+      returning t.queue, t.message_id, t.status, case h.run_status when 'paused' then 'infinity' else t.queued_at end as vt
+    )
+    select f.queue, array_agg(f.message_id) as msg_ids, array_agg(f.vt) as vts
+    from failed f
+    where f.status = 'queued'
+    group by f.queue
+    order by f.queue
+  loop
+    perform quantumflow._set_vt(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+  end loop;
+end
+$_record_failures$;
+
+comment on function quantumflow._record_failures(jsonb, quantumflow._held_task[], timestamptz) is
+'Writes failures to the history and to the held tasks, and delays the messages of those that will be tried again.';
+
+create function quantumflow._error_of(p_result jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_error_of$
+begin
+  return coalesce(p_result ->> 'error_message', 'failed without a message');
+end
+$_error_of$;
+
+comment on function quantumflow._error_of(jsonb) is
+'The error message of a reported failure.';
+
+create function quantumflow._retry_after(p_seconds jsonb)
+returns interval
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_retry_after$
+begin
+  if jsonb_typeof(p_seconds) <> 'number' then
+    return null;
+  end if;
+
+  return make_interval(secs => least(greatest(p_seconds::numeric, 0), 31536000)::double precision);
+end
+$_retry_after$;
+
+comment on function quantumflow._retry_after(jsonb) is
+'The delay a failure asked for, 0 s to 1 year; null when it asked for none.';

@@ -1,0 +1,174 @@
+create function quantumflow._settle_lapsed(p_queue text, p_lapsed quantumflow._held_task[], p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_settle_lapsed$
+declare
+  v_task      record;
+  v_exhausted boolean;
+  v_ready_at  timestamptz;
+  v_error     text;
+  v_settled   int := 0;
+begin
+  -- One by one: lost leases are rare, and each may end a run.
+  for v_task in
+    select
+      h.*,
+      w.max_attempts,
+      w.max_lost,
+      w.retry_delay,
+      w.timeout,
+      case when p_now >= h.started_at + w.timeout then 'timeout' else 'lost' end as kind,
+      h.attempts - h.losses as failures
+    from unnest(p_lapsed) h
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+    order by h.ord
+  loop
+    if v_task.kind = 'timeout' then
+      v_exhausted := v_task.failures >= v_task.max_attempts;
+      v_error := format('timed out after %s', v_task.timeout);
+    else
+      v_exhausted := v_task.losses + 1 >= v_task.max_lost;
+      v_error := format('lost its worker %s', v_task.worker_id);
+    end if;
+
+    -- To end a run takes the step and the run whole; while somebody holds either, this waits in the queue.
+    if v_exhausted
+      and v_task.step_type <> 'callback'
+      and not quantumflow._hold_for_failure(v_task.run_id, v_task.step_slug)
+    then
+      perform quantumflow._set_vt(p_queue, array[v_task.msg_id], array[p_now + interval '100 ms']);
+      continue;
+    end if;
+
+    v_settled := v_settled + 1;
+
+    insert into quantumflow.task_failures
+      (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
+    values
+      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries, v_task.attempts, v_task.kind,
+       v_task.worker_id, v_task.lease_token, v_task.started_at, p_now, v_error);
+
+    v_ready_at := case v_task.kind
+      when 'timeout' then p_now + quantumflow._retry_delay(v_task.retry_delay, v_task.failures)
+      else p_now
+    end;
+
+    update quantumflow.step_tasks t
+    set
+      status = case when v_exhausted then 'failed' else 'queued' end,
+      losses = t.losses + (v_task.kind = 'lost')::int,
+      lease_token = null,
+      queued_at = case when v_exhausted then t.queued_at else v_ready_at end,
+      failed_at = case when v_exhausted then p_now end,
+      error_message = v_error
+    where (t.run_id, t.step_slug, t.task_index) = (v_task.run_id, v_task.step_slug, v_task.task_index);
+
+    if v_exhausted then
+      perform quantumflow._remove_messages(p_queue, array[v_task.msg_id]);
+
+      if v_task.step_type <> 'callback' then
+        perform quantumflow._fail_step(
+          v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type,
+          format('%s (attempt %s, lost %s times)', v_error, v_task.attempts, v_task.losses + (v_task.kind = 'lost')::int),
+          p_now);
+      end if;
+    elsif v_task.kind = 'timeout' then
+      perform quantumflow._set_vt(p_queue, array[v_task.msg_id], array[v_ready_at]);
+    end if;
+  end loop;
+
+  return v_settled;
+end
+$_settle_lapsed$;
+
+comment on function quantumflow._settle_lapsed(text, quantumflow._held_task[], timestamptz) is
+'Ends attempts whose lease has run out: lost, or, past their deadline, a failure of kind timeout. Returns how many it ended.
+
+A lost task is ready again at once, its message untouched; a timed-out one after its delay. Either fails when it has used up
+max_lost or max_attempts, and its run with it.';
+
+create function quantumflow._hold_for_failure(p_run_id uuid, p_step_slug text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_for_failure$
+begin
+  perform
+  from quantumflow.step_states s
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+  for no key update skip locked;
+
+  if not found then
+    return false;
+  end if;
+
+  perform
+  from quantumflow.workflow_runs r
+  where r.id = p_run_id
+    and r.status in ('started', 'paused')
+  for update skip locked;
+
+  return found;
+end
+$_hold_for_failure$;
+
+comment on function quantumflow._hold_for_failure(uuid, text) is
+'Tries to lock a step and its live run for a failure, without waiting. False when somebody holds one of them.';
+
+create function quantumflow._fail_step(
+  p_run_id        uuid,
+  p_step_slug     text,
+  p_task_index    int,
+  p_step_type     text,
+  p_error_message text,
+  p_now           timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_step$
+declare
+  v_error text := format(
+    'step %s%s: %s',
+    p_step_slug,
+    case p_step_type when 'map' then format(', task %s', p_task_index) end,
+    p_error_message);
+begin
+  update quantumflow.step_states s
+  set
+    status = 'failed',
+    failed_at = p_now,
+    error_message = p_error_message
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+    and s.status = 'started';
+
+  perform quantumflow._fail_run(p_run_id, v_error, p_now);
+end
+$_fail_step$;
+
+comment on function quantumflow._fail_step(uuid, text, int, text, text, timestamptz) is
+'Fails a step because one of its tasks failed for good, and its run. The caller holds both.';
+
+create function quantumflow._retry_delay(p_retry_delay interval, p_failures int)
+returns interval
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_retry_delay$
+begin
+  -- The exponent is clamped so that the power cannot overflow; the cap is reached long before, or the delay is tiny.
+  return least(
+    greatest(interval '1 hour', p_retry_delay),
+    p_retry_delay * (2 ^ least(greatest(p_failures, 1) - 1, 30)) * (1 + random() / 4));
+end
+$_retry_delay$;
+
+comment on function quantumflow._retry_delay(interval, int) is
+'How long a task waits after its p_failures-th failure: p_retry_delay * 2^(p_failures - 1), up to a quarter more by chance,
+at most the longer of one hour and p_retry_delay.
+
+Exponential backoff with jitter keeps tasks that failed together from coming back together.';

@@ -1,0 +1,76 @@
+create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_queue_tasks$
+declare
+  v_batch    record;
+  v_messages bigint[];
+begin
+  -- A loop, because one send goes to one queue with one delay; nearly always it runs once.
+  for v_batch in
+    select
+      t.queue,
+      t.vt,
+      array_agg(t order by t.run_id, t.step_slug, t.task_index) as tasks,
+      array_agg(
+        jsonb_build_object(
+          'workflow_run_id', t.run_id,
+          'step_name', t.step_slug,
+          'task_index', t.task_index,
+          'is_map_task', t.is_map)
+        order by t.run_id, t.step_slug, t.task_index) as messages,
+      case
+        when count(t.headers) > 0
+        then array_agg(t.headers order by t.run_id, t.step_slug, t.task_index)
+      end as headers
+    from unnest(p_tasks) t
+    group by t.queue, t.vt
+    order by t.queue, t.vt
+  loop
+    perform quantumflow._require_queue(v_batch.queue);
+
+    select array_agg(s.msg_id order by s.n)
+    into v_messages
+    from pgmq.send_batch(
+      queue_name => v_batch.queue,
+      msgs => v_batch.messages,
+      headers => v_batch.headers,
+      delay => v_batch.vt) with ordinality s (msg_id, n);
+
+    insert into quantumflow.step_tasks
+      (run_id, step_slug, task_index, status, queue, message_id, queued_at, item_value)
+    select t.run_id, t.step_slug, t.task_index, 'queued', t.queue, t.sent_id, t.ready_at, t.item_value
+    from rows from (unnest(v_batch.tasks), unnest(v_messages))
+      as t (run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, sent_id);
+  end loop;
+end
+$_queue_tasks$;
+
+comment on function quantumflow._queue_tasks(quantumflow._new_task[]) is
+'Makes tasks: a message each, and the row that knows its message.
+
+Errors: QF401 when a queue is gone.';
+
+create function quantumflow._require_queue(p_queue text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_require_queue$
+begin
+  if to_regclass(format('pgmq.%I', 'q_' || p_queue)) is null then
+    raise exception 'queue "%" does not exist', p_queue
+    using
+      errcode = 'QF401',
+      detail = format('There is no table pgmq.%I.', 'q_' || p_queue),
+      hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
+  end if;
+end
+$_require_queue$;
+
+comment on function quantumflow._require_queue(text) is
+'Refuses a queue that does not exist.
+
+Errors: QF401 when there is no such queue.';

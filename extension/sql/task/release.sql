@@ -1,0 +1,61 @@
+create function quantumflow.release_tasks(tasks jsonb)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $release_tasks$
+declare
+  v_now      timestamptz := quantumflow._now();
+  v_held     quantumflow._held_task[];
+  v_batch    record;
+  v_released int := 0;
+begin
+  perform quantumflow._refuse_non_array(release_tasks.tasks, 'tasks');
+
+  v_held := quantumflow._hold_reported(release_tasks.tasks);
+  v_held := quantumflow._hold_runs(v_held, 'key share');
+
+  perform quantumflow._cancel_late(v_held);
+
+  for v_batch in
+    with released as (
+      update quantumflow.step_tasks t
+      set
+        status = 'queued',
+        attempts = t.attempts - 1,
+        lease_token = null,
+        worker_id = null,
+        started_at = null,
+        queued_at = v_now
+      from unnest(v_held) h
+      where h.outcome = 'acts'
+        and h.status = 'started'
+        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+      returning t.queue, t.message_id, case h.run_status when 'paused' then 'infinity' else v_now end as vt
+    )
+    select r.queue, array_agg(r.message_id) as msg_ids, array_agg(r.vt) as vts
+    from released r
+    group by r.queue
+    order by r.queue
+  loop
+    perform quantumflow._set_vt(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+    v_released := v_released + cardinality(v_batch.msg_ids);
+  end loop;
+
+  return v_released;
+end
+$release_tasks$;
+
+comment on function quantumflow.release_tasks(jsonb) is
+'Hands back claimed tasks that were not begun: they can be claimed again at once, and the attempt does not count.
+
+tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}; those whose lease is not the caller''s any more are
+left alone. Returns how many were handed back.
+
+Errors: QF301 tasks is no array.';

@@ -1,0 +1,257 @@
+-- What complete and fail share: which reports count, and the locks they take, in the order tasks, steps, runs.
+
+create function quantumflow._refuse_non_array(p_value jsonb, p_name text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_non_array$
+begin
+  if p_value is null or jsonb_typeof(p_value) <> 'array' then
+    raise exception '% must be a JSON array', p_name
+    using
+      errcode = 'QF301',
+      detail = format('It is %s.', coalesce('JSON of type ' || jsonb_typeof(p_value), 'null')),
+      hint = 'For example [{"run_id": "...", "step_slug": "...", "task_index": 0, "lease_token": 1}].';
+  end if;
+end
+$_refuse_non_array$;
+
+comment on function quantumflow._refuse_non_array(jsonb, text) is
+'Refuses what is no array of reports.
+
+Errors: QF301 when it is no JSON array.';
+
+create function quantumflow._hold_reported(p_reports jsonb)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_reported$
+declare
+  v_held quantumflow._held_task[];
+begin
+  select array_agg(
+    row(
+      v.ord, v.run_id, v.step_slug, v.task_index, null, v.queue, v.message_id, v.status, v.attempts, v.losses,
+      v.worker_id, v.lease_token, v.started_at, v.queued_at, v.workflow_slug, v.version, null, null, v.step_type,
+      case
+        when v.is_live and v.place = 1 then 'acts'
+        when v.is_live then 'duplicate'
+        when v.is_known and v.status in ('cancelled', 'skipped') then 'run_ended'
+        when v.is_known then 'duplicate'
+        when v.token is not null and quantumflow._has_failed_with(v.run_id, v.step_slug, v.task_index, v.token) then 'duplicate'
+        else 'stale'
+      end
+    )::quantumflow._held_task
+    order by v.run_id, v.step_slug, v.task_index, v.ord)
+  into v_held
+  from (
+    select
+      h.*,
+      row_number() over (partition by h.run_id, h.step_slug, h.task_index, h.is_live order by h.ord) as place
+    from (
+      select
+        k.ord,
+        k.token,
+        coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+        coalesce(t.lease_token = k.token and t.status = 'started', k.is_by_hand and t.status in ('started', 'queued')) as is_live,
+        t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, t.status, t.attempts, t.losses,
+        t.worker_id, t.lease_token, t.started_at, t.queued_at, r.workflow_slug, r.version, w.step_type
+      from (
+        select
+          e.n::int - 1 as ord,
+          case
+            when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            then (e.report ->> 'run_id')::uuid
+          end as run_id,
+          e.report ->> 'step_slug' as step_slug,
+          case
+            when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
+            then (e.report ->> 'task_index')::int
+          end as task_index,
+          case
+            when e.report ->> 'lease_token' ~ '^[0-9]{1,18}$'
+            then (e.report ->> 'lease_token')::bigint
+          end as token,
+          coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false) as is_by_hand
+        from jsonb_array_elements(p_reports) with ordinality e (report, n)
+      ) k
+      join quantumflow.step_tasks t
+        on (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
+      join quantumflow.workflow_runs r
+        on r.id = t.run_id
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+      order by t.run_id, t.step_slug, t.task_index
+      for update of t
+    ) h
+  ) v;
+
+  return coalesce(v_held, '{}');
+end
+$_hold_reported$;
+
+comment on function quantumflow._hold_reported(jsonb) is
+'Locks the tasks that reports name, in order of their keys, waiting for each, and says which reports act.
+
+outcome is "acts" for the first report of a live attempt, else duplicate, stale or run_ended by the precedence of the manual.
+Reports that name no task are left out. Of the run only what never changes is read here.';
+
+create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_has_failed_with$
+begin
+  return exists (
+    select
+    from quantumflow.task_failures f
+    where (f.run_id, f.step_slug, f.task_index) = (p_run_id, p_step_slug, p_task_index)
+      and f.lease_token = p_lease_token
+      and f.kind = 'error'
+  );
+end
+$_has_failed_with$;
+
+comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
+'Whether the holder of this lease has reported its failure already.';
+
+create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_runs$
+begin
+  -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
+  if p_mode = 'key share' then
+    perform
+    from (
+      select distinct h.run_id
+      from unnest(p_held) h
+      where h.outcome = 'acts'
+    ) k
+    join quantumflow.workflow_runs r
+      on r.id = k.run_id
+    order by r.id
+    for key share of r;
+  elsif p_mode = 'no key update' then
+    perform
+    from (
+      select distinct h.run_id
+      from unnest(p_held) h
+      where h.outcome = 'acts'
+    ) k
+    join quantumflow.workflow_runs r
+      on r.id = k.run_id
+    order by r.id
+    for no key update of r;
+  else
+    perform
+    from (
+      select distinct h.run_id
+      from unnest(p_held) h
+      where h.outcome = 'acts'
+    ) k
+    join quantumflow.workflow_runs r
+      on r.id = k.run_id
+    order by r.id
+    for update of r;
+  end if;
+
+  -- Read in a statement after the one that may have waited.
+  return array(
+    select
+      row(
+        h.ord, h.run_id, h.step_slug, h.task_index, h.msg_id, h.queue, h.message_id, h.status, h.attempts, h.losses,
+        h.worker_id, h.lease_token, h.started_at, h.queued_at, h.workflow_slug, h.version, r.status, r.retries, h.step_type,
+        case
+          when h.outcome = 'acts' and h.step_type <> 'callback' and r.status not in ('started', 'paused') then 'run_ended'
+          else h.outcome
+        end
+      )::quantumflow._held_task
+    from unnest(p_held) h
+    join quantumflow.workflow_runs r
+      on r.id = h.run_id
+    order by h.run_id, h.step_slug, h.task_index, h.ord);
+end
+$_hold_runs$;
+
+comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
+'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now.
+
+p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
+meanwhile gets the outcome run_ended.';
+
+create function quantumflow._cancel_late(p_held quantumflow._held_task[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_cancel_late$
+declare
+  v_batch record;
+begin
+  -- The run ended while this call held the task, so whoever ended it had to leave the task to us.
+  for v_batch in
+    with cancelled as (
+      update quantumflow.step_tasks t
+      set status = 'cancelled'
+      from unnest(p_held) h
+      where h.outcome = 'run_ended'
+        and h.status in ('queued', 'started')
+        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+      returning t.queue, t.message_id
+    )
+    select c.queue, array_agg(c.message_id order by c.message_id) as msg_ids
+    from cancelled c
+    group by c.queue
+    order by c.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+end
+$_cancel_late$;
+
+comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
+'Cancels the held tasks of runs that have ended, and removes their messages.';
+
+create function quantumflow._report_outcomes(p_reports jsonb, p_held quantumflow._held_task[])
+returns setof quantumflow.task_outcome
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_report_outcomes$
+declare
+  v_outcomes text[] := array_fill('stale'::text, array[jsonb_array_length(p_reports)]);
+  v_task     record;
+begin
+  -- Outcomes by position: a join of the two lists would be quadratic.
+  for v_task in
+    select h.ord, h.outcome
+    from unnest(p_held) h
+  loop
+    v_outcomes[v_task.ord + 1] := v_task.outcome;
+  end loop;
+
+  return query
+  select
+    case
+      when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then (e.report ->> 'run_id')::uuid
+    end,
+    e.report ->> 'step_slug',
+    case
+      when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
+      then (e.report ->> 'task_index')::int
+    end,
+    v_outcomes[e.n]
+  from jsonb_array_elements(p_reports) with ordinality e (report, n)
+  order by e.n;
+end
+$_report_outcomes$;
+
+comment on function quantumflow._report_outcomes(jsonb, quantumflow._held_task[]) is
+'The answer to a batch of reports, in its order; what names no task is stale.';

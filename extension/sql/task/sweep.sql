@@ -1,0 +1,76 @@
+create function quantumflow.sweep()
+returns table (action text, tasks int)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $sweep$
+declare
+  v_now      timestamptz := quantumflow._now();
+  v_queue    text;
+  v_messages quantumflow._message[];
+  v_lapsed   int := 0;
+begin
+  for v_queue in
+    select q.queue
+    from quantumflow._known_queues() q (queue)
+  loop
+    v_messages := quantumflow._read_lapsed(v_queue, v_now);
+    continue when v_messages is null;
+
+    v_lapsed := v_lapsed + quantumflow._settle_lapsed(
+      v_queue,
+      array(
+        select h
+        from unnest(quantumflow._hold_messages(v_messages)) h
+        where h.status = 'started'
+          and h.message_id = h.msg_id
+          and h.queue = v_queue
+          and (h.step_slug in ('_on_complete', '_on_failure') or h.run_status in ('started', 'paused'))),
+      v_now);
+  end loop;
+
+  return query
+  values
+    ('lapsed leases', v_lapsed),
+    ('unfinished ends', quantumflow._finish_ends(1000, v_now));
+end
+$sweep$;
+
+comment on function quantumflow.sweep() is
+'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
+ends of runs that had to leave something. Never waits.
+
+Claims do their share of it, so this matters when there are no claims. Any worker or pg_cron may call it, every few seconds.
+Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends".
+
+Errors: none.';
+
+create function quantumflow._known_queues()
+returns setof text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_known_queues$
+begin
+  return query
+  select k.queue
+  from (
+    select w.queue from quantumflow.workflow_steps w
+    union
+    select q.queue from quantumflow.queues q
+    union
+    select 'quantum_flow_queue'
+  ) k
+  where quantumflow._queue_table(k.queue) is not null
+  order by k.queue;
+end
+$_known_queues$;
+
+comment on function quantumflow._known_queues() is
+'The queues that definitions or settings name and that exist.';

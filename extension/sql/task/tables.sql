@@ -1,0 +1,82 @@
+create table quantumflow.step_tasks (
+  run_id        uuid not null,
+  step_slug     text collate "C" not null,
+  task_index    int not null,
+  status        text not null,
+  attempts      int not null default 0,
+  losses        int not null default 0,
+  worker_id     uuid,
+  lease_token   bigint,
+  queue         text not null,
+  message_id    bigint not null,
+  queued_at     timestamptz not null,
+  started_at    timestamptz,
+  completed_at  timestamptz,
+  failed_at     timestamptz,
+  item_value    jsonb,
+  output        jsonb,
+  error_message text,
+  constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
+  constraint step_tasks_status_known
+    check (status in ('queued', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
+  constraint step_tasks_index_not_negative check (task_index >= 0),
+  constraint step_tasks_attempts_not_negative check (attempts >= 0),
+  constraint step_tasks_losses_within_attempts check (losses between 0 and attempts),
+  constraint step_tasks_started_has_lease check (status <> 'started' or (lease_token is not null and started_at is not null)),
+  constraint step_tasks_completed_has_output check (status <> 'completed' or (output is not null and completed_at is not null)),
+  constraint step_tasks_failed_has_time check ((status = 'failed') = (failed_at is not null))
+) with (fillfactor = 33, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+comment on table quantumflow.step_tasks is
+'One row per task: index 0 for a single step, one per item for a map step.
+
+A run''s on_complete and on_failure tasks are here too, as steps _on_complete and _on_failure.';
+comment on column quantumflow.step_tasks.run_id is 'The run.';
+comment on column quantumflow.step_tasks.step_slug is 'The step.';
+comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback.';
+comment on column quantumflow.step_tasks.status is 'queued, started, completed, failed, skipped or cancelled.';
+comment on column quantumflow.step_tasks.attempts is 'How often the task was claimed.';
+comment on column quantumflow.step_tasks.losses is 'How many of the attempts ended with a lost lease; the rest of the ended ones failed.';
+comment on column quantumflow.step_tasks.worker_id is 'Who claimed it last.';
+comment on column quantumflow.step_tasks.lease_token is
+'Proves the latest claim: random, below 2^53. Stays after a report; cleared by a release and when the lease is found lost.';
+comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
+comment on column quantumflow.step_tasks.message_id is 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended.';
+comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
+comment on column quantumflow.step_tasks.started_at is 'When the latest attempt was claimed.';
+comment on column quantumflow.step_tasks.completed_at is 'When it was completed.';
+comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
+comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
+comment on column quantumflow.step_tasks.output is 'What it was completed with, never SQL NULL then; on a type violation the output that offended.';
+comment on column quantumflow.step_tasks.error_message is 'Its latest failure.';
+
+create table quantumflow.task_failures (
+  run_id        uuid not null,
+  step_slug     text collate "C" not null,
+  task_index    int not null,
+  retries       int not null,
+  attempt       int not null,
+  kind          text not null,
+  worker_id     uuid,
+  lease_token   bigint,
+  started_at    timestamptz,
+  ended_at      timestamptz not null,
+  error_message text,
+  error_details jsonb,
+  constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
+  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost'))
+);
+
+comment on table quantumflow.task_failures is 'One row per attempt that did not complete: what went wrong, where and when.';
+comment on column quantumflow.task_failures.run_id is 'The run.';
+comment on column quantumflow.task_failures.step_slug is 'The step.';
+comment on column quantumflow.task_failures.task_index is 'The task.';
+comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
+comment on column quantumflow.task_failures.attempt is 'The attempt, from 1.';
+comment on column quantumflow.task_failures.kind is 'error: reported. timeout: its deadline passed. lost: its lease ran out.';
+comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
+comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
+comment on column quantumflow.task_failures.started_at is 'When it was claimed.';
+comment on column quantumflow.task_failures.ended_at is 'When the failure was reported or noticed.';
+comment on column quantumflow.task_failures.error_message is 'What was reported.';
+comment on column quantumflow.task_failures.error_details is 'Whatever the reporter added: exception class, traceback.';
