@@ -1,31 +1,36 @@
-create function quantumflow.check_state(run_id uuid default null)
-returns table (
+create type quantumflow.state_problem as (
   rule       int,
   run_id     uuid,
   step_slug  text,
   task_index int,
   queue      text,
   message_id bigint,
-  problem    text)
+  problem    text
+);
+
+comment on type quantumflow.state_problem is
+'Something that breaks a rule: which rule, what is wrong, and with which run, step, task or message.';
+
+create function quantumflow.check_state(run_id uuid default null)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $check_state$
-#variable_conflict use_column
 begin
   return query
-  select * from quantumflow._check_references($1)
+  select * from quantumflow._check_references(check_state.run_id)
   union all
-  select * from quantumflow._check_ends($1)
+  select * from quantumflow._check_ends(check_state.run_id)
   union all
-  select * from quantumflow._check_messages($1)
+  select * from quantumflow._check_messages(check_state.run_id)
   union all
-  select * from quantumflow._check_counters($1)
+  select * from quantumflow._check_counters(check_state.run_id)
   union all
-  select * from quantumflow._check_order($1)
+  select * from quantumflow._check_order(check_state.run_id)
   union all
-  select * from quantumflow._check_limits($1)
+  select * from quantumflow._check_limits(check_state.run_id)
   order by 1, 2, 3, 4, 6;
 end
 $check_state$;
@@ -50,8 +55,7 @@ problem says what is wrong with the run, step, task or message that the row name
 Errors: none.';
 
 create function quantumflow._check_references(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -109,8 +113,7 @@ $_check_references$;
 comment on function quantumflow._check_references(uuid) is 'Rule 0 of check_state.';
 
 create function quantumflow._check_ends(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -149,8 +152,7 @@ $_check_ends$;
 comment on function quantumflow._check_ends(uuid) is 'Rules 1 and 9 of check_state.';
 
 create function quantumflow._check_messages(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -223,8 +225,7 @@ $_check_messages$;
 comment on function quantumflow._check_messages(uuid) is 'Rule 2 of check_state.';
 
 create function quantumflow._check_counters(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -295,8 +296,7 @@ comment on function quantumflow._open_dependencies(uuid) is
 'Each step of each run with a recount of the dependencies that are not done.';
 
 create function quantumflow._check_order(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -346,8 +346,7 @@ $_check_order$;
 comment on function quantumflow._check_order(uuid) is 'Rules 6 and 7 of check_state.';
 
 create function quantumflow._check_limits(p_run_id uuid)
-returns table (
-  rule int, run_id uuid, step_slug text, task_index int, queue text, message_id bigint, problem text)
+returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
