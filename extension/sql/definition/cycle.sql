@@ -8,6 +8,8 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_find_cycle$
 declare
+  v_edges   int := cardinality(p_steps);
+  v_numbers int[];       -- p_steps, then p_depends_on, as numbers
   v_names   text[];      -- the steps by number
   v_targets int[];       -- the dependencies of step 1, then those of step 2, and so on
   v_edge    int[];       -- by step: the edge to follow next
@@ -18,35 +20,37 @@ declare
   v_step    int;
   v_target  int;
 begin
-  v_names := array(
-    select distinct n.name collate "C"
-    from unnest(p_steps || p_depends_on) as n(name)
-    order by 1
-  );
+  select
+    array_agg(distinct n.name collate "C" order by n.name collate "C"),
+    array_agg(n.number::int order by n.place)
+  into v_names, v_numbers
+  from (
+    select e.name, e.place, dense_rank() over (order by e.name collate "C") as number
+    from unnest(p_steps || p_depends_on) with ordinality as e(name, place)
+  ) as n;
 
-  with numbered as materialized (
-    select
-      s.number as step,
-      d.number as depends_on,
-      row_number() over (order by s.number, d.number) as edge
-    from unnest(p_steps, p_depends_on) as e(step, depends_on)
-    join unnest(v_names) with ordinality as s(name, number) on s.name = e.step collate "C"
-    join unnest(v_names) with ordinality as d(name, number) on d.name = e.depends_on collate "C"
+  with edge as materialized (
+    select e.step, e.depends_on, row_number() over (order by e.step, e.depends_on) as place
+    from unnest(v_numbers[:v_edges], v_numbers[v_edges + 1 :]) as e(step, depends_on)
   ),
   per_step as (
-    select n.number, coalesce(min(e.edge), 1) as first, coalesce(max(e.edge), 0) as last
-    from generate_series(1, cardinality(v_names)) as n(number)
-    left join numbered e on e.step = n.number
-    group by n.number
+    select e.number, coalesce(min(e.place), 1) as first, coalesce(max(e.place), 0) as last
+    from (
+      select step as number, place from edge
+      union all
+      select depends_on, null from edge
+    ) as e
+    group by e.number
   )
   select
-    array(select e.depends_on::int from numbered e order by e.edge),
+    array(select e.depends_on from edge e order by e.place),
     array_agg(p.first::int order by p.number),
     array_agg(p.last::int order by p.number),
     array_agg(0 order by p.number)
   into v_targets, v_edge, v_last, v_place
   from per_step p;
 
+  -- Walk from every step: a step met again on the path closes a cycle, one that is done leads to none.
   for v_root in 1 .. coalesce(cardinality(v_names), 0) loop
     v_target := v_root;
 

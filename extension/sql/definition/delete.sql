@@ -9,6 +9,16 @@ declare
   v_runs bigint;
 begin
   perform quantumflow._refuse_nulls(jsonb_build_object('workflow_slug', delete_flow.workflow_slug));
+
+  -- Under the other levels the count below would not see a run that was started while this waited.
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception 'could not delete workflow "%" at this isolation level', delete_flow.workflow_slug
+    using
+      errcode = '0A000',
+      detail = format('The transaction is %s.', current_setting('transaction_isolation')),
+      hint = 'Delete workflows in a read committed transaction.';
+  end if;
+
   perform quantumflow._lock_flow(delete_flow.workflow_slug, true);
 
   select count(*)
@@ -44,4 +54,4 @@ comment on function quantumflow.delete_flow(text) is
 'Deletes a workflow with all its versions; true when there was one. Its queues stay.
 
 It waits for transactions that start a run or change the workflow, and then refuses if there are runs, ended ones included.
-Errors: QF101 when the argument is null; QF113 while runs exist.';
+Errors: QF101 when the argument is null; QF113 while runs exist; 0A000 unless the transaction is read committed.';

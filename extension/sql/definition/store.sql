@@ -46,7 +46,7 @@ comment on function quantumflow._raise_problems(jsonb, boolean) is
 'Raises a definition''s first problem; DETAIL lists them all, one a line.
 
 p_may_be_empty allows a definition without steps.
-Errors: QF101 to QF110, as validate_flow tells.';
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, as validate_flow tells.';
 
 create function quantumflow._store_steps(
   p_workflow_slug text,
@@ -57,10 +57,11 @@ returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-set enable_nestloop = off
 as $_store_steps$
 declare
-  v_flow jsonb := quantumflow._default_settings() || (p_definition - 'steps');
+  v_flow       jsonb := quantumflow._default_settings() || (p_definition - 'steps');
+  v_dependents jsonb;
+  v_mapped     jsonb;
 begin
   delete from quantumflow.workflow_step_edges e
   where e.workflow_slug = p_workflow_slug
@@ -74,6 +75,21 @@ begin
   select p_workflow_slug, p_version, s.value ->> 'name', d.name
   from jsonb_array_elements(p_definition -> 'steps') as s(value)
   cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name);
+
+  -- Looked up by key below, since a join of steps with steps would be planned for a hundred of them.
+  select jsonb_object_agg(e.step_slug, e.dependents)
+  into v_dependents
+  from (
+    select d.name as step_slug, jsonb_agg(s.value -> 'name' order by s.number) as dependents
+    from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
+    cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
+    group by d.name
+  ) as e;
+
+  select jsonb_object_agg(s.value ->> 'map_over', true)
+  into v_mapped
+  from jsonb_array_elements(p_definition -> 'steps') as s(value)
+  where s.value ? 'map_over';
 
   insert into quantumflow.workflow_steps (
     workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents,
@@ -96,15 +112,6 @@ begin
       v_flow
     from unnest(array['on_complete', 'on_failure']) with ordinality as c(key, number)
     where v_flow ? c.key
-  ),
-  dependent as (
-    select
-      d.name as step_slug,
-      array_agg(s.step_slug order by s.step_index) as dependents,
-      bool_or(s.value ->> 'map_over' = d.name) as feeds_map
-    from step s
-    cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
-    group by d.name
   )
   select
     p_workflow_slug,
@@ -115,8 +122,8 @@ begin
     coalesce(s.value ->> 'command', s.step_slug),
     s.value ->> 'map_over',
     array(select jsonb_array_elements_text(s.value -> 'dependencies')),
-    coalesce(d.dependents, '{}'),
-    s.step_type = 'single' and coalesce(d.feeds_map, false),
+    array(select jsonb_array_elements_text(v_dependents -> s.step_slug)),
+    s.step_type = 'single' and coalesce(v_mapped ? s.step_slug, false),
     (s.settings ->> 'max_attempts')::int,
     (s.settings ->> 'max_lost')::int,
     make_interval(secs => (s.settings ->> 'retry_delay')::double precision),
@@ -124,16 +131,14 @@ begin
     make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
     s.settings ->> 'queue',
     s.value -> 'args'
-  from step s
-  left join dependent d using (step_slug);
+  from step s;
 end
 $_store_steps$;
 
 comment on function quantumflow._store_steps(text, int, jsonb) is
 'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.
 
-Every setting is resolved here: the step''s value, else the flow''s, else the default.
-Without nested loops, for the reason given at _graph_problems.';
+Every setting is resolved here: the step''s value, else the flow''s, else the default.';
 
 create function quantumflow._store_definition(
   p_definition   jsonb,
@@ -232,4 +237,5 @@ comment on function quantumflow._store_definition(jsonb, boolean) is
 Content the workflow has had before is that version again, and becomes current. Other content replaces the
 current version while no run has used it, and is the next version otherwise. The queues are made here.
 p_may_be_empty allows a definition without steps.
-Errors: QF101 to QF110, as validate_flow tells; QF114 when another workflow''s slug differs only in case.';
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, as validate_flow tells;
+QF114 when another workflow''s slug differs only in case.';

@@ -79,7 +79,7 @@ begin
     where r.key is null
       or jsonb_typeof(e.value) <> r.json_type
       or case jsonb_typeof(e.value)
-        when 'string' then (e.value #>> '{}') collate "C" !~ r.pattern
+        when 'string' then left(e.value #>> '{}', 300) collate "C" !~ r.pattern
           or length(e.value #>> '{}') not between r.low and r.high
         when 'number' then e.value::numeric not between r.low and r.high
           or (r.whole and e.value::numeric <> trunc(e.value::numeric))
@@ -148,18 +148,18 @@ returns table (code text, path text, message text, step_index int)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-set enable_nestloop = off
 as $_graph_problems$
 declare
   v_steps jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
 begin
   return query
+  -- No joins: the planner expects a hundred steps, and would run through thousands of them in nested loops.
   with given as (
     select
       (s.number - 1)::int as index,
       coalesce(s.value -> 'name', s.value -> 'slug') as name,
-      coalesce(s.value -> 'dependencies', s.value -> 'depends_on') as dependencies,
       case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key,
+      coalesce(s.value -> 'dependencies', s.value -> 'depends_on') as dependencies,
       coalesce(s.value ->> 'type', 'single') = 'map' as is_map,
       s.value -> 'map_over' as map_over
     from jsonb_array_elements(v_steps) with ordinality as s(value, number)
@@ -168,11 +168,12 @@ begin
     select
       g.index,
       g.name #>> '{}' as name,
+      quantumflow._shown(g.name) as shown,
       row_number() over (partition by lower((g.name #>> '{}') collate "C") order by g.index) as occurrence,
-      g.is_map,
-      case when jsonb_typeof(g.map_over) = 'string' then g.map_over #>> '{}' end as map_over,
+      g.key,
       case when jsonb_typeof(g.dependencies) = 'array' then g.dependencies else '[]' end as dependencies,
-      g.key
+      g.is_map,
+      case when jsonb_typeof(g.map_over) = 'string' then g.map_over end as map_over
     from given g
     where jsonb_typeof(g.name) = 'string'
   ),
@@ -180,23 +181,17 @@ begin
     select
       s.index,
       s.name,
+      s.shown,
+      s.occurrence,
+      format('steps[%s].%s[%s]', s.index, s.key, d.number - 1) as path,
       d.value #>> '{}' as depends_on,
-      format('steps[%s].%s[%s]', s.index, s.key, min(d.number) - 1) as path
+      row_number() over (partition by s.index, d.value order by d.number) as repetition
     from step s
     cross join jsonb_array_elements(s.dependencies) with ordinality as d(value, number)
     where jsonb_typeof(d.value) = 'string'
-    group by s.index, s.name, s.key, d.value
-  ),
-  map_step as (
-    select s.index, s.name, s.is_map, s.map_over, count(d.depends_on) as dependencies,
-      coalesce(bool_or(d.depends_on = s.map_over), false) as has_it
-    from step s
-    left join dependency d on d.index = s.index
-    where s.is_map or s.map_over is not null
-    group by s.index, s.name, s.is_map, s.map_over
   ),
   problem (code, path, message, index) as (
-    select 'QF104', format('steps[%s].name', s.index), format('duplicate step %s', quantumflow._shown(to_jsonb(s.name))), s.index
+    select 'QF104', format('steps[%s].name', s.index), format('duplicate step %s', s.shown), s.index
     from step s
     where s.occurrence > 1
 
@@ -204,23 +199,25 @@ begin
     select
       'QF105',
       d.path,
-      format('step %s depends on unknown step %s', quantumflow._shown(to_jsonb(d.name)), quantumflow._shown(to_jsonb(d.depends_on))),
+      format('step %s depends on unknown step %s', d.shown, quantumflow._shown(to_jsonb(d.depends_on))),
       d.index
     from dependency d
-    where not exists (select from step s where s.name = d.depends_on)
+    where d.repetition = 1
+      and d.depends_on not in (select s.name from step s)
 
     union all
-    select 'QF106', d.path, format('step %s depends on itself', quantumflow._shown(to_jsonb(d.name))), d.index
+    select 'QF106', d.path, format('step %s depends on itself', d.shown), d.index
     from dependency d
-    where d.depends_on = d.name
+    where d.repetition = 1
+      and d.depends_on = d.name
 
     union all
-    select 'QF107', 'steps', 'steps depend on each other in a cycle: ' || array_to_string(c.cycle, ' -> '), -1
+    select 'QF107', 'steps', 'steps depend on each other in a cycle: ' || translate(array_to_string(c.cycle, ' -> '), e'\n\r', '  '), -1
     from (
       select quantumflow._find_cycle(array_agg(d.name), array_agg(d.depends_on)) as cycle
       from dependency d
-      join step s on s.index = d.index
-      where s.occurrence = 1
+      where d.occurrence = 1
+        and d.repetition = 1
         and d.depends_on <> d.name
     ) as c
     where c.cycle is not null
@@ -228,23 +225,25 @@ begin
     union all
     select
       'QF108',
-      format('steps[%s].map_over', m.index),
+      format('steps[%s].map_over', s.index),
       case
-        when not m.is_map then format('single step %s has map_over', quantumflow._shown(to_jsonb(m.name)))
-        when m.map_over is null then
-          format('map step %s has %s dependencies and no map_over', quantumflow._shown(to_jsonb(m.name)), m.dependencies)
+        when not s.is_map then format('single step %s has map_over', s.shown)
+        when s.map_over is null then format('map step %s has several dependencies and no map_over', s.shown)
         else
           format(
             'map step %s maps over %s, which is not among its dependencies',
-            quantumflow._shown(to_jsonb(m.name)),
-            quantumflow._shown(to_jsonb(m.map_over))
+            s.shown,
+            quantumflow._shown(s.map_over)
           )
       end,
-      m.index
-    from map_step m
-    where not m.is_map
-      or (m.map_over is null and m.dependencies > 1)
-      or (m.map_over is not null and not m.has_it)
+      s.index
+    from step s
+    where case
+      when not s.is_map then s.map_over is not null
+      when s.map_over is null then
+        (select count(distinct d.value) > 1 from jsonb_array_elements(s.dependencies) as d(value))
+      else not s.dependencies @> s.map_over
+    end
   )
   select p.code, p.path, p.message, p.index
   from problem p;
@@ -254,8 +253,7 @@ $_graph_problems$;
 comment on function quantumflow._graph_problems(jsonb) is
 'What is wrong with the steps of a definition together: duplicates, dependencies, cycles, maps.
 
-Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.
-Without nested loops, since the planner expects a hundred steps and a join of thousands with thousands would take seconds.';
+Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.';
 
 create function quantumflow.validate_flow(definition jsonb)
 returns table (code text, path text, message text)
