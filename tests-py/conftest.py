@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from quantumflow_client.embedded import EmbeddedServer
+from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.server import build_extension, server_kind, throwaway_server
 
 Connection = psycopg.Connection[Any]
@@ -21,10 +22,19 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
+def hostile_upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An upgrade of pgmq to 99.0 that does what those to 1.10 and 1.13 do: drop types, cascading."""
+    (version,) = (name[6:-4] for name in pgmq_files() if name.startswith("pgmq--"))
+    file = tmp_path_factory.mktemp("upgrade") / f"pgmq--{version}--99.0.sql"
+    file.write_text("drop type pgmq.message_record cascade; drop type pgmq.metrics_result cascade;")
+    return file
+
+
+@pytest.fixture(scope="session")
+def server(hostile_upgrade: Path) -> Iterator[EmbeddedServer]:
     """The server that the tests share: QUANTUMFLOW_TEST_SERVER names its kind."""
     build_extension()
-    with throwaway_server(server_kind()) as started:
+    with throwaway_server(server_kind(), extension_files=[hostile_upgrade]) as started:
         yield started
 
 
