@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def hostile_upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An upgrade of pgmq to 99.0 that does what those to 1.10 and 1.13 do: drop types, cascading."""
+    """An upgrade of pgmq to 99.0 that does as those to 1.10 and 1.13 do: drop types, cascading."""
     (version,) = (name[6:-4] for name in pgmq_files() if name.startswith("pgmq--"))
     file = tmp_path_factory.mktemp("upgrade") / f"pgmq--{version}--99.0.sql"
     file.write_text("drop type pgmq.message_record cascade; drop type pgmq.metrics_result cascade;")

@@ -9,8 +9,8 @@ on a Unix socket that only its own user can reach, and everything it writes is b
 PostgreSQL refuses to run as root. Started by root, it runs as an existing other user (nobody, or
 whoever owns the database already). When that user cannot reach the folder, because it lies below a
 closed one such as /root, the server lives in a folder below TMPDIR instead, whose name depends only
-on the folder asked for, so that the next call finds the same server. Binaries that the user cannot
-reach are copied there, too.
+on the folder asked for, so that the next call finds the same server. The package's binaries are
+copied into the server's folder when the user cannot reach them.
 """
 
 from __future__ import annotations
@@ -179,6 +179,13 @@ class EmbeddedServer:
                 return
             data = home / "server" / "data"
             if not (data / "PG_VERSION").exists():
+                if home != self.directory:
+                    logger.warning(
+                        "the databases of %s are in %s: PostgreSQL does not run as root, and nobody "
+                        "else can reach the folder",
+                        self.directory,
+                        home,
+                    )
                 self._initdb(owner, home, bindir)
             self._check_version(data, bindir)
             self._remove_stale_pid_file(data)
@@ -250,7 +257,7 @@ class EmbeddedServer:
             home = _temporary_folder(self.directory, owner)
         bindir = self._bindir or _find_bindir(self.kind)
         if not owner.can_run(bindir / "postgres"):
-            bindir = home / "binaries" / "bin"
+            bindir = _copied(bindir, home)
         return owner, home, bindir
 
     def _owner(self) -> _Owner:
@@ -291,8 +298,9 @@ class EmbeddedServer:
                 home.mkdir()
                 home.chmod(0o755)
             _check_is_ours(home, os.geteuid())
-        if bindir == home / "binaries" / "bin":
-            _copy_binaries(self._bindir or _find_bindir(self.kind), bindir)
+        original = self._bindir or _find_bindir(self.kind)
+        if bindir != original:
+            _copy_binaries(original, home)
 
         root = home / "extensions"
         folder = root / "extension"
@@ -477,21 +485,33 @@ def _write_if_changed(file: Path, content: bytes) -> None:
     temporary.replace(file)
 
 
-def _copy_binaries(source: Path, target: Path) -> None:
-    """Copy an installation, bin and all, for a user who cannot reach the original."""
-    mark = target.parent / ".copied-from"
-    version = _output(source / "postgres", "--version")
-    said = f"{source} {version}"
-    if mark.exists() and mark.read_text() == said:
+def _copied(bindir: Path, home: Path) -> Path:
+    """Where the copy of an installation has its programs."""
+    package, pginstall = bindir.parts[-3:-1]
+    return home / "binaries" / package / pginstall / "bin"
+
+
+def _copy_binaries(bindir: Path, home: Path) -> None:
+    """Copy the package's installation for a user who cannot reach the original.
+
+    The programs find the libraries in the folder beside the package by its relative path.
+    """
+    target = _copied(bindir, home).parent
+    mark = home / "binaries" / "copied"
+    said = f"{bindir} {_output(bindir / 'postgres', '--version')}"
+    if mark.exists() and mark.read_text("utf-8") == said:
         return
-    logger.debug("copying %s to %s", source.parent, target.parent)
-    shutil.rmtree(target.parent, ignore_errors=True)
-    shutil.copytree(source.parent, target.parent, symlinks=True)
-    for file in (target.parent, *target.parent.rglob("*")):
+    shutil.rmtree(home / "binaries", ignore_errors=True)
+    package = bindir.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(bindir.parent, target, symlinks=True)
+    if libraries.is_dir():
+        shutil.copytree(libraries, target.parent.with_name(libraries.name), symlinks=True)
+    for file in (home / "binaries", *(home / "binaries").rglob("*")):
         if not file.is_symlink():
             mode = file.stat().st_mode
             file.chmod(mode | (0o555 if mode & 0o100 else 0o444))
-    mark.write_text(said)
+    mark.write_text(said, "utf-8")
 
 
 def _temporary_folder(directory: Path, owner: _Owner) -> Path:
