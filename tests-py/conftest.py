@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ import pytest
 from psycopg import sql
 
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
-from support.server import build_extension, server_kind, throwaway_server
+from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
 
 Connection = psycopg.Connection[Any]
 Connect = Callable[..., Connection]
 
 _numbers = itertools.count(1)
+
+# What tests write stays in the clone, too.
+_TEMPORARY = REPOSITORY / ".cache" / "tmp"
+_TEMPORARY.mkdir(parents=True, exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 
 
 @pytest.fixture(scope="session")

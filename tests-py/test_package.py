@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_an_installed_wheel_gives_its_own_copy(archives: tuple[Path, Path], tmp_
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
     )
     place, _, script = done.stdout.partition("\n")
     assert Path(place).is_relative_to(tmp_path)

@@ -181,8 +181,8 @@ class EmbeddedServer:
             if not (data / "PG_VERSION").exists():
                 if home != self.directory:
                     logger.warning(
-                        "the databases of %s are in %s: PostgreSQL does not run as root, and nobody "
-                        "else can reach the folder",
+                        "the databases of %s are in %s: PostgreSQL does not run as root, and "
+                        "nobody else can reach the folder",
                         self.directory,
                         home,
                     )
