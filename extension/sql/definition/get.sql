@@ -12,16 +12,18 @@ declare
   v_current    int;
   v_definition jsonb;
 begin
+  perform quantumflow._refuse_nulls(jsonb_build_object('workflow_slug', get_flow.workflow_slug));
+
   select w.current_version
   into v_current
   from quantumflow.workflows w
   where w.workflow_slug = get_flow.workflow_slug;
 
   if not found then
-    raise exception 'workflow "%" does not exist', coalesce(get_flow.workflow_slug, 'null')
+    raise exception 'workflow "%" does not exist', get_flow.workflow_slug
     using
       errcode = 'QF111',
-      detail = format('No workflow has the slug %s.', coalesce(quote_ident(get_flow.workflow_slug), 'null')),
+      detail = 'No workflow has this slug; upper and lower case matter.',
       hint = 'quantumflow.list_flows() lists the workflows; define_flow and create_flow make one.';
   end if;
 
@@ -47,4 +49,4 @@ comment on function quantumflow.get_flow(text, int) is
 'The definition of a workflow, in canonical form: define_flow accepts it again. The current version unless told otherwise.
 
 Steps are in the order given, under their first names (name, dependencies); settings that were not given are absent.
-Errors: QF111 unknown workflow; QF112 unknown version.';
+Errors: QF101 when workflow_slug is null; QF111 unknown workflow; QF112 unknown version.';
