@@ -11,6 +11,8 @@ import pytest
 from quantumflow_client.embedded import EmbeddedServer, EmbeddedServerError
 from support.server import server_kind
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from quantumflow_client import _extension
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.catalog import describe_schema
 from support.programs import run_program
+from support.server import REPOSITORY
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -103,6 +105,19 @@ def test_plain_sql_and_the_extension_are_the_same(
     plain = describe_schema(connect(server.dsn(empty_database)))
     assert plain == describe_schema(connection)
     assert plain
+
+
+def test_make_install_copies_what_a_server_needs(server: EmbeddedServer, tmp_path: Path) -> None:
+    if server.kind == "system" and not (server.bindir.parent / "lib" / "pgxs").is_dir():
+        pytest.skip("the system's PostgreSQL has no development files")
+    pg_config = server.bindir / "pg_config"
+    arguments = [f"PG_CONFIG={pg_config}", f"DESTDIR={tmp_path}"]
+    command = ["make", "install", *arguments]
+    subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
+    installed = {
+        file.name: file.read_text("utf-8") for file in tmp_path.rglob("*") if file.is_file()
+    }
+    assert installed == _extension.files()
 
 
 def test_the_version_is_that_of_the_package(connection: psycopg.Connection[Any]) -> None:
