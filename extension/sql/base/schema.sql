@@ -1,3 +1,6 @@
+-- Until the end of the transaction, so that names and operators below mean the same, whoever installs.
+set local search_path = pg_catalog, pg_temp;
+
 -- The script makes its own schema, so that DROP EXTENSION removes it, and so that a schema somebody
 -- else made beforehand (whose owner could add overloads to it) is refused instead of adopted.
 create schema quantumflow;

@@ -63,19 +63,18 @@ begin
     k.attempts,
     w.max_attempts,
     k.lease_token,
-    v_now + least(claim_tasks.lease, w.timeout),
-    v_now + w.timeout,
+    v_now + least(claim_tasks.lease, k.timeout),
+    v_now + k.timeout,
     k.queue,
     k.message_id,
-    r.headers
-  from unnest(v_taken) with ordinality k (
-    ord, run_id, step_slug, task_index, msg_id, queue, message_id, status, attempts, losses, worker_id, lease_token,
-    started_at, queued_at, workflow_slug, version, run_status, retries, step_type, outcome, n)
-  join quantumflow.workflow_runs r
-    on r.id = k.run_id
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-  order by k.n;
+    (select r.headers from quantumflow.workflow_runs r where r.id = k.run_id)
+  from unnest(v_taken) k
+  cross join lateral (
+    select s.command, s.args, s.dependencies, s.max_attempts
+    from quantumflow.workflow_steps s
+    where (s.workflow_slug, s.version, s.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    limit 1
+  ) w;
 end
 $claim_tasks$;
 
@@ -177,24 +176,26 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_messages$
 declare
-  v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_messages);
+  v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
   v_taken quantumflow._held_task[];
 begin
   if cardinality(v_held) < cardinality(p_messages) then
     perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
   end if;
 
-  v_held := quantumflow._judge_messages(p_queue, v_held, p_has_others, p_commands);
-
-  if exists (select from unnest(v_held) h where h.outcome not in ('claim', 'leave')) then
+  if exists (select from unnest(v_held) h where h.outcome <> 'claim') then
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
+  end if;
+
+  if exists (select from unnest(v_held) h where h.outcome = 'claim' and h.losses > 0) then
+    v_held := quantumflow._lost_go_alone(v_held, p_has_others);
   end if;
 
   select array_agg(
     row(
-      h.ord, h.run_id, h.step_slug, h.task_index, h.msg_id, h.queue, h.message_id, 'started', h.attempts + 1, h.losses,
+      h.ord, h.run_id, h.step_slug, h.task_index, h.tid, h.queue, h.message_id, 'started', h.attempts + 1, h.losses,
       p_worker_id, floor(random() * 9007199254740991)::bigint, p_now, h.queued_at,
-      h.workflow_slug, h.version, h.run_status, h.retries, h.step_type, h.outcome
+      h.workflow_slug, h.version, h.step_type, h.timeout, h.run_status, h.retries, h.outcome
     )::quantumflow._held_task
     order by h.ord)
   into v_taken
@@ -213,16 +214,11 @@ begin
     lease_token = k.lease_token,
     started_at = k.started_at
   from unnest(v_taken) k
-  where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index);
+  where t.ctid = k.tid;
 
   perform quantumflow._set_vt(
-    p_queue,
-    array_agg(k.msg_id),
-    array_agg(p_now + least(p_lease, w.timeout)),
-    1)
-  from unnest(v_taken) k
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug);
+    p_queue, array_agg(k.message_id), array_agg(p_now + least(p_lease, k.timeout)), 1)
+  from unnest(v_taken) k;
 
   return v_taken;
 end
@@ -231,7 +227,10 @@ $_claim_messages$;
 comment on function quantumflow._claim_messages(text, quantumflow._message[], boolean, uuid, interval, text[], timestamptz) is
 'Claims those of the tasks named by messages that may be claimed, and puts the other messages where they belong.';
 
-create function quantumflow._hold_messages(p_messages quantumflow._message[])
+create function quantumflow._hold_messages(
+  p_queue    text,
+  p_messages quantumflow._message[],
+  p_commands text[] default null)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -240,45 +239,99 @@ as $_hold_messages$
 declare
   v_held quantumflow._held_task[];
 begin
-  -- The runs first, shared, so that whatever stops a run waits for this claim or is seen by it; then the tasks.
+  -- The run first, shared, so that whatever stops a run waits for this claim or is seen by it; then the task.
   select array_agg(
     row(
-      k.n, k.run_id, k.step_slug, k.task_index, k.msg_id, null, null, null, null, null,
-      null, null, null, null, k.workflow_slug, k.version, k.status, k.retries, null, null
+      m.n, m.run_id, m.step_slug, m.task_index, t.tid, t.queue, m.msg_id, t.status, t.attempts, t.losses,
+      t.worker_id, t.lease_token, t.started_at, t.queued_at,
+      r.workflow_slug, r.version, w.step_type, w.timeout, r.status, r.retries,
+      case
+        when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
+        when t.status not in ('queued', 'started') then 'drop'
+        when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'drop'
+        when t.status = 'started' then 'lapsed'
+        when w.step_type <> 'callback' and r.status = 'paused' then 'park'
+        when w.command <> all (p_commands) then 'later'
+        else 'claim'
+      end
     )::quantumflow._held_task
-    order by k.n)
+    order by m.n)
   into v_held
-  from (
-    select m.n, m.msg_id, m.run_id, m.step_slug, m.task_index, r.workflow_slug, r.version, r.status, r.retries
-    from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, n)
-    join quantumflow.workflow_runs r
-      on r.id = m.run_id
-    for key share of r skip locked
-  ) k;
-
-  select array_agg(
-    row(
-      k.ord, k.run_id, k.step_slug, k.task_index, k.msg_id, k.queue, k.message_id, k.status, k.attempts, k.losses,
-      k.worker_id, k.lease_token, k.started_at, k.queued_at, k.workflow_slug, k.version, k.run_status, k.retries, null, null
-    )::quantumflow._held_task
-    order by k.ord)
-  into v_held
-  from (
+  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, n)
+  cross join lateral (
+    select l.workflow_slug, l.version, l.status, l.retries
+    from quantumflow.workflow_runs l
+    where l.id = m.run_id
+    for key share skip locked
+  ) r
+  cross join lateral (
     select
-      h.ord, h.run_id, h.step_slug, h.task_index, h.msg_id, t.queue, t.message_id, t.status, t.attempts, t.losses,
-      t.worker_id, t.lease_token, t.started_at, t.queued_at, h.workflow_slug, h.version, h.run_status, h.retries
-    from unnest(v_held) h
-    join quantumflow.step_tasks t
-      on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
-    for update of t skip locked
-  ) k;
+      l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
+      l.worker_id, l.lease_token, l.started_at, l.queued_at
+    from quantumflow.step_tasks l
+    where (l.run_id, l.step_slug, l.task_index) = (m.run_id, m.step_slug, m.task_index)
+    for update skip locked
+  ) t
+  cross join lateral (
+    select s.command, s.step_type, s.timeout
+    from quantumflow.workflow_steps s
+    where (s.workflow_slug, s.version, s.step_slug) = (r.workflow_slug, r.version, m.step_slug)
+    limit 1
+  ) w;
 
   return coalesce(v_held, '{}');
 end
 $_hold_messages$;
 
-comment on function quantumflow._hold_messages(quantumflow._message[]) is
-'Locks the runs (FOR KEY SHARE) and tasks (FOR UPDATE) that messages name, without waiting, and returns those it got, as they are.';
+comment on function quantumflow._hold_messages(text, quantumflow._message[], text[]) is
+'Locks the runs (FOR KEY SHARE) and tasks (FOR UPDATE) that messages name, without waiting, and returns those it got, in order.
+
+message_id is that of the message that was read. outcome says what is to become of it:
+claim: hand it out. later: its command is not asked for. lapsed: its lease has run out. park: its run is paused.
+drop: nothing is left to do. foreign: it is not the message its task names.';
+
+create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean)
+returns quantumflow._held_task[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_lost_go_alone$
+declare
+  v_held  quantumflow._held_task[] := p_held;
+  v_first int;
+  v_alone boolean;
+begin
+  -- The first claimable task decides: if it was lost before it goes, and only it; else the others go.
+  select k.n
+  into v_first
+  from unnest(p_held) with ordinality k (
+    ord, run_id, step_slug, task_index, tid, queue, message_id, status, attempts, losses, worker_id, lease_token,
+    started_at, queued_at, workflow_slug, version, step_type, timeout, run_status, retries, outcome, n)
+  where k.outcome = 'claim'
+  order by k.n
+  limit 1;
+
+  v_alone := v_held[v_first].losses > 0 and not p_has_others;
+
+  for n in 1 .. cardinality(v_held) loop
+    if v_held[n].outcome = 'claim'
+      and (
+        (v_alone and n <> v_first)
+        or (not v_alone and v_held[n].losses > 0)
+      )
+    then
+      v_held[n].outcome := 'leave';
+    end if;
+  end loop;
+
+  return v_held;
+end
+$_lost_go_alone$;
+
+comment on function quantumflow._lost_go_alone(quantumflow._held_task[], boolean) is
+'Sees to it that a task that was lost before is handed out by itself: what killed one worker shall not take others'' tasks along.
+
+What is not to go now gets the outcome "leave": its message stays as it is, for the next claim.';
 
 create function quantumflow._put_aside(
   p_queue    text,
@@ -305,9 +358,10 @@ begin
         select
         from quantumflow.step_tasks t
         where (t.run_id, t.step_slug, t.task_index) = (a.run_id, a.step_slug, a.task_index)
+        offset 0
       ) as is_ours
     from unnest(p_messages) a
-    where a.msg_id <> all (array(select h.msg_id from unnest(p_held) h))
+    where a.msg_id <> all (array(select h.message_id from unnest(p_held) h))
   ) m;
 
   perform quantumflow._set_vt(p_queue, v_busy, array_fill(p_now + interval '100 ms', array[cardinality(v_busy)]));
@@ -321,68 +375,6 @@ $_put_aside$;
 comment on function quantumflow._put_aside(text, quantumflow._message[], quantumflow._held_task[], timestamptz) is
 'Deals with messages whose task could not be held: busy ones come back after 100 ms, those that name no task are archived.';
 
-create function quantumflow._judge_messages(
-  p_queue      text,
-  p_held       quantumflow._held_task[],
-  p_has_others boolean,
-  p_commands   text[])
-returns quantumflow._held_task[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_judge_messages$
-declare
-  v_held quantumflow._held_task[];
-begin
-  select array_agg(
-    row(
-      j.ord, j.run_id, j.step_slug, j.task_index, j.msg_id, j.queue, j.message_id, j.status, j.attempts, j.losses,
-      j.worker_id, j.lease_token, j.started_at, j.queued_at, j.workflow_slug, j.version, j.run_status, j.retries, j.step_type,
-      case
-        when j.verdict <> 'claim' then j.verdict
-        -- A task lost before goes out only as the first and only one of a claim.
-        when j.losses > 0 and (p_has_others or j.place > 1) then 'leave'
-        when j.losses = 0 and j.first_losses > 0 and not p_has_others then 'leave'
-        else 'claim'
-      end
-    )::quantumflow._held_task
-    order by j.ord)
-  into v_held
-  from (
-    select
-      v.*,
-      row_number() over by_verdict as place,
-      first_value(v.losses) over by_verdict as first_losses
-    from (
-      select
-        h.ord, h.run_id, h.step_slug, h.task_index, h.msg_id, h.queue, h.message_id, h.status, h.attempts, h.losses,
-        h.worker_id, h.lease_token, h.started_at, h.queued_at, h.workflow_slug, h.version, h.run_status, h.retries, w.step_type,
-        case
-          when h.message_id <> h.msg_id or h.queue <> p_queue then 'foreign'
-          when h.status not in ('queued', 'started') then 'drop'
-          when w.step_type <> 'callback' and h.run_status not in ('started', 'paused') then 'drop'
-          when h.status = 'started' then 'lapsed'
-          when w.step_type <> 'callback' and h.run_status = 'paused' then 'park'
-          when p_commands is not null and w.command <> all (p_commands) then 'later'
-          else 'claim'
-        end as verdict
-      from unnest(p_held) h
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
-    ) v
-    window by_verdict as (partition by v.verdict order by v.ord)
-  ) j;
-
-  return coalesce(v_held, '{}');
-end
-$_judge_messages$;
-
-comment on function quantumflow._judge_messages(text, quantumflow._held_task[], boolean, text[]) is
-'Decides for each held task what is to become of its message.
-
-claim: hand it out. leave: untouched, for the next claim. later: its command is not asked for. lapsed: its lease has run out.
-park: its run is paused. drop: nothing is left to do. foreign: it is not the message its task names.';
-
 create function quantumflow._settle_messages(p_queue text, p_held quantumflow._held_task[], p_now timestamptz)
 returns void
 language plpgsql
@@ -394,8 +386,8 @@ declare
   v_dropped bigint[];
 begin
   select
-    array_agg(h.msg_id) filter (where h.outcome = 'foreign'),
-    array_agg(h.msg_id) filter (where h.outcome = 'drop')
+    array_agg(h.message_id) filter (where h.outcome = 'foreign'),
+    array_agg(h.message_id) filter (where h.outcome = 'drop')
   into v_foreign, v_dropped
   from unnest(p_held) h;
 
@@ -410,14 +402,14 @@ begin
     from unnest(p_held) h
     where h.outcome = 'drop'
       and h.status in ('queued', 'started')
-      and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index);
+      and t.ctid = h.tid;
 
     perform quantumflow._remove_messages(p_queue, v_dropped);
   end if;
 
   perform quantumflow._set_vt(
     p_queue,
-    array_agg(h.msg_id),
+    array_agg(h.message_id),
     array_agg(
       case h.outcome
         when 'park' then 'infinity'
@@ -434,7 +426,7 @@ end
 $_settle_messages$;
 
 comment on function quantumflow._settle_messages(text, quantumflow._held_task[], timestamptz) is
-'Puts the messages of a claim that are not handed out where _judge_messages said.';
+'Puts the messages of a claim that are not handed out where _hold_messages said.';
 
 create function quantumflow._task_input(
   p_run_id       uuid,

@@ -1,6 +1,7 @@
 create type quantumflow._step_progress as (
   run_id        uuid,
   step_slug     text,
+  tid           tid,
   workflow_slug text,
   version       int,
   step_type     text,
@@ -68,32 +69,36 @@ begin
   perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
 
   -- Lock: the tasks, their steps, their runs.
-  v_held := quantumflow._hold_reported(complete_tasks.results);
-  v_held := quantumflow._find_violations(complete_tasks.results, v_held);
+  v_held := quantumflow._hold_reported(complete_tasks.results, 'complete');
   v_steps := quantumflow._hold_steps(v_held);
   v_held := quantumflow._hold_runs(
     v_held,
     case
-      when exists (select from unnest(v_held) h where h.outcome = 'type_violation') then 'update'
+      when exists (select from unnest(v_held) h where h.outcome = 'violates') then 'update'
       when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
       else 'key share'
     end);
 
-  -- Change: tasks, steps, what they lead to, messages.
+  -- Change: what came too late, then tasks, steps, what they lead to, messages.
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
-    v_steps := quantumflow._without_ended_runs(v_steps);
     perform quantumflow._cancel_late(v_held);
+    v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
 
   perform quantumflow._record_outputs(complete_tasks.results, v_held, v_now);
   perform quantumflow._advance(quantumflow._count_done_tasks(v_steps, v_now), '{}', v_now);
-  perform quantumflow._remove_reported(v_held, array['acts', 'type_violation']);
-  perform quantumflow._fail_violations(v_held, v_now);
+  perform quantumflow._remove_reported(v_held, array['acts', 'violates']);
+
+  if exists (select from unnest(v_held) h where h.outcome = 'violates') then
+    perform quantumflow._fail_violations(v_held, v_now);
+  end if;
 
   -- Return.
   return query
-  select o.run_id, o.step_slug, o.task_index, case o.outcome when 'acts' then 'completed' else o.outcome end
-  from quantumflow._report_outcomes(complete_tasks.results, v_held) o;
+  select
+    o.run_id, o.step_slug, o.task_index,
+    case o.outcome when 'acts' then 'completed' when 'violates' then 'type_violation' else o.outcome end
+  from quantumflow._report_outcomes(v_held) o;
 end
 $complete_tasks$;
 
@@ -110,37 +115,6 @@ or there is no such task; nothing changed. run_ended: the run was over first; no
 
 Errors: QF301 results is no array. A report never raises for a race it lost.';
 
-create function quantumflow._find_violations(p_results jsonb, p_held quantumflow._held_task[])
-returns quantumflow._held_task[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_find_violations$
-declare
-  v_task record;
-  v_held quantumflow._held_task[] := p_held;
-begin
-  for v_task in
-    select k.n
-    from unnest(p_held) with ordinality k (
-      ord, run_id, step_slug, task_index, msg_id, queue, message_id, status, attempts, losses, worker_id, lease_token,
-      started_at, queued_at, workflow_slug, version, run_status, retries, step_type, outcome, n)
-    join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-    where k.outcome = 'acts'
-      and w.feeds_map
-      and jsonb_typeof(coalesce(p_results -> k.ord -> 'output', 'null')) <> 'array'
-  loop
-    v_held[v_task.n].outcome := 'type_violation';
-  end loop;
-
-  return v_held;
-end
-$_find_violations$;
-
-comment on function quantumflow._find_violations(jsonb, quantumflow._held_task[]) is
-'Marks the results that a map cannot map over with the outcome type_violation.';
-
 create function quantumflow._hold_steps(p_held quantumflow._held_task[])
 returns quantumflow._step_progress[]
 language plpgsql
@@ -152,29 +126,33 @@ declare
 begin
   select array_agg(
     row(
-      k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents, k.done_tasks,
-      k.done_tasks > 0 and k.done_tasks = k.remaining_tasks
-    )::quantumflow._step_progress
-    order by k.run_id, k.step_slug)
+      k.run_id, k.step_slug, s.tid, k.workflow_slug, k.version, k.step_type, w.dependents, k.done_tasks,
+      k.done_tasks > 0 and k.done_tasks = s.remaining_tasks
+    )::quantumflow._step_progress)
   into v_steps
   from (
-    select d.*, w.dependents, s.remaining_tasks
-    from (
-      select
-        h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type,
-        (count(*) filter (where h.outcome = 'acts'))::int as done_tasks
-      from unnest(p_held) h
-      where h.outcome in ('acts', 'type_violation', 'fails')
-        and h.step_type <> 'callback'
-      group by h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type
-    ) d
-    join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (d.workflow_slug, d.version, d.step_slug)
-    join quantumflow.step_states s
-      on (s.run_id, s.step_slug) = (d.run_id, d.step_slug)
-    order by s.run_id, s.step_slug
-    for no key update of s
-  ) k;
+    select
+      h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type,
+      (count(*) filter (where h.outcome = 'acts'))::int as done_tasks
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails')
+      and h.step_type <> 'callback'
+    group by h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type
+    order by h.run_id, h.step_slug
+    offset 0
+  ) k
+  cross join lateral (
+    select l.ctid as tid, l.remaining_tasks
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+    for no key update
+  ) s
+  cross join lateral (
+    select l.dependents
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    limit 1
+  ) w;
 
   return coalesce(v_steps, '{}');
 end
@@ -193,10 +171,13 @@ begin
   return array(
     select s
     from unnest(p_steps) s
-    join quantumflow.workflow_runs r
-      on r.id = s.run_id
-      and r.status in ('started', 'paused')
-    order by s.run_id, s.step_slug);
+    where exists (
+      select
+      from quantumflow.workflow_runs r
+      where r.id = s.run_id
+        and r.status in ('started', 'paused')
+      offset 0
+    ));
 end
 $_without_ended_runs$;
 
@@ -216,11 +197,11 @@ begin
     output = coalesce(p_results -> h.ord -> 'output', 'null'),
     started_at = coalesce(t.started_at, p_now),
     completed_at = case h.outcome when 'acts' then p_now end,
-    failed_at = case h.outcome when 'type_violation' then p_now end,
-    error_message = case h.outcome when 'type_violation' then quantumflow._violation(p_results -> h.ord -> 'output') end
+    failed_at = case h.outcome when 'violates' then p_now end,
+    error_message = case h.outcome when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output') end
   from unnest(p_held) h
-  where h.outcome in ('acts', 'type_violation')
-    and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index);
+  where h.outcome in ('acts', 'violates')
+    and t.ctid = h.tid;
 end
 $_record_outputs$;
 
@@ -257,7 +238,7 @@ begin
     from unnest(p_held) h
     join quantumflow.step_tasks t
       on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
-    where h.outcome = 'type_violation'
+    where h.outcome = 'violates'
     order by h.run_id, h.step_slug
   loop
     insert into quantumflow.task_failures
@@ -286,43 +267,51 @@ declare
 begin
   -- A loop, because each array is gathered, and may prove too large, by itself.
   for v_step in
-    select k.run_id, k.step_slug
+    select k.run_id, k.step_slug, k.done_tasks
     from unnest(p_steps) k
     where k.ends
       and k.step_type = 'map'
   loop
-    perform quantumflow._gather_map(v_step.run_id, v_step.step_slug, p_now);
+    perform quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now);
   end loop;
 
   -- Counters once per call and step, in the order in which the steps were locked.
   update quantumflow.step_states s
   set
     remaining_tasks = s.remaining_tasks - k.done_tasks,
-    status = case when k.ends and s.status = 'started' then 'completed' else s.status end,
-    completed_at = case when k.ends and s.status = 'started' then p_now end
+    status = case when k.ends then 'completed' else s.status end,
+    completed_at = case when k.ends then p_now end
   from unnest(p_steps) k
   where k.done_tasks > 0
-    and (s.run_id, s.step_slug) = (k.run_id, k.step_slug);
+    and not (k.ends and k.step_type = 'map')
+    and s.ctid = k.tid;
 
   return array(
     select row(k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents)::quantumflow._step_ref
     from unnest(p_steps) k
-    join quantumflow.step_states s
-      on (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
     where k.ends
-      and s.status = 'completed');
+      and (
+        k.step_type <> 'map'
+        or exists (
+          select
+          from quantumflow.step_states s
+          where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+            and s.status = 'completed'
+          offset 0
+        )
+      ));
 end
 $_count_done_tasks$;
 
 comment on function quantumflow._count_done_tasks(quantumflow._step_progress[], timestamptz) is
 'Takes completed tasks off their steps'' counters, finishes the steps that have none left, and returns those.';
 
-create function quantumflow._gather_map(p_run_id uuid, p_step_slug text, p_now timestamptz)
+create function quantumflow._end_map(p_run_id uuid, p_step_slug text, p_done_tasks int, p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_gather_map$
+as $_end_map$
 declare
   v_output jsonb;
 begin
@@ -336,43 +325,23 @@ begin
       v_output := null;
   end;
 
+  update quantumflow.step_states s
+  set
+    remaining_tasks = s.remaining_tasks - p_done_tasks,
+    status = case when v_output is null then s.status else 'completed' end,
+    completed_at = case when v_output is not null then p_now end,
+    output = v_output
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
+
   if v_output is null then
-    -- Raising would wedge whoever reports last, for ever.
+    -- Raising instead would wedge whoever reports last, for ever.
     perform quantumflow._fail_step(
       p_run_id, p_step_slug, null, 'single', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
-  else
-    update quantumflow.step_states s
-    set output = v_output
-    where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
   end if;
 end
-$_gather_map$;
+$_end_map$;
 
-comment on function quantumflow._gather_map(uuid, text, timestamptz) is
-'Writes a finished map''s output: its tasks'' outputs as an array in index order, nulls kept.
+comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
+'Completes a map: its output is its tasks'' outputs as an array in index order, nulls kept.
 
-Outputs too large for one jsonb value (256 MB) fail the step and the run, with QF306 in error_message.';
-
-create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_remove_reported$
-declare
-  v_batch record;
-begin
-  for v_batch in
-    select h.queue, array_agg(h.message_id order by h.message_id) as msg_ids
-    from unnest(p_held) h
-    where h.outcome = any (p_outcomes)
-    group by h.queue
-    order by h.queue
-  loop
-    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
-  end loop;
-end
-$_remove_reported$;
-
-comment on function quantumflow._remove_reported(quantumflow._held_task[], text[]) is
-'Removes the messages of the held tasks with one of these outcomes, last of all locks.';
+Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';

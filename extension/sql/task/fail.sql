@@ -60,8 +60,7 @@ begin
   perform quantumflow._refuse_non_array(fail_tasks.results, 'results');
 
   -- Lock: the tasks, the steps that fail, the runs.
-  v_held := quantumflow._hold_reported(fail_tasks.results);
-  v_held := quantumflow._find_final_failures(fail_tasks.results, v_held);
+  v_held := quantumflow._hold_reported(fail_tasks.results, 'fail');
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
   v_held := quantumflow._hold_runs(
     v_held,
@@ -71,7 +70,10 @@ begin
     end);
 
   -- Change: tasks and their history, messages, runs.
-  perform quantumflow._cancel_late(v_held);
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+    perform quantumflow._cancel_late(v_held);
+  end if;
+
   perform quantumflow._record_failures(fail_tasks.results, v_held, v_now);
   perform quantumflow._remove_reported(v_held, array['fails']);
 
@@ -86,7 +88,7 @@ begin
   select
     o.run_id, o.step_slug, o.task_index,
     case o.outcome when 'acts' then 'retrying' when 'fails' then 'failed' else o.outcome end
-  from quantumflow._report_outcomes(fail_tasks.results, v_held) o;
+  from quantumflow._report_outcomes(v_held) o;
 end
 $fail_tasks$;
 
@@ -101,39 +103,6 @@ retrying: the task is queued again, after retry_after or retry_delay * 2^(failur
 used up or retryable is false; the task and its run failed. duplicate, stale, run_ended: as complete_tasks.
 
 Errors: QF301 results is no array. A report never raises for a race it lost.';
-
-create function quantumflow._find_final_failures(p_results jsonb, p_held quantumflow._held_task[])
-returns quantumflow._held_task[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_find_final_failures$
-declare
-  v_task record;
-  v_held quantumflow._held_task[] := p_held;
-begin
-  for v_task in
-    select k.n
-    from unnest(p_held) with ordinality k (
-      ord, run_id, step_slug, task_index, msg_id, queue, message_id, status, attempts, losses, worker_id, lease_token,
-      started_at, queued_at, workflow_slug, version, run_status, retries, step_type, outcome, n)
-    join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-    where k.outcome = 'acts'
-      and (
-        p_results -> k.ord -> 'retryable' = 'false'
-        or k.attempts + (k.status = 'queued')::int - k.losses >= w.max_attempts
-      )
-  loop
-    v_held[v_task.n].outcome := 'fails';
-  end loop;
-
-  return v_held;
-end
-$_find_final_failures$;
-
-comment on function quantumflow._find_final_failures(jsonb, quantumflow._held_task[]) is
-'Marks the failures that leave their task no attempt with the outcome "fails". Failing a queued task by hand counts as an attempt.';
 
 create function quantumflow._record_failures(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
 returns void
@@ -168,16 +137,16 @@ begin
         failed_at = case h.outcome when 'fails' then p_now end,
         error_message = quantumflow._error_of(p_results -> h.ord)
       from unnest(p_held) h
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
       cross join lateral (
         select coalesce(
           quantumflow._retry_after(p_results -> h.ord -> 'retry_after'),
           quantumflow._retry_delay(w.retry_delay, h.attempts + (h.status = 'queued')::int - h.losses)) as delay
-        offset 0
+        from quantumflow.workflow_steps w
+        where (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+        limit 1
       ) d
       where h.outcome in ('acts', 'fails')
-        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+        and t.ctid = h.tid
       returning t.queue, t.message_id, t.status, case h.run_status when 'paused' then 'infinity' else t.queued_at end as vt
     )
     select f.queue, array_agg(f.message_id) as msg_ids, array_agg(f.vt) as vts

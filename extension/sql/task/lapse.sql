@@ -18,14 +18,21 @@ begin
       w.max_attempts,
       w.max_lost,
       w.retry_delay,
-      w.timeout,
-      case when p_now >= h.started_at + w.timeout then 'timeout' else 'lost' end as kind,
+      case when p_now >= h.started_at + h.timeout then 'timeout' else 'lost' end as kind,
       h.attempts - h.losses as failures
     from unnest(p_lapsed) h
     join quantumflow.workflow_steps w
       on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
     order by h.ord
   loop
+    -- A task before this one may have ended the run, and so this task.
+    continue when v_task.step_type <> 'callback' and not exists (
+      select
+      from quantumflow.workflow_runs r
+      where r.id = v_task.run_id
+        and r.status in ('started', 'paused')
+    );
+
     if v_task.kind = 'timeout' then
       v_exhausted := v_task.failures >= v_task.max_attempts;
       v_error := format('timed out after %s', v_task.timeout);
@@ -39,7 +46,7 @@ begin
       and v_task.step_type <> 'callback'
       and not quantumflow._hold_for_failure(v_task.run_id, v_task.step_slug)
     then
-      perform quantumflow._set_vt(p_queue, array[v_task.msg_id], array[p_now + interval '100 ms']);
+      perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[p_now + interval '100 ms']);
       continue;
     end if;
 
@@ -64,10 +71,10 @@ begin
       queued_at = case when v_exhausted then t.queued_at else v_ready_at end,
       failed_at = case when v_exhausted then p_now end,
       error_message = v_error
-    where (t.run_id, t.step_slug, t.task_index) = (v_task.run_id, v_task.step_slug, v_task.task_index);
+    where t.ctid = v_task.tid;
 
     if v_exhausted then
-      perform quantumflow._remove_messages(p_queue, array[v_task.msg_id]);
+      perform quantumflow._remove_messages(p_queue, array[v_task.message_id]);
 
       if v_task.step_type <> 'callback' then
         perform quantumflow._fail_step(
@@ -76,7 +83,7 @@ begin
           p_now);
       end if;
     elsif v_task.kind = 'timeout' then
-      perform quantumflow._set_vt(p_queue, array[v_task.msg_id], array[v_ready_at]);
+      perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[v_ready_at]);
     end if;
   end loop;
 

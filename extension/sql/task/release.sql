@@ -18,10 +18,12 @@ declare
 begin
   perform quantumflow._refuse_non_array(release_tasks.tasks, 'tasks');
 
-  v_held := quantumflow._hold_reported(release_tasks.tasks);
+  v_held := quantumflow._hold_reported(release_tasks.tasks, 'release');
   v_held := quantumflow._hold_runs(v_held, 'key share');
 
-  perform quantumflow._cancel_late(v_held);
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+    perform quantumflow._cancel_late(v_held);
+  end if;
 
   for v_batch in
     with released as (
@@ -36,7 +38,7 @@ begin
       from unnest(v_held) h
       where h.outcome = 'acts'
         and h.status = 'started'
-        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+        and t.ctid = h.tid
       returning t.queue, t.message_id, case h.run_status when 'paused' then 'infinity' else v_now end as vt
     )
     select r.queue, array_agg(r.message_id) as msg_ids, array_agg(r.vt) as vts

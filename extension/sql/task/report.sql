@@ -22,7 +22,7 @@ comment on function quantumflow._refuse_non_array(jsonb, text) is
 
 Errors: QF301 when it is no JSON array.';
 
-create function quantumflow._hold_reported(p_reports jsonb)
+create function quantumflow._hold_reported(p_reports jsonb, p_verb text)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -31,16 +31,22 @@ as $_hold_reported$
 declare
   v_held quantumflow._held_task[];
 begin
+  -- Laterals, so that the sorted reports drive the locks, whatever the statistics say of the tables.
   select array_agg(
     row(
-      v.ord, v.run_id, v.step_slug, v.task_index, null, v.queue, v.message_id, v.status, v.attempts, v.losses,
-      v.worker_id, v.lease_token, v.started_at, v.queued_at, v.workflow_slug, v.version, null, null, v.step_type,
+      v.ord, v.run_id, v.step_slug, v.task_index, v.tid, v.queue, v.message_id, v.status, v.attempts, v.losses,
+      v.worker_id, v.lease_token, v.started_at, v.queued_at,
+      v.workflow_slug, v.version, v.step_type, v.timeout, null, null,
       case
-        when v.is_live and v.place = 1 then 'acts'
-        when v.is_live then 'duplicate'
+        when v.status is null then 'stale'
+        when v.is_live and v.place > 1 then 'duplicate'
+        when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
+        when v.is_live and p_verb = 'fail' and (v.is_final or v.failures >= v.max_attempts) then 'fails'
+        when v.is_live then 'acts'
         when v.is_known and v.status in ('cancelled', 'skipped') then 'run_ended'
         when v.is_known then 'duplicate'
-        when v.token is not null and quantumflow._has_failed_with(v.run_id, v.step_slug, v.task_index, v.token) then 'duplicate'
+        when v.token is not null and quantumflow._has_failed_with(v.run_id, v.step_slug, v.task_index, v.token)
+        then 'duplicate'
         else 'stale'
       end
     )::quantumflow._held_task
@@ -52,15 +58,15 @@ begin
       row_number() over (partition by h.run_id, h.step_slug, h.task_index, h.is_live order by h.ord) as place
     from (
       select
-        k.ord,
-        k.token,
+        k.*, t.*, r.*, w.*,
         coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
-        coalesce(t.lease_token = k.token and t.status = 'started', k.is_by_hand and t.status in ('started', 'queued')) as is_live,
-        t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, t.status, t.attempts, t.losses,
-        t.worker_id, t.lease_token, t.started_at, t.queued_at, r.workflow_slug, r.version, w.step_type
+        coalesce(t.lease_token = k.token and t.status = 'started', k.is_by_hand and t.status in ('started', 'queued'), false)
+          as is_live,
+        -- Failing a queued task by hand counts as an attempt.
+        t.attempts + (t.status = 'queued')::int - t.losses as failures
       from (
         select
-          e.n::int - 1 as ord,
+          (e.n - 1)::int as ord,
           case
             when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
             then (e.report ->> 'run_id')::uuid
@@ -74,17 +80,33 @@ begin
             when e.report ->> 'lease_token' ~ '^[0-9]{1,18}$'
             then (e.report ->> 'lease_token')::bigint
           end as token,
-          coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false) as is_by_hand
+          coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false) as is_by_hand,
+          coalesce(e.report -> 'retryable' = 'false', false) as is_final,
+          jsonb_typeof(e.report -> 'output') as output_type
         from jsonb_array_elements(p_reports) with ordinality e (report, n)
+        order by 2, 3, 4, 1
+        offset 0
       ) k
-      join quantumflow.step_tasks t
-        on (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
-      join quantumflow.workflow_runs r
-        on r.id = t.run_id
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
-      order by t.run_id, t.step_slug, t.task_index
-      for update of t
+      left join lateral (
+        select
+          l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
+          l.worker_id, l.lease_token, l.started_at, l.queued_at
+        from quantumflow.step_tasks l
+        where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+        for update
+      ) t on true
+      left join lateral (
+        select l.workflow_slug, l.version
+        from quantumflow.workflow_runs l
+        where l.id = k.run_id
+        limit 1
+      ) r on true
+      left join lateral (
+        select l.step_type, l.timeout, l.feeds_map, l.max_attempts
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
+        limit 1
+      ) w on true
     ) h
   ) v;
 
@@ -92,11 +114,12 @@ begin
 end
 $_hold_reported$;
 
-comment on function quantumflow._hold_reported(jsonb) is
-'Locks the tasks that reports name, in order of their keys, waiting for each, and says which reports act.
+comment on function quantumflow._hold_reported(jsonb, text) is
+'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.
 
-outcome is "acts" for the first report of a live attempt, else duplicate, stale or run_ended by the precedence of the manual.
-Reports that name no task are left out. Of the run only what never changes is read here.';
+p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map,
+"fails" where no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence of the manual.
+Of the run only what never changes is read here.';
 
 create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
 returns boolean
@@ -131,51 +154,70 @@ begin
     from (
       select distinct h.run_id
       from unnest(p_held) h
-      where h.outcome = 'acts'
+      where h.outcome in ('acts', 'violates', 'fails')
+      order by h.run_id
+      offset 0
     ) k
-    join quantumflow.workflow_runs r
-      on r.id = k.run_id
-    order by r.id
-    for key share of r;
+    cross join lateral (
+      select
+      from quantumflow.workflow_runs r
+      where r.id = k.run_id
+      for key share
+    ) r;
   elsif p_mode = 'no key update' then
     perform
     from (
       select distinct h.run_id
       from unnest(p_held) h
-      where h.outcome = 'acts'
+      where h.outcome in ('acts', 'violates', 'fails')
+      order by h.run_id
+      offset 0
     ) k
-    join quantumflow.workflow_runs r
-      on r.id = k.run_id
-    order by r.id
-    for no key update of r;
+    cross join lateral (
+      select
+      from quantumflow.workflow_runs r
+      where r.id = k.run_id
+      for no key update
+    ) r;
   else
     perform
     from (
       select distinct h.run_id
       from unnest(p_held) h
-      where h.outcome = 'acts'
+      where h.outcome in ('acts', 'violates', 'fails')
+      order by h.run_id
+      offset 0
     ) k
-    join quantumflow.workflow_runs r
-      on r.id = k.run_id
-    order by r.id
-    for update of r;
+    cross join lateral (
+      select
+      from quantumflow.workflow_runs r
+      where r.id = k.run_id
+      for update
+    ) r;
   end if;
 
   -- Read in a statement after the one that may have waited.
   return array(
     select
       row(
-        h.ord, h.run_id, h.step_slug, h.task_index, h.msg_id, h.queue, h.message_id, h.status, h.attempts, h.losses,
-        h.worker_id, h.lease_token, h.started_at, h.queued_at, h.workflow_slug, h.version, r.status, r.retries, h.step_type,
+        h.ord, h.run_id, h.step_slug, h.task_index, h.tid, h.queue, h.message_id, h.status, h.attempts, h.losses,
+        h.worker_id, h.lease_token, h.started_at, h.queued_at,
+        h.workflow_slug, h.version, h.step_type, h.timeout, r.status, r.retries,
         case
-          when h.outcome = 'acts' and h.step_type <> 'callback' and r.status not in ('started', 'paused') then 'run_ended'
+          when h.outcome in ('acts', 'violates', 'fails')
+            and h.step_type <> 'callback'
+            and r.status not in ('started', 'paused')
+          then 'run_ended'
           else h.outcome
         end
       )::quantumflow._held_task
     from unnest(p_held) h
-    join quantumflow.workflow_runs r
-      on r.id = h.run_id
-    order by h.run_id, h.step_slug, h.task_index, h.ord);
+    left join lateral (
+      select l.status, l.retries
+      from quantumflow.workflow_runs l
+      where l.id = h.run_id
+      limit 1
+    ) r on true);
 end
 $_hold_runs$;
 
@@ -202,7 +244,7 @@ begin
       from unnest(p_held) h
       where h.outcome = 'run_ended'
         and h.status in ('queued', 'started')
-        and (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+        and t.ctid = h.tid
       returning t.queue, t.message_id
     )
     select c.queue, array_agg(c.message_id order by c.message_id) as msg_ids
@@ -218,40 +260,47 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, and removes their messages.';
 
-create function quantumflow._report_outcomes(p_reports jsonb, p_held quantumflow._held_task[])
+create function quantumflow._report_outcomes(p_held quantumflow._held_task[])
 returns setof quantumflow.task_outcome
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_report_outcomes$
-declare
-  v_outcomes text[] := array_fill('stale'::text, array[jsonb_array_length(p_reports)]);
-  v_task     record;
 begin
-  -- Outcomes by position: a join of the two lists would be quadratic.
-  for v_task in
-    select h.ord, h.outcome
-    from unnest(p_held) h
-  loop
-    v_outcomes[v_task.ord + 1] := v_task.outcome;
-  end loop;
-
   return query
   select
-    case
-      when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-      then (e.report ->> 'run_id')::uuid
-    end,
-    e.report ->> 'step_slug',
-    case
-      when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
-      then (e.report ->> 'task_index')::int
-    end,
-    v_outcomes[e.n]
-  from jsonb_array_elements(p_reports) with ordinality e (report, n)
-  order by e.n;
+    h.run_id,
+    h.step_slug,
+    h.task_index,
+    h.outcome
+  from unnest(p_held) h
+  order by h.ord;
 end
 $_report_outcomes$;
 
-comment on function quantumflow._report_outcomes(jsonb, quantumflow._held_task[]) is
-'The answer to a batch of reports, in its order; what names no task is stale.';
+comment on function quantumflow._report_outcomes(quantumflow._held_task[]) is
+'The answer to a batch of reports, in its order.';
+
+create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_remove_reported$
+declare
+  v_batch record;
+begin
+  for v_batch in
+    select h.queue, array_agg(h.message_id order by h.message_id) as msg_ids
+    from unnest(p_held) h
+    where h.outcome = any (p_outcomes)
+    group by h.queue
+    order by h.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+end
+$_remove_reported$;
+
+comment on function quantumflow._remove_reported(quantumflow._held_task[], text[]) is
+'Removes the messages of the held tasks with one of these outcomes, last of all locks.';

@@ -27,11 +27,8 @@ begin
       v_queue,
       array(
         select h
-        from unnest(quantumflow._hold_messages(v_messages)) h
-        where h.status = 'started'
-          and h.message_id = h.msg_id
-          and h.queue = v_queue
-          and (h.step_slug in ('_on_complete', '_on_failure') or h.run_status in ('started', 'paused'))),
+        from unnest(quantumflow._hold_messages(v_queue, v_messages)) h
+        where h.outcome = 'lapsed'),
       v_now);
   end loop;
 

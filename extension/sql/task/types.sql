@@ -60,7 +60,7 @@ create type quantumflow._held_task as (
   run_id        uuid,
   step_slug     text,
   task_index    int,
-  msg_id        bigint,
+  tid           tid,
   queue         text,
   message_id    bigint,
   status        text,
@@ -72,14 +72,17 @@ create type quantumflow._held_task as (
   queued_at     timestamptz,
   workflow_slug text,
   version       int,
+  step_type     text,
+  timeout       interval,
   run_status    text,
   retries       int,
-  step_type     text,
   outcome       text
 );
 
 comment on type quantumflow._held_task is
-'A task whose row this transaction has locked, with what the row and its run said then, and what the call decided about it.';
+'A task whose row this transaction has locked, with what the row and its run said then, and what the call decided about it.
+
+tid is where the row is, so that the update need not look for it again. A report that names no task has only its key.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,
