@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -45,6 +46,20 @@ def test_a_second_object_finds_the_running_server(folder: Path) -> None:
     assert not folder.exists()
 
 
+def test_many_may_start_it_at_once(folder: Path) -> None:
+    def start() -> str:
+        server = EmbeddedServer(folder, kind=server_kind(), settings={"fsync": "off"})
+        server.start()
+        return server.create_database("shared")
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            dsns = {future.result() for future in [pool.submit(start) for _ in range(4)]}
+        assert len(dsns) == 1
+    finally:
+        EmbeddedServer(folder, kind=server_kind()).destroy()
+
+
 def test_data_survives_a_crash_and_a_process_number_used_again(folder: Path) -> None:
     server = EmbeddedServer(folder, kind=server_kind())
     try:
@@ -64,7 +79,7 @@ def test_data_survives_a_crash_and_a_process_number_used_again(folder: Path) -> 
 
 
 def test_a_deep_folder_gets_its_socket_elsewhere(folder: Path) -> None:
-    deep = folder / ("d" * 60) / ("e" * 60)
+    deep = folder / ("deep " * 12) / ("e" * 60)
     server = EmbeddedServer(deep, kind=server_kind(), settings={"fsync": "off"})
     try:
         server.start()
