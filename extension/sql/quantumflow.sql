@@ -50,6 +50,7 @@
 
 -- Task: claim it, report it, keep it, hand it back, and what happens when nobody does.
 \ir task/queue_tasks.sql
+\ir task/input.sql
 \ir task/claim.sql
 \ir task/lapse.sql
 \ir task/report.sql

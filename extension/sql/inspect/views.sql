@@ -22,7 +22,11 @@ select
   case s.status when 'created' then 'pending' when 'completed' then 'done' else s.status end as status,
   case
     when w.step_type = 'single' and s.status <> 'created'
-    then quantumflow._task_input(s.run_id, s.step_slug, 0, w.step_type, w.dependencies)
+    then (
+      select i.input
+      from quantumflow._task_inputs i
+      where (i.run_id, i.step_slug, i.task_index) = (s.run_id, s.step_slug, 0)
+    )
   end as input,
   coalesce(s.output, case when s.status = 'completed' then t.output end) as output,
   s.error_message,

@@ -1,8 +1,10 @@
 -- What happens when steps end or become ready. The caller holds the runs, so nobody else moves them.
 
 create type quantumflow._ended_run as (
-  run_id uuid,
-  output jsonb
+  run_id        uuid,
+  output        jsonb,
+  workflow_slug text,
+  version       int
 );
 
 comment on type quantumflow._ended_run is 'A run that has no step left, and what it leaves.';
@@ -59,35 +61,36 @@ begin
     update quantumflow.step_states s
     set
       remaining_deps = s.remaining_deps - k.done_deps,
-      status = case
-        when s.remaining_deps = k.done_deps and r.status = 'started' and w.step_type = 'single' then 'started'
-        else s.status
-      end,
-      started_at = case
-        when s.remaining_deps = k.done_deps and r.status = 'started' and w.step_type = 'single' then p_now
-        else s.started_at
-      end
+      status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
+      started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
     from (
         select d.run_id, d.workflow_slug, d.version, u.step_slug, count(*)::int as done_deps
         from unnest(p_done) d
         cross join unnest(d.dependents) u (step_slug)
         group by d.run_id, d.workflow_slug, d.version, u.step_slug
-        order by d.run_id, u.step_slug
       ) k
-      join quantumflow.workflow_runs r
-        on r.id = k.run_id
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-    where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
-    returning
-      s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents,
-      s.remaining_deps = 0 and r.status = 'started' as is_ready
+      cross join lateral (
+        select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
+        from quantumflow.step_states l
+        join quantumflow.workflow_runs r
+          on r.id = l.run_id
+        where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+        limit 1
+      ) c
+      cross join lateral (
+        select l.step_type, l.dependents
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+        limit 1
+      ) w
+    where s.ctid = c.tid
+    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.step_type, w.dependents, c.becomes_ready
   )
   select array_agg(
     row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref)
   into v_ready
   from released d
-  where d.is_ready;
+  where d.becomes_ready;
 
   return coalesce(v_ready, '{}');
 end
@@ -149,10 +152,18 @@ begin
     )::quantumflow._new_task)
   into v_tasks
   from unnest(p_steps) k
-  join quantumflow.workflow_runs r
-    on r.id = k.run_id
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+  cross join lateral (
+    select l.started_at, l.priority, l.headers
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.queue, l.start_delay
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    limit 1
+  ) w
   cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
   cross join lateral (
     select 0 as task_index, null::jsonb as item_value
@@ -249,10 +260,15 @@ begin
     select f.run_id, count(*)::int as finished
     from unnest(p_finished) f
     group by f.run_id
-    order by f.run_id
   ) k
-  where r.id = k.run_id
-    and r.remaining_steps > k.finished;
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+      and l.remaining_steps > k.finished
+    limit 1
+  ) c
+  where r.ctid = c.tid;
 
   if v_ended <> '{}' then
     perform quantumflow._finish_runs(v_ended, p_now);
@@ -271,74 +287,73 @@ set search_path = pg_catalog, pg_temp
 as $_gather_run_outputs$
 declare
   v_ended quantumflow._ended_run[];
-  v_run   record;
 begin
+  select array_agg(row(r.id, null, r.workflow_slug, r.version)::quantumflow._ended_run)
+  into v_ended
+  from (
+    select f.run_id, count(*) as finished
+    from unnest(p_finished) f
+    group by f.run_id
+    order by f.run_id
+    offset 0
+  ) k
+  cross join lateral (
+    select l.id, l.workflow_slug, l.version
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+      and l.remaining_steps = k.finished
+    limit 1
+  ) r;
+
+  if v_ended is null then
+    return '{}';
+  end if;
+
   begin
-    select array_agg(row(k.run_id, quantumflow._run_output(k.run_id, k.workflow_slug, k.version))::quantumflow._ended_run)
-    into v_ended
-    from (
-      select f.run_id, f.workflow_slug, f.version, count(*) as finished
-      from unnest(p_finished) f
-      group by f.run_id, f.workflow_slug, f.version
-      order by f.run_id
-    ) k
-    join quantumflow.workflow_runs r
-      on r.id = k.run_id
-      and r.remaining_steps = k.finished;
+    return quantumflow._with_outputs(v_ended);
   exception
     when program_limit_exceeded or out_of_memory or internal_error then
-      -- Some output is larger than a jsonb may be: find out whose, one run at a time.
-      v_ended := '{}';
-      for v_run in
-        select f.run_id, f.workflow_slug, f.version
-        from unnest(p_finished) f
-        join quantumflow.workflow_runs r
-          on r.id = f.run_id
-        group by f.run_id, f.workflow_slug, f.version, r.remaining_steps
-        having r.remaining_steps = count(*)
-        order by f.run_id
-      loop
+      -- Some output is larger than a jsonb value may be: find out whose, one run at a time.
+      for n in 1 .. cardinality(v_ended) loop
         begin
-          v_ended := v_ended || row(
-            v_run.run_id,
-            quantumflow._run_output(v_run.run_id, v_run.workflow_slug, v_run.version))::quantumflow._ended_run;
+          v_ended[n] := (quantumflow._with_outputs(v_ended[n:n]))[1];
         exception
           when program_limit_exceeded or out_of_memory or internal_error then
-            v_ended := v_ended || row(v_run.run_id, null)::quantumflow._ended_run;
+            v_ended[n].output := null;
         end;
       end loop;
   end;
 
-  return coalesce(v_ended, '{}');
+  return v_ended;
 end
 $_gather_run_outputs$;
 
 comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
 'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
 
-create function quantumflow._run_output(p_run_id uuid, p_workflow_slug text, p_version int)
-returns jsonb
+create function quantumflow._with_outputs(p_ended quantumflow._ended_run[])
+returns quantumflow._ended_run[]
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_run_output$
-declare
-  v_output jsonb;
+as $_with_outputs$
 begin
-  select coalesce(jsonb_object_agg(s.step_slug, coalesce(s.output, t.output)), '{}')
-  into v_output
-  from quantumflow.workflow_steps w
-  join quantumflow.step_states s
-    on (s.run_id, s.step_slug) = (p_run_id, w.step_slug)
-  left join quantumflow.step_tasks t
-    on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
-  where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
-    and w.dependents = '{}'
-    and s.status = 'completed';
-
-  return v_output;
+  return array(
+    select row(k.run_id, o.output, k.workflow_slug, k.version)::quantumflow._ended_run
+    from unnest(p_ended) k
+    cross join lateral (
+      select coalesce(jsonb_object_agg(s.step_slug, coalesce(s.output, t.output)), '{}') as output
+      from quantumflow.workflow_steps w
+      join quantumflow.step_states s
+        on (s.run_id, s.step_slug) = (k.run_id, w.step_slug)
+        and s.status = 'completed'
+      left join quantumflow.step_tasks t
+        on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
+      where (w.workflow_slug, w.version) = (k.workflow_slug, k.version)
+        and w.dependents = '{}'
+    ) o);
 end
-$_run_output$;
+$_with_outputs$;
 
-comment on function quantumflow._run_output(uuid, text, int) is
-'A run''s output: an object with the output of each leaf step, maps as arrays in index order.';
+comment on function quantumflow._with_outputs(quantumflow._ended_run[]) is
+'Adds each run''s output: an object with the output of each leaf step, maps as arrays in index order.';

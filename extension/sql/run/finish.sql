@@ -16,8 +16,14 @@ begin
       output = k.output,
       completed_at = p_now
     from unnest(p_ended) k
-    where r.id = k.run_id
-      and k.output is not null
+    cross join lateral (
+      select l.ctid as tid
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+      limit 1
+    ) c
+    where k.output is not null
+      and r.ctid = c.tid
     returning r.id
   )
   select array_agg(c.id)
@@ -83,7 +89,7 @@ begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
   for v_batch in
     with held as (
-      select t.run_id, t.step_slug, t.task_index
+      select t.ctid as tid
       from quantumflow.step_tasks t
       where t.run_id = any (p_run_ids)
         and t.status in ('queued', 'started')
@@ -94,7 +100,7 @@ begin
       update quantumflow.step_tasks t
       set status = 'cancelled'
       from held h
-      where (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+      where t.ctid = h.tid
       returning t.queue, t.message_id
     )
     select s.queue, array_agg(s.message_id order by s.message_id) as msg_ids
@@ -106,7 +112,7 @@ begin
   end loop;
 
   with held as (
-    select s.run_id, s.step_slug
+    select s.ctid as tid
     from quantumflow.step_states s
     where s.run_id = any (p_run_ids)
       and s.status in ('created', 'started')
@@ -115,7 +121,7 @@ begin
   update quantumflow.step_states s
   set status = 'cancelled'
   from held h
-  where (s.run_id, s.step_slug) = (h.run_id, h.step_slug);
+  where s.ctid = h.tid;
 
   insert into quantumflow._unfinished_ends (run_id, recorded_at)
   select u.run_id, p_now
@@ -219,10 +225,18 @@ begin
     )::quantumflow._new_task)
   into v_tasks
   from unnest(p_run_ids) u (run_id)
-  join quantumflow.workflow_runs r
-    on r.id = u.run_id
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, p_step_slug);
+  cross join lateral (
+    select l.*
+    from quantumflow.workflow_runs l
+    where l.id = u.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.step_slug, l.queue
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, p_step_slug)
+    limit 1
+  ) w;
 
   if v_tasks is not null then
     perform quantumflow._queue_tasks(v_tasks);

@@ -59,7 +59,11 @@ begin
     k.task_index,
     w.command,
     w.args,
-    quantumflow._task_input(k.run_id, k.step_slug, k.task_index, k.step_type, w.dependencies),
+    (
+      select i.input
+      from quantumflow._task_inputs i
+      where (i.run_id, i.step_slug, i.task_index) = (k.run_id, k.step_slug, k.task_index)
+    ),
     k.attempts,
     w.max_attempts,
     k.lease_token,
@@ -70,7 +74,7 @@ begin
     (select r.headers from quantumflow.workflow_runs r where r.id = k.run_id)
   from unnest(v_taken) k
   cross join lateral (
-    select s.command, s.args, s.dependencies, s.max_attempts
+    select s.command, s.args, s.max_attempts
     from quantumflow.workflow_steps s
     where (s.workflow_slug, s.version, s.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -427,64 +431,3 @@ $_settle_messages$;
 
 comment on function quantumflow._settle_messages(text, quantumflow._held_task[], timestamptz) is
 'Puts the messages of a claim that are not handed out where _hold_messages said.';
-
-create function quantumflow._task_input(
-  p_run_id       uuid,
-  p_step_slug    text,
-  p_task_index   int,
-  p_step_type    text,
-  p_dependencies text[])
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_task_input$
-declare
-  v_input jsonb;
-begin
-  if p_step_type = 'map' then
-    select jsonb_build_object('item', t.item_value, 'index', t.task_index)
-    into v_input
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index);
-  elsif p_step_slug = '_on_complete' then
-    select jsonb_build_object('run', r.input, 'output', r.output)
-    into v_input
-    from quantumflow.workflow_runs r
-    where r.id = p_run_id;
-  elsif p_step_slug = '_on_failure' then
-    select jsonb_build_object('run', r.input, 'error', r.error_message)
-    into v_input
-    from quantumflow.workflow_runs r
-    where r.id = p_run_id;
-  elsif p_dependencies = '{}' then
-    select jsonb_build_object('run', r.input)
-    into v_input
-    from quantumflow.workflow_runs r
-    where r.id = p_run_id;
-  else
-    select jsonb_object_agg(k.key, k.value)
-    into v_input
-    from (
-      select 'run' as key, r.input as value
-      from quantumflow.workflow_runs r
-      where r.id = p_run_id
-      union all
-      select s.step_slug, coalesce(s.output, t.output)
-      from unnest(p_dependencies) d (step_slug)
-      join quantumflow.step_states s
-        on (s.run_id, s.step_slug) = (p_run_id, d.step_slug)
-        and s.status = 'completed'
-      left join quantumflow.step_tasks t
-        on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
-    ) k;
-  end if;
-
-  return v_input;
-end
-$_task_input$;
-
-comment on function quantumflow._task_input(uuid, text, int, text, text[]) is
-'What a handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, which fetches the rest on demand.
-
-A dependency that was skipped is absent; one whose output is null is null.';

@@ -1,0 +1,40 @@
+create view quantumflow._task_inputs as
+select
+  t.run_id,
+  t.step_slug,
+  t.task_index,
+  case
+    when w.step_type = 'map' then jsonb_build_object('item', t.item_value, 'index', t.task_index)
+    when t.step_slug = '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
+    when t.step_slug = '_on_failure' then jsonb_build_object('run', r.input, 'error', r.error_message)
+    when w.dependencies = '{}' then jsonb_build_object('run', r.input)
+    else (
+      select jsonb_object_agg(g.key, g.value)
+      from (
+        select 'run' as key, r.input as value
+        union all
+        select d.step_slug, coalesce(s.output, o.output)
+        from unnest(w.dependencies) d (step_slug)
+        join quantumflow.step_states s
+          on (s.run_id, s.step_slug) = (t.run_id, d.step_slug)
+          and s.status = 'completed'
+        left join quantumflow.step_tasks o
+          on (o.run_id, o.step_slug, o.task_index) = (s.run_id, s.step_slug, 0)
+      ) g
+    )
+  end as input
+from quantumflow.step_tasks t
+join quantumflow.workflow_runs r
+  on r.id = t.run_id
+join quantumflow.workflow_steps w
+  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug);
+
+comment on view quantumflow._task_inputs is
+'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, which fetches the rest on
+demand, or {"run", "output"} or {"run", "error"} for a callback.
+
+A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.';
+comment on column quantumflow._task_inputs.run_id is 'The run.';
+comment on column quantumflow._task_inputs.step_slug is 'The step.';
+comment on column quantumflow._task_inputs.task_index is 'The task.';
+comment on column quantumflow._task_inputs.input is 'The input.';
