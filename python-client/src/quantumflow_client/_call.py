@@ -1,0 +1,70 @@
+"""A call of a database function as a value: SQL text, parameters, and how to read the answer.
+
+Building a call does no I/O. `on` carries it out on a connection, `aon` on an asynchronous one.
+Whatever transaction the connection is in stays the caller's.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import psycopg
+from psycopg.rows import TupleRow, tuple_row
+
+from .errors import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from typing_extensions import LiteralString
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One call of a function of schema quantumflow.
+
+    Attributes:
+        statement: The SQL text, with named placeholders.
+        params: A value for each placeholder.
+        read: Makes the result of the rows that come back.
+    """
+
+    statement: LiteralString
+    read: Callable[[Sequence[TupleRow]], T]
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    def on(self, connection: psycopg.Connection[Any]) -> T:
+        """Carry the call out.
+
+        Raises:
+            QuantumflowError: The database refused it with one of quantumflow's codes.
+            psycopg.Error: Anything else.
+        """
+        # A cursor of our own: the connection's factories are the user's, and may speak other
+        # placeholders.
+        with _translating(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+            rows = cursor.execute(self.statement, self.params).fetchall()
+        return self.read(rows)
+
+    async def aon(self, connection: psycopg.AsyncConnection[Any]) -> T:
+        """Carry the call out on an asynchronous connection; see `on`."""
+        with _translating():
+            async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
+                await cursor.execute(self.statement, self.params)
+                rows = await cursor.fetchall()
+        return self.read(rows)

@@ -1,0 +1,249 @@
+"""Where connections come from: a DSN, a pool, the environment, or an embedded PostgreSQL.
+
+Calls of a client share idle connections. Each call is a transaction of its own in READ COMMITTED,
+for which the engine's promises are made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+    from ._call import Call
+
+T = TypeVar("T")
+
+Connection = psycopg.Connection[Any]
+AsyncConnection = psycopg.AsyncConnection[Any]
+
+_IDLE = 4
+"""How many idle connections a client keeps at most."""
+
+_EMBEDDED_IN = Path(".quantumflow")
+_SAYS_WHERE = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+
+_DEFAULTS = {
+    "fallback_application_name": "quantumflow",
+    "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or "10",
+    # A network that swallows packets must not hold a worker longer than a lease.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
+
+def find_dsn() -> str:
+    """What the environment says: QUANTUMFLOW_DSN, PG* variables, else an embedded PostgreSQL."""
+    if dsn := os.environ.get("QUANTUMFLOW_DSN"):
+        return dsn
+    if any(os.environ.get(name) for name in _SAYS_WHERE):
+        return ""
+    from .embedded import EmbeddedServer
+
+    server = EmbeddedServer(_EMBEDDED_IN)
+    server.start()
+    server.create_database("quantumflow")
+    return server.dsn("quantumflow")
+
+
+def _arguments(dsn: str, prepare_threshold: int | None) -> dict[str, Any]:
+    """What to call connect with: what the DSN says, and what it leaves open."""
+    arguments: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(dsn)}
+    arguments["prepare_threshold"] = prepare_threshold
+    if prepare_threshold is not None:
+        # One round trip a call: autocommit, at the isolation level that the session begins with.
+        # A pooler would refuse the option, or forget it: there each transaction says its level.
+        arguments["autocommit"] = True
+        options = arguments.get("options") or os.environ.get("PGOPTIONS", "")
+        arguments["options"] = (
+            f"{options} -c default_transaction_isolation=read\\ committed".strip()
+        )
+    return arguments
+
+
+def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
+    """Whether a connection can be used again, as far as the socket knows; no round trip."""
+    if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        return False
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.Error:
+        return False
+    return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+
+
+def _without_prepared(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -> bool:
+    """Whether a call failed only for its prepared statement, and may be repeated without.
+
+    The statement's result changed in an upgrade (0A000), or a pooler changed sessions below us
+    (26000).
+    """
+    stale = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+    if not isinstance(error, stale) or connection.prepare_threshold is None:
+        return False
+    connection.prepare_threshold = None
+    return True
+
+
+class Connections:
+    """A client's connections."""
+
+    def __init__(
+        self, source: str | ConnectionPool[Any] | None, *, prepare_threshold: int | None = 5
+    ) -> None:
+        self._dsn = source if isinstance(source, str) else None
+        self._pool = None if source is None or isinstance(source, str) else source
+        self._prepare_threshold = prepare_threshold
+        self._idle: deque[Connection] = deque()
+        self._process = os.getpid()
+        self._lock = Lock()
+        self._is_closed = False
+
+    def open(self) -> Connection:
+        """A connection for the caller alone, until it is given back."""
+        if self._pool is not None:
+            pooled: Connection = self._pool.getconn()
+            return pooled
+        with self._lock:
+            if self._dsn is None:
+                self._dsn = find_dsn()
+        connection = psycopg.connect(**_arguments(self._dsn, self._prepare_threshold))
+        if not connection.autocommit:
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection that is not used any more, or close it."""
+        if self._pool is not None:
+            self._pool.putconn(connection)
+            return
+        with self._lock:
+            keep = not self._is_closed and len(self._idle) < _IDLE and is_alive(connection)
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+    def run(self, call: Call[T]) -> T:
+        """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
+        connection = self._take()
+        try:
+            return run(connection, call)
+        finally:
+            self.give_back(connection)
+
+    def close(self) -> None:
+        """Close the idle connections; a pool is its owner's to close."""
+        self._is_closed = True
+        while (connection := self._pop()) is not None:
+            connection.close()
+
+    def _take(self) -> Connection:
+        while (connection := self._pop()) is not None:
+            if is_alive(connection):
+                return connection
+            connection.close()
+        return self.open()
+
+    def _pop(self) -> Connection | None:
+        with self._lock:
+            if self._process != os.getpid():
+                # After a fork the connections are the parent's.
+                self._idle.clear()
+                self._process = os.getpid()
+            return self._idle.pop() if self._idle else None
+
+
+def run(connection: Connection, call: Call[T]) -> T:
+    """Carry a call out, in a transaction of its own."""
+    try:
+        return _transact(connection, call)
+    except psycopg.Error as error:
+        if not _without_prepared(connection, error):
+            raise
+    return _transact(connection, call)
+
+
+def _transact(connection: Connection, call: Call[T]) -> T:
+    if connection.autocommit:
+        return call.on(connection)
+    with connection.transaction():
+        return call.on(connection)
+
+
+class AsyncConnections:
+    """An asynchronous client's connections; see Connections."""
+
+    def __init__(
+        self, source: str | AsyncConnectionPool[Any] | None, *, prepare_threshold: int | None = 5
+    ) -> None:
+        self._dsn = source if isinstance(source, str) else None
+        self._pool = None if source is None or isinstance(source, str) else source
+        self._prepare_threshold = prepare_threshold
+        self._idle: deque[AsyncConnection] = deque()
+
+    async def run(self, call: Call[T]) -> T:
+        """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
+        async with self._connection() as connection:
+            try:
+                return await _atransact(connection, call)
+            except psycopg.Error as error:
+                if not _without_prepared(connection, error):
+                    raise
+            return await _atransact(connection, call)
+
+    async def close(self) -> None:
+        """Close the idle connections; a pool is its owner's to close."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        if self._pool is not None:
+            async with self._pool.connection() as connection:
+                yield connection
+            return
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            if len(self._idle) < _IDLE and is_alive(connection):
+                self._idle.append(connection)
+            else:
+                await connection.close()
+
+    async def _take(self) -> AsyncConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if is_alive(connection):
+                return connection
+            await connection.close()
+        if self._dsn is None:
+            self._dsn = await asyncio.to_thread(find_dsn)
+        connection = await psycopg.AsyncConnection.connect(
+            **_arguments(self._dsn, self._prepare_threshold)
+        )
+        if not connection.autocommit:
+            await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        return connection
+
+
+async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:
+    if connection.autocommit:
+        return await call.aon(connection)
+    async with connection.transaction():
+        return await call.aon(connection)

@@ -1,0 +1,61 @@
+"""JSON on its way to and from jsonb: encoded and decoded where a failure concerns one value only.
+
+What Python's json refuses is an `UnsupportedValue` that says why. What only PostgreSQL refuses (NUL
+characters, lone surrogates) is left to PostgreSQL: the client restates no rule of the database.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from .errors import UnsupportedValue
+
+Json = Any
+"""A value that json can encode, or did decode."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def encode(value: Json, what: str = "the value") -> str:
+    """The JSON text of a value.
+
+    Args:
+        value: The value.
+        what: What to call it in an error.
+
+    Raises:
+        UnsupportedValue: It has none: NaN or infinity, a number too long, a cycle, an object that
+            is no JSON.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsupportedValue(f"{what} cannot be stored as JSON: {_reason(error)}") from error
+
+
+def decode(text: str, what: str = "the value") -> Json:
+    """The value of a JSON text.
+
+    Raises:
+        UnsupportedValue: Python cannot hold it: a number too long, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnsupportedValue(f"{what} cannot be read by Python: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return str(error)
+
+
+def clean(text: str, limit: int) -> str:
+    """A text that PostgreSQL can hold, of at most `limit` characters: start and end are kept."""
+    if len(text) > limit:
+        half = (limit - 40) // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)

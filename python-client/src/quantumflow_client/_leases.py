@@ -1,0 +1,111 @@
+"""The leases that a worker holds: which to extend when, and which are over. No clock, no database.
+
+Times are seconds of a clock that only goes forward. A lease counts from the moment before it was
+asked for, so that it is over here no later than in the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ._sql import LeaseState, TaskKey, TaskRef
+
+_EARLY = 1 / 6
+"""A lease is extended together with others up to this part of it early."""
+
+
+@dataclass(slots=True)
+class _Held:
+    deadline: float
+    expires: float
+    renew_at: float
+
+
+class Leases:
+    """What a worker holds.
+
+    Args:
+        lease: How long a lease is, in seconds.
+    """
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._held: dict[TaskRef, _Held] = {}
+
+    def add(self, task: TaskRef, *, asked_at: float, deadline: float = inf) -> None:
+        """A task was claimed.
+
+        Args:
+            task: The task.
+            asked_at: The moment before the claim.
+            deadline: Until when it must be done, if that is known: no lease goes further.
+        """
+        held = _Held(deadline, 0, 0)
+        self._renewed(held, asked_at)
+        self._held[task] = held
+
+    def drop(self, tasks: Iterable[TaskRef]) -> None:
+        """Tasks were reported or released."""
+        for task in tasks:
+            self._held.pop(task, None)
+
+    def is_over(self, task: TaskRef, now: float) -> bool:
+        """Whether a task is not held any more."""
+        held = self._held.get(task)
+        return held is None or now >= held.expires
+
+    def due(self, now: float) -> list[TaskRef]:
+        """What to extend now: nothing, or all that is due or nearly so."""
+        if all(held.renew_at > now for held in self._held.values()):
+            return []
+        soon = now + self._lease * _EARLY
+        return [task for task, held in self._held.items() if held.renew_at <= soon]
+
+    def next_due(self) -> float | None:
+        """When to extend something; None while nothing is held."""
+        return min((held.renew_at for held in self._held.values()), default=None)
+
+    def extended(
+        self, tasks: Iterable[TaskRef], states: Mapping[TaskKey, LeaseState], *, asked_at: float
+    ) -> dict[TaskRef, str]:
+        """The database answered.
+
+        Args:
+            tasks: What was to be extended.
+            states: The answers; a task without one is lost.
+            asked_at: The moment before it was asked.
+
+        Returns:
+            The tasks that are not held any more, each with `lost` or `cancelled`.
+        """
+        over = {}
+        for task in tasks:
+            held = self._held.get(task)
+            if held is None:
+                continue
+            answer = states.get(task[:3])
+            if answer is not None and answer.state == "held":
+                self._renewed(held, asked_at)
+            else:
+                over[task] = "lost" if answer is None else answer.state
+                del self._held[task]
+        return over
+
+    def lapse(self, now: float) -> dict[TaskRef, str]:
+        """Forget the leases that are over by the clock, and say why each is."""
+        lapsed = {
+            task: "its deadline passed" if now >= held.deadline else "its lease was not renewed"
+            for task, held in self._held.items()
+            if now >= held.expires
+        }
+        self.drop(lapsed)
+        return lapsed
+
+    def _renewed(self, held: _Held, asked_at: float) -> None:
+        held.renew_at = asked_at + self._lease / 3
+        held.expires = min(asked_at + self._lease, held.deadline)

@@ -1,0 +1,439 @@
+"""Every SQL text of the client: one call of a public function of schema quantumflow each.
+
+Arguments are named, and so are the columns that come back, so that neither a new parameter nor a
+new column disturbs an old client. `STATEMENTS` collects the texts: a contract test prepares each of
+them. jsonb travels as text in both directions: values are encoded and decoded one by one, by
+`_json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from . import _json
+from ._call import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from psycopg.rows import TupleRow
+    from typing_extensions import LiteralString
+
+    from ._json import Json
+
+DEFAULT_QUEUE = "quantum_flow_queue"
+
+STATEMENTS: dict[str, LiteralString] = {}
+"""The SQL text of each call, by the name of the function that it calls."""
+
+
+def _statement(function: str, text: LiteralString) -> LiteralString:
+    STATEMENTS[function] = text
+    return text
+
+
+def _nothing(rows: Sequence[TupleRow]) -> None:
+    """The answer of a function that returns void."""
+
+
+def _scalar(rows: Sequence[TupleRow]) -> Any:
+    return rows[0][0]
+
+
+def _decoded(rows: Sequence[TupleRow]) -> Json:
+    return None if rows[0][0] is None else _json.decode(rows[0][0])
+
+
+# Definitions
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowVersion:
+    """A version of a workflow.
+
+    Attributes:
+        workflow_slug: The workflow.
+        version: The version's number, from 1.
+        frozen_at: When its first run froze it; None while it has none.
+    """
+
+    workflow_slug: str
+    version: int
+    frozen_at: datetime | None
+
+
+_DEFINE_FLOW = _statement(
+    "define_flow",
+    """
+    select workflow_slug, version, frozen_at
+    from quantumflow.define_flow(definition => %(definition)s::jsonb)
+    """,
+)
+
+
+def define_flow(definition: Mapping[str, Json]) -> Call[WorkflowVersion]:
+    """Define a workflow as a whole."""
+    return Call(
+        _DEFINE_FLOW,
+        lambda rows: WorkflowVersion(*rows[0]),
+        {"definition": _json.encode(definition, "the definition")},
+    )
+
+
+# Runs
+
+_START_FLOW = _statement(
+    "start_flow",
+    """
+    select quantumflow.start_flow(
+      workflow_slug => %(workflow_slug)s,
+      input => %(input)s::jsonb,
+      run_id => %(run_id)s,
+      priority => %(priority)s::int,
+      start_at => %(start_at)s,
+      idempotency_key => %(idempotency_key)s,
+      headers => %(headers)s::jsonb,
+      version => %(version)s::int)
+    """,
+)
+
+
+def start_flow(
+    workflow_slug: str,
+    input: Json,  # noqa: A002
+    *,
+    run_id: UUID | None,
+    priority: int,
+    start_at: datetime | None,
+    idempotency_key: str | None,
+    headers: Mapping[str, Json] | None,
+    version: int | None,
+) -> Call[UUID]:
+    """Start a run."""
+    return Call(
+        _START_FLOW,
+        _scalar,
+        {
+            "workflow_slug": workflow_slug,
+            "input": _json.encode(input, "the input"),
+            "run_id": run_id,
+            "priority": priority,
+            "start_at": start_at,
+            "idempotency_key": idempotency_key,
+            "headers": None if headers is None else _json.encode(headers, "headers"),
+            "version": version,
+        },
+    )
+
+
+_START_FLOWS = _statement(
+    "start_flows",
+    """
+    select run_id
+    from quantumflow.start_flows(
+      workflow_slug => %(workflow_slug)s,
+      inputs => %(inputs)s::jsonb[],
+      priority => %(priority)s::int) as run_id
+    """,
+)
+
+
+def start_flows(workflow_slug: str, inputs: Iterable[Json], *, priority: int) -> Call[list[UUID]]:
+    """Start a run for each input, all in one transaction."""
+    return Call(
+        _START_FLOWS,
+        lambda rows: [row[0] for row in rows],
+        {
+            "workflow_slug": workflow_slug,
+            "inputs": [_json.encode(value, f"input {i}") for i, value in enumerate(inputs)],
+            "priority": priority,
+        },
+    )
+
+
+_STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s)::text")
+
+
+def status(run_id: UUID) -> Call[dict[str, Json]]:
+    """How a run is doing."""
+    return Call(_STATUS, _decoded, {"run_id": run_id})
+
+
+_CANCEL_RUN = _statement(
+    "cancel_run",
+    "select id from quantumflow.cancel_run(run_id => %(run_id)s, reason => %(reason)s)",
+)
+
+
+def cancel_run(run_id: UUID, reason: str | None) -> Call[None]:
+    """Stop a run for good."""
+    return Call(_CANCEL_RUN, _nothing, {"run_id": run_id, "reason": reason})
+
+
+# Tasks
+
+
+class TaskRef(NamedTuple):
+    """Which task, and by which right: what reports, extensions and releases name a task by."""
+
+    run_id: UUID
+    step_slug: str
+    task_index: int
+    lease_token: int
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step_slug}/{self.task_index}"
+
+    def fields(self) -> str:
+        """Its members of a JSON object, without the braces."""
+        return (
+            f'"run_id":"{self.run_id}","step_slug":{_json.encode(self.step_slug)},'
+            f'"task_index":{self.task_index},"lease_token":{self.lease_token}'
+        )
+
+
+TaskKey = tuple[UUID, str, int]
+"""A task's primary key, as answers name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as claim_tasks hands it over; its JSON values are still text, or None."""
+
+    ref: TaskRef
+    workflow_slug: str
+    command: str
+    args: str | None
+    input: str
+    attempt: int
+    max_attempts: int
+    lease_expires_at: datetime
+    deadline: datetime
+    headers: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A task's output, as JSON text."""
+
+    ref: TaskRef
+    output: str
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its report has."""
+        return len(self.output) + 200
+
+    def row(self) -> str:
+        """The row of complete_tasks."""
+        return f'{{{self.ref.fields()},"output":{self.output}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt; `details` is JSON text, `retry_after` seconds or None: the step's delay."""
+
+    ref: TaskRef
+    message: str
+    retryable: bool = True
+    retry_after: float | None = None
+    details: str | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its report has."""
+        return len(self.message) + len(self.details or "") + 200
+
+    def row(self) -> str:
+        """The row of fail_tasks."""
+        row = (
+            f'{{{self.ref.fields()},"error_message":{_json.encode(self.message)},'
+            f'"retryable":{_json.encode(self.retryable)}'
+        )
+        if self.retry_after is not None:
+            row += f',"retry_after":{_json.encode(self.retry_after)}'
+        if self.details is not None:
+            row += f',"error_details":{self.details}'
+        return row + "}"
+
+
+def _array(rows: Iterable[str]) -> str:
+    return f"[{','.join(rows)}]"
+
+
+_CLAIM_TASKS = _statement(
+    "claim_tasks",
+    """
+    select run_id, step_slug, task_index, lease_token, workflow_slug, command, args::text,
+      input::text, attempt, max_attempts, lease_expires_at, deadline, headers::text
+    from quantumflow.claim_tasks(
+      worker_id => %(worker_id)s,
+      quantity => %(quantity)s::int,
+      queues => %(queues)s::text[],
+      lease => %(lease)s,
+      commands => %(commands)s::text[])
+    """,
+)
+
+
+def claim_tasks(
+    worker_id: UUID, *, quantity: int, queues: list[str], lease: timedelta, commands: list[str]
+) -> Call[list[Task]]:
+    """Take tasks to run."""
+    return Call(
+        _CLAIM_TASKS,
+        lambda rows: [Task(TaskRef(*row[:4]), *row[4:]) for row in rows],
+        {
+            "worker_id": worker_id,
+            "quantity": quantity,
+            "queues": queues,
+            "lease": lease,
+            "commands": commands,
+        },
+    )
+
+
+def _outcomes(rows: Sequence[TupleRow]) -> dict[TaskKey, str]:
+    return {(row[0], row[1], row[2]): row[3] for row in rows}
+
+
+_COMPLETE_TASKS = _statement(
+    "complete_tasks",
+    """
+    select run_id, step_slug, task_index, outcome
+    from quantumflow.complete_tasks(results => %(results)s::jsonb)
+    """,
+)
+
+
+def complete_tasks(completions: Iterable[Completion]) -> Call[dict[TaskKey, str]]:
+    """Report outputs."""
+    return Call(
+        _COMPLETE_TASKS,
+        _outcomes,
+        {"results": _array(completion.row() for completion in completions)},
+    )
+
+
+_FAIL_TASKS = _statement(
+    "fail_tasks",
+    """
+    select run_id, step_slug, task_index, outcome
+    from quantumflow.fail_tasks(results => %(results)s::jsonb)
+    """,
+)
+
+
+def fail_tasks(failures: Iterable[Failure]) -> Call[dict[TaskKey, str]]:
+    """Report failures."""
+    return Call(_FAIL_TASKS, _outcomes, {"results": _array(failure.row() for failure in failures)})
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """What became of a lease that was to be extended: held, lost or cancelled, and until when."""
+
+    state: str
+    lease_expires_at: datetime | None
+
+
+_EXTEND_LEASES = _statement(
+    "extend_leases",
+    """
+    select run_id, step_slug, task_index, state, lease_expires_at
+    from quantumflow.extend_leases(
+      worker_id => %(worker_id)s, tasks => %(tasks)s::jsonb, lease => %(lease)s)
+    """,
+)
+
+
+def extend_leases(
+    worker_id: UUID, tasks: Iterable[TaskRef], *, lease: timedelta
+) -> Call[dict[TaskKey, LeaseState]]:
+    """Keep tasks for another lease."""
+    return Call(
+        _EXTEND_LEASES,
+        lambda rows: {(row[0], row[1], row[2]): LeaseState(row[3], row[4]) for row in rows},
+        {
+            "worker_id": worker_id,
+            "tasks": _array(f"{{{task.fields()}}}" for task in tasks),
+            "lease": lease,
+        },
+    )
+
+
+_RELEASE_TASKS = _statement(
+    "release_tasks", "select quantumflow.release_tasks(tasks => %(tasks)s::jsonb)"
+)
+
+
+def release_tasks(tasks: Iterable[TaskRef]) -> Call[int]:
+    """Hand unstarted tasks back."""
+    return Call(
+        _RELEASE_TASKS, _scalar, {"tasks": _array(f"{{{task.fields()}}}" for task in tasks)}
+    )
+
+
+_RUN_INPUT = _statement("run_input", "select quantumflow.run_input(run_id => %(run_id)s)::text")
+
+
+def run_input(run_id: UUID) -> Call[str | None]:
+    """A run's input, as JSON text."""
+    return Call(_RUN_INPUT, _scalar, {"run_id": run_id})
+
+
+_STEP_OUTPUT = _statement(
+    "step_output",
+    "select quantumflow.step_output(run_id => %(run_id)s, step_slug => %(step_slug)s)::text",
+)
+
+
+def step_output(run_id: UUID, step_slug: str) -> Call[str | None]:
+    """A step's output, as JSON text; None if it has none."""
+    return Call(_STEP_OUTPUT, _scalar, {"run_id": run_id, "step_slug": step_slug})
+
+
+# Workers
+
+_REGISTER_WORKER = _statement(
+    "register_worker",
+    """
+    select quantumflow.register_worker(
+      worker_id => %(worker_id)s,
+      name => %(name)s,
+      commands => %(commands)s::text[],
+      queues => %(queues)s::text[])
+    """,
+)
+
+
+def register_worker(
+    worker_id: UUID, *, name: str, commands: list[str], queues: list[str]
+) -> Call[None]:
+    """Say who works, and on what."""
+    return Call(
+        _REGISTER_WORKER,
+        _nothing,
+        {"worker_id": worker_id, "name": name, "commands": commands, "queues": queues},
+    )
+
+
+_STOP_WORKER = _statement(
+    "stop_worker", "select quantumflow.stop_worker(worker_id => %(worker_id)s)"
+)
+
+
+def stop_worker(worker_id: UUID) -> Call[None]:
+    """Say that a worker works no more."""
+    return Call(_STOP_WORKER, _nothing, {"worker_id": worker_id})
+
+
+_SWEEP = _statement("sweep", "select action, tasks from quantumflow.sweep()")
+
+
+def sweep() -> Call[dict[str, int]]:
+    """Mend what nobody else will notice."""
+    return Call(_SWEEP, lambda rows: {row[0]: row[1] for row in rows})

@@ -1,0 +1,284 @@
+"""What a worker does next. No clock, no database, no threads.
+
+A driver feeds what happened, and carries out the steps. A worker fills its free slots with claimed
+tasks, collects what their handlers return, and reports it in batches; a claim follows a report,
+because that is when new work appears. Unreported results survive a lost connection. Asked to stop,
+it claims no more, lets handlers finish, reports, and is done.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._sql import Completion, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from ._sql import Task, TaskRef
+
+Report = Completion | Failure
+
+LINGER = 0.005
+"""How many seconds a result waits for others while handlers are running."""
+
+BATCH_ROWS = 500
+BATCH_BYTES = 16_000_000
+"""How much one report holds at most, unless a single result is larger."""
+
+IDLE_FIRST, IDLE_MOST = 0.01, 1.0
+"""How many seconds after an empty claim the next one comes: doubled each time, jittered."""
+
+RETRY_FIRST, RETRY_MOST = 0.1, 10.0
+"""How many seconds after a failed call the next one comes: doubled each time, jittered."""
+
+SWEEP_EVERY = 5.0
+"""How many seconds there are between sweeps, jittered."""
+
+GRACE = 2.0
+"""How many seconds handlers have to end after a second request to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Connect, and register the worker. Answer: connected, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim up to so many tasks, and run them. Answer: claimed, or failed."""
+
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Report results. Answer: delivered, or failed."""
+
+    reports: Sequence[Report]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Hand unstarted tasks back. Answer: released, or failed."""
+
+    tasks: Sequence[TaskRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Sweep. Answer: nothing, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait until something happens; for at most so many seconds, if given."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Say goodbye if connected, and return."""
+
+
+Step = Connect | Claim | Deliver | Release | Sweep | Rest | Finish
+
+
+class Stopping(enum.IntEnum):
+    """How urgently a worker was asked to stop."""
+
+    NO = 0
+    SOON = 1
+    NOW = 2
+
+
+class WorkerCore:
+    """The state of one worker.
+
+    Args:
+        concurrency: How many handlers run at once.
+        lease: How long a lease is, in seconds: how long a stopping worker tries to report its last
+            results.
+        once: Claim only once.
+        until_idle: Finish when there is nothing to claim and nothing runs.
+        random: A number from 0 to 1, for jitter.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        lease: float,
+        once: bool,
+        until_idle: bool,
+        random: Callable[[], float],
+    ) -> None:
+        self.tasks_run = 0
+        self.is_connected = False
+        self.stopping = Stopping.NO
+        self._concurrency = concurrency
+        self._lease = lease
+        self._once = once
+        self._until_idle = until_idle
+        self._random = random
+        self._running: set[TaskRef] = set()
+        self._outbox: deque[Report] = deque()
+        self._outbox_since = 0.0
+        self._unstarted: list[TaskRef] = []
+        self._claim_at = 0.0
+        self._idle_delay = 0.0
+        self._is_idle = False
+        self._has_claimed = False
+        self._sweep_at: float | None = None
+        self._retry_at = 0.0
+        self._retry_delay = 0.0
+        self._drained_at: float | None = None
+        self._finish_by: float | None = None
+
+    # What happened
+
+    def connected(self) -> None:
+        """Connect succeeded."""
+        self.is_connected = True
+        self._retry_delay = 0.0
+
+    def disconnected(self) -> None:
+        """The connection is gone; `failed` says so too."""
+        self.is_connected = False
+
+    def failed(self, now: float, *, at_once: bool = False) -> float:
+        """The last step failed and changed nothing: it comes again, after a growing delay.
+
+        Args:
+            now: The time.
+            at_once: Without the delay.
+
+        Returns:
+            The delay in seconds.
+        """
+        delay = 0.0
+        if not at_once:
+            self._retry_delay = min(max(self._retry_delay * 2, RETRY_FIRST), RETRY_MOST)
+            delay = self._jittered(self._retry_delay)
+        self._retry_at = now + delay
+        return delay
+
+    def claimed(self, tasks: Collection[Task], *, asked: int, now: float) -> None:
+        """A claim was answered."""
+        self._retry_delay = 0.0
+        self._has_claimed = True
+        self._is_idle = not tasks and not self._running
+        self._running.update(task.ref for task in tasks)
+        if tasks:
+            self._idle_delay = 0.0
+            self._claim_at = now if len(tasks) >= asked else now + IDLE_FIRST
+        else:
+            self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), IDLE_MOST)
+            self._claim_at = now + self._jittered(self._idle_delay)
+
+    def finished(self, report: Report, now: float) -> None:
+        """A handler has ended."""
+        self._running.discard(report.ref)
+        self.tasks_run += 1
+        if not self._outbox:
+            self._outbox_since = now
+        self._outbox.append(report)
+
+    def unstarted(self, task: TaskRef) -> None:
+        """A task was claimed, but its handler will not be called, or was stopped by us."""
+        self._running.discard(task)
+        self._unstarted.append(task)
+
+    def delivered(self, reports: Collection[Report], now: float) -> None:
+        """Reports were answered, whatever the answers."""
+        self._retry_delay = 0.0
+        done = {report.ref for report in reports}
+        self._outbox = deque(report for report in self._outbox if report.ref not in done)
+        self._outbox_since = now
+        self._idle_delay = 0.0
+        self._claim_at = now
+
+    def released(self) -> None:
+        """Release was answered."""
+        self._retry_delay = 0.0
+        self._unstarted = []
+
+    def stop(self, now: float, how: Stopping = Stopping.SOON) -> None:
+        """Somebody wants the worker to end."""
+        self.stopping = max(self.stopping, how)
+        if self.stopping is Stopping.NOW and self._finish_by is None:
+            self._finish_by = now + GRACE
+
+    # What to do about it
+
+    def next(self, now: float) -> Step:
+        """The next step."""
+        if self._is_done(now):
+            return Finish()
+        if now < self._retry_at:
+            return self._rest(now, self._retry_at)
+        if not self.is_connected:
+            return Connect()
+        if self._unstarted:
+            return Release(self._unstarted)
+        if self._outbox:
+            if now < (due := self._outbox_due()):
+                return self._rest(now, due)
+            return Deliver(self._batch())
+        if self._is_draining:
+            return self._rest(now)
+        if self._sweep_at is None:
+            self._sweep_at = now + SWEEP_EVERY * self._random()
+        if now >= self._sweep_at:
+            self._sweep_at = now + self._jittered(SWEEP_EVERY)
+            return Sweep()
+        free = self._concurrency - len(self._running)
+        if free == 0:
+            return self._rest(now, self._sweep_at)
+        if now >= self._claim_at:
+            return Claim(free)
+        return self._rest(now, self._claim_at, self._sweep_at)
+
+    @property
+    def _is_draining(self) -> bool:
+        return self.stopping is not Stopping.NO or (self._once and self._has_claimed)
+
+    def _is_done(self, now: float) -> bool:
+        if self._finish_by is not None and now >= self._finish_by:
+            return True
+        if self._running:
+            return False
+        if not self._outbox and not self._unstarted:
+            return self._is_draining or (self._until_idle and self._is_idle)
+        if not self._is_draining:
+            return False
+        # The last results are worth no more than the leases they were made under.
+        if self._drained_at is None:
+            self._drained_at = now
+        return now >= self._drained_at + self._lease
+
+    def _outbox_due(self) -> float:
+        if not self._running or len(self._outbox) * 2 >= self._concurrency:
+            return self._outbox_since
+        return self._outbox_since + LINGER
+
+    def _batch(self) -> list[Report]:
+        batch: list[Report] = []
+        size = 0
+        for report in self._outbox:
+            size += report.size
+            if batch and (size > BATCH_BYTES or len(batch) == BATCH_ROWS):
+                break
+            batch.append(report)
+        return batch
+
+    def _rest(self, now: float, *until: float) -> Rest:
+        times = [*until] if self._finish_by is None else [*until, self._finish_by]
+        return Rest(max(0.0, min(times) - now) if times else None)
+
+    def _jittered(self, delay: float) -> float:
+        return delay * (0.5 + self._random() / 2)

@@ -1,0 +1,152 @@
+"""The client for asynchronous applications: define and start workflows, and wait for runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from . import _connections, _sql
+from ._call import Call
+from ._sql import WorkflowVersion
+from ._waiting import Status, until_ended
+from .client import NO_INPUT, definition_of, seconds_of
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import AsyncConnectionPool
+    from typing_extensions import Self
+
+    from ._json import Json
+    from .flow import Flow
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A client of one database, for one event loop: Client's methods, but those of a worker."""
+
+    def __init__(
+        self,
+        source: str | AsyncConnectionPool[Any] | None = None,
+        *,
+        prepare_threshold: int | None = 5,
+    ) -> None:
+        """Describe a client; it opens nothing yet.
+
+        Args:
+            source: A DSN, or a psycopg_pool.AsyncConnectionPool; by default as for Client.
+            prepare_threshold: As for Client.
+        """
+        self._connections = _connections.AsyncConnections(
+            source, prepare_threshold=prepare_threshold
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the idle connections. A pool stays open: it is yours."""
+        await self._connections.close()
+
+    async def deploy(
+        self,
+        flow: Flow | Mapping[str, Json],
+        *,
+        connection: psycopg.AsyncConnection[Any] | None = None,
+    ) -> WorkflowVersion:
+        """Define a workflow; see Client.deploy.
+
+        Calls quantumflow.define_flow.
+        """
+        return await self._run(_sql.define_flow(definition_of(flow)), connection)
+
+    async def start_flow(
+        self,
+        workflow_slug: str,
+        input: Json = NO_INPUT,  # noqa: A002
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: psycopg.AsyncConnection[Any] | None = None,
+    ) -> UUID:
+        """Start a run; see Client.start_flow.
+
+        Calls quantumflow.start_flow.
+        """
+        call = _sql.start_flow(
+            workflow_slug,
+            input,
+            run_id=run_id,
+            priority=priority,
+            start_at=start_at,
+            idempotency_key=idempotency_key,
+            headers=headers,
+            version=version,
+        )
+        return await self._run(call, connection)
+
+    async def start_flows(
+        self,
+        workflow_slug: str,
+        inputs: Iterable[Json],
+        *,
+        priority: int = 0,
+        connection: psycopg.AsyncConnection[Any] | None = None,
+    ) -> list[UUID]:
+        """Start many runs of a workflow; see Client.start_flows.
+
+        Calls quantumflow.start_flows.
+        """
+        return await self._run(
+            _sql.start_flows(workflow_slug, inputs, priority=priority), connection
+        )
+
+    async def status(self, run_id: UUID) -> Status:
+        """All there is to say of a run; see Client.status.
+
+        Calls quantumflow.status.
+        """
+        return await self._run(_sql.status(run_id))
+
+    async def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json:
+        """Wait until a run has ended, and return its output; see Client.wait.
+
+        Calls quantumflow.status.
+        """
+        waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
+        answer = None
+        while True:
+            try:
+                step = waiting.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            answer = None
+            if isinstance(step, Call):
+                answer = await self._run(step)
+            else:
+                await asyncio.sleep(step)
+
+    async def cancel(self, run_id: UUID, reason: str | None = None) -> None:
+        """Stop a run for good; see Client.cancel.
+
+        Calls quantumflow.cancel_run.
+        """
+        await self._run(_sql.cancel_run(run_id, reason))
+
+    async def _run(
+        self, call: Call[T], connection: psycopg.AsyncConnection[Any] | None = None
+    ) -> T:
+        if connection is None:
+            return await self._connections.run(call)
+        return await call.aon(connection)

@@ -1,0 +1,376 @@
+"""The client: define and start workflows, wait for runs, and work on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from . import _connections, _sql
+from ._call import Call
+from ._handlers import Registry
+from ._sql import DEFAULT_QUEUE, WorkflowVersion
+from ._waiting import Status, until_ended
+from .errors import HandlerMissing
+from .flow import Flow
+from .worker import Worker
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+    from typing_extensions import Self
+
+    from ._json import Json
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+NO_INPUT: Mapping[str, Json] = {}
+
+_LEASE = timedelta(seconds=30)
+
+
+class Client:
+    """A client of one database. Constructing it opens nothing; it may be shared by threads.
+
+    client = Client("postgresql://localhost/app")
+
+    @client.command("validate_order")
+    def validate(run, ctx):
+        return run["amount"] > 0
+
+    run_id = client.start_flow("order", {"amount": 42})
+    client.poll_and_run(until_idle=True)
+    client.wait(run_id)
+    """
+
+    def __init__(
+        self,
+        source: str | ConnectionPool[Any] | None = None,
+        *,
+        prepare_threshold: int | None = 5,
+    ) -> None:
+        """Describe a client.
+
+        Args:
+            source: A DSN, or a psycopg_pool.ConnectionPool. By default what the environment says:
+                QUANTUMFLOW_DSN, else libpq's PG* variables, else an embedded PostgreSQL in
+                ./.quantumflow, which is started if need be and left running.
+            prepare_threshold: After how many uses psycopg prepares a statement; None: never, which
+                is what a pooler in transaction mode (PgBouncer) needs. A pool has its own.
+        """
+        self._connections = _connections.Connections(source, prepare_threshold=prepare_threshold)
+        self._handlers = Registry()
+        self._queues: dict[str, None] = {}
+        self._workers: set[Worker] = set()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop this client's workers and close its idle connections. A pool of yours stays open."""
+        self.stop()
+        self._connections.close()
+
+    # Handlers
+
+    def command(self, name: str) -> Callable[[F], F]:
+        """Let a function handle a command: a decorator.
+
+        Args:
+            name: The command, as steps name it.
+
+        Raises:
+            TypeError: The function's parameters cannot be filled by name.
+            ValueError: The command has another handler.
+        """
+
+        def register(function: F) -> F:
+            self._handlers.add(name, function)
+            self._queues[DEFAULT_QUEUE] = None
+            return function
+
+        return register
+
+    def register(self, flow: Flow) -> None:
+        """Let a flow's functions handle its steps, without defining it in the database.
+
+        Raises:
+            ValueError: One of its commands has another handler.
+        """
+        for command, function in flow.handlers().items():
+            self._handlers.add(command, function)
+        self._queues |= dict.fromkeys(flow.queues())
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that have a handler."""
+        return self._handlers.commands()
+
+    # Definitions
+
+    def deploy(
+        self,
+        flow: Flow | Mapping[str, Json],
+        *,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> WorkflowVersion:
+        """Define a workflow, and register its handlers if it has some.
+
+        Args:
+            flow: A Flow, or a definition.
+            connection: As for `start_flow`.
+
+        Returns:
+            The version that is current now: a new one only if the content is new.
+
+        Raises:
+            DefinitionError: The definition is wrong; `detail` lists every problem.
+
+        Calls quantumflow.define_flow.
+        """
+        if isinstance(flow, Flow):
+            self.register(flow)
+        return self._run(_sql.define_flow(definition_of(flow)), connection)
+
+    # Runs
+
+    def start_flow(
+        self,
+        workflow_slug: str,
+        input: Json = NO_INPUT,  # noqa: A002
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> UUID:
+        """Start a run.
+
+        Args:
+            workflow_slug: The workflow.
+            input: What the run is started with: any JSON; by default an empty object.
+            run_id: The run's id, if you want to choose it.
+            priority: How many seconds its tasks overtake those of priority 0.
+            start_at: Not before this time.
+            idempotency_key: The same key again, for the same workflow, is the same run, whatever
+                the input.
+            headers: What travels with every task of the run, a traceparent for example.
+            version: A version of the workflow; by default the current one.
+            connection: Start it in your own transaction, with everything else you do there: it is
+                neither committed nor closed.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            UnknownWorkflow, UnknownVersion: There is none.
+            RunError: Something about the run is refused; see its subclasses.
+            UnsupportedValue: The input or the headers cannot be stored as JSON.
+
+        Calls quantumflow.start_flow.
+        """
+        call = _sql.start_flow(
+            workflow_slug,
+            input,
+            run_id=run_id,
+            priority=priority,
+            start_at=start_at,
+            idempotency_key=idempotency_key,
+            headers=headers,
+            version=version,
+        )
+        return self._run(call, connection)
+
+    def start_flows(
+        self,
+        workflow_slug: str,
+        inputs: Iterable[Json],
+        *,
+        priority: int = 0,
+        connection: psycopg.Connection[Any] | None = None,
+    ) -> list[UUID]:
+        """Start many runs of a workflow, all of them or, after an error, none.
+
+        Args:
+            workflow_slug: The workflow.
+            inputs: What each run is started with.
+            priority: As for `start_flow`.
+            connection: As for `start_flow`.
+
+        Returns:
+            The runs' ids, in the order of the inputs.
+
+        Raises:
+            As start_flow.
+
+        Calls quantumflow.start_flows.
+        """
+        return self._run(_sql.start_flows(workflow_slug, inputs, priority=priority), connection)
+
+    def status(self, run_id: UUID) -> Status:
+        """All there is to say of a run: its row, its steps, their tasks counted.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            The object that quantumflow.status makes: `status`, `output`, `error_message`, `steps`
+            and more.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.status.
+        """
+        return self._run(_sql.status(run_id))
+
+    def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json:
+        """Wait until a run has ended. Somebody else must work on it.
+
+        Args:
+            run_id: The run.
+            timeout: Seconds, or a timedelta; None: however long it takes.
+
+        Returns:
+            The run's output: an object with the output of each leaf step.
+
+        Raises:
+            RunFailed: It failed.
+            RunCancelled: It was cancelled.
+            WaitTimeout: It had not ended in time.
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.status.
+        """
+        waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
+        answer = None
+        while True:
+            try:
+                step = waiting.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            answer = None
+            if isinstance(step, Call):
+                answer = self._run(step)
+            else:
+                time.sleep(step)
+
+    def cancel(self, run_id: UUID, reason: str | None = None) -> None:
+        """Stop a run for good. To cancel it again changes nothing.
+
+        Args:
+            run_id: The run.
+            reason: Why; kept as the run's error_message.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunHasEnded: It has completed or failed.
+
+        Calls quantumflow.cancel_run.
+        """
+        self._run(_sql.cancel_run(run_id, reason))
+
+    # Working
+
+    def poll_and_run(
+        self,
+        *,
+        commands: Sequence[str] | None = None,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 10,
+        lease: timedelta = _LEASE,
+        once: bool = False,
+        until_idle: bool = False,
+        handle_signals: bool = True,
+        name: str | None = None,
+    ) -> int:
+        """Be a worker: claim tasks, call their handlers, report; until SIGTERM, SIGINT or `stop`.
+
+        Asked to stop, it claims no more, finishes what runs, and returns. A second signal makes it
+        tell the handlers to stop (`ctx.cancelled`), and return within seconds. A lost server is
+        waited for.
+
+        Args:
+            commands: The commands to serve; by default all that have a handler.
+            queues: The queues to serve, in this order; by default those of the registered flows,
+                and the default one if a handler was registered by itself.
+            concurrency: How many handlers run at once.
+            lease: How long a task stays this worker's if it dies; renewed at a third of that.
+            once: Claim only once.
+            until_idle: Return when there is nothing to claim and nothing runs. A task that waits
+                for its retry is not waited for.
+            handle_signals: Whether to listen to SIGTERM and SIGINT; only in the main thread.
+            name: A name for people; by default the host and the process.
+
+        Returns:
+            How many tasks were run.
+
+        Raises:
+            HandlerMissing: A command has no handler, or none has.
+            psycopg.OperationalError: The first connection failed.
+            QuantumflowError: A claim is refused: an unknown queue, for example.
+
+        Calls quantumflow.register_worker, claim_tasks, complete_tasks, fail_tasks, extend_leases,
+        release_tasks, sweep, stop_worker.
+        """
+        worker = Worker(
+            self._connections,
+            self._handlers,
+            commands=self._commands_to_serve(commands),
+            queues=list(self._queues if queues is None else queues),
+            concurrency=concurrency,
+            lease=lease,
+            once=once,
+            until_idle=until_idle,
+            name=name,
+        )
+        listens = handle_signals and threading.current_thread() is threading.main_thread()
+        with self._lock:
+            self._workers.add(worker)
+        try:
+            with worker.stopping_on_signals() if listens else nullcontext():
+                return worker.run()
+        finally:
+            with self._lock:
+                self._workers.discard(worker)
+
+    def stop(self) -> None:
+        """Ask every `poll_and_run` to finish what runs and return; from any thread."""
+        with self._lock:
+            for worker in self._workers:
+                worker.stop()
+
+    def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:
+        if commands is None:
+            commands = self.commands
+        if not commands:
+            raise HandlerMissing("there is no handler: register one with @client.command(...)")
+        missing = [command for command in commands if command not in self._handlers]
+        if missing:
+            raise HandlerMissing(f"no handler is registered for {', '.join(map(repr, missing))}")
+        return list(commands)
+
+    def _run(self, call: Call[T], connection: psycopg.Connection[Any] | None = None) -> T:
+        return self._connections.run(call) if connection is None else call.on(connection)
+
+
+def definition_of(flow: Flow | Mapping[str, Json]) -> Mapping[str, Json]:
+    """A flow's definition."""
+    return flow.definition() if isinstance(flow, Flow) else flow
+
+
+def seconds_of(timeout: float | timedelta | None) -> float | None:
+    """A timeout in seconds."""
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

@@ -1,0 +1,389 @@
+"""What can go wrong: one class per error code of the database, and a few errors of the client.
+
+The database's errors are told apart by their SQLSTATE alone, `QFnnn`; message, detail and hint are
+its own words. A code this client does not know yet becomes the class of its concept, `QF2xx` a
+`RunError` for example. Errors that are not quantumflow's (a lost connection, a refused value) stay
+psycopg's.
+"""
+
+# ruff: noqa: N818 - the names say what is wrong; that it is an error, the base class says
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import psycopg
+
+
+class QuantumflowError(Exception):
+    """The base of every error of quantumflow.
+
+    Attributes:
+        sqlstate: The database's code, `QFnnn`; None for an error of the client's own.
+        message: What is wrong.
+        detail: The facts, or None.
+        hint: What to do about it, or None.
+    """
+
+    code: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sqlstate: str | None = None,
+        detail: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate or self.code
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.detail:
+            lines.append(f"DETAIL: {self.detail}")
+        if self.hint:
+            lines.append(f"HINT: {self.hint}")
+        return "\n".join(lines)
+
+
+class DefinitionError(QuantumflowError):
+    """A workflow's definition (QF1xx)."""
+
+
+class InvalidDefinition(DefinitionError):
+    """The definition does not have the structure of one."""
+
+    code = "QF101"
+
+
+class UnknownKey(DefinitionError):
+    """The definition has a key that means nothing, a typo perhaps."""
+
+    code = "QF102"
+
+
+class BadSlug(DefinitionError):
+    """A slug is not a letter followed by letters, digits and underscores, or is reserved."""
+
+    code = "QF103"
+
+
+class DuplicateStep(DefinitionError):
+    """Two steps have the same slug."""
+
+    code = "QF104"
+
+
+class UnknownDependency(DefinitionError):
+    """A step depends on a step that is not there."""
+
+    code = "QF105"
+
+
+class SelfDependency(DefinitionError):
+    """A step depends on itself."""
+
+    code = "QF106"
+
+
+class Cycle(DefinitionError):
+    """Steps wait for each other in a circle."""
+
+    code = "QF107"
+
+
+class MapRule(DefinitionError):
+    """A map step does not say, or cannot say, what it maps over."""
+
+    code = "QF108"
+
+
+class NoSteps(DefinitionError):
+    """A workflow has no steps."""
+
+    code = "QF109"
+
+
+class BadQueueName(DefinitionError):
+    """pgmq would not take the queue's name."""
+
+    code = "QF110"
+
+
+class UnknownWorkflow(DefinitionError):
+    """There is no such workflow."""
+
+    code = "QF111"
+
+
+class UnknownVersion(DefinitionError):
+    """The workflow has no such version."""
+
+    code = "QF112"
+
+
+class WorkflowHasRuns(DefinitionError):
+    """A workflow with runs cannot be deleted."""
+
+    code = "QF113"
+
+
+class SlugCaseConflict(DefinitionError):
+    """A slug differs from another only in upper and lower case."""
+
+    code = "QF114"
+
+
+class RunError(QuantumflowError):
+    """A run (QF2xx)."""
+
+
+class UnknownRun(RunError):
+    """There is no such run."""
+
+    code = "QF201"
+
+
+class RunIdTaken(RunError):
+    """Another run has the run_id."""
+
+    code = "QF202"
+
+
+class VersionWithoutSteps(RunError):
+    """A version without steps cannot be run."""
+
+    code = "QF203"
+
+
+class InputNotArray(RunError):
+    """The workflow maps over the run's input, which is no array."""
+
+    code = "QF204"
+
+
+class NegativePriority(RunError):
+    """A priority is zero or more."""
+
+    code = "QF205"
+
+
+class BadIdempotencyKey(RunError):
+    """The idempotency key is empty or too long."""
+
+    code = "QF206"
+
+
+class RunHasEnded(RunError):
+    """The run has ended, and cannot be stopped any more."""
+
+    code = "QF207"
+
+
+class HeadersNotObject(RunError):
+    """Headers are a JSON object."""
+
+    code = "QF208"
+
+
+class OutputTooLarge(RunError):
+    """The run's output would be larger than PostgreSQL can store."""
+
+    code = "QF209"
+
+
+class TaskError(QuantumflowError):
+    """A task, its lease or its report (QF3xx)."""
+
+
+class ResultsNotArray(TaskError):
+    """The reports are not a JSON array of objects."""
+
+    code = "QF301"
+
+
+class BadQuantity(TaskError):
+    """The number of tasks to claim is out of range."""
+
+    code = "QF302"
+
+
+class BadLease(TaskError):
+    """The lease is out of range."""
+
+    code = "QF303"
+
+
+class WorkerIdMissing(TaskError):
+    """A claim does not say who claims."""
+
+    code = "QF304"
+
+
+class TypeViolation(TaskError):
+    """A step that a map step maps over did not return an array."""
+
+    code = "QF305"
+
+
+class GatheredOutputTooLarge(TaskError):
+    """The outputs of a map step are together larger than PostgreSQL can store."""
+
+    code = "QF306"
+
+
+class UnknownStep(TaskError):
+    """The run has no such step."""
+
+    code = "QF307"
+
+
+class QueueError(QuantumflowError):
+    """A queue (QF4xx)."""
+
+
+class UnknownQueue(QueueError):
+    """There is no such queue."""
+
+    code = "QF401"
+
+
+class PgmqUnsupported(QueueError):
+    """pgmq is not installed, or in a version that quantumflow does not support."""
+
+    code = "QF402"
+
+
+class AccessError(QuantumflowError):
+    """Rights (QF5xx)."""
+
+
+class GoalError(QuantumflowError):
+    """A goal (QF6xx)."""
+
+
+_BY_CONCEPT: dict[str, type[QuantumflowError]] = {
+    "QF1": DefinitionError,
+    "QF2": RunError,
+    "QF3": TaskError,
+    "QF4": QueueError,
+    "QF5": AccessError,
+    "QF6": GoalError,
+}
+
+_BY_CODE: dict[str, type[QuantumflowError]] = {
+    error.code: error
+    for concept in _BY_CONCEPT.values()
+    for error in concept.__subclasses__()
+    if error.code is not None
+}
+
+
+def class_of(sqlstate: str) -> type[QuantumflowError]:
+    """The class of a `QFnnn` code: its own, else that of its concept."""
+    return _BY_CODE.get(sqlstate) or _BY_CONCEPT.get(sqlstate[:3], QuantumflowError)
+
+
+def translate(error: psycopg.Error) -> QuantumflowError | None:
+    """The quantumflow error that a psycopg error stands for; None if it is none of ours."""
+    if error.sqlstate is None or not error.sqlstate.startswith("QF"):
+        return None
+    diag = error.diag
+    return class_of(error.sqlstate)(
+        diag.message_primary or str(error),
+        sqlstate=error.sqlstate,
+        detail=diag.message_detail,
+        hint=diag.message_hint,
+    )
+
+
+class RunFailed(QuantumflowError):
+    """The run that was waited for has failed.
+
+    Attributes:
+        run_id: The run.
+        error_message: Why, as the database recorded it.
+    """
+
+    def __init__(self, run_id: UUID, error_message: str | None) -> None:
+        super().__init__(f"run {run_id} failed: {error_message or 'no reason was given'}")
+        self.run_id = run_id
+        self.error_message = error_message
+
+    def __reduce__(self) -> tuple[type[RunFailed], tuple[UUID, str | None]]:
+        return type(self), (self.run_id, self.error_message)
+
+
+class RunCancelled(QuantumflowError):
+    """The run that was waited for was cancelled.
+
+    Attributes:
+        run_id: The run.
+        reason: What the canceller said, or None.
+    """
+
+    def __init__(self, run_id: UUID, reason: str | None) -> None:
+        super().__init__(f"run {run_id} was cancelled" + (f": {reason}" if reason else ""))
+        self.run_id = run_id
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RunCancelled], tuple[UUID, str | None]]:
+        return type(self), (self.run_id, self.reason)
+
+
+class WaitTimeout(QuantumflowError, TimeoutError):
+    """The run had not ended in time; it goes on.
+
+    Attributes:
+        run_id: The run.
+        status: Its status when last seen.
+    """
+
+    def __init__(self, run_id: UUID, status: str) -> None:
+        super().__init__(f"run {run_id} has not ended in time: its status is {status!r}")
+        self.run_id = run_id
+        self.status = status
+
+    def __reduce__(self) -> tuple[type[WaitTimeout], tuple[UUID, str]]:
+        return type(self), (self.run_id, self.status)
+
+
+class HandlerMissing(QuantumflowError):
+    """A worker was asked to serve a command that has no handler."""
+
+
+class UnsupportedValue(QuantumflowError, ValueError):
+    """A value cannot be stored as JSON: NaN, a cycle, an object that is no JSON, and the like."""
+
+
+class PermanentError(Exception):
+    """Raised by a handler: the task fails now, whatever attempts are left."""
+
+
+class RetryAfter(Exception):
+    """Raised by a handler: the attempt failed, and the next one, if any, comes after a delay.
+
+    Args:
+        delay: How long to wait: a timedelta, or a number of seconds.
+        message: Why; recorded as the attempt's error.
+
+    Attributes:
+        seconds: The delay.
+    """
+
+    def __init__(self, delay: float | timedelta, message: str = "asked to be retried") -> None:
+        super().__init__(message)
+        self.seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"a delay is a finite number of seconds, zero or more, not {delay!r}")
+
+    def __reduce__(self) -> tuple[type[RetryAfter], tuple[float, str]]:
+        return type(self), (self.seconds, str(self))

@@ -1,0 +1,284 @@
+"""Workflows written in Python: functions become steps, and the whole becomes a definition.
+
+The definition is the JSON that quantumflow.define_flow takes; whether it is right is for the
+database to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from ._handlers import Handler
+from ._sql import DEFAULT_QUEUE
+
+if TYPE_CHECKING:
+    from ._json import Json
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Duration = float | timedelta
+"""Seconds, or a timedelta."""
+
+StepRef = str | Callable[..., Any]
+"""A step: its slug, or the function that handles it."""
+
+_ALWAYS = {"input", "ctx", "args", "run"}
+_IN_A_MAP = {"item", "index"}
+
+
+class Flow:
+    """A workflow.
+
+    flow = Flow("order", retry_delay=2)
+
+    @flow.step
+    def validate(run): ...
+
+    @flow.step(depends_on=[validate], max_attempts=5)
+    def charge(run, validate): ...
+
+    @flow.map(over=validate)
+    def notify(item): ...
+
+    client.deploy(flow)
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        *,
+        title: str | None = None,
+        max_attempts: int | None = None,
+        max_lost: int | None = None,
+        retry_delay: Duration | None = None,
+        timeout: Duration | None = None,
+        queue: str | None = None,
+        on_complete: StepRef | None = None,
+        on_failure: StepRef | None = None,
+    ) -> None:
+        """Begin a workflow. What is not given is left to the database's defaults.
+
+        Args:
+            slug: Its name.
+            title: A line for people.
+            max_attempts: How many attempts of a task may fail.
+            max_lost: How many attempts of a task may be lost with their workers.
+            retry_delay: How long the first retry waits; doubled each time.
+            timeout: How long an attempt may take.
+            queue: Where its tasks wait.
+            on_complete: A command to run when a run has completed, or a function for it. It may ask
+                for `run` and `output`.
+            on_failure: The same for a failed run: `run` and `error`.
+        """
+        self.slug = slug
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._steps: dict[str, dict[str, Json]] = {}
+        self._slugs: dict[Callable[..., Any], str] = {}
+        self._definition = _given(
+            slug=slug,
+            title=title,
+            max_attempts=max_attempts,
+            max_lost=max_lost,
+            retry_delay=_seconds(retry_delay),
+            timeout=_seconds(timeout),
+            queue=queue,
+            on_complete=self._callback("on_complete", on_complete),
+            on_failure=self._callback("on_failure", on_failure),
+        )
+
+    @overload
+    def step(self, function: F, /) -> F: ...
+
+    @overload
+    def step(
+        self,
+        slug: str | None = None,
+        /,
+        *,
+        depends_on: Iterable[StepRef] = (),
+        command: str | None = None,
+        max_attempts: int | None = None,
+        max_lost: int | None = None,
+        retry_delay: Duration | None = None,
+        timeout: Duration | None = None,
+        start_delay: Duration | None = None,
+        queue: str | None = None,
+        args: Json = None,
+    ) -> Callable[[F], F]: ...
+
+    def step(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
+        """Make a function a step with one task: a decorator, with or without arguments.
+
+        Args:
+            slug_or_function: The step's slug; by default the function's name.
+            **settings: As for `add_step`; the command is by default `<flow>.<step>`.
+
+        Raises:
+            TypeError: The function asks for something that the step's tasks will not have.
+        """
+        return self._decorator(slug_or_function, "single", settings)
+
+    @overload
+    def map(self, function: F, /) -> F: ...
+
+    @overload
+    def map(
+        self,
+        slug: str | None = None,
+        /,
+        *,
+        over: StepRef | None = None,
+        depends_on: Iterable[StepRef] = (),
+        command: str | None = None,
+        max_attempts: int | None = None,
+        max_lost: int | None = None,
+        retry_delay: Duration | None = None,
+        timeout: Duration | None = None,
+        start_delay: Duration | None = None,
+        queue: str | None = None,
+        args: Json = None,
+    ) -> Callable[[F], F]: ...
+
+    def map(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
+        """Make a function a step with a task for each item of an array: a decorator, as `step`.
+
+        Args:
+            slug_or_function: The step's slug; by default the function's name.
+            **settings: As for `add_step`, and `over`: the step whose output is the array, which
+                needs not be named in `depends_on` too. Without it, the only dependency, or, without
+                any, the run's input.
+        """
+        return self._decorator(slug_or_function, "map", settings)
+
+    def add_step(
+        self,
+        slug: str,
+        *,
+        type: Literal["single", "map"] = "single",  # noqa: A002
+        over: StepRef | None = None,
+        depends_on: Iterable[StepRef] = (),
+        command: str | None = None,
+        max_attempts: int | None = None,
+        max_lost: int | None = None,
+        retry_delay: Duration | None = None,
+        timeout: Duration | None = None,
+        start_delay: Duration | None = None,
+        queue: str | None = None,
+        args: Json = None,
+    ) -> None:
+        """Add a step that is handled elsewhere.
+
+        Args:
+            slug: The step's name.
+            type: `single`, or `map`.
+            over: For a map: the step whose output it maps over.
+            depends_on: The steps it waits for: slugs, or functions of this flow.
+            command: The command that executes it; the database's default is the slug.
+            max_attempts: As for the flow.
+            max_lost: As for the flow.
+            retry_delay: As for the flow.
+            timeout: As for the flow.
+            start_delay: How long the step waits once it is ready.
+            queue: Where its tasks wait.
+            args: What its handler receives unchanged: any JSON.
+
+        Raises:
+            ValueError: The flow has the step already, or a function is no step of it.
+        """
+        if slug in self._steps:
+            raise ValueError(f"flow {self.slug!r} has a step {slug!r} already")
+        dependencies = [self._slug_of(step) for step in depends_on]
+        map_over = None if over is None else self._slug_of(over)
+        if map_over is not None and map_over not in dependencies:
+            dependencies.append(map_over)
+        self._steps[slug] = _given(
+            name=slug,
+            type="map" if type == "map" else None,
+            command=command,
+            args=args,
+            dependencies=dependencies or None,
+            map_over=map_over,
+            max_attempts=max_attempts,
+            max_lost=max_lost,
+            retry_delay=_seconds(retry_delay),
+            timeout=_seconds(timeout),
+            start_delay=_seconds(start_delay),
+            queue=queue,
+        )
+
+    def definition(self) -> dict[str, Json]:
+        """The definition, as quantumflow.define_flow takes it."""
+        steps = [dict(step) for step in self._steps.values()]
+        return {"version": "1.0", **self._definition, "steps": steps}
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """The functions of the flow, by command."""
+        return dict(self._functions)
+
+    def queues(self) -> list[str]:
+        """The queues where the flow's tasks wait."""
+        usual = self._definition.get("queue", DEFAULT_QUEUE)
+        callbacks = [usual] if {"on_complete", "on_failure"} & self._definition.keys() else []
+        steps = [step.get("queue", usual) for step in self._steps.values()]
+        return list(dict.fromkeys([*steps, *callbacks]))
+
+    def _decorator(self, slug_or_function: Any, kind: str, settings: Mapping[str, Any]) -> Any:
+        if callable(slug_or_function):
+            return self._add_function(slug_or_function, None, kind, settings)
+        return lambda function: self._add_function(function, slug_or_function, kind, settings)
+
+    def _add_function(
+        self, function: F, slug: str | None, kind: Any, settings: Mapping[str, Any]
+    ) -> F:
+        slug = slug or function.__name__
+        command = settings.get("command") or f"{self.slug}.{slug}"
+        handler = Handler.of(function)
+        self.add_step(slug, type=kind, **{**settings, "command": command})
+        dependencies = self._steps[slug].get("dependencies", [])
+        has = _ALWAYS | set(dependencies) | (_IN_A_MAP if kind == "map" else set())
+        wants = [
+            name
+            for name, optional in handler.parameters.items()
+            if not optional and name not in has
+        ]
+        if wants:
+            del self._steps[slug]
+            raise TypeError(
+                f"the function of step {slug!r} asks for {_list(wants)}: a {kind} step that "
+                f"depends on {_list(dependencies) or 'nothing'} has {_list(sorted(has))}"
+            )
+        self._functions[command] = function
+        self._slugs.setdefault(function, slug)
+        return function
+
+    def _callback(self, name: str, callback: StepRef | None) -> str | None:
+        if callback is None or isinstance(callback, str):
+            return callback
+        Handler.of(callback)
+        command = f"{self.slug}.{name}"
+        self._functions[command] = callback
+        return command
+
+    def _slug_of(self, step: StepRef) -> str:
+        if isinstance(step, str):
+            return step
+        if step not in self._slugs:
+            raise ValueError(f"{step!r} is no step of flow {self.slug!r}: decorate it first")
+        return self._slugs[step]
+
+
+def _given(**settings: Json) -> dict[str, Json]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _seconds(duration: Duration | None) -> float | None:
+    if not isinstance(duration, timedelta):
+        return duration
+    seconds = duration.total_seconds()
+    return int(seconds) if seconds == int(seconds) else seconds

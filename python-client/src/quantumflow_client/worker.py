@@ -1,0 +1,662 @@
+"""A worker: claims tasks, calls their handlers, reports what they return.
+
+The thread that runs the worker claims and reports, on one connection. `def` handlers run in
+threads, `async def` handlers on one event loop in a thread of its own. Another thread extends
+leases, on another connection, so that a report that waits lets no lease run out. What to do when is
+decided by `_worker_core` and `_leases`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+
+from . import _connections, _reports, _sql
+from ._leases import Leases
+from ._sql import Completion, Failure
+from ._worker_core import (
+    Claim,
+    Connect,
+    Deliver,
+    Finish,
+    Release,
+    Rest,
+    Stopping,
+    Sweep,
+    WorkerCore,
+)
+from .context import Context, describe
+from .errors import PermanentError, QuantumflowError, UnsupportedValue
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ._call import Call
+    from ._connections import Connection, Connections
+    from ._handlers import Handler, Registry
+    from ._sql import Task, TaskKey, TaskRef
+
+T = TypeVar("T")
+
+logger = logging.getLogger("quantumflow_client")
+
+_LOOK = 0.25
+"""How many seconds pass at most before somebody looks whether a lease is due or over."""
+
+_EXPECTED = {"completed", "retrying", "failed"}
+
+
+class Worker:
+    """One worker; `run` may be called once."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        handlers: Registry,
+        *,
+        commands: Sequence[str],
+        queues: Sequence[str],
+        concurrency: int,
+        lease: timedelta,
+        once: bool = False,
+        until_idle: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Describe a worker.
+
+        Args:
+            connections: Where to get connections.
+            handlers: A handler for each command.
+            commands: The commands to serve.
+            queues: The queues to serve, in this order.
+            concurrency: How many handlers run at once.
+            lease: How long a lease is; it is renewed at a third of that.
+            once: Whether to claim only once.
+            until_idle: Whether to return when there is nothing to claim and nothing runs.
+            name: A name for people; by default the host and the process.
+        """
+        self.id = uuid.uuid4()
+        self._name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self._connections = connections
+        self._handlers = handlers
+        self._commands = list(commands)
+        self._queues = list(queues)
+        self._lease = lease
+        self._core = WorkerCore(
+            concurrency=concurrency,
+            lease=lease.total_seconds(),
+            once=once,
+            until_idle=until_idle,
+            random=random.random,
+        )
+        self._leases = Leases(lease.total_seconds())
+        self._leases_lock = threading.Lock()
+        self._executions: dict[TaskRef, _Execution] = {}
+        self._events: SimpleQueue[Callable[[float], object]] = SimpleQueue()
+        self._ended = threading.Event()
+        self._threads = _Threads()
+        self._loop = _Loop()
+        self._connection: Connection | None = None
+        self._error: BaseException | None = None
+        self._clock = -inf
+        self._is_new = True
+
+    def run(self) -> int:
+        """Work until there is a reason to stop.
+
+        Returns:
+            How many tasks were run.
+
+        Raises:
+            QuantumflowError, psycopg.Error: The first connection failed, or a claim can never
+            succeed.
+        """
+        renewals = threading.Thread(target=self._renew, name="quantumflow-leases", daemon=True)
+        renewals.start()
+        try:
+            self._work()
+        finally:
+            self._ended.set()
+            self._threads.end()
+            self._loop.end()
+            renewals.join(_LOOK * 2)
+            self._disconnect()
+        if self._error is not None:
+            raise self._error
+        return self._core.tasks_run
+
+    def stop(self, how: Stopping = Stopping.SOON) -> None:
+        """Ask the worker to stop; from any thread, or a signal handler."""
+        self._events.put(lambda now: self._core.stop(now, how))
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT stop the worker; a second one sooner, a third one the hard way."""
+        received = 0
+
+        def listen(_number: int, _frame: FrameType | None) -> None:
+            nonlocal received
+            received += 1
+            self.stop(Stopping.SOON if received == 1 else Stopping.NOW)
+            if received == 2:
+                restore()
+
+        previous = {
+            number: signal.signal(number, listen) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+
+        def restore() -> None:
+            for number, handler in previous.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+        try:
+            yield
+        finally:
+            restore()
+
+    # The loop
+
+    def _work(self) -> None:
+        while True:
+            self._hear()
+            now = time.monotonic()
+            self._tell_lapsed(now)
+            step = self._core.next(now)
+            if isinstance(step, Finish):
+                self._finish()
+                return
+            if isinstance(step, Rest):
+                self._rest(step.seconds)
+                continue
+            try:
+                self._take(step)
+            except (psycopg.Error, QuantumflowError) as error:
+                self._failed(step, error)
+
+    def _take(self, step: Connect | Claim | Deliver | Release | Sweep) -> None:
+        if isinstance(step, Connect):
+            self._connect()
+        elif isinstance(step, Claim):
+            self._claim(step.quantity)
+        elif isinstance(step, Deliver):
+            self._deliver(step.reports)
+        elif isinstance(step, Release):
+            self._call(_sql.release_tasks(step.tasks))
+            self._forget(step.tasks)
+            self._core.released()
+        else:
+            swept = self._call(_sql.sweep())
+            if swept:
+                logger.info("swept: %s", swept, extra={"worker_id": self.id})
+
+    def _rest(self, seconds: float | None) -> None:
+        patience = _LOOK if seconds is None else min(seconds, _LOOK)
+        try:
+            event = self._events.get(timeout=patience)
+        except Empty:
+            return
+        event(time.monotonic())
+
+    def _hear(self) -> None:
+        """Let the core know what happened."""
+        while not self._events.empty():
+            self._events.get()(time.monotonic())
+        if self._core.stopping is Stopping.NOW:
+            for execution in list(self._executions.values()):
+                execution.cancel("the worker had to end", is_lost=False)
+
+    def _call(self, call: Call[T]) -> T:
+        assert self._connection is not None
+        return _connections.run(self._connection, call)
+
+    # Connecting
+
+    def _connect(self) -> None:
+        self._connection = self._connections.open()
+        self._call(
+            _sql.register_worker(
+                self.id, name=self._name, commands=self._commands, queues=self._queues
+            )
+        )
+        self._core.connected()
+        if not self._is_new:
+            logger.info("connected again", extra={"worker_id": self.id})
+        self._is_new = False
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._core.disconnected()
+        if connection is not None:
+            self._connections.give_back(connection)
+
+    def _failed(self, step: object, error: psycopg.Error | QuantumflowError) -> None:
+        """A step failed: it comes again, unless it never can."""
+        what = type(step).__name__.lower()
+        extra = {"worker_id": self.id}
+        if isinstance(step, Connect):
+            self._disconnect()
+            if self._is_new:
+                raise error
+        elif _needs_new_connection(self._connection, error):
+            self._disconnect()
+        if _can_never_succeed(error) and isinstance(step, Sweep):
+            logger.warning("%s is refused: %s", what, error, extra=extra)
+            return
+        if _can_never_succeed(error) and isinstance(step, (Connect, Claim)):
+            logger.error("%s is refused, the worker stops: %s", what, error, extra=extra)
+            self._error = self._error or error
+            self._core.stop(time.monotonic())
+            return
+        at_once = error.sqlstate in {"40001", "40P01"}
+        delay = self._core.failed(time.monotonic(), at_once=at_once)
+        log = logger.info if at_once else logger.warning
+        log("%s failed, again in %.1f s: %s", what, delay, error, extra=extra)
+
+    def _finish(self) -> None:
+        undelivered = len(self._executions)
+        if undelivered:
+            logger.warning(
+                "ended with %d tasks unreported: they run again when their leases are over",
+                undelivered,
+                extra={"worker_id": self.id},
+            )
+        if self._core.is_connected:
+            try:
+                self._call(_sql.stop_worker(self.id))
+            except (psycopg.Error, QuantumflowError) as error:
+                logger.info("could not say goodbye: %s", error, extra={"worker_id": self.id})
+
+    # Claiming and running
+
+    def _claim(self, quantity: int) -> None:
+        asked_at = time.monotonic()
+        tasks = self._call(
+            _sql.claim_tasks(
+                self.id,
+                quantity=quantity,
+                queues=self._queues,
+                lease=self._lease,
+                commands=self._commands,
+            )
+        )
+        now = time.monotonic()
+        self._core.claimed(tasks, asked=quantity, now=now)
+        if tasks:
+            self._read_clock(tasks, now)
+        with self._leases_lock:
+            for task in tasks:
+                deadline = task.deadline.timestamp() - self._clock
+                self._leases.add(task.ref, asked_at=asked_at, deadline=deadline)
+        self._hear()
+        for task in tasks:
+            if self._core.stopping is Stopping.NO:
+                self._start(task)
+            else:
+                self._core.unstarted(task.ref)
+
+    def _read_clock(self, tasks: Sequence[Task], answered_at: float) -> None:
+        """Learn how far the database's clock is ahead of ours: deadlines are by the database's."""
+        for task in tasks:
+            if task.lease_expires_at < task.deadline:
+                claimed_at = task.lease_expires_at - self._lease
+                self._clock = claimed_at.timestamp() - answered_at
+                return
+        if self._clock > -inf:
+            return
+        # Every lease ends at its deadline, which does not tell when that is. An extension by nearly
+        # nothing changes nothing and does.
+        task, shortest = tasks[0], timedelta(milliseconds=1)
+        asked = _sql.extend_leases(self.id, [task.ref], lease=shortest)
+        try:
+            lease = self._call(asked).get(task.ref[:3])
+        except psycopg.Error:
+            return
+        if lease is not None and lease.lease_expires_at is not None:
+            self._clock = (lease.lease_expires_at - shortest).timestamp() - time.monotonic()
+
+    def _start(self, task: Task) -> None:
+        execution = _Execution(self, task, self._handlers[task.command])
+        self._executions[task.ref] = execution
+        if execution.handler.is_async:
+            execution.run_on(self._loop)
+        else:
+            self._threads.run(execution.run)
+
+    def ended(self, task: TaskRef, report: Completion | Failure | None) -> None:
+        """A handler has ended; None: it did nothing that counts, the task may be handed back."""
+        if report is None:
+            self._events.put(lambda _: self._core.unstarted(task))
+        else:
+            self._events.put(lambda now: self._core.finished(report, now))
+
+    def is_over(self, task: TaskRef) -> bool:
+        """Whether a task's lease is over."""
+        return self._leases.is_over(task, time.monotonic())
+
+    def fetch(self, call: Call[T]) -> T:
+        """Carry out a handler's call, on a connection of its own."""
+        return self._connections.run(call)
+
+    # Reporting
+
+    def _deliver(self, reports: Sequence[Completion | Failure]) -> None:
+        completions = [report for report in reports if isinstance(report, Completion)]
+        failures = [report for report in reports if isinstance(report, Failure)]
+
+        def refuse_output(report: Completion, error: psycopg.Error) -> None:
+            failures.append(_reports.refusal_of(report, error))
+
+        def refuse_error(report: Failure, error: psycopg.Error) -> None:
+            try:
+                self._post(_sql.fail_tasks, [_reports.refusal_of(report, error)])
+            except psycopg.Error as again:
+                if not _reports.is_refused_value(again):
+                    raise
+                logger.error("the failure of %s cannot be reported: %s", report.ref, again)
+                self._core.delivered([report], time.monotonic())
+
+        if completions:
+            _reports.send(completions, self._post_completions, refuse_output)
+        if failures:
+            _reports.send(failures, self._post_failures, refuse_error)
+
+    def _post_completions(self, reports: Sequence[Completion]) -> None:
+        self._post(_sql.complete_tasks, reports)
+
+    def _post_failures(self, reports: Sequence[Failure]) -> None:
+        self._post(_sql.fail_tasks, reports)
+
+    def _post(
+        self, call: Callable[[Sequence[Any]], Call[dict[TaskKey, str]]], reports: Sequence[Any]
+    ) -> None:
+        outcomes = self._call(call(reports))
+        for report in reports:
+            outcome = outcomes.get(report.ref[:3], "stale")
+            execution = self._executions.get(report.ref)
+            if outcome not in _EXPECTED and execution is not None:
+                logger.warning(
+                    "the report of %s came to nothing: %s",
+                    report.ref,
+                    outcome,
+                    extra=describe(execution.task),
+                )
+        self._forget([report.ref for report in reports])
+        self._core.delivered(reports, time.monotonic())
+
+    def _forget(self, tasks: Sequence[TaskRef]) -> None:
+        with self._leases_lock:
+            self._leases.drop(tasks)
+        for task in tasks:
+            self._executions.pop(task, None)
+
+    # Leases
+
+    def extend(self, tasks: Sequence[TaskRef], run: Callable[[Call[Any]], Any]) -> None:
+        """Extend leases, and tell the handlers whose task is not ours any more."""
+        asked_at = time.monotonic()
+        states = run(_sql.extend_leases(self.id, tasks, lease=self._lease))
+        with self._leases_lock:
+            over = self._leases.extended(tasks, states, asked_at=asked_at)
+        for task, state in over.items():
+            self._tell_over(
+                task, f"its lease was {state}" if state == "lost" else "its run was stopped"
+            )
+
+    def _tell_lapsed(self, now: float) -> None:
+        with self._leases_lock:
+            lapsed = self._leases.lapse(now)
+        for task, reason in lapsed.items():
+            self._tell_over(task, reason)
+
+    def _tell_over(self, task: TaskRef, reason: str) -> None:
+        execution = self._executions.get(task)
+        if execution is not None:
+            logger.warning("%s must stop: %s", task, reason, extra=describe(execution.task))
+            execution.cancel(reason, is_lost=True)
+
+    def _renew(self) -> None:
+        """The thread that extends leases, until the worker has ended."""
+        connection: Connection | None = None
+        patience = _LOOK
+        while not self._ended.wait(patience):
+            now = time.monotonic()
+            self._tell_lapsed(now)
+            with self._leases_lock:
+                tasks = self._leases.due(now)
+                next_due = self._leases.next_due()
+            patience = _LOOK if next_due is None else min(max(next_due - now, 0.001), _LOOK)
+            if not tasks:
+                continue
+            try:
+                if connection is None:
+                    connection = self._connections.open()
+                held = connection
+
+                def run(call: Call[T], held: Connection = held) -> T:
+                    return _connections.run(held, call)
+
+                self.extend(tasks, run)
+            except (psycopg.Error, QuantumflowError) as error:
+                logger.warning("leases were not renewed: %s", error, extra={"worker_id": self.id})
+                if connection is not None and _needs_new_connection(connection, error):
+                    self._connections.give_back(connection)
+                    connection = None
+                patience = _LOOK
+        if connection is not None:
+            self._connections.give_back(connection)
+
+
+def _needs_new_connection(connection: Connection | None, error: Exception) -> bool:
+    """Whether a connection is of no use after an error: broken, or its server takes no writes."""
+    if connection is None or not _connections.is_alive(connection):
+        return True
+    return (getattr(error, "sqlstate", None) or "")[:2] in {"08", "57"} or isinstance(
+        error, psycopg.errors.ReadOnlySqlTransaction
+    )
+
+
+def _can_never_succeed(error: psycopg.Error | QuantumflowError) -> bool:
+    """Whether to call again makes no sense: no rights, no such function, a refused argument."""
+    return isinstance(error, QuantumflowError) or (error.sqlstate or "")[:2] in {
+        "22",
+        "28",
+        "3F",
+        "42",
+    }
+
+
+class _Execution:
+    """A claimed task and its handler."""
+
+    def __init__(self, worker: Worker, task: Task, handler: Handler) -> None:
+        self.task = task
+        self.handler = handler
+        self._worker = worker
+        self._cancelled: str | None = None
+        self._is_lost = False
+        self._lock = threading.Lock()
+        self._has_begun = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._async_task: asyncio.Task[None] | None = None
+
+    def cancel(self, reason: str, *, is_lost: bool) -> None:
+        """Tell the handler to stop, once."""
+        with self._lock:
+            if self._cancelled is not None:
+                return
+            self._cancelled = reason
+            self._is_lost = is_lost
+            if self._loop is not None and self._async_task is not None:
+                self._loop.call_soon_threadsafe(self._async_task.cancel)
+
+    def run(self) -> None:
+        """Call a `def` handler."""
+        if not self._begin():
+            return
+        try:
+            ctx = self._context()
+            arguments = self.handler.arguments(ctx)
+            output = contextvars.copy_context().run(self.handler.function, **arguments)
+        except BaseException as error:
+            self._raised(error)
+        else:
+            self._returned(output)
+
+    def run_on(self, loop: _Loop) -> None:
+        """Call an `async def` handler."""
+        loop.run(self._run_async)
+
+    async def _run_async(self) -> None:
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._async_task = asyncio.current_task()
+        if not self._begin():
+            return
+        try:
+            ctx = self._context()
+            if self.handler.needs_fetching(ctx):
+                arguments = await asyncio.to_thread(self.handler.arguments, ctx)
+            else:
+                arguments = self.handler.arguments(ctx)
+            output = await self.handler.function(**arguments)
+        except asyncio.CancelledError as error:
+            if self._cancelled is None or self._is_lost:
+                self._raised(error)
+            else:
+                self._worker.ended(self.task.ref, None)
+        except BaseException as error:
+            self._raised(error)
+        else:
+            self._returned(output)
+
+    def _begin(self) -> bool:
+        with self._lock:
+            self._has_begun = self._cancelled is None
+        if not self._has_begun:
+            self._worker.ended(self.task.ref, None)
+        return self._has_begun
+
+    def _context(self) -> Context:
+        try:
+            return Context(
+                self.task,
+                cancelled=self._is_cancelled,
+                heartbeat=self._heartbeat,
+                fetch=self._worker.fetch,
+            )
+        except UnsupportedValue as error:
+            raise PermanentError(str(error)) from error
+
+    def _is_cancelled(self) -> bool:
+        return self._cancelled is not None or self._worker.is_over(self.task.ref)
+
+    def _heartbeat(self) -> bool:
+        if not self._is_cancelled():
+            self._worker.extend([self.task.ref], self._worker.fetch)
+        return not self._is_cancelled()
+
+    def _returned(self, output: object) -> None:
+        report = _reports.completion_of(self.task.ref, output)
+        if isinstance(report, Failure):
+            logger.warning(
+                "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
+            )
+        self._worker.ended(self.task.ref, report)
+
+    def _raised(self, error: BaseException) -> None:
+        if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
+            error = asyncio.CancelledError(self._cancelled)
+        report = _reports.failure_of(self.task.ref, error)
+        logger.warning(
+            "%s failed: %s",
+            self.task.ref,
+            report.message,
+            exc_info=error,
+            extra=describe(self.task),
+        )
+        self._worker.ended(self.task.ref, report)
+
+
+class _Threads:
+    """Daemon threads, as many as were needed at once: a hung handler must not keep the process."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._count = 0
+
+    def run(self, job: Callable[[], None]) -> None:
+        if not self._idle.acquire(blocking=False):
+            self._count += 1
+            name = f"quantumflow-{self._count}"
+            threading.Thread(target=self._main, name=name, daemon=True).start()
+        self._jobs.put(job)
+
+    def end(self) -> None:
+        for _ in range(self._count):
+            self._jobs.put(None)
+
+    def _main(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job
+            self._idle.release()
+
+
+class _Loop:
+    """An event loop in a thread of its own, from when it is first needed."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, job: Callable[[], Any]) -> None:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._main, args=(self._loop,), name="quantumflow-loop", daemon=True
+            )
+            self._thread.start()
+        self._loop.call_soon_threadsafe(self._spawn, self._loop, job)
+
+    def end(self) -> None:
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_LOOK * 4)
+
+    def _spawn(self, loop: asyncio.AbstractEventLoop, job: Callable[[], Any]) -> None:
+        # The loop itself keeps only weak references.
+        task = loop.create_task(job())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _main(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            if tasks := asyncio.all_tasks(loop):
+                for task in tasks:
+                    task.cancel()
+                loop.run_until_complete(asyncio.wait(tasks, timeout=_LOOK))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
