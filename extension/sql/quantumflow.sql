@@ -47,6 +47,7 @@
 \ir run/cancel.sql
 \ir run/look.sql
 \ir run/status.sql
+\ir run/list.sql
 
 -- Task: claim it, report it, keep it, hand it back, and what happens when nobody does.
 \ir task/queue_tasks.sql
@@ -65,9 +66,10 @@
 \ir worker/stop.sql
 \ir worker/seen.sql
 
--- Inspect: views for people, and the rules that must always hold.
+-- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql
 \ir inspect/check_state.sql
+\ir inspect/doctor.sql
 
 -- Access: who may call what, and what pg_dump carries.
 \ir access/rights.sql

@@ -20,8 +20,12 @@ set jit = off
 as $start_flow$
 declare
   v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
-  v_found  uuid;
+  v_found  uuid := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
 begin
+  -- Before anything is refused: the same request again is no new run, and need not be able to become one.
+  if v_found is not null then
+    return v_found;
+  end if;
   if length(start_flow.idempotency_key) not between 1 and 255 then
     raise exception 'idempotency key is not valid'
     using
@@ -34,13 +38,8 @@ begin
     start_flow.workflow_slug, start_flow.version, array[v_run_id], array[coalesce(start_flow.input, '{}')],
     start_flow.priority, start_flow.start_at, start_flow.idempotency_key, start_flow.headers))[1];
 
-  if v_found is null and start_flow.idempotency_key is not null then
-    select r.id
-    into v_found
-    from quantumflow.workflow_runs r
-    where r.workflow_slug = start_flow.workflow_slug
-      and r.idempotency_key = start_flow.idempotency_key;
-  end if;
+  -- Somebody else may have started it in between.
+  v_found := coalesce(v_found, quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key));
 
   if v_found is null then
     raise exception 'run % exists already', v_run_id
@@ -68,6 +67,29 @@ version: the version to run; the current one when left out. The first run of a v
 Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
 workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
 object; QF210 start_at is not finite; QF401 a queue is gone.';
+
+create function quantumflow._run_of_key(p_workflow_slug text, p_idempotency_key text)
+returns uuid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_run_of_key$
+begin
+  if p_idempotency_key is null then
+    return null;
+  end if;
+
+  return (
+    select r.id
+    from quantumflow.workflow_runs r
+    where r.workflow_slug = p_workflow_slug
+      and r.idempotency_key = p_idempotency_key
+  );
+end
+$_run_of_key$;
+
+comment on function quantumflow._run_of_key(text, text) is
+'The run that was started with an idempotency key; null when there is none.';
 
 create function quantumflow.start_flows(workflow_slug text, inputs jsonb[], priority int default 0)
 returns setof uuid

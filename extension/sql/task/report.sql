@@ -60,8 +60,10 @@ begin
       select
         k.*, t.*, r.*, w.*,
         coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
-        coalesce(t.lease_token = k.token and t.status = 'started', k.is_by_hand and t.status in ('started', 'queued'), false)
-          as is_live,
+        case
+          when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
+          else coalesce(t.lease_token = k.token and t.status = 'started', false)
+        end as is_live,
         -- Failing a queued task by hand counts as an attempt.
         t.attempts + (t.status = 'queued')::int - t.losses as failures
       from (

@@ -1,0 +1,243 @@
+create type quantumflow.finding as (
+  subject text,
+  state   text,
+  fact    text,
+  advice  text
+);
+
+comment on type quantumflow.finding is
+'One thing that doctor() looked at: state is ok, warning or error; advice says what to do about the latter two.';
+
+create function quantumflow.doctor()
+returns setof quantumflow.finding
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $doctor$
+begin
+  return query
+  select * from quantumflow._examine_server()
+  union all
+  select * from quantumflow._examine_install()
+  union all
+  select * from quantumflow._examine_rights()
+  union all
+  select * from quantumflow._examine_queues(quantumflow._now())
+  union all
+  select * from quantumflow._examine_work(quantumflow._now());
+end
+$doctor$;
+
+comment on function quantumflow.doctor() is
+'Looks at the server, the installation, the caller''s rights, the queues and the workers, and says what to do about what is not well.
+
+Rights are those of session_user. For the rules that must hold of runs and tasks see check_state().
+
+Errors: none.';
+
+create function quantumflow._examine_server()
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_server$
+begin
+  return query
+  select
+    'server',
+    case when current_setting('server_version_num')::int >= 140000 then 'ok' else 'error' end,
+    'PostgreSQL ' || current_setting('server_version'),
+    case when current_setting('server_version_num')::int < 140000 then 'quantumflow needs PostgreSQL 14 or newer.' end
+  union all
+  select
+    'fsync',
+    case current_setting('fsync') when 'on' then 'ok' else 'error' end,
+    'fsync is ' || current_setting('fsync'),
+    case current_setting('fsync') when 'off' then 'A crash can lose or corrupt data. Turn fsync on, except for tests.' end
+  union all
+  select
+    'autovacuum',
+    case current_setting('autovacuum') when 'on' then 'ok' else 'warning' end,
+    'autovacuum is ' || current_setting('autovacuum'),
+    case current_setting('autovacuum') when 'off' then 'Queues grow without it. Turn autovacuum on.' end
+  union all
+  select
+    'clock',
+    'warning',
+    'the test clock is allowed',
+    'Any session can move the clock, so leases can be ended early. Except for tests: '
+      'delete from quantumflow.settings where name = ''test_clock''.'
+  from quantumflow.settings s
+  where s.name = 'test_clock'
+    and s.value = 'on';
+end
+$_examine_server$;
+
+comment on function quantumflow._examine_server() is 'doctor(): the server and its settings.';
+
+create function quantumflow._examine_install()
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_install$
+declare
+  v_pgmq text := (select e.extversion from pg_extension e where e.extname = 'pgmq');
+  v_ours text := (select e.extversion from pg_extension e where e.extname = 'quantumflow');
+  v_fits boolean := to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is not null;
+begin
+  return query
+  select
+    'pgmq',
+    case when v_fits then 'ok' else 'error' end,
+    case
+      when v_pgmq is not null then format('pgmq %s, as an extension', v_pgmq)
+      when to_regnamespace('pgmq') is not null then 'pgmq, installed as plain SQL'
+      else 'pgmq is not installed'
+    end,
+    case when not v_fits then 'Install pgmq 1.5.1 or newer: create extension pgmq.' end
+  union all
+  select
+    'quantumflow',
+    case when v_ours <> quantumflow.version() then 'error' else 'ok' end,
+    case
+      when v_ours is null then format('quantumflow %s, installed as plain SQL', quantumflow.version())
+      else format('quantumflow %s, as an extension', quantumflow.version())
+    end,
+    case
+      when v_ours <> quantumflow.version()
+      then format('The catalog says version %s. Run: alter extension quantumflow update.', v_ours)
+    end;
+end
+$_examine_install$;
+
+comment on function quantumflow._examine_install() is 'doctor(): which versions are installed, and how.';
+
+create function quantumflow._examine_rights()
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_rights$
+begin
+  return query
+  select
+    'rights',
+    case when p.missing is null then 'ok' else 'warning' end,
+    case
+      when p.missing is null then format('%s may call every public function', session_user)
+      else format('%s may not call %s', session_user, p.missing)
+    end,
+    case
+      when p.missing is not null
+      then format(
+        'Where it should: grant usage on schema quantumflow to %1$I; grant execute on function quantumflow.<name> to %1$I.',
+        session_user)
+    end
+  from (
+    select string_agg(distinct f.proname, ', ' order by f.proname) as missing
+    from pg_proc f
+    where f.pronamespace = 'quantumflow'::regnamespace
+      and not starts_with(f.proname, '_')
+      and f.prorettype <> 'trigger'::regtype
+      and not (
+        has_schema_privilege(session_user, 'quantumflow', 'usage')
+        and has_function_privilege(session_user, f.oid, 'execute')
+      )
+  ) p;
+end
+$_examine_rights$;
+
+comment on function quantumflow._examine_rights() is 'doctor(): what the caller may call.';
+
+create function quantumflow._examine_queues(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_examine_queues$
+declare
+  v_queue   text;
+  v_visible bigint;
+  v_hidden  bigint;
+  v_oldest  timestamptz;
+begin
+  for v_queue in
+    select w.queue from quantumflow.workflow_steps w
+    union
+    select q.queue from quantumflow.queues q
+    union
+    select 'quantum_flow_queue'
+    order by 1
+  loop
+    if quantumflow._queue_table(v_queue) is null then
+      return next row(
+        'queue ' || v_queue, 'error', 'the queue does not exist', 'Run: select quantumflow.setup().'
+      )::quantumflow.finding;
+      continue;
+    end if;
+
+    begin
+      execute format(
+        'select count(*) filter (where q.vt <= $1), count(*) filter (where q.vt > $1), '
+        'min(q.vt) filter (where q.vt <= $1) from pgmq.%I q where q.read_ct >= 0 and q.headers is distinct from q.message',
+        'q_' || v_queue)
+      using p_now
+      into v_visible, v_hidden, v_oldest;
+    exception
+      when undefined_column then
+        return next row(
+          'queue ' || v_queue, 'error', 'its table is not that of pgmq: ' || sqlerrm,
+          'A dump of an old pgmq was restored. Drop the queue with pgmq.drop_queue(), then run quantumflow.setup().'
+        )::quantumflow.finding;
+        continue;
+    end;
+
+    return next row(
+      'queue ' || v_queue,
+      case when v_oldest < p_now - interval '5 min' then 'warning' else 'ok' end,
+      format('%s messages visible, %s hidden', v_visible, v_hidden)
+        || coalesce(format(', the oldest visible for %s', date_trunc('second', p_now - v_oldest)), ''),
+      case when v_oldest < p_now - interval '5 min' then 'Nobody takes its tasks: start a worker that serves this queue.' end
+    )::quantumflow.finding;
+  end loop;
+end
+$_examine_queues$;
+
+comment on function quantumflow._examine_queues(timestamptz) is 'doctor(): the queues, and how long tasks wait in them.';
+
+create function quantumflow._examine_work(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_work$
+begin
+  return query
+  select
+    'workers',
+    case when w.live = 0 and t.waiting then 'warning' else 'ok' end,
+    format('%s seen in the last minute', w.live),
+    case when w.live = 0 and t.waiting then 'Tasks wait but no registered worker is alive: quantumflow worker MODULE:OBJECT.' end
+  from (
+    select count(*) as live
+    from quantumflow.workers k
+    where k.stopped_at is null
+      and k.last_seen_at > p_now - interval '1 min'
+  ) w
+  cross join (
+    select exists (select from quantumflow.workflow_runs r where r.status = 'started') as waiting
+  ) t
+  union all
+  select
+    'ends',
+    case when count(*) = 0 then 'ok' else 'warning' end,
+    format('%s ends of runs unfinished for a minute', count(*)),
+    case when count(*) > 0 then 'Run: select * from quantumflow.sweep(). Some transaction may hold their tasks for long.' end
+  from quantumflow._unfinished_ends e
+  where e.recorded_at < p_now - interval '1 min';
+end
+$_examine_work$;
+
+comment on function quantumflow._examine_work(timestamptz) is 'doctor(): the workers, and ends of runs that nobody finished.';

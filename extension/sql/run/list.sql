@@ -1,0 +1,81 @@
+create type quantumflow.run_summary as (
+  run_id          uuid,
+  workflow_slug   text,
+  version         int,
+  status          text,
+  done_steps      int,
+  steps           int,
+  priority        int,
+  retries         int,
+  idempotency_key text,
+  created_at      timestamptz,
+  started_at      timestamptz,
+  ended_at        timestamptz,
+  error_message   text
+);
+
+comment on type quantumflow.run_summary is 'A run in a line, without its input and output.';
+
+create function quantumflow.list_runs(
+  workflow_slug text default null,
+  status        text default null,
+  max_runs      int default 20,
+  before        uuid default null)
+returns setof quantumflow.run_summary
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $list_runs$
+begin
+  if list_runs.max_runs is null or list_runs.max_runs not between 1 and 10000 then
+    raise exception 'max_runs must be between 1 and 10000'
+    using
+      errcode = 'QF211',
+      detail = format('It is %s.', coalesce(list_runs.max_runs::text, 'null')),
+      hint = 'Page with before: the last run_id of one page is where the next begins.';
+  end if;
+
+  if list_runs.status not in ('started', 'paused', 'completed', 'failed', 'cancelled') then
+    raise exception 'status "%" is not one of a run', list_runs.status
+    using
+      errcode = 'QF212',
+      detail = 'A run is started, paused, completed, failed or cancelled.',
+      hint = 'Leave status out for all of them.';
+  end if;
+
+  return query
+  select
+    r.id,
+    r.workflow_slug,
+    r.version,
+    r.status,
+    s.steps - r.remaining_steps,
+    s.steps,
+    r.priority,
+    r.retries,
+    r.idempotency_key,
+    r.created_at,
+    r.started_at,
+    coalesce(r.completed_at, r.failed_at, r.cancelled_at),
+    r.error_message
+  from quantumflow.workflow_runs r
+  cross join lateral (
+    select count(*)::int as steps
+    from quantumflow.step_states k
+    where k.run_id = r.id
+  ) s
+  where (list_runs.workflow_slug is null or r.workflow_slug = list_runs.workflow_slug)
+    and (list_runs.status is null or r.status = list_runs.status)
+    and (list_runs.before is null or r.id < list_runs.before)
+  order by r.id desc
+  limit list_runs.max_runs;
+end
+$list_runs$;
+
+comment on function quantumflow.list_runs(text, text, int, uuid) is
+'The latest runs, newest first, of one workflow or status or of all.
+
+max_runs: 1 to 10,000. before: only runs whose id is lower, for the next page. An unknown workflow has no runs.
+
+Errors: QF211 bad max_runs; QF212 unknown status.';
