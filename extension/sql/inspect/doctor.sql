@@ -198,7 +198,7 @@ begin
       'queue ' || v_queue,
       case when v_oldest < p_now - interval '5 min' then 'warning' else 'ok' end,
       format('%s messages visible, %s hidden', v_visible, v_hidden)
-        || coalesce(format(', the oldest visible for %s', date_trunc('second', p_now - v_oldest)), ''),
+        || coalesce(', the oldest visible for ' || date_trunc('second', p_now - v_oldest), ''),
       case when v_oldest < p_now - interval '5 min' then 'Nobody takes its tasks: start a worker that serves this queue.' end
     )::quantumflow.finding;
   end loop;
