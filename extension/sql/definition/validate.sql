@@ -191,7 +191,7 @@ begin
     where jsonb_typeof(d.value) = 'string'
   ),
   problem (code, path, message, index) as (
-    select 'QF104', format('steps[%s].name', s.index), format('duplicate step %s', s.shown), s.index
+    select 'QF104', format('steps[%s].name', s.index), 'duplicate step ' || s.shown, s.index
     from step s
     where s.occurrence > 1
 
@@ -212,7 +212,11 @@ begin
       and d.depends_on = d.name
 
     union all
-    select 'QF107', 'steps', 'steps depend on each other in a cycle: ' || translate(array_to_string(c.cycle, ' -> '), e'\n\r', '  '), -1
+    select
+      'QF107',
+      'steps',
+      'steps depend on each other in a cycle: ' || translate(array_to_string(c.cycle, ' -> '), e'\n\r', '  '),
+      -1
     from (
       select quantumflow._find_cycle(array_agg(d.name), array_agg(d.depends_on)) as cycle
       from dependency d
