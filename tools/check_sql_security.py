@@ -19,7 +19,9 @@ def main() -> int:
     summary = done.stdout.strip().splitlines()[-1:] or ["no output"]
     if done.returncode != 0 or not summary[0].startswith("Errors: 0 Warnings: 0"):
         print(done.stdout + done.stderr)
-        print(f"pgspot has findings in {script.name}")
+        print(f"pgspot has findings in {script.name}, or could not read it to its end.")
+        print("It cannot read 'return (select ...)', nor 'return next <an expression>':")
+        print("assign to a variable first, or use 'return query select ...'.")
         return 1
     return 0
 
