@@ -172,9 +172,8 @@ begin
     order by 1
   loop
     if quantumflow._queue_table(v_queue) is null then
-      return next row(
-        'queue ' || v_queue, 'error', 'the queue does not exist', 'Run: select quantumflow.setup().'
-      )::quantumflow.finding;
+      return query
+      select 'queue ' || v_queue, 'error', 'the queue does not exist', 'Run: select quantumflow.setup().';
       continue;
     end if;
 
@@ -187,20 +186,20 @@ begin
       into v_visible, v_hidden, v_oldest;
     exception
       when undefined_column then
-        return next row(
+        return query
+        select
           'queue ' || v_queue, 'error', 'its table is not that of pgmq: ' || sqlerrm,
-          'A dump of an old pgmq was restored. Drop the queue with pgmq.drop_queue(), then run quantumflow.setup().'
-        )::quantumflow.finding;
+          'A dump of an old pgmq was restored. Drop the queue with pgmq.drop_queue(), then run quantumflow.setup().';
         continue;
     end;
 
-    return next row(
+    return query
+    select
       'queue ' || v_queue,
       case when v_oldest < p_now - interval '5 min' then 'warning' else 'ok' end,
       format('%s messages visible, %s hidden', v_visible, v_hidden)
         || coalesce(', the oldest visible for ' || date_trunc('second', p_now - v_oldest), ''),
-      case when v_oldest < p_now - interval '5 min' then 'Nobody takes its tasks: start a worker that serves this queue.' end
-    )::quantumflow.finding;
+      case when v_oldest < p_now - interval '5 min' then 'Nobody takes its tasks: start a worker that serves this queue.' end;
   end loop;
 end
 $_examine_queues$;

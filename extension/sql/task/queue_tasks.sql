@@ -60,11 +60,11 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_require_queue$
 begin
-  if to_regclass(format('pgmq.%I', 'q_' || p_queue)) is null then
+  if p_queue is null or quantumflow._queue_table(p_queue) is null then
     raise exception 'queue "%" does not exist', p_queue
     using
       errcode = 'QF401',
-      detail = format('There is no table pgmq.%I.', 'q_' || p_queue),
+      detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
       hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
   end if;
 end

@@ -201,7 +201,7 @@ class Worker:
             self._forget(step.tasks)
             self._core.released()
         else:
-            swept = self._call(_sql.sweep())
+            swept = {action: n for action, n in self._call(_sql.sweep()).items() if n}
             if swept:
                 logger.info("swept: %s", swept, extra={"worker_id": self.id})
 
