@@ -21,6 +21,7 @@ declare
   v_read     int;
   v_looked   int;
   v_messages quantumflow._message[];
+  v_left     quantumflow._message[];
   v_taken    quantumflow._held_task[] := '{}';
 begin
   perform quantumflow._refuse_bad_claim(
@@ -36,8 +37,10 @@ begin
     while cardinality(v_taken) < claim_tasks.quantity and v_looked < 10 * claim_tasks.quantity::bigint loop
       v_read := claim_tasks.quantity - cardinality(v_taken);
       v_messages := quantumflow._read_messages(v_queue, v_read, v_now);
-      exit when v_messages is null;
+      -- The same ones again are left for the next claim.
+      exit when v_messages is null or v_messages = v_left;
 
+      v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
       v_taken := v_taken || quantumflow._claim_messages(
         v_queue, v_messages, cardinality(v_taken) > 0,
