@@ -200,6 +200,24 @@ class OutputTooLarge(RunError):
     code = "QF209"
 
 
+class StartAtNotFinite(RunError):
+    """A run is started at a time, not at infinity."""
+
+    code = "QF210"
+
+
+class BadPageSize(RunError):
+    """The number of runs to list is out of range."""
+
+    code = "QF211"
+
+
+class UnknownStatus(RunError):
+    """No run has such a status."""
+
+    code = "QF212"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 

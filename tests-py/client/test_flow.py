@@ -1,0 +1,166 @@
+"""Flows written in Python: what definition comes of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from quantumflow_client import Client, Flow
+
+
+def test_a_flow_compiles_to_its_definition() -> None:
+    flow = Flow("order", title="Order handling", max_attempts=3, retry_delay=1.5, timeout=60)
+
+    @flow.step
+    def validate(run: Any) -> None: ...
+
+    @flow.step(depends_on=[validate], max_attempts=5, timeout=timedelta(minutes=2))
+    def charge(run: Any, validate: Any) -> None: ...
+
+    @flow.map(over=validate, depends_on=["charge"], start_delay=timedelta(milliseconds=1500))
+    def notify(item: Any, index: int, run: Any, charge: Any) -> None: ...
+
+    flow.add_step("ship", depends_on=[notify], command="ship_it", queue="slow", args={"by": "air"})
+
+    assert flow.definition() == {
+        "version": "1.0",
+        "slug": "order",
+        "title": "Order handling",
+        "max_attempts": 3,
+        "retry_delay": 1.5,
+        "timeout": 60,
+        "steps": [
+            {"name": "validate", "command": "order.validate"},
+            {
+                "name": "charge",
+                "command": "order.charge",
+                "dependencies": ["validate"],
+                "max_attempts": 5,
+                "timeout": 120,
+            },
+            {
+                "name": "notify",
+                "type": "map",
+                "command": "order.notify",
+                "dependencies": ["charge", "validate"],
+                "map_over": "validate",
+                "start_delay": 1.5,
+            },
+            {
+                "name": "ship",
+                "command": "ship_it",
+                "args": {"by": "air"},
+                "dependencies": ["notify"],
+                "queue": "slow",
+            },
+        ],
+    }
+    assert list(flow.handlers()) == ["order.validate", "order.charge", "order.notify"]
+
+
+def test_a_step_may_have_another_name_and_command_than_its_function() -> None:
+    flow = Flow("f")
+
+    @flow.step("first", command="do_it")
+    def function() -> None: ...
+
+    flow.add_step("second", depends_on=[function])
+    assert flow.definition()["steps"] == [
+        {"name": "first", "command": "do_it"},
+        {"name": "second", "dependencies": ["first"]},
+    ]
+    assert flow.handlers() == {"do_it": function}
+
+
+def test_a_decorated_function_stays_the_function() -> None:
+    flow = Flow("f")
+
+    @flow.step
+    def twice(run: int) -> int:
+        return 2 * run
+
+    @flow.map()
+    def thrice(item: int) -> int:
+        return 3 * item
+
+    assert (twice(2), thrice(2)) == (4, 6)
+
+
+def test_callbacks_are_commands_or_functions() -> None:
+    def finished(run: Any, output: Any) -> None: ...
+
+    flow = Flow("f", on_complete=finished, on_failure="page_somebody")
+    assert flow.definition()["on_complete"] == "f.on_complete"
+    assert flow.definition()["on_failure"] == "page_somebody"
+    assert flow.handlers() == {"f.on_complete": finished}
+
+
+def test_false_and_zero_are_settings() -> None:
+    flow = Flow("f", retry_delay=0)
+    flow.add_step("a", args=False)
+    assert flow.definition()["retry_delay"] == 0
+    assert flow.definition()["steps"] == [{"name": "a", "args": False}]
+
+
+def test_a_function_that_asks_for_something_else_is_refused_where_it_is_written() -> None:
+    flow = Flow("f")
+    flow.add_step("charge")
+    with pytest.raises(TypeError, match=r"asks for 'chrage'.*depends on 'charge' has"):
+
+        @flow.step(depends_on=["charge"])
+        def ship(chrage: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r"asks for 'item': a single step"):
+
+        @flow.step
+        def count(item: Any) -> None: ...
+
+    assert [step["name"] for step in flow.definition()["steps"]] == ["charge"]
+
+
+def test_a_parameter_with_a_default_may_be_anything() -> None:
+    flow = Flow("f")
+
+    @flow.step
+    def ship(speed: int = 3) -> None: ...
+
+    assert flow.definition()["steps"]
+
+
+def test_a_step_cannot_be_added_twice() -> None:
+    flow = Flow("f")
+    flow.add_step("a")
+    with pytest.raises(ValueError, match="has a step 'a' already"):
+        flow.add_step("a")
+
+
+def test_a_dependency_must_be_a_function_of_the_flow() -> None:
+    def stranger() -> None: ...
+
+    with pytest.raises(ValueError, match="is no step of flow 'f'"):
+        Flow("f").add_step("a", depends_on=[stranger])
+
+
+def test_the_queues_of_a_flow_are_where_its_tasks_wait() -> None:
+    flow = Flow("f")
+    flow.add_step("a")
+    flow.add_step("b", queue="slow")
+    assert flow.queues() == ["quantum_flow_queue", "slow"]
+
+    elsewhere = Flow("g", queue="g", on_failure="page")
+    elsewhere.add_step("a", queue="slow")
+    assert elsewhere.queues() == ["slow", "g"]
+
+
+def test_registering_a_flow_registers_its_functions() -> None:
+    flow = Flow("f")
+
+    @flow.step
+    def a() -> None: ...
+
+    client = Client("host=nowhere")
+    client.register(flow)
+    client.register(flow)
+    assert client.commands == ["f.a"]

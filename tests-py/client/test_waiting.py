@@ -1,0 +1,90 @@
+"""Waiting for a run, without a clock or a database."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from quantumflow_client import RunCancelled, RunFailed, WaitTimeout
+from quantumflow_client._call import Call
+from quantumflow_client._waiting import until_ended
+
+RUN = UUID(int=1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def drive(answers: list[dict[str, Any]], timeout: float | None, cost: float = 0) -> Any:
+    """Answer with each status in turn, the last one for ever; returns the output and the pauses."""
+    clock = Clock()
+    waiting = until_ended(RUN, timeout, clock)
+    pauses: list[float] = []
+    answer = None
+    while True:
+        try:
+            step = waiting.send(answer)
+        except StopIteration as stop:
+            return stop.value, pauses
+        answer = None
+        if isinstance(step, Call):
+            clock.now += cost
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        else:
+            pauses.append(step)
+            clock.now += step
+
+
+STARTED = {"status": "started", "output": None, "error_message": None}
+
+
+def test_the_output_of_a_completed_run_is_returned() -> None:
+    output, pauses = drive([STARTED, STARTED, {"status": "completed", "output": {"a": 1}}], None)
+    assert output == {"a": 1}
+    assert len(pauses) == 2
+
+
+def test_a_failed_run_raises_with_its_reason() -> None:
+    with pytest.raises(RunFailed, match="no money") as caught:
+        drive([{"status": "failed", "error_message": "no money"}], None)
+    assert (caught.value.run_id, caught.value.error_message) == (RUN, "no money")
+
+
+def test_a_cancelled_run_raises_with_its_reason() -> None:
+    with pytest.raises(RunCancelled, match="changed my mind"):
+        drive([{"status": "cancelled", "error_message": "changed my mind"}], None)
+
+
+def test_a_run_that_takes_too_long_raises_a_timeout_and_says_how_it_was() -> None:
+    with pytest.raises(WaitTimeout) as caught:
+        drive([STARTED | {"status": "paused"}], 3)
+    assert caught.value.status == "paused"
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_no_time_at_all_still_looks_once() -> None:
+    assert drive([{"status": "completed", "output": 1}], 0)[0] == 1
+
+
+def test_pauses_grow_to_a_limit() -> None:
+    _, pauses = drive([STARTED] * 30 + [{"status": "completed", "output": 1}], None)
+    assert pauses[0] == pytest.approx(0.01)
+    assert pauses == sorted(pauses)
+    assert max(pauses) == 1
+
+
+def test_pauses_are_long_when_a_look_takes_long() -> None:
+    _, pauses = drive([STARTED, {"status": "completed", "output": 1}], None, cost=0.2)
+    assert pauses == [pytest.approx(2)]
+
+
+def test_the_last_pause_ends_with_the_timeout() -> None:
+    with pytest.raises(WaitTimeout):
+        drive([STARTED], 0.025)

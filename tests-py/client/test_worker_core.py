@@ -1,0 +1,334 @@
+"""The worker's decisions, without a clock or a database: what is fed, and what step comes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from uuid import UUID
+
+import pytest
+
+from quantumflow_client._sql import Completion, Task, TaskRef
+from quantumflow_client._worker_core import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    GRACE,
+    IDLE_MOST,
+    LINGER,
+    RETRY_MOST,
+    Claim,
+    Connect,
+    Deliver,
+    Finish,
+    Release,
+    Rest,
+    Stopping,
+    Sweep,
+    WorkerCore,
+)
+
+RUN = UUID(int=1)
+LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)
+
+
+def task(index: int) -> Task:
+    ref = TaskRef(RUN, "step", index, 1000 + index)
+    return Task(ref, "flow", "command", None, "{}", 1, 3, LATER, LATER, None)
+
+
+def done(index: int, output: str = "1") -> Completion:
+    return Completion(task(index).ref, output)
+
+
+def new_core(
+    *,
+    concurrency: int = 4,
+    once: bool = False,
+    until_idle: bool = False,
+    random: float = 1.0,
+    connected: bool = True,
+) -> WorkerCore:
+    core = WorkerCore(
+        concurrency=concurrency, lease=30, once=once, until_idle=until_idle, random=lambda: random
+    )
+    if connected:
+        core.connected()
+    return core
+
+
+def claim(core: WorkerCore, count: int, now: float = 0.0) -> None:
+    """Let a core claim tasks 0 to count - 1."""
+    step = core.next(now)
+    assert isinstance(step, Claim)
+    core.claimed([task(i) for i in range(count)], asked=step.quantity, now=now)
+
+
+def resting(step: object) -> float | None:
+    """How long a core rests."""
+    assert isinstance(step, Rest)
+    return step.seconds
+
+
+def test_a_worker_connects_before_anything_else() -> None:
+    core = new_core(connected=False)
+    assert core.next(0) == Connect()
+    core.connected()
+    assert core.next(0) == Claim(4)
+
+
+def test_it_claims_only_as_many_tasks_as_it_has_free_slots() -> None:
+    core = new_core(concurrency=4)
+    claim(core, 3)
+    assert core.next(1) == Claim(1)
+
+
+def test_it_claims_nothing_while_every_slot_is_taken() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 2)
+    assert isinstance(core.next(1), Rest)
+
+
+def test_a_result_waits_a_moment_for_others() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 8)
+    core.finished(done(0), 1.0)
+    assert resting(core.next(1.0)) == pytest.approx(LINGER)
+    core.finished(done(1), 1.002)
+    assert core.next(1.0 + LINGER) == Deliver([done(0), done(1)])
+
+
+def test_results_wait_for_nothing_once_no_handler_runs() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 1)
+    core.finished(done(0), 1.0)
+    assert core.next(1.0) == Deliver([done(0)])
+
+
+def test_results_wait_for_nothing_once_they_fill_half_the_slots() -> None:
+    core = new_core(concurrency=4)
+    claim(core, 4)
+    core.finished(done(0), 1.0)
+    core.finished(done(1), 1.0)
+    assert core.next(1.0) == Deliver([done(0), done(1)])
+
+
+def test_a_report_is_followed_by_a_claim_at_once() -> None:
+    core = new_core(concurrency=1)
+    core.claimed([task(0)], asked=1, now=0)
+    core.claimed([], asked=1, now=0)  # nothing more for a while
+    core.finished(done(0), 0)
+    core.delivered([done(0)], 0)
+    assert core.next(0) == Claim(1)
+
+
+def test_a_batch_is_bounded_in_rows() -> None:
+    core = new_core(concurrency=BATCH_ROWS + 1)
+    claim(core, BATCH_ROWS + 1)
+    for i in range(BATCH_ROWS + 1):
+        core.finished(done(i), 0)
+    step = core.next(0)
+    assert isinstance(step, Deliver)
+    assert len(step.reports) == BATCH_ROWS
+    core.delivered(step.reports, 0)
+    assert core.next(0) == Deliver([done(BATCH_ROWS)])
+
+
+def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
+    core = new_core()
+    claim(core, 2)
+    large = [done(0, "1" * (BATCH_BYTES + 1)), done(1, "1" * (BATCH_BYTES + 1))]
+    for report in large:
+        core.finished(report, 0)
+    assert core.next(0) == Deliver(large[:1])
+
+
+def test_empty_claims_come_ever_more_rarely_up_to_a_limit() -> None:
+    core = new_core(random=1.0)
+    pauses = []
+    for _ in range(10):
+        core.claimed([], asked=4, now=0)
+        pauses.append(resting(core.next(0)))
+    assert pauses[0] == 0.01
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == IDLE_MOST
+
+
+def test_jitter_halves_a_pause_at_most() -> None:
+    core = new_core(random=0.0)
+    core.claimed([], asked=4, now=0)
+    assert core.next(0) != Claim(4)
+    assert core.next(0.005) == Claim(4)
+
+
+def test_work_resets_the_pause_between_claims() -> None:
+    core = new_core(concurrency=1, random=1.0)
+    for _ in range(10):
+        core.claimed([], asked=1, now=0)
+    core.claimed([task(0)], asked=1, now=0)
+    core.finished(done(0), 0)
+    core.delivered([done(0)], 0)
+    core.claimed([], asked=1, now=0)
+    assert resting(core.next(0)) == pytest.approx(0.01)
+
+
+def test_it_sweeps_from_time_to_time() -> None:
+    core = new_core(random=1.0)
+    assert core.next(0) == Claim(4)  # the first one is jittered, too
+    core.claimed([], asked=4, now=0)
+    assert core.next(5) == Sweep()
+    assert core.next(5) == Claim(4)
+    core.claimed([], asked=4, now=9.99)
+    assert isinstance(core.next(9.99), Rest)
+    assert core.next(10) == Sweep()
+
+
+def test_a_full_worker_wakes_up_to_sweep() -> None:
+    core = new_core(concurrency=1, random=1.0)
+    claim(core, 1)
+    assert core.next(1) == Rest(4)
+    assert core.next(5) == Sweep()
+
+
+def test_once_claims_a_single_time_and_finishes_after_the_report() -> None:
+    core = new_core(once=True)
+    claim(core, 1)
+    assert isinstance(core.next(0), Rest)
+    core.finished(done(0), 0)
+    assert core.next(0) == Deliver([done(0)])
+    core.delivered([done(0)], 0)
+    assert core.next(0) == Finish()
+    assert core.tasks_run == 1
+
+
+def test_once_finishes_when_there_was_nothing() -> None:
+    core = new_core(once=True)
+    claim(core, 0)
+    assert core.next(0) == Finish()
+
+
+def test_until_idle_goes_on_while_something_runs() -> None:
+    core = new_core(until_idle=True)
+    claim(core, 1)
+    core.claimed([], asked=3, now=0)
+    assert core.next(0) != Finish()
+    core.finished(done(0), 0)
+    core.delivered([done(0)], 0)
+    assert core.next(0) == Claim(4)
+    core.claimed([], asked=4, now=0)
+    assert core.next(0) == Finish()
+
+
+def test_asked_to_stop_it_claims_no_more_and_finishes_what_runs() -> None:
+    core = new_core()
+    claim(core, 2)
+    core.stop(0)
+    assert core.next(0) == Rest(None)
+    core.finished(done(0), 0)
+    core.finished(done(1), 0)
+    assert core.next(0) == Deliver([done(0), done(1)])
+    core.delivered([done(0), done(1)], 0)
+    assert core.next(0) == Finish()
+
+
+def test_asked_to_stop_it_hands_unstarted_tasks_back() -> None:
+    core = new_core()
+    claim(core, 2)
+    core.stop(0)
+    core.unstarted(task(1).ref)
+    assert core.next(0) == Release([task(1).ref])
+    core.released()
+    core.finished(done(0), 0)
+    core.delivered([done(0)], 0)
+    assert core.next(0) == Finish()
+    assert core.tasks_run == 1
+
+
+def test_asked_twice_it_waits_for_handlers_only_a_grace() -> None:
+    core = new_core()
+    claim(core, 1)
+    core.stop(0)
+    core.stop(10, Stopping.NOW)
+    assert core.next(10) == Rest(GRACE)
+    assert core.next(10 + GRACE) == Finish()
+
+
+def test_a_stop_is_not_taken_back_by_a_lesser_one() -> None:
+    core = new_core()
+    core.stop(0, Stopping.NOW)
+    core.stop(0, Stopping.SOON)
+    assert core.stopping is Stopping.NOW
+
+
+def test_results_survive_a_lost_connection() -> None:
+    core = new_core(random=1.0)
+    claim(core, 1)
+    core.finished(done(0), 0)
+    assert core.next(0) == Deliver([done(0)])
+    core.disconnected()
+    core.failed(0)
+    assert resting(core.next(0)) == pytest.approx(0.1)
+    assert core.next(0.1) == Connect()
+    core.connected()
+    assert core.next(0.1) == Deliver([done(0)])
+
+
+def test_a_handler_may_end_while_there_is_no_connection() -> None:
+    core = new_core()
+    claim(core, 1)
+    core.disconnected()
+    core.failed(0)
+    core.finished(done(0), 0.01)
+    core.connected()
+    assert core.next(1) == Deliver([done(0)])
+
+
+def test_failures_are_repeated_ever_more_rarely_up_to_a_limit() -> None:
+    core = new_core(random=1.0)
+    delays = [core.failed(0) for _ in range(12)]
+    assert delays[0] == 0.1
+    assert delays[-1] == RETRY_MOST
+    assert delays == sorted(delays)
+
+
+def test_a_success_resets_the_delay_after_failures() -> None:
+    core = new_core(random=1.0)
+    for _ in range(5):
+        core.failed(0)
+    core.claimed([], asked=4, now=0)
+    assert core.failed(0) == pytest.approx(0.1)
+
+
+def test_a_deadlock_is_repeated_at_once() -> None:
+    core = new_core()
+    claim(core, 1)
+    core.finished(done(0), 0)
+    assert core.failed(0, at_once=True) == 0
+    assert core.next(0) == Deliver([done(0)])
+
+
+def test_a_stopping_worker_tries_to_report_for_one_lease() -> None:
+    core = new_core()
+    claim(core, 1)
+    core.finished(done(0), 0)
+    core.stop(0)
+    core.disconnected()
+    core.failed(0)
+    assert isinstance(core.next(0), Rest)
+    assert core.next(29.9) == Connect()
+    assert core.next(30.0) == Finish()
+
+
+def test_a_stopping_worker_with_nothing_to_report_does_not_wait_for_the_server() -> None:
+    core = new_core()
+    core.disconnected()
+    core.failed(0)
+    core.stop(0)
+    assert core.next(0) == Finish()
+
+
+def test_a_partly_delivered_batch_keeps_the_rest() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 2)
+    core.finished(done(0), 0)
+    core.finished(done(1), 0)
+    core.delivered([done(0)], 0)
+    assert core.next(0) == Deliver([done(1)])
