@@ -10,6 +10,13 @@ create type quantumflow.state_problem as (
 
 comment on type quantumflow.state_problem is
 'Something that breaks a rule: which rule, what is wrong, and with which run, step, task or message.';
+comment on column quantumflow.state_problem.rule is 'The rule that is broken: see check_state().';
+comment on column quantumflow.state_problem.run_id is 'The run, where there is one.';
+comment on column quantumflow.state_problem.step_slug is 'The step, where there is one.';
+comment on column quantumflow.state_problem.task_index is 'The task, where there is one.';
+comment on column quantumflow.state_problem.queue is 'The queue, where a message is concerned.';
+comment on column quantumflow.state_problem.message_id is 'The msg_id of the message.';
+comment on column quantumflow.state_problem.problem is 'What is wrong.';
 
 create function quantumflow.check_state(run_id uuid default null)
 returns setof quantumflow.state_problem

@@ -7,6 +7,10 @@ create type quantumflow.finding as (
 
 comment on type quantumflow.finding is
 'One thing that doctor() looked at: state is ok, warning or error; advice says what to do about the latter two.';
+comment on column quantumflow.finding.subject is 'What was looked at.';
+comment on column quantumflow.finding.state is 'ok, warning or error.';
+comment on column quantumflow.finding.fact is 'What was found.';
+comment on column quantumflow.finding.advice is 'What to do about it; null when all is well.';
 
 create function quantumflow.doctor()
 returns setof quantumflow.finding

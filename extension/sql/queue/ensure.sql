@@ -21,7 +21,11 @@ begin
       hint = 'Run "create extension pgmq", or update it.';
   end if;
 
-  -- Two definitions may need the same new queue at once.
+  if quantumflow._queue_table(p_queue) is not null then
+    return;
+  end if;
+
+  -- Two definitions may need the same new queue at once: the second finds it made.
   perform pg_advisory_xact_lock(hashtext('quantumflow.queue'), hashtext(p_queue));
 
   if quantumflow._queue_table(p_queue) is not null then

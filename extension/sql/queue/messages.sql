@@ -106,6 +106,53 @@ $_remove_messages$;
 comment on function quantumflow._remove_messages(text, bigint[]) is
 'Takes messages out of a queue: deleted, or archived where the queue''s settings say so. A dropped queue has none.';
 
+create function quantumflow._remove_free_messages(p_queue text, p_msg_ids bigint[])
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_remove_free_messages$
+declare
+  v_free bigint[];
+  v_busy bigint[];
+begin
+  if quantumflow._queue_table(p_queue) is null then
+    return '{}';
+  end if;
+
+  execute format(
+    $$
+    select coalesce(array_agg(m.msg_id order by m.msg_id), '{}')
+    from (
+      select q.msg_id
+      from pgmq.%I q
+      where q.msg_id = any ($1)
+      for update skip locked
+    ) m
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids
+  into v_free;
+
+  perform quantumflow._remove_messages(p_queue, v_free);
+
+  execute format(
+    $$
+    select coalesce(array_agg(q.msg_id), '{}')
+    from pgmq.%I q
+    where q.msg_id = any ($1)
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids
+  into v_busy;
+
+  return v_busy;
+end
+$_remove_free_messages$;
+
+comment on function quantumflow._remove_free_messages(text, bigint[]) is
+'Takes messages out of a queue without waiting, and returns those that stayed because others hold them.';
+
 create function quantumflow._archive_foreign(p_queue text, p_msg_ids bigint[])
 returns void
 language plpgsql

@@ -85,30 +85,30 @@ set search_path = pg_catalog, pg_temp
 as $_stop_runs$
 declare
   v_batch record;
+  v_busy  bigint[];
 begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
   for v_batch in
-    with held as (
-      select t.ctid as tid
-      from quantumflow.step_tasks t
-      where t.run_id = any (p_run_ids)
-        and t.status in ('queued', 'started')
-        and t.step_slug not in ('_on_complete', '_on_failure')
+    select t.queue, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids
+    from (
+      select l.ctid as tid, l.queue, l.message_id
+      from quantumflow.step_tasks l
+      where l.run_id = any (p_run_ids)
+        and l.status in ('queued', 'started')
+        and l.step_slug not in ('_on_complete', '_on_failure')
       for update skip locked
-    ),
-    stopped as (
-      update quantumflow.step_tasks t
-      set status = 'cancelled'
-      from held h
-      where t.ctid = h.tid
-      returning t.queue, t.message_id
-    )
-    select s.queue, array_agg(s.message_id order by s.message_id) as msg_ids
-    from stopped s
-    group by s.queue
-    order by s.queue
+    ) t
+    group by t.queue
+    order by t.queue
   loop
-    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+    -- A claim that found the task busy may hold its message a while longer.
+    v_busy := quantumflow._remove_free_messages(v_batch.queue, v_batch.msg_ids);
+
+    update quantumflow.step_tasks t
+    set status = 'cancelled'
+    from unnest(v_batch.tids, v_batch.msg_ids) h (tid, message_id)
+    where h.message_id <> all (v_busy)
+      and t.ctid = h.tid;
   end loop;
 
   with held as (

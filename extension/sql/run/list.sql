@@ -15,6 +15,19 @@ create type quantumflow.run_summary as (
 );
 
 comment on type quantumflow.run_summary is 'A run in a line, without its input and output.';
+comment on column quantumflow.run_summary.run_id is 'The run.';
+comment on column quantumflow.run_summary.workflow_slug is 'The workflow.';
+comment on column quantumflow.run_summary.version is 'Its version.';
+comment on column quantumflow.run_summary.status is 'started, paused, completed, failed or cancelled.';
+comment on column quantumflow.run_summary.done_steps is 'Steps that are done.';
+comment on column quantumflow.run_summary.steps is 'Steps there are.';
+comment on column quantumflow.run_summary.priority is 'Seconds by which it overtakes.';
+comment on column quantumflow.run_summary.retries is 'How often it was retried.';
+comment on column quantumflow.run_summary.idempotency_key is 'The key it was started with.';
+comment on column quantumflow.run_summary.created_at is 'When start_flow was called.';
+comment on column quantumflow.run_summary.started_at is 'From when its first steps may run.';
+comment on column quantumflow.run_summary.ended_at is 'When it completed, failed or was cancelled.';
+comment on column quantumflow.run_summary.error_message is 'Why it failed or was cancelled.';
 
 create function quantumflow.list_runs(
   workflow_slug text default null,

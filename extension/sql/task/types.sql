@@ -18,6 +18,21 @@ create type quantumflow.claimed_task as (
 
 comment on type quantumflow.claimed_task is
 'A task handed to a worker by claim_tasks: what to do, with what, until when, and the token to report it with.';
+comment on column quantumflow.claimed_task.run_id is 'The run.';
+comment on column quantumflow.claimed_task.workflow_slug is 'The workflow.';
+comment on column quantumflow.claimed_task.step_slug is 'The step; _on_complete or _on_failure for a callback.';
+comment on column quantumflow.claimed_task.task_index is 'The position of the item from 0; 0 for a single step.';
+comment on column quantumflow.claimed_task.command is 'The handler to call.';
+comment on column quantumflow.claimed_task.args is 'The args of the step, unchanged.';
+comment on column quantumflow.claimed_task.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error"}.';
+comment on column quantumflow.claimed_task.attempt is 'Which attempt this is, from 1.';
+comment on column quantumflow.claimed_task.max_attempts is 'How many failures end the task.';
+comment on column quantumflow.claimed_task.lease_token is 'To be shown with the report.';
+comment on column quantumflow.claimed_task.lease_expires_at is 'Until when the claimer holds the task, unless it extends the lease.';
+comment on column quantumflow.claimed_task.deadline is 'Until when the lease can be extended: the timeout of the step after the claim.';
+comment on column quantumflow.claimed_task.queue is 'The queue it came from.';
+comment on column quantumflow.claimed_task.message_id is 'The msg_id of its message.';
+comment on column quantumflow.claimed_task.headers is 'The headers of the run.';
 
 create type quantumflow.task_outcome as (
   run_id     uuid,
@@ -28,6 +43,10 @@ create type quantumflow.task_outcome as (
 
 comment on type quantumflow.task_outcome is
 'What became of one report: completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
+comment on column quantumflow.task_outcome.run_id is 'The run that the report named.';
+comment on column quantumflow.task_outcome.step_slug is 'The step.';
+comment on column quantumflow.task_outcome.task_index is 'The task.';
+comment on column quantumflow.task_outcome.outcome is 'completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
 
 create type quantumflow.task_lease as (
   run_id           uuid,
@@ -39,6 +58,11 @@ create type quantumflow.task_lease as (
 
 comment on type quantumflow.task_lease is
 'What became of one lease that extend_leases was asked to extend: held, lost or cancelled, and until when it is held.';
+comment on column quantumflow.task_lease.run_id is 'The run.';
+comment on column quantumflow.task_lease.step_slug is 'The step.';
+comment on column quantumflow.task_lease.task_index is 'The task.';
+comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
+comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held; null when it is not.';
 
 create type quantumflow._new_task as (
   run_id     uuid,
