@@ -32,7 +32,7 @@ AsyncConnection = psycopg.AsyncConnection[Any]
 _IDLE = 4
 """How many idle connections a client keeps at most."""
 
-_EMBEDDED_IN = Path(".quantumflow")
+EMBEDDED_IN = Path(".quantumflow")
 _SAYS_WHERE = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 
 _DEFAULTS = {
@@ -48,13 +48,22 @@ _DEFAULTS = {
 
 def find_dsn() -> str:
     """What the environment says: QUANTUMFLOW_DSN, PG* variables, else an embedded PostgreSQL."""
+    dsn = said_dsn()
+    return embedded_dsn() if dsn is None else dsn
+
+
+def said_dsn() -> str | None:
+    """What the environment says: QUANTUMFLOW_DSN, or "" for PG* variables; None: nothing."""
     if dsn := os.environ.get("QUANTUMFLOW_DSN"):
         return dsn
-    if any(os.environ.get(name) for name in _SAYS_WHERE):
-        return ""
+    return "" if any(os.environ.get(name) for name in _SAYS_WHERE) else None
+
+
+def embedded_dsn() -> str:
+    """The database of the embedded PostgreSQL in ./.quantumflow, which is started if need be."""
     from .embedded import EmbeddedServer
 
-    server = EmbeddedServer(_EMBEDDED_IN)
+    server = EmbeddedServer(EMBEDDED_IN)
     server.start()
     server.create_database("quantumflow")
     return server.dsn("quantumflow")

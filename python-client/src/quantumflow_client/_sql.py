@@ -83,6 +83,84 @@ def define_flow(definition: Mapping[str, Json]) -> Call[WorkflowVersion]:
     )
 
 
+_VALIDATE_FLOW = _statement(
+    "validate_flow",
+    """
+    select code, path, message
+    from quantumflow.validate_flow(definition => %(definition)s::jsonb)
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionProblem:
+    """What is wrong with a definition; `path` leads to the place, and is empty for the whole."""
+
+    code: str
+    path: str
+    message: str
+
+
+def validate_flow(definition: Json) -> Call[list[DefinitionProblem]]:
+    """Find everything that is wrong with a definition."""
+    return Call(
+        _VALIDATE_FLOW,
+        lambda rows: [DefinitionProblem(*row) for row in rows],
+        {"definition": _json.encode(definition, "the definition")},
+    )
+
+
+_GET_FLOW = _statement(
+    "get_flow",
+    """
+    select quantumflow.get_flow(
+      workflow_slug => %(workflow_slug)s, version => %(version)s::int)::text
+    """,
+)
+
+
+def get_flow(workflow_slug: str, version: int | None) -> Call[dict[str, Json]]:
+    """A workflow's definition."""
+    return Call(_GET_FLOW, _decoded, {"workflow_slug": workflow_slug, "version": version})
+
+
+_LIST_FLOWS = _statement(
+    "list_flows",
+    """
+    select workflow_slug, title, current_version, versions, steps, frozen, created_at
+    from quantumflow.list_flows()
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSummary:
+    """A workflow in a line."""
+
+    workflow_slug: str
+    title: str | None
+    current_version: int
+    versions: int
+    steps: int
+    frozen: bool
+    created_at: datetime
+
+
+def list_flows() -> Call[list[FlowSummary]]:
+    """The workflows, the newest first."""
+    return Call(_LIST_FLOWS, lambda rows: [FlowSummary(*row) for row in rows])
+
+
+_DELETE_FLOW = _statement(
+    "delete_flow", "select quantumflow.delete_flow(workflow_slug => %(workflow_slug)s)"
+)
+
+
+def delete_flow(workflow_slug: str) -> Call[bool]:
+    """Delete a workflow with all its versions; whether there was one."""
+    return Call(_DELETE_FLOW, _scalar, {"workflow_slug": workflow_slug})
+
+
 # Runs
 
 _START_FLOW = _statement(
@@ -160,6 +238,55 @@ _STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s):
 def status(run_id: UUID) -> Call[dict[str, Json]]:
     """How a run is doing."""
     return Call(_STATUS, _decoded, {"run_id": run_id})
+
+
+_LIST_RUNS = _statement(
+    "list_runs",
+    """
+    select run_id, workflow_slug, version, status, done_steps, steps, priority, retries,
+      idempotency_key, created_at, started_at, ended_at, error_message
+    from quantumflow.list_runs(
+      workflow_slug => %(workflow_slug)s,
+      status => %(status)s,
+      max_runs => %(max_runs)s::int,
+      before => %(before)s)
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run in a line."""
+
+    run_id: UUID
+    workflow_slug: str
+    version: int
+    status: str
+    done_steps: int
+    steps: int
+    priority: int
+    retries: int
+    idempotency_key: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    error_message: str | None
+
+
+def list_runs(
+    workflow_slug: str | None, *, status: str | None, max_runs: int, before: UUID | None
+) -> Call[list[RunSummary]]:
+    """The latest runs, newest first."""
+    return Call(
+        _LIST_RUNS,
+        lambda rows: [RunSummary(*row) for row in rows],
+        {
+            "workflow_slug": workflow_slug,
+            "status": status,
+            "max_runs": max_runs,
+            "before": before,
+        },
+    )
 
 
 _CANCEL_RUN = _statement(
@@ -437,3 +564,69 @@ _SWEEP = _statement("sweep", "select action, tasks from quantumflow.sweep()")
 def sweep() -> Call[dict[str, int]]:
     """Mend what nobody else will notice."""
     return Call(_SWEEP, lambda rows: {row[0]: row[1] for row in rows})
+
+
+# The installation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was looked at: its state is ok, warning or error."""
+
+    subject: str
+    state: str
+    fact: str
+    advice: str | None
+
+
+_DOCTOR = _statement("doctor", "select subject, state, fact, advice from quantumflow.doctor()")
+
+
+def doctor() -> Call[list[Finding]]:
+    """Examine the server, the installation, the queues and the workers."""
+    return Call(_DOCTOR, lambda rows: [Finding(*row) for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class StateProblem:
+    """Something that breaks one of the rules that are always true."""
+
+    rule: int
+    run_id: UUID | None
+    step_slug: str | None
+    task_index: int | None
+    queue: str | None
+    message_id: int | None
+    problem: str
+
+
+_CHECK_STATE = _statement(
+    "check_state",
+    """
+    select rule, run_id, step_slug, task_index, queue, message_id, problem
+    from quantumflow.check_state(run_id => %(run_id)s)
+    """,
+)
+
+
+def check_state(run_id: UUID | None) -> Call[list[StateProblem]]:
+    """Find what breaks the rules, in one run or in all."""
+    return Call(
+        _CHECK_STATE, lambda rows: [StateProblem(*row) for row in rows], {"run_id": run_id}
+    )
+
+
+_SETUP = _statement("setup", "select quantumflow.setup()")
+
+
+def setup() -> Call[str]:
+    """Make the queues that are missing; what was done."""
+    return Call(_SETUP, _scalar)
+
+
+_VERSION = _statement("version", "select quantumflow.version()")
+
+
+def version() -> Call[str]:
+    """The version of quantumflow in the database."""
+    return Call(_VERSION, _scalar)

@@ -63,6 +63,7 @@ class Client:
             prepare_threshold: After how many uses psycopg prepares a statement; None: never, which
                 is what a pooler in transaction mode (PgBouncer) needs. A pool has its own.
         """
+        self._prepare_threshold = prepare_threshold
         self._connections = _connections.Connections(source, prepare_threshold=prepare_threshold)
         self._handlers = Registry()
         self._queues: dict[str, None] = {}
@@ -74,6 +75,17 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def with_source(self, source: str | ConnectionPool[Any]) -> Client:
+        """A client of another database that shares this one's handlers.
+
+        Args:
+            source: As for the constructor.
+        """
+        other = Client(source, prepare_threshold=self._prepare_threshold)
+        other._handlers = self._handlers
+        other._queues = self._queues
+        return other
 
     def close(self) -> None:
         """Stop this client's workers and close its idle connections. A pool of yours stays open."""
