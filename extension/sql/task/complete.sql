@@ -194,6 +194,7 @@ begin
   update quantumflow.step_tasks t
   set
     status = case h.outcome when 'acts' then 'completed' else 'failed' end,
+    attempts = h.attempts + (h.outcome = 'violates' and h.status = 'queued')::int,
     output = coalesce(p_results -> h.ord -> 'output', 'null'),
     started_at = coalesce(t.started_at, p_now),
     completed_at = case h.outcome when 'acts' then p_now end,
@@ -206,7 +207,9 @@ end
 $_record_outputs$;
 
 comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
-'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task.';
+'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task.
+
+Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
 
 create function quantumflow._violation(p_output jsonb)
 returns text
@@ -244,8 +247,12 @@ begin
     insert into quantumflow.task_failures
       (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
     values
-      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries, greatest(v_task.attempts, 1), 'error',
-       v_task.worker_id, v_task.lease_token, v_task.started_at, p_now, quantumflow._violation(v_task.output));
+      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries,
+       v_task.attempts + (v_task.status = 'queued')::int, 'error',
+       case v_task.status when 'started' then v_task.worker_id end,
+       case v_task.status when 'started' then v_task.lease_token end,
+       case v_task.status when 'started' then v_task.started_at end,
+       p_now, quantumflow._violation(v_task.output));
 
     perform quantumflow._fail_step(
       v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, quantumflow._violation(v_task.output), p_now);
