@@ -31,7 +31,7 @@ begin
     using
       errcode = 'QF113',
       detail = format('%s of its runs are in workflow_runs.', v_runs),
-      hint = 'Remove them with quantumflow.delete_run or quantumflow.prune first.';
+      hint = 'Its runs, ended ones too, need their definition. It costs nothing to keep it.';
   end if;
 
   delete from quantumflow.workflow_step_edges e

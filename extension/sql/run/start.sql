@@ -124,7 +124,8 @@ $start_flows$;
 comment on function quantumflow.start_flows(text, jsonb[], int) is
 'Starts a run per input, in one transaction and a handful of statements, and returns their ids in the order of the inputs.
 
-Errors: as start_flow: QF111, QF203, QF204, QF205, QF401.';
+Errors: QF111 unknown workflow; QF203 the version has no steps; QF204 the workflow maps over its input and an input is no array;
+QF205 negative priority; QF401 a queue is gone.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,

@@ -194,6 +194,23 @@ begin
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
   end if;
 
+  -- A lease that lapsed may have ended its run, and with it other tasks that were to be handed out here.
+  if exists (select from unnest(v_held) h where h.outcome = 'lapsed') then
+    v_held := array(
+      select h
+      from unnest(v_held) h
+      where h.outcome = 'claim'
+        and (
+          h.step_type = 'callback'
+          or exists (
+            select
+            from quantumflow.workflow_runs r
+            where r.id = h.run_id
+              and r.status in ('started', 'paused')
+          )
+        ));
+  end if;
+
   if exists (select from unnest(v_held) h where h.outcome = 'claim' and h.losses > 0) then
     v_held := quantumflow._lost_go_alone(v_held, p_has_others);
   end if;

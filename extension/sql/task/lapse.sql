@@ -166,11 +166,13 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_retry_delay$
+declare
+  v_seconds double precision := extract(epoch from p_retry_delay);
 begin
-  -- The exponent is clamped so that the power cannot overflow; the cap is reached long before, or the delay is tiny.
-  return least(
-    greatest(interval '1 hour', p_retry_delay),
-    p_retry_delay * (2 ^ least(greatest(p_failures, 1) - 1, 30)) * (1 + random() / 4));
+  -- In seconds, since an interval may overflow before it is capped; the exponent is clamped for the same reason.
+  return make_interval(secs => least(
+    greatest(3600, v_seconds),
+    v_seconds * 2 ^ least(greatest(p_failures, 1) - 1, 30) * (1 + random() / 4)));
 end
 $_retry_delay$;
 
