@@ -184,7 +184,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_retry_after$
 begin
-  if jsonb_typeof(p_seconds) <> 'number' then
+  if jsonb_typeof(p_seconds) is distinct from 'number' then
     return null;
   end if;
 
