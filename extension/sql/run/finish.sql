@@ -202,7 +202,7 @@ begin
   where e.run_id = any (v_recorded)
     and not quantumflow._has_live_rows(e.run_id);
 
-  return cardinality(v_held);
+  return coalesce(cardinality(v_held), 0);
 end
 $_finish_ends$;
 
