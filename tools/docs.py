@@ -25,7 +25,7 @@ select
   p.proname as name,
   regexp_replace(
     replace(pg_get_function_arguments(p.oid), ', ', E',\n  '),
-    '::(text|interval|integer|jsonb)|(?<=\\})\\[\\]', '', 'g') as arguments,
+    '::(text|interval|integer|jsonb)(\\[\\])?', '', 'g') as arguments,
   pg_get_function_result(p.oid) as result,
   obj_description(p.oid, 'pg_proc') as comment,
   p.prosrc as body

@@ -62,9 +62,10 @@ def claim(core: WorkerCore, count: int, now: float = 0.0) -> None:
     core.claimed([task(i) for i in range(count)], asked=step.quantity, now=now)
 
 
-def resting(step: object) -> float | None:
+def resting(step: object) -> float:
     """How long a core rests."""
     assert isinstance(step, Rest)
+    assert step.seconds is not None
     return step.seconds
 
 

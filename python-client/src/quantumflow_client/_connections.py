@@ -89,6 +89,8 @@ def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         return False
     try:
+        # Twice: the server's last words come before the end of its stream.
+        connection.pgconn.consume_input()
         connection.pgconn.consume_input()
     except psycopg.Error:
         return False
