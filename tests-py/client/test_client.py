@@ -1,0 +1,271 @@
+"""The client: definitions, starts, waits, and other people's transactions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import psycopg.rows
+import pytest
+from psycopg_pool import ConnectionPool
+
+from quantumflow_client import Client, Flow, RunCancelled, WaitTimeout, _connections
+from quantumflow_client.errors import RunIdTaken, UnsupportedValue
+from support.waiting import wait_until
+
+ONE = {"slug": "one", "steps": [{"name": "a"}]}
+
+
+def count_runs(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("select count(*) from quantumflow.workflow_runs").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_same_definition_again_is_the_same_version(client: Client) -> None:
+    assert client.deploy(ONE).version == 1
+    client.start_flow("one")
+    again = client.deploy(ONE)
+    assert (again.workflow_slug, again.version) == ("one", 1)
+    assert again.frozen_at is not None
+    assert client.deploy({"slug": "one", "steps": [{"name": "b"}]}).version == 2
+
+
+def test_a_flow_written_in_python_is_defined_and_handled(client: Client) -> None:
+    flow = Flow("sums", on_complete=lambda run, output: seen.append((run, output)))
+    seen: list[Any] = []
+
+    @flow.step
+    def numbers(run: dict[str, int]) -> list[int]:
+        return list(range(run["n"]))
+
+    @flow.map(over=numbers)
+    def square(item: int, run: dict[str, int]) -> int:
+        return item * item + run["n"] - run["n"]
+
+    @flow.step(depends_on=[square, numbers])
+    def total(square: list[int], numbers: list[int], run: dict[str, int]) -> int:
+        return sum(square) + len(numbers) - run["n"]
+
+    client.deploy(flow)
+    run_id = client.start_flow("sums", {"n": 4})
+    assert client.poll_and_run(until_idle=True) == 7
+    assert client.wait(run_id, timeout=0) == {"total": 14}
+    assert seen == [({"n": 4}, {"total": 14})]
+
+
+def test_a_run_has_what_it_was_started_with(client: Client) -> None:
+    client.deploy(ONE)
+    run_id = uuid4()
+    started = client.start_flow(
+        "one",
+        [1, None],
+        run_id=run_id,
+        priority=5,
+        start_at=datetime.now(timezone.utc) + timedelta(hours=1),
+        idempotency_key="k",
+        headers={"traceparent": "00"},
+        version=1,
+    )
+    status = client.status(run_id)
+    assert started == run_id
+    assert (status["input"], status["priority"], status["headers"], status["idempotency_key"]) == (
+        [1, None],
+        5,
+        {"traceparent": "00"},
+        "k",
+    )
+    assert client.start_flow("one", idempotency_key="k") == run_id
+    with pytest.raises(RunIdTaken):
+        client.start_flow("one", run_id=run_id)
+
+
+def test_an_input_is_by_default_an_empty_object_and_may_be_null(client: Client) -> None:
+    client.deploy(ONE)
+    assert client.status(client.start_flow("one"))["input"] == {}
+    assert client.status(client.start_flow("one", None))["input"] is None
+
+
+def test_many_runs_are_started_in_the_order_of_their_inputs(client: Client) -> None:
+    client.deploy(ONE)
+    runs = client.start_flows("one", [{"n": n} for n in range(20)], priority=3)
+    assert [client.status(run)["input"]["n"] for run in runs] == list(range(20))
+    assert client.status(runs[0])["priority"] == 3
+    assert client.start_flows("one", []) == []
+
+
+def test_an_input_that_is_no_json_says_which(client: Client) -> None:
+    with pytest.raises(UnsupportedValue, match="the input cannot be stored as JSON"):
+        client.start_flow("one", float("nan"))
+    with pytest.raises(UnsupportedValue, match="input 1 cannot be stored as JSON"):
+        client.start_flows("one", [1, object()])
+
+
+def test_a_start_joins_the_callers_transaction(
+    client: Client, connect: Callable[..., psycopg.Connection[Any]]
+) -> None:
+    client.deploy(ONE)
+    with connect(autocommit=False, row_factory=psycopg.rows.dict_row) as theirs:
+        client.start_flow("one", connection=theirs)
+        client.start_flows("one", [1, 2], connection=theirs)
+        assert theirs.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        theirs.rollback()
+        assert not theirs.closed
+        assert count_runs(connect()) == 0
+
+        client.start_flow("one", connection=theirs)
+        theirs.commit()
+        assert count_runs(connect()) == 1
+
+
+def test_a_start_joins_a_connection_with_another_kind_of_cursor(
+    client: Client, connect: Callable[..., psycopg.Connection[Any]]
+) -> None:
+    client.deploy(ONE)
+    client.start_flow("one", connection=connect(cursor_factory=psycopg.RawCursor))
+
+
+def test_wait_returns_as_soon_as_the_run_has_ended(
+    client: Client, work: Callable[..., Any]
+) -> None:
+    client.deploy(ONE)
+    client.command("a")(lambda run: run * 2)
+    run_id = client.start_flow("one", 21)
+    work()
+    assert client.wait(run_id, timeout=timedelta(seconds=30)) == {"a": 42}
+
+
+def test_wait_gives_up_after_its_timeout(client: Client) -> None:
+    client.deploy(ONE)
+    run_id = client.start_flow("one")
+    before = time.monotonic()
+    with pytest.raises(WaitTimeout) as caught:
+        client.wait(run_id, timeout=0.1)
+    assert 0.1 <= time.monotonic() - before < 5
+    assert caught.value.status == "started"
+    assert client.status(run_id)["status"] == "started"
+
+
+def test_a_cancelled_run_is_told_to_who_waits(client: Client) -> None:
+    client.deploy(ONE)
+    run_id = client.start_flow("one")
+    client.cancel(run_id, "changed my mind")
+    client.cancel(run_id)
+    with pytest.raises(RunCancelled, match="changed my mind"):
+        client.wait(run_id)
+
+
+def test_threads_may_share_a_client(client: Client, connection: psycopg.Connection[Any]) -> None:
+    client.deploy(ONE)
+    threads = [threading.Thread(target=client.start_flow, args=("one",)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count_runs(connection) == 20
+
+
+def test_a_client_works_on_a_pool_and_leaves_it_open(dsn: str) -> None:
+    with ConnectionPool(dsn, min_size=1, max_size=4) as pool:
+        with Client(pool) as client:
+            client.deploy(ONE)
+            client.command("a")(lambda: 1)
+            run_id = client.start_flow("one")
+            assert client.poll_and_run(until_idle=True) == 1
+            assert client.wait(run_id) == {"a": 1}
+        with pool.connection() as connection:
+            assert count_runs(connection) == 1
+
+
+@pytest.mark.parametrize("prepare_threshold", [5, None])
+def test_calls_are_read_committed_whatever_the_servers_default(
+    dsn: str, connection: psycopg.Connection[Any], prepare_threshold: int | None
+) -> None:
+    name = connection.info.dbname
+    connection.execute(
+        f"alter database {name} set default_transaction_isolation = 'serializable'".encode()
+    )
+    # A definition cannot say what it was run in, so a function of the same form does.
+    connection.execute("""
+        create or replace function quantumflow.status(run_id uuid) returns jsonb
+        return to_jsonb(current_setting('transaction_isolation'))
+    """)
+    with Client(dsn, prepare_threshold=prepare_threshold) as client:
+        level: object = client.status(uuid4())
+        assert level == "read committed"
+
+
+def test_a_connection_that_died_while_idle_is_replaced(
+    client: Client, connection: psycopg.Connection[Any]
+) -> None:
+    client.deploy(ONE)
+    (idle,) = client._connections._idle
+    connection.execute("select pg_terminate_backend(%s)", (idle.info.backend_pid,))
+    wait_until(lambda: not _connections.is_alive(idle))
+    client.start_flow("one")
+    assert count_runs(connection) == 1
+
+
+def test_a_statement_whose_result_changed_is_repeated(
+    client: Client, connection: psycopg.Connection[Any]
+) -> None:
+    client.deploy(ONE)
+    for _ in range(10):  # until psycopg has prepared it
+        run_id = client.start_flow("one")
+        client.cancel(run_id)
+    connection.execute("""
+        alter extension quantumflow drop function quantumflow.cancel_run(uuid, text);
+        drop function quantumflow.cancel_run(uuid, text);
+        create function quantumflow.cancel_run(run_id uuid, reason text)
+        returns table (id text, more int) language sql as 'select run_id::text, 1'
+    """)
+    client.cancel(run_id)
+    client.cancel(run_id)
+
+
+def test_the_environment_says_where(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUANTUMFLOW_DSN", dsn)
+    with Client() as client:
+        client.deploy(ONE)
+    monkeypatch.delenv("QUANTUMFLOW_DSN")
+    for name, value in psycopg.conninfo.conninfo_to_dict(dsn).items():
+        monkeypatch.setenv({"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}"), str(value))
+    with Client() as client:
+        client.start_flow("one")
+
+
+def test_without_any_word_it_is_an_embedded_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    class FakeServer:
+        def __init__(self, directory: object) -> None:
+            calls.append(str(directory))
+
+        def start(self) -> None:
+            calls.append("start")
+
+        def create_database(self, name: str) -> None:
+            calls.append(name)
+
+        def dsn(self, name: str) -> str:
+            return f"dbname={name}"
+
+    for name in ("QUANTUMFLOW_DSN", *_connections._SAYS_WHERE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("quantumflow_client.embedded.EmbeddedServer", FakeServer)
+    assert _connections.find_dsn() == "dbname=quantumflow"
+    assert calls == [".quantumflow", "start", "quantumflow"]
+
+
+def test_what_the_dsn_says_is_not_overruled() -> None:
+    arguments = _connections._arguments(
+        "host=h connect_timeout=3 options='-c work_mem=1MB' application_name=mine", 5
+    )
+    assert arguments["connect_timeout"] == "3"
+    assert arguments["application_name"] == "mine"
+    assert arguments["options"].startswith("-c work_mem=1MB -c default_transaction_isolation")

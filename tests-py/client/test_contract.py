@@ -1,0 +1,71 @@
+"""The client's SQL against the real catalog: every text is a call that the database knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import quantumflow_client
+from quantumflow_client import _sql
+from quantumflow_client._sql import STATEMENTS
+
+PACKAGE = Path(quantumflow_client.__file__).parent
+
+
+def numbered(statement: str) -> str:
+    """A statement with $1, $2 in place of named placeholders."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return re.sub(r"%\((\w+)\)s", number, statement)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("function", STATEMENTS)
+def test_the_database_can_prepare_every_statement(
+    connection: psycopg.Connection[Any], function: str
+) -> None:
+    connection.execute(f"prepare it as {numbered(STATEMENTS[function])}".encode())
+
+
+@pytest.mark.parametrize("function", STATEMENTS)
+def test_every_statement_is_one_call_of_its_function_with_named_arguments(function: str) -> None:
+    statement = STATEMENTS[function]
+    assert re.findall(r"quantumflow\.(\w+)\(", statement) == [function]
+    assert not function.startswith("_")
+    arguments = re.search(rf"quantumflow\.{function}\((.*)\)", statement, re.DOTALL)
+    assert arguments is not None
+    for argument in filter(None, arguments[1].split(",")):
+        assert re.fullmatch(
+            r"\s*(\w+) => %\(\1\)s(::\w+(\[\])?)?\s*",
+            argument.split(")::text")[0] if argument.count(")") > argument.count("(") else argument,
+        )
+    assert "*" not in statement
+
+
+def test_there_is_no_other_sql_in_the_client() -> None:
+    ours = {"_sql.py"}
+    others = {"_extension.py", "embedded.py", "cli.py"}
+    sources = {path: path.read_text() for path in PACKAGE.glob("*.py")}
+    found = [
+        path.name
+        for path, text in sources.items()
+        if path.name not in ours | others
+        and re.search(r'"""?\s*(select|insert|update|delete|begin|set|listen)\s', text)
+    ]
+    assert found == []
+    executing = [path.name for path, text in sources.items() if ".execute" in text]
+    assert set(executing) - others == {"_call.py"}
+
+
+def test_every_call_of_the_client_is_registered() -> None:
+    texts = set(re.findall(r"quantumflow\.(\w+)\(", Path(_sql.__file__).read_text()))
+    assert texts == set(STATEMENTS)
