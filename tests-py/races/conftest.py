@@ -1,0 +1,47 @@
+"""A database that the tests of one module share, and sessions that notice deadlocks at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from quantumflow_client.embedded import EmbeddedServer
+from support.engine import Engine
+
+# A deadlock is found after this; the default of 1 s would only make the tests slower.
+_OPTIONS = "-c deadlock_timeout=100ms"
+
+
+@pytest.fixture(scope="module")
+def module_dsn(
+    server: EmbeddedServer, template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The connection string of a database for all tests of the module."""
+    name = f"races_{request.module.__name__.rsplit('.', 1)[-1]}"
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield server.dsn(name)
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def new_engine(module_dsn: str) -> Iterator[Callable[[], Engine]]:
+    """Opens sessions that last as long as the module's tests."""
+    with contextlib.ExitStack() as opened:
+
+        def make() -> Engine:
+            return Engine(
+                opened.enter_context(
+                    psycopg.connect(module_dsn, autocommit=True, options=_OPTIONS)
+                )
+            )
+
+        yield make

@@ -1,0 +1,72 @@
+"""Stopping a call between two of its locks: a third session holds the row that comes next."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from psycopg import sql
+
+from support.engine import Engine
+
+T = TypeVar("T")
+
+ROWS = ("message", "task", "step", "run", "child")
+
+
+class Call(Generic[T]):
+    """A call under way on a session of its own."""
+
+    def __init__(self, engine: Engine, function: Callable[[Engine], T]) -> None:
+        self._engine = engine
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._future = self._pool.submit(function, engine)
+
+    @property
+    def is_done(self) -> bool:
+        return self._future.done()
+
+    def settle(self, watcher: Engine, *, timeout: float = 30) -> bool:
+        """Wait until the call has ended or waits for a lock; answers whether it waits."""
+        end = time.monotonic() + timeout
+        while not self._future.done():
+            if watcher.value("select cardinality(pg_blocking_pids(%s))", self._engine.pid):
+                return not self._future.done()
+            if time.monotonic() > end:
+                raise TimeoutError(f"backend {self._engine.pid} neither ends nor waits for a lock")
+            concurrent.futures.wait([self._future], timeout=0.001)
+        return False
+
+    def result(self, timeout: float = 30) -> T:
+        try:
+            return self._future.result(timeout)
+        finally:
+            self._pool.shutdown(wait=self._future.done())
+
+
+@contextlib.contextmanager
+def holding(
+    engine: Engine, row: str, run_id: UUID, step_slug: str = "left", child: str = "join"
+) -> Iterator[None]:
+    """Hold one row FOR UPDATE: the message, task or step of a step, its run, or a child step."""
+    tables: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+        "message": (
+            "pgmq.q_quantum_flow_queue",
+            "message @> jsonb_build_object('workflow_run_id', %s::text, 'step_name', %s::text)",
+            (run_id, step_slug),
+        ),
+        "task": ("quantumflow.step_tasks", "(run_id, step_slug) = (%s, %s)", (run_id, step_slug)),
+        "step": ("quantumflow.step_states", "(run_id, step_slug) = (%s, %s)", (run_id, step_slug)),
+        "run": ("quantumflow.workflow_runs", "id = %s", (run_id,)),
+        "child": ("quantumflow.step_states", "(run_id, step_slug) = (%s, %s)", (run_id, child)),
+    }
+    table, condition, parameters = tables[row]
+    query = f"select from {table} where {condition} for update"
+    with engine.connection.transaction(force_rollback=True):
+        found = engine.connection.execute(sql.SQL(query), parameters)  # type: ignore[arg-type]
+        assert found.rowcount > 0, f"there is no {row} to hold"
+        yield
