@@ -301,9 +301,13 @@ begin
   using p_now, p_commands
   into v_msg_ids;
 
+  if v_msg_ids is null then
+    return 0;
+  end if;
+
   perform quantumflow._set_vt(p_queue, v_msg_ids, array_fill(p_now, array[cardinality(v_msg_ids)]));
 
-  return coalesce(cardinality(v_msg_ids), 0);
+  return cardinality(v_msg_ids);
 end
 $_recall_put_back$;
 
