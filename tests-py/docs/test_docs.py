@@ -1,0 +1,116 @@
+"""Every code block in the documents runs, from the top of a page to its end, in one database."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from quantumflow_client import Client
+from support.server import REPOSITORY
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NOT_CODE = {"text"}
+
+
+class Block(NamedTuple):
+    """A code block: its language, its text, and the line of the page on which the text begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for match in BLOCK.finditer(text):
+        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 2)
+
+
+def run_python(block: Block, page: Path, names: dict[str, object]) -> None:
+    source = "\n" * (block.line - 1) + block.text
+    exec(compile(source, str(page), "exec"), names)
+
+
+def run_shell(block: Block) -> None:
+    """Run the commands; those of make only as far as to see that there is such a target."""
+    for line in block.text.splitlines():
+        command, *arguments = line.split()
+        if command == "make":
+            subprocess.run(
+                ["make", "-n", "-C", REPOSITORY, *arguments], check=True, stdout=subprocess.DEVNULL
+            )
+        else:
+            program = Path(sys.executable).with_name(command)
+            subprocess.run([program, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def no_roles_left(connect: Callable[..., Connection[tuple[object, ...]]]) -> Iterator[None]:
+    """Roles are the cluster's: a page that makes one must not disturb the next test."""
+    connection = connect()
+    before = {row[0] for row in connection.execute("select rolname from pg_roles")}
+    yield
+    for (role,) in connection.execute("select rolname from pg_roles").fetchall():
+        if role not in before:
+            name = psycopg.sql.Identifier(str(role))
+            connection.execute(psycopg.sql.SQL("drop owned by {}").format(name))
+            connection.execute(psycopg.sql.SQL("drop role {}").format(name))
+
+
+@pytest.fixture
+def names() -> Iterator[dict[str, object]]:
+    """What the Python blocks of a page define, its clients closed at the end."""
+    names: dict[str, object] = {}
+    yield names
+    for client in names.values():
+        if isinstance(client, Client):
+            client.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.usefixtures("no_roles_left")
+def test_every_block_runs(
+    page: Path,
+    dsn: str,
+    connect: Callable[..., Connection[tuple[object, ...]]],
+    names: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QUANTUMFLOW_DSN", dsn)
+    connection = connect()
+    for block in blocks(page):
+        where = f"{page.name}:{block.line}"
+        if block.language == "sql":
+            try:
+                connection.execute(block.text.encode())
+            except psycopg.Error as error:
+                raise AssertionError(f"{where}: {error}") from error
+        elif block.language == "python":
+            run_python(block, page, names)
+        elif block.language == "sh":
+            run_shell(block)
+        else:
+            assert block.language in NOT_CODE, f"{where}: nobody runs {block.language!r}"
+
+
+def test_there_are_blocks_of_each_kind() -> None:
+    languages = {block.language for page in PAGES for block in blocks(page)}
+    assert {"sql", "python", "sh"} <= languages
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    assert missing == []
