@@ -40,13 +40,15 @@ class Call(Generic[T]):
 
     Attributes:
         statement: The SQL text, with named placeholders.
-        params: A value for each placeholder.
         read: Makes the result of the rows that come back.
+        params: A value for each placeholder.
+        is_repeatable: Whether to call it twice is the same as to call it once.
     """
 
     statement: LiteralString
     read: Callable[[Sequence[TupleRow]], T]
     params: Mapping[str, object] = field(default_factory=dict)
+    is_repeatable: bool = False
 
     def on(self, connection: psycopg.Connection[Any]) -> T:
         """Carry the call out.

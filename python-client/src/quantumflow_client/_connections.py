@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +17,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
     from ._call import Call
@@ -151,11 +148,17 @@ class Connections:
 
     def run(self, call: Call[T]) -> T:
         """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
-        connection = self._take()
-        try:
-            return run(connection, call)
-        finally:
-            self.give_back(connection)
+        while (connection := self._pop()) is not None:
+            if not is_alive(connection):
+                connection.close()
+                continue
+            try:
+                return self._run_on(connection, call)
+            except psycopg.OperationalError:
+                # It may have died idle, which shows only now.
+                if not (connection.closed and call.is_repeatable):
+                    raise
+        return self._run_on(self.open(), call)
 
     def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
@@ -163,12 +166,11 @@ class Connections:
         while (connection := self._pop()) is not None:
             connection.close()
 
-    def _take(self) -> Connection:
-        while (connection := self._pop()) is not None:
-            if is_alive(connection):
-                return connection
-            connection.close()
-        return self.open()
+    def _run_on(self, connection: Connection, call: Call[T]) -> T:
+        try:
+            return run(connection, call)
+        finally:
+            self.give_back(connection)
 
     def _pop(self) -> Connection | None:
         with self._lock:
@@ -209,40 +211,36 @@ class AsyncConnections:
 
     async def run(self, call: Call[T]) -> T:
         """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
-        async with self._connection() as connection:
+        if self._pool is not None:
+            async with self._pool.connection() as connection:
+                return await arun(connection, call)
+        while self._idle:
+            idle = self._idle.pop()
+            if not is_alive(idle):
+                await idle.close()
+                continue
             try:
-                return await _atransact(connection, call)
-            except psycopg.Error as error:
-                if not _without_prepared(connection, error):
+                return await self._run_on(idle, call)
+            except psycopg.OperationalError:
+                if not (idle.closed and call.is_repeatable):
                     raise
-            return await _atransact(connection, call)
+        return await self._run_on(await self._open(), call)
 
     async def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
         while self._idle:
             await self._idle.pop().close()
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        if self._pool is not None:
-            async with self._pool.connection() as connection:
-                yield connection
-            return
-        connection = await self._take()
+    async def _run_on(self, connection: AsyncConnection, call: Call[T]) -> T:
         try:
-            yield connection
+            return await arun(connection, call)
         finally:
             if len(self._idle) < _IDLE and is_alive(connection):
                 self._idle.append(connection)
             else:
                 await connection.close()
 
-    async def _take(self) -> AsyncConnection:
-        while self._idle:
-            connection = self._idle.pop()
-            if is_alive(connection):
-                return connection
-            await connection.close()
+    async def _open(self) -> AsyncConnection:
         if self._dsn is None:
             self._dsn = await asyncio.to_thread(find_dsn)
         connection = await psycopg.AsyncConnection.connect(
@@ -251,6 +249,16 @@ class AsyncConnections:
         if not connection.autocommit:
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
         return connection
+
+
+async def arun(connection: AsyncConnection, call: Call[T]) -> T:
+    """Carry a call out, in a transaction of its own."""
+    try:
+        return await _atransact(connection, call)
+    except psycopg.Error as error:
+        if not _without_prepared(connection, error):
+            raise
+    return await _atransact(connection, call)
 
 
 async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:

@@ -80,6 +80,7 @@ def define_flow(definition: Mapping[str, Json]) -> Call[WorkflowVersion]:
         _DEFINE_FLOW,
         lambda rows: WorkflowVersion(*rows[0]),
         {"definition": _json.encode(definition, "the definition")},
+        is_repeatable=True,
     )
 
 
@@ -107,6 +108,7 @@ def validate_flow(definition: Json) -> Call[list[DefinitionProblem]]:
         _VALIDATE_FLOW,
         lambda rows: [DefinitionProblem(*row) for row in rows],
         {"definition": _json.encode(definition, "the definition")},
+        is_repeatable=True,
     )
 
 
@@ -237,7 +239,7 @@ _STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s):
 
 def status(run_id: UUID) -> Call[dict[str, Json]]:
     """How a run is doing."""
-    return Call(_STATUS, _decoded, {"run_id": run_id})
+    return Call(_STATUS, _decoded, {"run_id": run_id}, is_repeatable=True)
 
 
 _LIST_RUNS = _statement(
@@ -297,7 +299,7 @@ _CANCEL_RUN = _statement(
 
 def cancel_run(run_id: UUID, reason: str | None) -> Call[None]:
     """Stop a run for good."""
-    return Call(_CANCEL_RUN, _nothing, {"run_id": run_id, "reason": reason})
+    return Call(_CANCEL_RUN, _nothing, {"run_id": run_id, "reason": reason}, is_repeatable=True)
 
 
 # Tasks
@@ -489,6 +491,7 @@ def extend_leases(
             "tasks": _array(f"{{{task.fields()}}}" for task in tasks),
             "lease": lease,
         },
+        is_repeatable=True,
     )
 
 
@@ -509,7 +512,7 @@ _RUN_INPUT = _statement("run_input", "select quantumflow.run_input(run_id => %(r
 
 def run_input(run_id: UUID) -> Call[str | None]:
     """A run's input, as JSON text."""
-    return Call(_RUN_INPUT, _scalar, {"run_id": run_id})
+    return Call(_RUN_INPUT, _scalar, {"run_id": run_id}, is_repeatable=True)
 
 
 _STEP_OUTPUT = _statement(
@@ -520,7 +523,7 @@ _STEP_OUTPUT = _statement(
 
 def step_output(run_id: UUID, step_slug: str) -> Call[str | None]:
     """A step's output, as JSON text; None if it has none."""
-    return Call(_STEP_OUTPUT, _scalar, {"run_id": run_id, "step_slug": step_slug})
+    return Call(_STEP_OUTPUT, _scalar, {"run_id": run_id, "step_slug": step_slug}, is_repeatable=True)
 
 
 # Workers

@@ -1,0 +1,742 @@
+"""Workers at work: handlers, failures, leases, lost servers and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from quantumflow_client import Client, Context, Flow, PermanentError, RetryAfter, RunFailed
+from quantumflow_client.errors import UnknownQueue
+from support.waiting import wait_until
+
+Connection = psycopg.Connection[Any]
+Work = Callable[..., Any]
+
+
+def one_step(client: Client, handler: Callable[..., Any], **settings: Any) -> str:
+    """Deploy a workflow of one step."""
+    flow = Flow("one", retry_delay=0, **settings)
+    flow.step("a")(handler)
+    client.deploy(flow)
+    return "one"
+
+
+def task(connection: Connection, run_id: UUID) -> dict[str, Any]:
+    """The run's task that was made first."""
+    cursor = psycopg.Cursor(connection, row_factory=psycopg.rows.dict_row)
+    row = cursor.execute(
+        "select * from quantumflow.step_tasks where run_id = %s order by queued_at limit 1",
+        (run_id,),
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def failures(connection: Connection, run_id: UUID) -> list[tuple[Any, ...]]:
+    """The kind and message of each failed attempt."""
+    return connection.execute(
+        "select kind, error_message from quantumflow.task_failures"
+        " where run_id = %s order by attempt",
+        (run_id,),
+    ).fetchall()
+
+
+@pytest.fixture(autouse=True)
+def consistent(connection: Connection) -> Iterator[None]:
+    """Whatever a worker did, the database's rules hold afterwards."""
+    yield
+    assert connection.execute("select * from quantumflow.check_state()").fetchall() == []
+
+
+# Handlers
+
+
+def test_sync_and_async_handlers_work_side_by_side(client: Client) -> None:
+    flow = Flow("both")
+
+    @flow.step
+    def numbers(run: dict[str, int]) -> list[int]:
+        return list(range(run["n"]))
+
+    @flow.map(over=numbers)
+    async def double(item: int, index: int, run: dict[str, int], ctx: Context) -> int:
+        await asyncio.sleep(0)
+        assert await ctx.aoutput_of("numbers") == list(range(run["n"]))
+        assert await ctx.arun_input() == run
+        return item + index
+
+    @flow.step(depends_on=[double])
+    async def total(double: list[int]) -> int:
+        return sum(double)
+
+    client.deploy(flow)
+    run_id = client.start_flow("both", {"n": 30})
+    assert client.poll_and_run(until_idle=True, concurrency=7) == 32
+    assert client.wait(run_id) == {"total": 870}
+
+
+def test_as_many_handlers_run_at_once_as_there_are_slots(client: Client) -> None:
+    barrier = threading.Barrier(5)
+    flow = Flow("wide")
+    flow.map("a")(lambda: barrier.wait(30))
+    client.deploy(flow)
+    run_id = client.start_flow("wide", [0] * 10)
+    assert client.poll_and_run(until_idle=True, concurrency=5) == 10
+    assert sorted(client.wait(run_id)["a"]) == sorted([*range(5)] * 2)
+
+
+def test_once_runs_one_batch(client: Client) -> None:
+    flow = Flow("wide")
+    flow.map("a")(lambda item: item)
+    client.deploy(flow)
+    client.start_flow("wide", [1, 2, 3, 4, 5])
+    assert client.poll_and_run(once=True, concurrency=3) == 3
+    assert client.poll_and_run(once=True, concurrency=3) == 2
+    assert client.poll_and_run(once=True, concurrency=3) == 0
+
+
+def count_inputs(input: dict[str, Any]) -> int:  # noqa: A002
+    return len(input)
+
+
+def test_until_idle_runs_a_chain_to_its_end(client: Client) -> None:
+    flow = Flow("chain")
+    flow.step("s0")(lambda: 0)
+    for n in range(1, 10):
+        flow.step(f"s{n}", depends_on=[f"s{n - 1}"])(count_inputs)
+    client.deploy(flow)
+    run_id = client.start_flow("chain")
+    assert client.poll_and_run(until_idle=True) == 10
+    assert client.wait(run_id, timeout=0) == {"s9": 2}
+
+
+def test_only_the_commands_asked_for_are_served(client: Client) -> None:
+    one_step(client, lambda: 1)
+    client.command("other")(lambda: 2)
+    client.deploy({"slug": "two", "steps": [{"name": "x", "command": "other"}]})
+    first, second = client.start_flow("one"), client.start_flow("two")
+    assert client.poll_and_run(until_idle=True, commands=["other"]) == 1
+    assert client.status(first)["status"] == "started"
+    assert client.status(second)["status"] == "completed"
+
+
+def test_only_the_queues_asked_for_are_served(client: Client) -> None:
+    one_step(client, lambda: 1, queue="slow")
+    client.deploy({"slug": "two", "steps": [{"name": "a", "command": "one.a"}]})
+    slow, usual = client.start_flow("one"), client.start_flow("two")
+    assert client.poll_and_run(until_idle=True) == 1
+    assert client.status(slow)["status"] == "completed"
+    assert client.poll_and_run(until_idle=True, queues=["quantum_flow_queue"]) == 1
+    assert client.status(usual)["status"] == "completed"
+    with pytest.raises(UnknownQueue):
+        client.poll_and_run(queues=["nowhere"])
+
+
+def test_a_callback_is_handled_like_a_step(client: Client) -> None:
+    told: list[Any] = []
+    one_step(
+        client,
+        lambda: 1 / 0,
+        max_attempts=1,
+        on_failure=lambda run, error: told.append((run, error)),
+    )
+    client.start_flow("one", 5)
+    client.poll_and_run(until_idle=True)
+    ((run, error),) = told
+    assert run == 5
+    assert "division by zero" in str(error)
+
+
+def test_a_worker_is_there_for_people_who_look(client: Client, connection: Connection) -> None:
+    one_step(client, lambda: 1)
+    client.poll_and_run(once=True, name="mine")
+    client.poll_and_run(once=True)
+    rows = connection.execute(
+        "select name, commands, queues, stopped_at is not null from quantumflow.workers"
+        " order by started_at"
+    ).fetchall()
+    assert rows[0] == ("mine", ["one.a"], ["quantum_flow_queue"], True)
+    assert rows[1][0].endswith(f":{os.getpid()}")
+
+
+def test_the_first_connection_must_succeed() -> None:
+    client = Client("host=/nowhere")
+    client.command("a")(lambda: 1)
+    with pytest.raises(psycopg.OperationalError):
+        client.poll_and_run()
+
+
+# Failures
+
+
+def test_a_failed_attempt_is_repeated(client: Client, connection: Connection) -> None:
+    def handler(ctx: Context) -> int:
+        if ctx.attempt < 3:
+            raise ValueError(f"attempt {ctx.attempt}")
+        return ctx.attempt
+
+    run_id = client.start_flow(one_step(client, handler, max_attempts=3))
+    while client.status(run_id)["status"] == "started":
+        client.poll_and_run(until_idle=True)
+    assert client.wait(run_id) == {"a": 3}
+    assert failures(connection, run_id) == [
+        ("error", "ValueError: attempt 1"),
+        ("error", "ValueError: attempt 2"),
+    ]
+    details = connection.execute("select error_details from quantumflow.task_failures").fetchone()
+    assert details is not None
+    assert details[0]["type"] == "ValueError"
+    assert 'raise ValueError(f"attempt' in details[0]["traceback"]
+
+
+def test_a_permanent_error_fails_the_run_at_once(client: Client, connection: Connection) -> None:
+    def handler() -> None:
+        raise PermanentError("no such order")
+
+    run_id = client.start_flow(one_step(client, handler))
+    client.poll_and_run(until_idle=True)
+    with pytest.raises(RunFailed, match="PermanentError: no such order"):
+        client.wait(run_id)
+    assert len(failures(connection, run_id)) == 1
+
+
+def test_retry_after_chooses_the_delay(client: Client, connection: Connection) -> None:
+    def handler() -> None:
+        raise RetryAfter(timedelta(hours=5), "come back")
+
+    run_id = client.start_flow(one_step(client, handler))
+    assert client.poll_and_run(until_idle=True) == 1
+    row = connection.execute(
+        "select queued_at - now() between '4:59' and '5:00' from quantumflow.step_tasks"
+    ).fetchone()
+    assert row == (True,)
+    assert client.status(run_id)["status"] == "started"
+
+
+async def raise_system_exit_later() -> None:
+    raise SystemExit(3)
+
+
+def raise_keyboard_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def raise_system_exit() -> None:
+    raise SystemExit(3)
+
+
+async def cancel_itself() -> None:
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(0)
+
+
+def recurse() -> None:
+    recurse()
+
+
+@pytest.mark.parametrize(
+    ("handler", "name"),
+    [
+        (raise_system_exit, "SystemExit"),
+        (raise_system_exit_later, "SystemExit"),
+        (raise_keyboard_interrupt, "KeyboardInterrupt"),
+        (cancel_itself, "CancelledError"),
+        (recurse, "RecursionError"),
+    ],
+)
+def test_a_worker_survives_whatever_a_handler_raises(
+    client: Client, connection: Connection, handler: Callable[..., Any], name: str
+) -> None:
+    run_id = client.start_flow(one_step(client, handler, max_attempts=2))
+    while client.status(run_id)["status"] == "started":
+        client.poll_and_run(until_idle=True)
+    attempts = failures(connection, run_id)
+    assert len(attempts) == 2
+    assert all(message.startswith(name) for _, message in attempts)
+
+
+def test_a_missing_dependency_fails_with_its_name(client: Client) -> None:
+    client.command("a")(lambda validate: validate)
+    client.deploy({"slug": "one", "steps": [{"name": "a"}]})
+    run_id = client.start_flow("one")
+    client.poll_and_run(until_idle=True)
+    with pytest.raises(RunFailed, match="asks for 'validate'"):
+        client.wait(run_id)
+
+
+def test_an_input_that_python_cannot_read_fails_only_its_own_task(
+    client: Client, connection: Connection
+) -> None:
+    one_step(client, lambda run: run)
+    connection.execute("select quantumflow.start_flow('one', to_jsonb(10::numeric ^ 6000))")
+    row = connection.execute("select id from quantumflow.workflow_runs").fetchone()
+    assert row is not None
+    fine = client.start_flow("one", 1)
+    client.poll_and_run(until_idle=True)
+    assert client.wait(fine) == {"a": 1}
+    ((_, message),) = failures(connection, row[0])
+    assert message.startswith("PermanentError: the task's input cannot be read by Python")
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        (float("nan"), "cannot be stored as JSON"),
+        ("nul \0", "PostgreSQL cannot hold the output: unsupported Unicode escape sequence"),
+        ("half a smiley \ud83d", "PostgreSQL cannot hold the output: invalid input syntax"),
+        (10**5000, "cannot be stored as JSON"),
+        ({1, 2}, "cannot be stored as JSON: Object of type set"),
+    ],
+    ids=["NaN", "NUL", "surrogate", "huge", "set"],
+)
+def test_a_value_that_cannot_be_stored_fails_its_own_task_for_good_and_nobody_elses(
+    client: Client, connection: Connection, output: Any, problem: str
+) -> None:
+    everybody_waits = threading.Barrier(51)
+
+    def handler(run: int) -> Any:
+        everybody_waits.wait(30)
+        return output if run == 17 else run
+
+    runs = client.start_flows(one_step(client, handler), range(51))
+    assert client.poll_and_run(until_idle=True, concurrency=51) == 51
+    with pytest.raises(RunFailed) as caught:
+        client.wait(runs.pop(17))
+    assert problem in str(caught.value)
+    assert len(failures(connection, caught.value.run_id)) == 1
+    assert all(client.wait(run, timeout=0) is not None for run in runs)
+
+
+def test_an_error_that_cannot_be_stored_is_cleaned(client: Client, connection: Connection) -> None:
+    def handler() -> None:
+        raise ValueError("nul \0, surrogate \ud800, " + "x" * 100_000)
+
+    run_id = client.start_flow(one_step(client, handler, max_attempts=1))
+    client.poll_and_run(until_idle=True)
+    ((kind, message),) = failures(connection, run_id)
+    assert kind == "error"
+    assert message.startswith("ValueError: nul \ufffd, surrogate \ufffd, xxx")
+    assert len(message) <= 8_000
+
+
+def test_a_handlers_failure_is_logged_with_its_task(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = client.start_flow(one_step(client, lambda: 1 / 0, max_attempts=1))
+    client.poll_and_run(until_idle=True)
+    (record,) = [r for r in caplog.records if "division by zero" in r.getMessage()]
+    assert record.name == "quantumflow_client"
+    assert record.levelno == logging.WARNING
+    assert record.exc_info
+    assert (record.run_id, record.step_slug, record.attempt) == (run_id, "a", 1)  # type: ignore[attr-defined]
+
+
+# Leases
+
+
+def wait_for_changes(look: Callable[[], Any], count: int) -> None:
+    """Look until there were so many different answers."""
+    seen: set[Any] = set()
+
+    def look_again() -> bool:
+        seen.add(look())
+        return len(seen) > count
+
+    wait_until(look_again)
+
+
+def expiry(connection: Connection) -> Any:
+    """Until when the only message is leased."""
+    row = connection.execute("select vt from pgmq.q_quantum_flow_queue").fetchone()
+    return row and row[0]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_slow_handler_keeps_its_lease(
+    client: Client, connection: Connection, work: Work, short_lease: timedelta, is_async: bool
+) -> None:
+    may_end = threading.Event()
+
+    async def slow_async() -> str:
+        await asyncio.to_thread(may_end.wait, 30)
+        return "done"
+
+    def slow() -> str:
+        may_end.wait(30)
+        return "done"
+
+    run_id = client.start_flow(one_step(client, slow_async if is_async else slow, max_lost=1))
+    work(lease=short_lease)
+    wait_for_changes(lambda: expiry(connection), 4)
+    may_end.set()
+    assert client.wait(run_id, timeout=30) == {"a": "done"}
+    assert task(connection, run_id)["losses"] == 0
+
+
+def test_leases_are_extended_while_a_report_waits(
+    client: Client, connect: Callable[..., Connection], work: Work, short_lease: timedelta
+) -> None:
+    looking, holding = connect(), connect(autocommit=False)
+    may_end = threading.Event()
+    flow = Flow("two")
+    flow.step("slow")(lambda: may_end.wait(30))
+    flow.step("quick")(lambda: None)
+    client.deploy(flow)
+    run_id = client.start_flow("two")
+    wait_for = "select from quantumflow.step_states where step_slug = 'quick' for update"
+    holding.execute(wait_for)
+    work(lease=short_lease)
+    reporting = (
+        "select from pg_stat_activity where query like '%complete_tasks%'"
+        " and wait_event_type = 'Lock' and datname = current_database()"
+    )
+    wait_until(lambda: looking.execute(reporting).rowcount)
+    slow = "select vt from pgmq.q_quantum_flow_queue where message ->> 'step_name' = 'slow'"
+    wait_for_changes(lambda: looking.execute(slow).fetchone(), 3)
+    assert looking.execute(reporting).rowcount
+    holding.rollback()
+    may_end.set()
+    client.wait(run_id, timeout=30)
+
+
+def test_a_heartbeat_extends_the_lease_at_once(client: Client, connection: Connection) -> None:
+    def handler(ctx: Context) -> bool:
+        before = expiry(connection)
+        held = ctx.heartbeat()
+        return held and expiry(connection) > before
+
+    run_id = client.start_flow(one_step(client, handler))
+    client.poll_and_run(until_idle=True)
+    assert client.wait(run_id) == {"a": True}
+
+
+def test_the_handlers_of_a_cancelled_run_are_told(
+    client: Client, work: Work, short_lease: timedelta
+) -> None:
+    begun = threading.Barrier(3)
+    told: list[str] = []
+
+    def slow(ctx: Context) -> None:
+        begun.wait(30)
+        wait_until(lambda: ctx.cancelled)
+        assert not ctx.heartbeat()
+        told.append("sync")
+
+    async def slow_async() -> None:
+        await asyncio.to_thread(begun.wait, 30)
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            told.append("async")
+            raise
+
+    flow = Flow("two")
+    flow.step("a")(slow)
+    flow.step("b")(slow_async)
+    client.deploy(flow)
+    run_id = client.start_flow("two")
+    worker = work(lease=short_lease)
+    begun.wait(30)
+    client.cancel(run_id)
+    wait_until(lambda: len(told) == 2)
+    assert worker.stop() == 2
+    assert client.status(run_id)["status"] == "cancelled"
+
+
+def test_a_heartbeat_says_when_the_task_is_lost(client: Client) -> None:
+    answers = []
+
+    def handler(ctx: Context) -> None:
+        client.cancel(ctx.run_id)
+        answers.append(ctx.heartbeat())
+        answers.append(ctx.cancelled)
+
+    client.start_flow(one_step(client, handler))
+    client.poll_and_run(until_idle=True)
+    assert answers == [False, True]
+
+
+@pytest.mark.parametrize("lease", [30.0, 0.3], ids=["timeout < lease", "timeout > lease"])
+def test_a_handler_is_told_when_its_deadline_passes(
+    client: Client, connection: Connection, lease: float
+) -> None:
+    async def handler() -> None:
+        await asyncio.sleep(60)
+
+    run_id = client.start_flow(one_step(client, handler, timeout=0.6, max_attempts=1))
+    assert client.poll_and_run(until_idle=True, lease=timedelta(seconds=lease)) == 1
+    wait_until(
+        lambda: client.poll_and_run(once=True) or client.status(run_id)["status"] != "started"
+    )
+    ((_, message),) = failures(connection, run_id)
+    assert "deadline" in message or "timeout" in message
+
+
+def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(
+    client: Client, connection: Connection, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+
+    def handler(ctx: Context) -> None:
+        wait_until(lambda: ctx.cancelled)
+        told.set()
+
+    run_id = client.start_flow(one_step(client, handler))
+
+    def unreachable(self: object, tasks: object, run: object) -> None:
+        raise psycopg.OperationalError("no route to host")
+
+    monkeypatch.setattr("quantumflow_client.worker.Worker.extend", unreachable)
+    work(lease=timedelta(seconds=0.5))
+    assert told.wait(30)
+    # Nobody else took it: the late result counts.
+    assert client.wait(run_id, timeout=30) == {"a": None}
+    assert task(connection, run_id)["losses"] == 0
+
+
+def test_the_result_of_a_lost_task_changes_nothing(
+    client: Client, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(ctx: Context) -> int:
+        if ctx.attempt == 1:
+            # As if the lease had run out and another worker had taken the task.
+            connection.execute("update quantumflow.step_tasks set lease_token = 1")
+        return ctx.attempt
+
+    run_id = client.start_flow(one_step(client, handler))
+    assert client.poll_and_run(once=True) == 1
+    assert "came to nothing: stale" in caplog.text
+    assert client.status(run_id)["status"] == "started"
+    assert connection.execute(
+        "select quantumflow.complete_task(%s, 'a', 0, '2', 1)", (run_id,)
+    ).fetchone() == ("completed",)
+
+
+# Lost servers
+
+
+def others(connection: Connection) -> list[int]:
+    """The other sessions of the database."""
+    rows = connection.execute(
+        "select pid from pg_stat_activity where datname = current_database()"
+        " and pid <> pg_backend_pid() and backend_type = 'client backend'"
+    ).fetchall()
+    return [pid for (pid,) in rows]
+
+
+def test_a_worker_connects_again_and_reports_what_it_could_not(
+    client: Client, connection: Connection, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def handler() -> str:
+        begun.set()
+        may_end.wait(30)
+        return "kept"
+
+    run_id = client.start_flow(one_step(client, handler, max_lost=1, max_attempts=1))
+    worker = work()
+    assert begun.wait(30)
+    killed = others(connection)
+    for pid in killed:
+        connection.execute("select pg_terminate_backend(%s)", (pid,))
+    wait_until(lambda: not set(killed) & set(others(connection)))
+    may_end.set()
+    assert client.wait(run_id, timeout=30) == {"a": "kept"}
+    assert worker.stop() == 1
+    assert "connected again" in caplog.text
+
+
+def test_a_deadlocked_report_is_repeated(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from quantumflow_client import worker
+
+    caplog.set_level(logging.INFO)
+    post, posts = worker.Worker._post, []
+
+    def deadlocked_once(self: worker.Worker, *arguments: Any) -> None:
+        posts.append(arguments)
+        if len(posts) == 1:
+            raise psycopg.errors.DeadlockDetected("deadlock detected")
+        post(self, *arguments)
+
+    monkeypatch.setattr(worker.Worker, "_post", deadlocked_once)
+    run_id = client.start_flow(one_step(client, lambda: 1))
+    assert client.poll_and_run(until_idle=True) == 1
+    assert client.wait(run_id) == {"a": 1}
+    assert len(posts) == 2
+
+
+# Stopping
+
+
+def test_stop_lets_the_running_handler_finish(client: Client, work: Work) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def handler(run: int) -> int:
+        begun.set()
+        may_end.wait(30)
+        return run
+
+    one_step(client, handler)
+    first = client.start_flow("one", 1)
+    worker = work(concurrency=1)
+    assert begun.wait(30)
+    second = client.start_flow("one", 2)
+    client.stop()
+    may_end.set()
+    assert worker.join() == 1
+    assert client.wait(first, timeout=0) == {"a": 1}
+    assert client.status(second)["status"] == "started"
+
+
+WORKER = """
+    import asyncio, logging, sys, time
+    from datetime import timedelta
+    from quantumflow_client import Client
+
+    logging.basicConfig(level="INFO", stream=sys.stdout)
+    client = Client(sys.argv[1])
+
+    @client.command("slow")
+    def slow(ctx, run):
+        print("begun", flush=True)
+        while not ctx.cancelled and not __import__("os").path.exists(run):
+            time.sleep(0.01)
+        return "cancelled" if ctx.cancelled else "finished"
+
+    @client.command("deaf")
+    def deaf():
+        print("begun", flush=True)
+        time.sleep(3600)
+
+    @client.command("slow_async")
+    async def slow_async():
+        print("begun", flush=True)
+        await asyncio.sleep(3600)
+
+    print("tasks run:", client.poll_and_run(lease=timedelta(seconds=1)), flush=True)
+"""
+
+
+class Process:
+    """A worker in a process of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WORKER), dsn],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        self.said.extend(self._process.stdout)
+
+    def wait_for(self, line: str) -> None:
+        wait_until(lambda: any(line in said for said in self._lines()), what=f"{line}: {self.said}")
+
+    def _lines(self) -> list[str]:
+        return list(self.said)
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        try:
+            return self._process.wait(30)
+        finally:
+            self._reader.join(30)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.end()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def process(dsn: str, client: Client) -> Iterator[Process]:
+    steps = ["slow", "deaf", "slow_async"]
+    for step in steps:
+        client.deploy({"slug": step, "max_lost": 5, "steps": [{"name": step}]})
+    process = Process(dsn)
+    yield process
+    process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_running_handler_finish(
+    client: Client, process: Process, tmp_path: Path, connection: Connection, number: int
+) -> None:
+    may_end = tmp_path / "may_end"
+    run_id = client.start_flow("slow", str(may_end))
+    process.wait_for("begun")
+    process.signal(number)
+    later = client.start_flow("slow", str(may_end))
+    # It goes on extending the lease while it drains.
+    vt = "select vt from pgmq.q_quantum_flow_queue where msg_id = %s"
+    message = (task(connection, run_id)["message_id"],)
+    wait_for_changes(lambda: connection.execute(vt, message).fetchone(), 4)
+    assert client.status(later)["status"] == "started"
+    may_end.touch()
+    assert process.end() == 0
+    assert "tasks run: 1\n" in process.said
+    assert client.wait(run_id, timeout=0) == {"slow": "finished"}
+    assert task(connection, later)["attempts"] == 0
+
+
+def test_a_second_signal_tells_the_handlers_and_hands_back_what_it_can(
+    client: Client, process: Process, tmp_path: Path, connection: Connection
+) -> None:
+    slow = client.start_flow("slow", str(tmp_path / "never"))
+    slow_async, deaf = client.start_flow("slow_async"), client.start_flow("deaf")
+    wait_until(lambda: len([said for said in process.said if "begun" in said]) == 3)
+    process.signal(signal.SIGTERM)
+    wait_until(lambda: task(connection, deaf)["status"] == "started")
+    process.signal(signal.SIGTERM)
+    assert process.end() == 0
+    assert client.wait(slow, timeout=0) == {"slow": "cancelled"}
+    assert task(connection, slow_async)["status"] == "queued"
+    assert task(connection, slow_async)["attempts"] == 0
+    # What neither ended nor listened is left to its lease.
+    assert task(connection, deaf)["status"] == "started"
+    stopped = connection.execute(
+        "select stopped_at is not null from quantumflow.workers"
+    ).fetchall()
+    assert stopped == [(True,)]
+
+
+def test_a_killed_workers_task_is_done_by_another(
+    client: Client, process: Process, tmp_path: Path, connection: Connection
+) -> None:
+    may_end = tmp_path / "may_end"
+    run_id = client.start_flow("slow", str(may_end))
+    process.wait_for("begun")
+    process.kill()
+    client.command("slow")(lambda: "rescued")
+    wait_until(lambda: client.poll_and_run(once=True))
+    assert client.wait(run_id, timeout=0) == {"slow": "rescued"}
+    assert task(connection, run_id)["losses"] == 1
