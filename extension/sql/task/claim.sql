@@ -37,8 +37,8 @@ begin
     while cardinality(v_taken) < claim_tasks.quantity and v_looked < 10 * claim_tasks.quantity::bigint loop
       v_read := claim_tasks.quantity - cardinality(v_taken);
       v_messages := quantumflow._read_messages(v_queue, v_read, v_now);
-      -- The same ones again are left for the next claim.
-      exit when v_messages is null or v_messages = v_left;
+      -- The same ones again are left for the next claim, unless their leases had only just been found run out.
+      exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
 
       v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
@@ -48,7 +48,7 @@ begin
 
       -- A task lost before goes out alone.
       exit when v_taken[1].losses > 0;
-      exit when cardinality(v_messages) < v_read;
+      exit when cardinality(v_messages) < v_read and cardinality(v_taken) > 0;
     end loop;
 
     exit when v_taken[1].losses > 0 or cardinality(v_taken) = claim_tasks.quantity;
