@@ -41,6 +41,10 @@ build:  ## assemble the extension's script from its parts
 demo: venv build  ## see it work: a workflow from start to end, on an embedded PostgreSQL
 	@$(BIN)/quantumflow demo
 
+.PHONY: bench
+bench: venv build  ## time the engine against raw pgmq on the same server
+	@$(BIN)/python benchmarks/engine.py
+
 .PHONY: psql
 psql: venv build  ## psql in the database of the embedded PostgreSQL in .quantumflow
 	@$(BIN)/python tools/dev_psql.py
