@@ -1,0 +1,63 @@
+"""The command `quantumflow`: looks at workflows and runs, starts them, and works on them.
+
+It has no rule and no SQL of its own: each command calls functions of the database and prints what
+they say. Two places are exceptions: `_statements` installs, which no function of something not yet
+installed can do, and `_draw` draws.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import click
+
+from quantumflow_client import __version__
+
+from . import demo, dev, examine, flow, install, run, watch, worker
+from ._command import App, Group, common, honour_no_color
+from ._errors import EXIT_CODES
+
+__all__ = ["main"]
+
+_EPILOG = """\b
+Which database: --dsn, else QUANTUMFLOW_DSN, else libpq's PGHOST, PGDATABASE
+and the like, else the embedded PostgreSQL in ./.quantumflow, if there is one.
+
+\b
+Exit codes:
+""" + "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+@click.group(cls=Group, epilog=_EPILOG, invoke_without_command=True)
+@common
+@click.version_option(__version__, "--version", message="%(version)s", help="Print the version.")
+@click.pass_context
+def main(ctx: click.Context) -> Any:
+    """Durable DAG workflows inside PostgreSQL."""
+    ctx.call_on_close(ctx.ensure_object(App).close)
+    honour_no_color(ctx)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+for _command in (
+    dev.dev,
+    install.install,
+    flow.flow,
+    run.start,
+    run.status,
+    run.list_,
+    run.cancel,
+    watch.watch,
+    worker.worker,
+    examine.doctor,
+    examine.check,
+    examine.sweep,
+    examine.setup,
+    examine.version,
+):
+    main.add_command(_command)
+
+if importlib.util.find_spec("quantumflow_client.demo"):
+    main.add_command(demo.demo)

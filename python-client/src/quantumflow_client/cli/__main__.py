@@ -1,0 +1,5 @@
+"""Makes `python -m quantumflow_client.cli` the command `quantumflow`."""
+
+from . import main
+
+main(prog_name="quantumflow")

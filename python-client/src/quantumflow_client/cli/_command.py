@@ -1,0 +1,197 @@
+"""What the commands have in common: where the database is, how to print, how to end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from quantumflow_client import _connections
+from quantumflow_client.client import Client
+
+from . import _output
+from ._errors import Exit, Problem, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from quantumflow_client._call import Call
+
+T = TypeVar("T")
+
+
+class App:
+    """One use of the command: its options, and the connections that it opened."""
+
+    def __init__(self) -> None:
+        self.dsn: str | None = None
+        self.as_json = False
+
+    @cached_property
+    def source(self) -> str:
+        """The connection string; "" when libpq's PG* variables say it all.
+
+        Raises:
+            Problem: Nothing says which database.
+        """
+        if self.dsn is not None:
+            return self.dsn
+        said = _connections.said_dsn()
+        if said is not None:
+            return said
+        if _connections.EMBEDDED_IN.is_dir():
+            return _connections.embedded_dsn()
+        raise Problem(
+            Exit.UNREACHABLE,
+            "no database is named",
+            detail=f"Neither --dsn nor QUANTUMFLOW_DSN nor PGHOST, PGDATABASE and the like are "
+            f"set, and ./{_connections.EMBEDDED_IN} does not exist.",
+            hint="Name one, or make one here: quantumflow dev.",
+        )
+
+    @cached_property
+    def connections(self) -> _connections.Connections:
+        """Connections to the database."""
+        return _connections.Connections(self.source)
+
+    @cached_property
+    def client(self) -> Client:
+        """A client of the database."""
+        return Client(self.source)
+
+    def run(self, call: Call[T]) -> T:
+        """Call a function of the database."""
+        return self.connections.run(call)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for opened in (self.__dict__.get("connections"), self.__dict__.get("client")):
+            if opened is not None:
+                opened.close()
+
+    def show(self, document: object, text: str | Iterable[str]) -> None:
+        """Print one thing: as JSON, or as text."""
+        if self.as_json:
+            click.echo(_output.as_json(document))
+        else:
+            click.echo(text if isinstance(text, str) else "\n".join(text))
+
+    def show_rows(
+        self, rows: Sequence[Any], head: dict[str, Callable[[Any], object]], *, none: str
+    ) -> None:
+        """Print a list: a line of JSON for each row, or a table.
+
+        Args:
+            rows: The rows.
+            head: The table's columns, and what of a row is in them.
+            none: What to say when there are no rows.
+        """
+        if self.as_json:
+            for row in rows:
+                click.echo(_output.as_json(row))
+        elif not rows:
+            click.echo(none)
+        else:
+            cells = [[cell(row) for cell in head.values()] for row in rows]
+            click.echo("\n".join(_output.table(list(head), cells)))
+
+
+class Group(click.Group):
+    """The group of all commands: reports errors, and ends with the codes that Exit lists."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Be the program: run what the arguments ask for, and end."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show, it must not refuse
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            ended = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None or not standalone_mode:
+                raise
+            report(problem, error, as_json="--json" in arguments)
+            ended = problem.exit_code
+        if standalone_mode:
+            sys.exit(int(ended or 0))
+        return ended
+
+
+def report(problem: Problem, error: Exception, *, as_json: bool) -> None:
+    """Write what is wrong to the standard error."""
+    if as_json:
+        click.echo(_output.as_json(problem.as_json()), err=True)
+        return
+    if isinstance(error, click.ClickException):
+        error.show()
+        return
+    code = f" ({problem.code})" if problem.code else ""
+    lines = [f"Error: {problem.message}{code}"]
+    lines += [f"DETAIL: {problem.detail}"] if problem.detail else []
+    lines += [f"HINT: {problem.hint}"] if problem.hint else []
+    click.echo(_output.lines_of("\n".join(lines)), err=True)
+
+
+def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    assert option.name is not None
+    if value:
+        setattr(ctx.ensure_object(App), option.name, value)
+
+
+_COMMON = (
+    click.option(
+        "--dsn",
+        metavar="DSN",
+        expose_value=False,
+        callback=_keep,
+        help="The database, as a libpq connection string or URL.",
+    ),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Print JSON: one document, or one a line for a list. Errors too, on stderr.",
+    ),
+)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has; they may stand before its name too."""
+    for option in reversed(_COMMON):
+        function = option(function)
+    return function
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a command: a decorator. It is called with the App, then its parameters.
+
+    Args:
+        name: The command's name.
+        example: Lines that show its use; they are printed at the end of its help.
+    """
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        lines = "".join(f"\n  {line}" for line in example.splitlines())
+        made = click.command(name, epilog=f"\b\nExample:{lines}")
+        return made(common(click.pass_obj(function)))
+
+    return decorate
+
+
+def honour_no_color(ctx: click.Context) -> None:
+    """Print no colours when NO_COLOR is set, even on a terminal."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False

@@ -1,0 +1,120 @@
+"""Draws the graph of a definition, as text and in Mermaid's language.
+
+Whether the definition is right is for the database to say: what is wrong is drawn as far as it can
+be, a cycle as a last layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from ._output import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quantumflow_client._json import Json
+
+_RUN = "run"
+"""What a map without dependencies maps over: the run's input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step as it is drawn; `over` is what a map maps over, None for a single step."""
+
+    slug: str
+    depends_on: tuple[str, ...]
+    over: str | None
+
+
+def steps_of(definition: Json) -> list[Step]:
+    """The steps of a definition.
+
+    Raises:
+        click.UsageError: It does not look like a definition at all.
+    """
+    try:
+        return [_step_of(step) for step in definition["steps"]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise click.UsageError(
+            "that is no definition of a workflow: see quantumflow flow validate"
+        ) from error
+
+
+def _step_of(step: Json) -> Step:
+    depends_on = step.get("dependencies", step.get("depends_on")) or []
+    over = None
+    if step.get("type") == "map":
+        over = step.get("map_over") or (depends_on[0] if depends_on else _RUN)
+    return Step(str(step.get("name", step.get("slug"))), tuple(map(str, depends_on)), over)
+
+
+def layers(steps: Iterable[Step]) -> list[list[Step]]:
+    """The steps, each in the first layer after all those that it depends on."""
+    left = list(steps)
+    slugs = {step.slug for step in left}
+    done: set[str] = set()
+    found: list[list[Step]] = []
+    while left:
+        ready = [s for s in left if all(d in done or d not in slugs for d in s.depends_on)]
+        if not ready:  # a cycle
+            return [*found, left]
+        found.append(ready)
+        done |= {step.slug for step in ready}
+        left = [step for step in left if step.slug not in done]
+    return found
+
+
+def text(definition: Json) -> list[str]:
+    """The graph as lines of text: a layer after the other, each step with what it waits for."""
+    steps = steps_of(definition)
+    title = definition.get("title")
+    lines = [f"{definition.get('slug')}: {title}" if title else f"{definition.get('slug')}", ""]
+    width = max((len(_marked(s.slug, s.over is not None)) for s in steps), default=0)
+    for number, layer in enumerate(layers(steps), start=1):
+        for place, step in enumerate(layer):
+            name = _marked(step.slug, step.over is not None)
+            waits = [_marked(d, d == step.over) for d in step.depends_on]
+            if step.over == _RUN and not waits:
+                waits = [_marked(_RUN, True)]
+            after = f"  <- {', '.join(waits)}" if waits else ""
+            lines.append(f"{'' if place else number:>4}  {name:<{width}}{after}".rstrip())
+    lines += [
+        f"{event.replace('_', ' '):>15}: {definition[event]}"
+        for event in ("on_complete", "on_failure")
+        if definition.get(event)
+    ]
+    if any(step.over is not None for step in steps):
+        lines += ["", "step[] has a task for each item of what it names with []"]
+    return [one_line(line) for line in lines]
+
+
+def _marked(slug: str, is_array: bool) -> str:
+    return f"{slug}[]" if is_array else slug
+
+
+def mermaid(definition: Json) -> list[str]:
+    """The graph as a Mermaid flowchart. Ids are numbers: a slug may be a word of the language."""
+    steps = steps_of(definition)
+    numbers = {step.slug: f"s{i}" for i, step in enumerate(steps)}
+    lines = ["flowchart TD"]
+    if any(step.over == _RUN and not step.depends_on for step in steps):
+        lines.append('  run(["input of the run"])')
+    for step in steps:
+        left, right = ("[[", "]]") if step.over is not None else ("[", "]")
+        lines.append(f"  {numbers[step.slug]}{left}{_quoted(step.slug)}{right}")
+    for step in steps:
+        for dependency in step.depends_on or ([_RUN] if step.over == _RUN else []):
+            arrow = "-->|each|" if dependency == step.over else "-->"
+            source = numbers.get(dependency, _RUN if dependency == _RUN else None)
+            if source is not None:
+                lines.append(f"  {source} {arrow} {numbers[step.slug]}")
+    return lines
+
+
+def _quoted(label: str) -> str:
+    return '"' + one_line(label).replace("#", "#35;").replace('"', "#quot;") + '"'

@@ -1,0 +1,32 @@
+"""The only statements of the command line that do not call a function of quantumflow.
+
+They install it. There is nothing to call before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import psycopg
+
+
+def has_pgmq(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the database has pgmq, as an extension or as plain SQL."""
+    row = connection.execute("select to_regnamespace('pgmq') is not null").fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def create_extension(connection: psycopg.Connection[Any]) -> None:
+    """Install quantumflow, and pgmq where it is missing, as extensions."""
+    connection.execute("create extension quantumflow cascade")
+
+
+def run_scripts(connection: psycopg.Connection[Any], scripts: Iterable[str]) -> None:
+    """Run whole scripts in one transaction."""
+    with connection.transaction():
+        for script in scripts:
+            connection.execute(script.encode())

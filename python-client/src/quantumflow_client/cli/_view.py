@@ -1,0 +1,99 @@
+"""How runs look in text: a list's columns, a run with its steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._errors import Exit
+from ._output import as_json, coloured, fitted, one_line, when
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantumflow_client._waiting import Status
+
+ENDED = ("completed", "failed", "cancelled")
+_BAR = 20
+
+RUN_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "run": lambda run: run.run_id,
+    "workflow": lambda run: run.workflow_slug,
+    "version": lambda run: run.version,
+    "status": lambda run: run.status,
+    "steps": lambda run: f"{run.done_steps}/{run.steps}",
+    "created": lambda run: when(run.created_at),
+    "ended": lambda run: when(run.ended_at),
+    "error": lambda run: run.error_message,
+}
+
+
+def exit_of(status: Status) -> Exit:
+    """How a command ends that looked at a run: not well when it failed or was cancelled."""
+    return Exit.UNWELL if status["status"] in ("failed", "cancelled") else Exit.OK
+
+
+def status(found: Status) -> list[str]:
+    """All that quantumflow.status says, as lines."""
+    lines = [_field("run", found["run_id"]), _field("workflow", _workflow(found))]
+    lines.append(_field("status", coloured(found["status"]), is_clean=True))
+    for name, key in (("created", "created_at"), ("started", "started_at"), ("ended", "ended_at")):
+        if found[key] is not None:
+            lines.append(_field(name, when(found[key])))
+    if found["idempotency_key"] is not None:
+        lines.append(_field("key", found["idempotency_key"]))
+    lines += [_field(name, found[name]) for name in ("priority", "retries") if found[name]]
+    if found["error_message"] is not None:
+        lines.append(_field("error", found["error_message"]))
+    lines += ["", *fitted(steps(found)), "", "input", as_json(found["input"], indent=2)]
+    if found["output"] is not None:
+        lines += ["output", as_json(found["output"], indent=2)]
+    return lines
+
+
+def title(found: Status) -> str:
+    """A run in a line."""
+    steps = found["steps"]
+    done = len(steps) - found["remaining_steps"]
+    state = coloured(found["status"])
+    return f"{found['run_id']}  {_workflow(found)}  {state}  {done}/{len(steps)} steps"
+
+
+def steps(found: Status) -> list[str]:
+    """A line for each step, and for each callback: its status, a bar, how many tasks are done."""
+    everything = found["steps"] + found["callbacks"]
+    width = max((len(one_line(step["step_slug"])) for step in everything), default=0)
+    lines = []
+    for step in everything:
+        name = one_line(step["step_slug"]).ljust(width)
+        line = f"  {name}  {coloured(step['status'], 9)}  {_tasks(step)}"
+        if step["error_message"] is not None:
+            line += f"  {one_line(step['error_message'])}"
+        lines.append(line.rstrip())
+    return lines
+
+
+def _tasks(step: dict[str, Any]) -> str:
+    tasks = step.get("tasks")
+    if tasks is None:  # a callback
+        return ""
+    total = tasks["total"]
+    if not total:
+        waits = step["status"] == "created" and step["depends_on"]
+        return f"waits for {', '.join(map(one_line, step['depends_on']))}" if waits else ""
+    done = tasks.get("completed", 0) + tasks.get("skipped", 0)
+    filled = _BAR * done // total
+    text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{total}"
+    for status, word in (("started", "running"), ("failed", "failed"), ("cancelled", "cancelled")):
+        if tasks.get(status):
+            text += f", {tasks[status]} {word}"
+    if tasks["failures"]:
+        text += f", {tasks['failures']} failed attempts"
+    return text
+
+
+def _workflow(found: Status) -> str:
+    return f"{found['workflow_slug']}, version {found['version']}"
+
+
+def _field(name: str, value: object, *, is_clean: bool = False) -> str:
+    return f"{name:<10}{value if is_clean else one_line(value)}"

@@ -1,0 +1,189 @@
+"""quantumflow doctor, check, sweep, setup, version: the installation and its state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+import psycopg
+
+from quantumflow_client import __version__, _extension, _sql
+from quantumflow_client._sql import Finding
+from quantumflow_client.embedded import EmbeddedServerError
+
+from . import _statements
+from ._command import App, command
+from ._errors import Exit, Problem, problem_of
+
+if TYPE_CHECKING:
+    from quantumflow_client._connections import Connection
+
+
+@command("doctor", example="quantumflow doctor --dsn postgresql://localhost/app")
+def doctor(app: App) -> int:
+    """Examine the server, the installation, queues and workers.
+
+    Says what to do about what is not well. Works without a database, too: then it says what is
+    missing. Ends with 5 when there is no database or no quantumflow in it, with 1 when something
+    is an error, with 0 otherwise, warnings or not.
+    """
+    findings: list[Finding] = []
+    exit_code = _examine(app, findings)
+    if app.as_json:
+        app.show_rows(findings, {}, none="")
+        return exit_code
+    app.show_rows(
+        findings,
+        {
+            "state": lambda finding: finding.state,
+            "subject": lambda finding: finding.subject,
+            "fact": lambda finding: finding.fact,
+        },
+        none="",
+    )
+    advice = [finding for finding in findings if finding.advice is not None]
+    if advice:
+        click.echo("\nWhat to do:")
+    for finding in advice:
+        click.echo(f"  {finding.subject}: {finding.advice}")
+    return exit_code
+
+
+@command("check", example="quantumflow check && echo healthy")
+@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+def check(app: App, run_id: UUID | None) -> int:
+    """Find what breaks the rules that always hold.
+
+    Looks at all runs, or at one. Ends with 1 when something is found.
+    """
+    if run_id is not None:
+        app.run(_sql.status(run_id))  # an unknown run breaks no rule, but is not healthy either
+    problems = app.run(_sql.check_state(run_id))
+    app.show_rows(
+        problems,
+        {
+            "rule": lambda problem: problem.rule,
+            "run": lambda problem: problem.run_id,
+            "step": lambda problem: problem.step_slug,
+            "task": lambda problem: problem.task_index,
+            "queue": lambda problem: problem.queue,
+            "message": lambda problem: problem.message_id,
+            "problem": lambda problem: problem.problem,
+        },
+        none="Every rule holds.",
+    )
+    return Exit.UNWELL if problems else Exit.OK
+
+
+@command("sweep", example="quantumflow sweep")
+def sweep(app: App) -> None:
+    """Do what nobody else would notice is left to do.
+
+    Lost attempts are ended, and the ends of runs finished. Workers do their share of it, so this
+    matters when there are none.
+    """
+    done = app.run(_sql.sweep())
+    app.show_rows(
+        [{"action": action, "tasks": tasks} for action, tasks in done.items()],
+        {"action": lambda row: row["action"], "done": lambda row: row["tasks"]},
+        none="There was nothing to do.",
+    )
+
+
+@command("setup", example="quantumflow setup")
+def setup(app: App) -> None:
+    """Make the queues that are missing; safe to repeat.
+
+    For a worker that starts before any workflow is defined, and for a restored database.
+    """
+    answer = app.run(_sql.setup())
+    app.show({"setup": answer}, answer)
+
+
+@command("version", example="quantumflow version --json")
+def version(app: App) -> None:
+    """Print the versions of this client and of the database.
+
+    quantumflow --version prints the client's, and asks no database.
+    """
+    in_database = app.run(_sql.version())
+    app.show(
+        {"client": __version__, "database": in_database},
+        f"client    {__version__}\ndatabase  {in_database}",
+    )
+
+
+def _examine(app: App, findings: list[Finding]) -> Exit:
+    """Find out what can be found out, as far as it goes."""
+    try:
+        connection = app.connections.open()
+    except (psycopg.Error, EmbeddedServerError, Problem) as error:
+        problem = problem_of(error)
+        assert problem is not None
+        advice = problem.hint or "Say which server: --dsn, QUANTUMFLOW_DSN or PGHOST and the like."
+        if isinstance(error, psycopg.Error):
+            advice = "Start the server, or name another: --dsn, QUANTUMFLOW_DSN, PGHOST."
+        findings.append(Finding("connection", "error", problem.message, advice))
+        return problem.exit_code
+    try:
+        findings.append(Finding("connection", "ok", _place_of(connection), None))
+        exit_code = _examine_database(app, connection, findings)
+    finally:
+        app.connections.give_back(connection)
+    return exit_code
+
+
+def _place_of(connection: Connection) -> str:
+    info = connection.info
+    return f"database {info.dbname} on {info.host or 'localhost'} as {info.user}"
+
+
+def _examine_database(app: App, connection: Connection, findings: list[Finding]) -> Exit:
+    try:
+        version = app.run(_sql.version())
+    except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction):
+        findings += _examine_bare(connection)
+        return Exit.UNREACHABLE
+    examined = app.run(_sql.doctor())
+    findings += examined
+    ours = _extension.version()
+    findings.append(
+        Finding(
+            "client",
+            "ok" if version == ours else "warning",
+            f"client {__version__}, made for quantumflow {ours}",
+            None if version == ours else f"The database has {version}. Upgrade one or the other.",
+        )
+    )
+    return Exit.UNWELL if any(f.state == "error" for f in findings) else Exit.OK
+
+
+def _examine_bare(connection: Connection) -> list[Finding]:
+    """What can be said of a database without quantumflow."""
+    major = connection.info.server_version // 10000
+    has_pgmq = _statements.has_pgmq(connection)
+    return [
+        Finding(
+            "server",
+            "ok" if major >= 14 else "error",
+            f"PostgreSQL {major}",
+            None if major >= 14 else "quantumflow needs PostgreSQL 14 or newer.",
+        ),
+        Finding(
+            "pgmq",
+            "ok" if has_pgmq else "warning",
+            "pgmq is installed" if has_pgmq else "pgmq is not installed",
+            None
+            if has_pgmq
+            else "Nothing, where the server has its files: quantumflow install brings it along. "
+            "Elsewhere: quantumflow install --plain, with the Python package pgmq installed.",
+        ),
+        Finding(
+            "quantumflow",
+            "error",
+            "quantumflow is not installed in this database",
+            "Run: quantumflow install. Without access to the server's files: "
+            "quantumflow install --plain.",
+        ),
+    ]

@@ -1,0 +1,121 @@
+"""quantumflow flow: the workflows' definitions."""
+
+from __future__ import annotations
+
+import click
+
+from quantumflow_client import _sql
+
+from . import _draw, _output, _sources
+from ._command import App, command
+from ._errors import Exit, Problem
+
+_SOURCE = "FILE|MODULE:FLOW"
+
+
+@click.group("flow", invoke_without_command=True)
+@click.pass_context
+def flow(ctx: click.Context) -> None:
+    """Define, draw, list and delete workflows."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@command("validate", example="quantumflow flow validate order.json")
+@click.argument("source", metavar=_SOURCE)
+def validate(app: App, source: str) -> int:
+    """Say everything that is wrong with a definition, and define nothing.
+
+    The definition is a JSON file, - for the standard input, or a Flow in a Python module. Ends
+    with 1 when something is wrong.
+    """
+    problems = app.run(_sql.validate_flow(_sources.definition_of(source)))
+    app.show_rows(
+        problems,
+        {
+            "code": lambda problem: problem.code,
+            "where": lambda problem: problem.path,
+            "problem": lambda problem: problem.message,
+        },
+        none="The definition is valid.",
+    )
+    return Exit.UNWELL if problems else Exit.OK
+
+
+@command("deploy", example="quantumflow flow deploy app:order_flow")
+@click.argument("source", metavar=_SOURCE)
+def deploy(app: App, source: str) -> None:
+    """Define a workflow in the database.
+
+    The same content again is the same version. A version that has runs is never changed: new
+    content becomes the next version, and current.
+    """
+    version = app.run(_sql.define_flow(_sources.definition_of(source)))
+    app.show(
+        version,
+        f"{version.workflow_slug}: version {version.version} is current"
+        + (f", and has run since {_output.when(version.frozen_at)}." if version.frozen_at else "."),
+    )
+
+
+@command(
+    "show",
+    example="quantumflow flow show order\nquantumflow flow show order.json --mermaid",
+)
+@click.argument("source", metavar=f"SLUG|{_SOURCE}")
+@click.option("--text", "drawing", flag_value="text", help="Draw it as text.  [default]")
+@click.option(
+    "--mermaid",
+    "drawing",
+    flag_value="mermaid",
+    help="Print a Mermaid flowchart, as Markdown pages can show it.",
+)
+@click.option("--version", type=int, metavar="N", help="A version of SLUG, not the current one.")
+def show(app: App, source: str, drawing: str | None, version: int | None) -> None:
+    """Draw a workflow's graph, layer by layer; with --json, print its definition.
+
+    SLUG is a workflow in the database. A file or a Python object needs no database.
+    """
+    if _sources.is_definition(source):
+        if version is not None:
+            raise click.UsageError("--version is for a workflow in the database")
+        definition = _sources.definition_of(source)
+    else:
+        definition = app.run(_sql.get_flow(source, version))
+    draw = _draw.mermaid if drawing == "mermaid" else _draw.text
+    app.show(definition, [] if app.as_json else draw(definition))
+
+
+@command("list", example="quantumflow flow list")
+def list_(app: App) -> None:
+    """List the workflows, the newest first."""
+    flows = app.run(_sql.list_flows())
+    app.show_rows(
+        flows,
+        {
+            "workflow": lambda found: found.workflow_slug,
+            "version": lambda found: found.current_version,
+            "steps": lambda found: found.steps,
+            "has run": lambda found: "yes" if found.frozen else "no",
+            "defined": lambda found: _output.when(found.created_at),
+            "title": lambda found: found.title,
+        },
+        none="There are no workflows. Define one: quantumflow flow deploy.",
+    )
+
+
+@command("delete", example="quantumflow flow delete order")
+@click.argument("slug")
+def delete(app: App, slug: str) -> None:
+    """Delete a workflow with all its versions; refused while it has runs."""
+    if not app.run(_sql.delete_flow(slug)):
+        raise Problem(
+            Exit.NOT_FOUND,
+            f'workflow "{slug}" does not exist',
+            hint="List them: quantumflow flow list.",
+        )
+    app.show({"workflow_slug": slug, "deleted": True}, f"{slug} is deleted.")
+
+
+for _command in (validate, deploy, show, list_, delete):
+    flow.add_command(_command)

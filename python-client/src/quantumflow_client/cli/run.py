@@ -1,0 +1,176 @@
+"""quantumflow start, status, list, cancel: runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import click
+
+from quantumflow_client import _sql
+from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
+
+from . import _output, _sources, _view
+from ._command import App, command
+from ._errors import Exit
+
+
+def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+    except ValueError:
+        expected = "a time such as 2030-01-31T09:00+01:00"
+        raise click.BadParameter(f"{text!r} is not {expected}.", ctx, param) from None
+    return moment.astimezone()
+
+
+def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if "=" not in value:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE.", ctx, param)
+    return {name: value for name, _, value in (text.partition("=") for text in values)}
+
+
+@command(
+    "start",
+    example="quantumflow start order '{\"amount\": 42}' --wait --timeout 60\n"
+    "quantumflow start order @order.json --key order-17",
+)
+@click.argument("slug")
+@click.argument("input_json", metavar="[INPUT]", default="{}")
+@click.option(
+    "--priority",
+    type=int,
+    metavar="SECONDS",
+    default=0,
+    help="How far its tasks overtake those of other runs.",
+)
+@click.option(
+    "--start-at",
+    metavar="TIME",
+    callback=_moment,
+    help="Not before this time (ISO 8601; without a zone, local).",
+)
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key again is the same run.")
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_header,
+    help="Travels with every task of the run; may be repeated.",
+)
+@click.option("--version", type=int, metavar="N", help="A version; by default the current.")
+@click.option("--run-id", type=click.UUID, metavar="UUID", help="The id that the run is to have.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended; print its output.")
+@click.option(
+    "--timeout", type=float, metavar="SECONDS", help="Wait no longer than that: ends with 124."
+)
+def start(
+    app: App,
+    slug: str,
+    input_json: str,
+    priority: int,
+    start_at: datetime | None,
+    key: str | None,
+    headers: dict[str, str],
+    version: int | None,
+    run_id: UUID | None,
+    wait: bool,
+    timeout: float | None,
+) -> int:
+    """Start a run of the workflow SLUG, and print the run's id.
+
+    INPUT is what the run is started with: JSON, - for JSON from the standard input, @FILE for
+    JSON in a file; an empty object when left out.
+    """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout says how long to --wait")
+    started = app.client.start_flow(
+        slug,
+        _sources.json_of(input_json),
+        priority=priority,
+        start_at=start_at,
+        idempotency_key=key,
+        headers=headers or None,
+        version=version,
+        run_id=run_id,
+    )
+    if wait:
+        return _wait(app, started, timeout)
+    app.show({"run_id": started}, str(started))
+    return Exit.OK
+
+
+@command("status", example="quantumflow status 0198c0de-0000-7000-8000-000000000000")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+def status(app: App, run_id: UUID) -> int:
+    """Say how a run is doing, step by step.
+
+    Ends with 1 when the run failed or was cancelled.
+    """
+    found = app.run(_sql.status(run_id))
+    app.show(found, "" if app.as_json else _view.status(found))
+    return _view.exit_of(found)
+
+
+@command("list", example="quantumflow list --workflow order --status failed")
+@click.option("--workflow", metavar="SLUG", help="Only runs of this workflow.")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    help="Only runs that are: started, paused, completed, failed or cancelled.",
+)
+@click.option(
+    "--limit", type=int, metavar="N", default=20, show_default=True, help="How many at most."
+)
+@click.option("--before", type=click.UUID, metavar="RUN", help="Only older ones: the next page.")
+def list_(
+    app: App, workflow: str | None, status: str | None, limit: int, before: UUID | None
+) -> None:
+    """List the latest runs, the newest first."""
+    runs = app.run(_sql.list_runs(workflow, status=status, max_runs=limit, before=before))
+    app.show_rows(runs, _view.RUN_COLUMNS, none="There are no such runs.")
+
+
+@command(
+    "cancel",
+    example="quantumflow cancel 0198c0de-0000-7000-8000-000000000000 --reason 'wrong input'",
+)
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.option("--reason", metavar="TEXT", help="Why; kept with the run.")
+def cancel(app: App, run_id: UUID, reason: str | None) -> None:
+    """Stop a run for good. Nothing of it starts any more.
+
+    A task that runs is told to stop; what it still reports changes nothing.
+    """
+    app.client.cancel(run_id, reason)
+    app.show({"run_id": run_id, "status": "cancelled", "reason": reason}, f"{run_id} is cancelled.")
+
+
+def _wait(app: App, run_id: UUID, timeout: float | None) -> int:
+    if not app.as_json:
+        click.echo(str(run_id))
+    document: dict[str, Any] = {
+        "run_id": run_id,
+        "status": "completed",
+        "output": None,
+        "error_message": None,
+    }
+    try:
+        document["output"] = app.client.wait(run_id, timeout)
+    except (RunFailed, RunCancelled, WaitTimeout) as error:
+        if isinstance(error, RunFailed):
+            document |= {"status": "failed", "error_message": error.error_message}
+        elif isinstance(error, RunCancelled):
+            document |= {"status": "cancelled", "error_message": error.reason}
+        else:
+            document["status"] = error.status
+        if app.as_json:
+            click.echo(_output.as_json(document))
+        raise
+    app.show(document, _output.as_json(document["output"], indent=2))
+    return Exit.OK

@@ -1,0 +1,132 @@
+"""quantumflow worker: runs the handlers of a Python module."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from quantumflow_client.client import Client
+from quantumflow_client.flow import Flow
+
+from . import _sources
+from ._command import App, command
+
+
+@command(
+    "worker",
+    example="quantumflow worker app:client\n"
+    "quantumflow worker app:order_flow --deploy --concurrency 4 --until-idle",
+)
+@click.argument("source", metavar="MODULE:OBJECT")
+@click.option(
+    "--queue",
+    "queues",
+    metavar="NAME",
+    multiple=True,
+    help="A queue to serve, instead of the handlers' own; more than one, in this order.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="How many handlers run at once.",
+)
+@click.option(
+    "--lease",
+    type=float,
+    metavar="SECONDS",
+    default=30,
+    show_default=True,
+    help="How long tasks stay this worker's if it dies; it renews them while it lives.",
+)
+@click.option("--once", is_flag=True, help="Claim once, run that, and end.")
+@click.option("--until-idle", is_flag=True, help="End when there is nothing to claim.")
+@click.option("--name", metavar="TEXT", help="A name for people.  [default: host and process]")
+@click.option(
+    "--deploy", is_flag=True, help="Define the flows in the database first, if they changed."
+)
+def worker(
+    app: App,
+    source: str,
+    queues: tuple[str, ...],
+    concurrency: int,
+    lease: float,
+    once: bool,
+    until_idle: bool,
+    name: str | None,
+    deploy: bool,
+) -> None:
+    """Run the handlers of a Python module until told to stop.
+
+    OBJECT is a Client, a Flow or a list of Flows in the module MODULE, which is looked for in the
+    current folder too. A Client keeps its own database unless --dsn names another. The worker
+    works until SIGTERM or Ctrl-C, then finishes what runs and ends with 0.
+    """
+    _log_to_stderr(as_json=app.as_json)
+    client = _client_of(app, _sources.object_of(source), source, deploy=deploy)
+    try:
+        tasks = client.poll_and_run(
+            queues=queues or None,
+            concurrency=concurrency,
+            lease=timedelta(seconds=lease),
+            once=once,
+            until_idle=until_idle,
+            name=name,
+        )
+    finally:
+        client.close()
+    app.show({"tasks_run": tasks}, f"Ran {tasks} tasks.")
+
+
+def _client_of(app: App, found: Any, source: str, *, deploy: bool) -> Client:
+    if isinstance(found, Client):
+        if deploy:
+            raise click.UsageError(f"{source} is a Client, which has no flows to deploy")
+        return found if app.dsn is None else found.with_source(app.dsn)
+    flows = [found] if isinstance(found, Flow) else found
+    if not isinstance(flows, (list, tuple)) or not all(isinstance(f, Flow) for f in flows):
+        raise click.UsageError(
+            f"{source} is a {type(found).__name__}, neither a Client nor a Flow nor a list of Flows"
+        )
+    client = Client(app.source)
+    for flow in flows:
+        if deploy:
+            client.deploy(flow)
+        else:
+            client.register(flow)
+    return client
+
+
+def _log_to_stderr(*, as_json: bool) -> None:
+    """Log what the worker does, unless somebody set logging up already."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter(_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class _JsonFormatter(logging.Formatter):
+    """A line of JSON for each record, with what was given as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        extra = {name: v for name, v in record.__dict__.items() if name not in _USUAL}
+        return json.dumps(document | extra, default=str)
