@@ -1,0 +1,412 @@
+"""Two calls that meet in the worst order, each order written out.
+
+One session keeps its call's transaction open, or takes a row before it calls, so that the other
+call has locked some of its rows and waits for the next. There is no third session and no chance:
+each order is forced, and its result is exact.
+
+Fails when, in the extension:
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from races.stopping import Call
+from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+LAPSED = 20
+
+
+@dataclass
+class Scene:
+    """A run with two claimed tasks, left and right, and join waiting; leases last from 0 to 10."""
+
+    run_id: UUID
+    left: Task
+    right: Task
+    a: Engine
+    b: Engine
+    watcher: Engine
+
+    def take(self, engine: Engine, table: str) -> None:
+        """Let a session in a transaction lock the run (workflow_runs), or a task (step_tasks)."""
+        condition = "id = %s" if table == "workflow_runs" else "run_id = %s and step_slug = 'left'"
+        engine.connection.execute(
+            f"select from quantumflow.{table} where {condition} for update", (self.run_id,)
+        )
+
+    def clock(self, seconds: float) -> None:
+        for engine in (self.a, self.b, self.watcher):
+            engine.set_clock(seconds)
+
+    def check(self, run: str, left: str, right: str) -> None:
+        """Sweep, as somebody will; then all must be well and as said."""
+        self.clock(LAPSED + 1)
+        self.watcher.sweep()
+        assert self.watcher.problems() == []
+        assert self.watcher.rows("select * from quantumflow._unfinished_ends") == []
+        statuses = self.watcher.task_statuses(self.run_id)
+        assert (self.watcher.run_status(self.run_id), statuses["left", 0], statuses["right", 0]) == (
+            run,
+            left,
+            right,
+        )
+
+
+@pytest.fixture(scope="module")
+def engines(new_engine: Callable[[], Engine]) -> tuple[Engine, Engine, Engine]:
+    engines = new_engine(), new_engine(), new_engine()
+    allow_test_clock(engines[0].connection)
+    engines[0].define(
+        "pair",
+        [
+            {"name": "left"},
+            {"name": "right"},
+            {"name": "join", "dependencies": ["left", "right"]},
+        ],
+        timeout=3600,
+        on_failure="note",
+    )
+    engines[0].define("alone", [{"name": "left"}], timeout=3600, on_complete="note")
+    return engines
+
+
+@pytest.fixture
+def scene(engines: tuple[Engine, Engine, Engine]) -> Scene:
+    a, b, watcher = engines
+    remove_runs(watcher.connection)
+    watcher.set_clock(0)
+    run_id = watcher.start("pair")
+    tasks = {task.step_slug: task for task in watcher.claim(2, lease=10)}
+    scene = Scene(run_id, tasks["left"], tasks["right"], a, b, watcher)
+    scene.clock(5)
+    return scene
+
+
+# A lease that has run out: whoever takes the task first has it.
+
+
+def test_a_late_complete_that_holds_the_task_wins_over_a_claim(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        assert scene.a.complete(scene.left, 1) == "completed"
+        assert [task.step_slug for task in scene.b.claim(5)] == ["right"]
+    scene.check("started", "completed", "started")
+
+
+def test_a_late_complete_stopped_at_the_run_and_a_claim_do_not_deadlock(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        complete = Call(scene.b, lambda engine: engine.complete(scene.left, 1))
+        assert complete.settle(scene.watcher)
+        # This claim takes the left message, too, but not the left task.
+        assert [task.step_slug for task in scene.a.claim(5)] == ["right"]
+    assert complete.result() == "completed"
+    scene.check("started", "completed", "started")
+
+
+def test_a_late_complete_loses_to_a_claim_that_holds_the_task(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        (again,) = scene.a.claim(5)
+        assert again.step_slug == "left"
+        complete = Call(scene.b, lambda engine: engine.complete(scene.left, 1))
+        assert complete.settle(scene.watcher)
+    assert complete.result() == "stale"
+    assert scene.b.complete(again, 2) == "completed"
+    scene.check("started", "completed", "queued")
+    assert scene.watcher.value("select quantumflow.step_output(%s, 'left')", scene.run_id) == 2
+
+
+def test_a_late_fail_loses_to_a_claim_that_holds_the_task(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        (again,) = scene.a.claim(5)
+        fail = Call(scene.b, lambda engine: engine.fail(scene.left, retryable=False))
+        assert fail.settle(scene.watcher)
+    assert fail.result() == "stale"
+    assert scene.b.complete(again) == "completed"
+    scene.check("started", "completed", "queued")
+
+
+def test_a_claim_that_is_rolled_back_leaves_the_lease_to_its_holder(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction(force_rollback=True):
+        assert len(scene.a.claim(5)) == 1
+        complete = Call(scene.b, lambda engine: engine.complete(scene.left, 1))
+        assert complete.settle(scene.watcher)
+    assert complete.result() == "completed"
+    assert scene.b.complete(scene.right, 2) == "completed"
+    scene.check("started", "completed", "completed")
+
+
+def test_sweep_leaves_a_task_whose_complete_is_under_way(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        assert scene.a.complete(scene.left, 1) == "completed"
+        assert scene.b.sweep()["lapsed leases"] == 1
+    scene.check("started", "completed", "queued")
+
+
+def test_a_complete_loses_to_a_sweep_that_holds_the_task(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        assert scene.a.sweep()["lapsed leases"] == 2
+        complete = Call(scene.b, lambda engine: engine.complete(scene.left, 1))
+        assert complete.settle(scene.watcher)
+    assert complete.result() == "stale"
+    scene.check("started", "queued", "queued")
+
+
+# Cancel: what it had to skip is finished by whoever held it, or by the next sweep.
+
+
+def test_a_fail_that_has_read_started_leaves_no_queued_task_behind_a_cancel(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        fail = Call(scene.b, lambda engine: engine.fail(scene.left))
+        assert fail.settle(scene.watcher)
+        assert scene.a.cancel(scene.run_id) == "cancelled"
+    assert fail.result() == "run_ended"
+    assert scene.watcher.messages() == 0
+    scene.check("cancelled", "cancelled", "cancelled")
+
+
+def test_a_fail_before_a_cancel_counts(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.fail(scene.left) == "retrying"
+        cancel = Call(scene.b, lambda engine: engine.cancel(scene.run_id))
+        assert cancel.settle(scene.watcher)
+    assert cancel.result() == "cancelled"
+    assert scene.watcher.value("select count(*) from quantumflow.task_failures") == 1
+    scene.check("cancelled", "cancelled", "cancelled")
+
+
+def test_a_cancel_skips_a_task_that_dies_with_its_holder_and_sweep_finishes_it(
+    scene: Scene,
+) -> None:
+    with scene.a.connection.transaction(force_rollback=True):
+        scene.take(scene.a, "step_tasks")
+        assert scene.b.cancel(scene.run_id) == "cancelled"
+        assert scene.watcher.problems() == []
+    assert scene.watcher.task_statuses(scene.run_id)["left", 0] == "started"
+    scene.check("cancelled", "cancelled", "cancelled")
+    assert scene.watcher.messages() == 0
+
+
+def test_a_cancel_before_the_complete_of_the_last_task_wins(scene: Scene) -> None:
+    run_id = scene.watcher.start("alone")
+    (last,) = scene.watcher.claim()
+    with scene.a.connection.transaction():
+        scene.a.connection.execute(
+            "select from quantumflow.workflow_runs where id = %s for update", (run_id,)
+        )
+        complete = Call(scene.b, lambda engine: engine.complete(last, 1))
+        assert complete.settle(scene.watcher)
+        assert scene.a.cancel(run_id) == "cancelled"
+    assert complete.result() == "run_ended"
+    assert scene.watcher.run_output(run_id) is None
+    scene.check("started", "queued", "queued")
+    assert scene.watcher.run_status(run_id) == "cancelled"
+    assert scene.watcher.task_statuses(run_id) == {("left", 0): "cancelled"}
+
+
+def test_a_cancel_after_the_complete_of_the_last_task_is_too_late(scene: Scene) -> None:
+    run_id = scene.watcher.start("alone")
+    (last,) = scene.watcher.claim()
+    with scene.a.connection.transaction():
+        assert scene.a.complete(last, 1) == "completed"
+        cancel = Call(scene.b, lambda engine: engine.cancel(run_id))
+        assert cancel.settle(scene.watcher)
+    assert cancel.result() == "too late"
+    assert scene.watcher.run_output(run_id) == {"left": 1}
+    assert scene.watcher.problems() == []
+    # Its on_complete task, and no other, is there.
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["_on_complete"]
+
+
+def test_a_claim_before_a_cancel_is_cancelled_with_the_run(scene: Scene) -> None:
+    run_id = scene.watcher.start("pair")
+    with scene.a.connection.transaction():
+        tasks = scene.a.claim(2)
+        assert len(tasks) == 2
+        cancel = Call(scene.b, lambda engine: engine.cancel(run_id))
+        assert cancel.settle(scene.watcher)
+    assert cancel.result() == "cancelled"
+    assert scene.a.extend(tasks) == ["cancelled", "cancelled"]
+    assert scene.a.complete_all([(task, 1) for task in tasks]) == ["run_ended", "run_ended"]
+    assert set(scene.watcher.task_statuses(run_id).values()) == {"cancelled"}
+    scene.check("started", "queued", "queued")
+
+
+def test_a_claim_beside_a_cancel_takes_nothing_and_does_not_wait(scene: Scene) -> None:
+    run_id = scene.watcher.start("pair")
+    with scene.a.connection.transaction():
+        assert scene.a.cancel(run_id) == "cancelled"
+        claim = Call(scene.b, lambda engine: engine.claim(5))
+        assert not claim.settle(scene.watcher)
+        assert claim.result() == []
+    scene.clock(6)
+    assert scene.b.claim(5) == []
+    assert set(scene.watcher.task_statuses(run_id).values()) == {"cancelled"}
+    scene.check("started", "queued", "queued")
+
+
+def test_a_release_behind_a_cancel_leaves_no_queued_task(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        release = Call(scene.b, lambda engine: engine.release([scene.left]))
+        assert release.settle(scene.watcher)
+        assert scene.a.cancel(scene.run_id) == "cancelled"
+    assert release.result() == 0
+    assert scene.watcher.messages() == 0
+    scene.check("cancelled", "cancelled", "cancelled")
+
+
+def test_a_cancel_behind_a_release_cancels_what_was_handed_back(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.release([scene.left]) == 1
+        cancel = Call(scene.b, lambda engine: engine.cancel(scene.run_id))
+        assert cancel.settle(scene.watcher)
+    assert cancel.result() == "cancelled"
+    scene.check("cancelled", "cancelled", "cancelled")
+
+
+# A run that fails stops what it can get, and leaves the rest to its holders.
+
+
+def test_a_complete_stopped_at_the_run_that_a_sibling_fails(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        complete = Call(scene.b, lambda engine: engine.complete(scene.right, 1))
+        assert complete.settle(scene.watcher)
+        assert scene.a.fail(scene.left, retryable=False) == "failed"
+        unfinished = scene.a.rows("select run_id from quantumflow._unfinished_ends")
+        assert unfinished == [(scene.run_id,)]
+    assert complete.result() == "run_ended"
+    scene.check("failed", "failed", "cancelled")
+    assert scene.watcher.step_statuses(scene.run_id) == {
+        "left": "failed",
+        "right": "cancelled",
+        "join": "cancelled",
+    }
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["_on_failure"]
+
+
+def test_a_fail_waits_for_a_sibling_that_completes(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.complete(scene.right, 1) == "completed"
+        fail = Call(scene.b, lambda engine: engine.fail(scene.left, retryable=False))
+        assert fail.settle(scene.watcher)
+    assert fail.result() == "failed"
+    scene.check("failed", "failed", "completed")
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["_on_failure"]
+
+
+def test_two_siblings_that_fail_fire_on_failure_once(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        fail = Call(scene.b, lambda engine: engine.fail(scene.right, retryable=False))
+        assert fail.settle(scene.watcher)
+        assert scene.a.fail(scene.left, retryable=False) == "failed"
+    assert fail.result() == "run_ended"
+    scene.check("failed", "failed", "cancelled")
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["_on_failure"]
+
+
+# Joins: both have counted their own step before either can look at the other's.
+
+
+def test_two_completes_that_end_two_steps_start_the_join_once(scene: Scene) -> None:
+    with scene.watcher.connection.transaction():
+        scene.take(scene.watcher, "workflow_runs")
+        left = Call(scene.a, lambda engine: engine.complete(scene.left, "l"))
+        assert left.settle(scene.watcher)
+        right = Call(scene.b, lambda engine: engine.complete(scene.right, "r"))
+        assert right.settle(scene.watcher)
+    assert (left.result(), right.result()) == ("completed", "completed")
+    (join,) = scene.watcher.claim(5)
+    assert join.step_slug == "join"
+    assert join.input == {"run": {}, "left": "l", "right": "r"}
+    scene.check("started", "completed", "completed")
+
+
+def test_a_join_waits_for_a_complete_in_an_open_transaction(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.complete(scene.left, "l") == "completed"
+        right = Call(scene.b, lambda engine: engine.complete(scene.right, "r"))
+        assert right.settle(scene.watcher)
+        assert scene.watcher.claim(5) == []
+    assert right.result() == "completed"
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["join"]
+
+
+def test_a_complete_that_is_rolled_back_does_not_count(scene: Scene) -> None:
+    with scene.a.connection.transaction(force_rollback=True):
+        assert scene.a.complete(scene.left, "l") == "completed"
+        right = Call(scene.b, lambda engine: engine.complete(scene.right, "r"))
+        assert right.settle(scene.watcher)
+    assert right.result() == "completed"
+    assert scene.watcher.claim(5) == []
+    assert scene.a.complete(scene.left, "again") == "completed"
+    (join,) = scene.watcher.claim(5)
+    assert join.input == {"run": {}, "left": "again", "right": "r"}
+
+
+# Leases are extended without waiting.
+
+
+def test_an_extension_does_not_wait_for_a_complete_in_an_open_transaction(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.complete(scene.left, 1) == "completed"
+        extend = Call(scene.b, lambda engine: engine.extend([scene.left, scene.right]))
+        assert not extend.settle(scene.watcher)
+        assert extend.result() == ["held", "held"]
+    assert scene.b.extend([scene.left, scene.right]) == ["lost", "held"]
+    scene.clock(LAPSED)
+    assert [task.step_slug for task in scene.b.claim(5)] == []
+
+
+def test_an_extension_beside_a_cancel_says_held_until_it_is_cancelled(scene: Scene) -> None:
+    with scene.a.connection.transaction():
+        assert scene.a.cancel(scene.run_id) == "cancelled"
+        extend = Call(scene.b, lambda engine: engine.extend([scene.left]))
+        assert not extend.settle(scene.watcher)
+        assert extend.result() == ["held"]
+    assert scene.b.extend([scene.left]) == ["cancelled"]
+
+
+def test_an_extension_in_an_open_transaction_keeps_a_claim_away(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        assert scene.a.extend([scene.left]) == ["held"]
+        assert [task.step_slug for task in scene.b.claim(5)] == ["right"]
+    scene.clock(LAPSED + 1)
+    assert scene.b.claim(5) == []
+    assert scene.b.complete(scene.left, 1) == "completed"
+
+
+# The same report twice, from a worker that does not know whether the first arrived.
+
+
+@pytest.mark.parametrize("verb", ["complete", "fail"])
+def test_the_same_report_twice_at_once_counts_once(scene: Scene, verb: str) -> None:
+    def report(engine: Engine) -> str:
+        return engine.complete(scene.left) if verb == "complete" else engine.fail(scene.left)
+
+    with scene.a.connection.transaction():
+        assert report(scene.a) == ("completed" if verb == "complete" else "retrying")
+        again = Call(scene.b, report)
+        assert again.settle(scene.watcher)
+    assert again.result() == "duplicate"
+    if verb == "complete":
+        scene.check("started", "completed", "queued")
+    else:
+        scene.check("started", "queued", "queued")
+        errors = "select count(*) from quantumflow.task_failures where kind = 'error'"
+        assert scene.watcher.value(errors) == 1
