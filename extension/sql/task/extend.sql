@@ -59,7 +59,7 @@ Errors: QF301 tasks is no array; QF303 bad lease.';
 
 create function quantumflow._leases(p_tasks jsonb)
 returns table (
-  ord         bigint,
+  ord         int,
   run_id      uuid,
   step_slug   text,
   task_index  int,
@@ -89,24 +89,7 @@ begin
     t.queue,
     t.message_id,
     t.started_at + w.timeout
-  from (
-    select
-      e.n as ord,
-      case
-        when e.task ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        then (e.task ->> 'run_id')::uuid
-      end as run_id,
-      e.task ->> 'step_slug' as step_slug,
-      case
-        when e.task ->> 'task_index' ~ '^[0-9]{1,9}$'
-        then (e.task ->> 'task_index')::int
-      end as task_index,
-      case
-        when e.task ->> 'lease_token' ~ '^[0-9]{1,18}$'
-        then (e.task ->> 'lease_token')::bigint
-      end as token
-    from jsonb_array_elements(p_tasks) with ordinality e (task, n)
-  ) k
+  from quantumflow._parse_reports(p_tasks) k
   left join quantumflow.step_tasks t
     on (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
   left join quantumflow.workflow_runs r

@@ -22,6 +22,46 @@ comment on function quantumflow._refuse_non_array(jsonb, text) is
 
 Errors: QF301 when it is no JSON array.';
 
+-- An SQL body, and so inlined into the statements that read reports.
+create function quantumflow._parse_reports(p_reports jsonb)
+returns table (
+  ord         int,
+  run_id      uuid,
+  step_slug   text,
+  task_index  int,
+  token       bigint,
+  is_by_hand  boolean,
+  is_final    boolean,
+  output_type text)
+language sql
+immutable
+begin atomic
+  select
+    (e.n - 1)::int,
+    case
+      when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then (e.report ->> 'run_id')::uuid
+    end,
+    e.report ->> 'step_slug',
+    case
+      when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
+      then (e.report ->> 'task_index')::int
+    end,
+    case
+      when e.report ->> 'lease_token' ~ '^[0-9]{1,18}$'
+      then (e.report ->> 'lease_token')::bigint
+    end,
+    coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
+    coalesce(e.report -> 'retryable' = 'false', false),
+    jsonb_typeof(e.report -> 'output')
+  from jsonb_array_elements(p_reports) with ordinality e (report, n);
+end;
+
+comment on function quantumflow._parse_reports(jsonb) is
+'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
+
+ord counts from 0. is_by_hand: the lease_token is there, and null. is_final: retryable is false.';
+
 create function quantumflow._hold_reported(p_reports jsonb, p_verb text)
 returns quantumflow._held_task[]
 language plpgsql
@@ -67,26 +107,9 @@ begin
         -- Failing a queued task by hand counts as an attempt.
         t.attempts + (t.status = 'queued')::int - t.losses as failures
       from (
-        select
-          (e.n - 1)::int as ord,
-          case
-            when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-            then (e.report ->> 'run_id')::uuid
-          end as run_id,
-          e.report ->> 'step_slug' as step_slug,
-          case
-            when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
-            then (e.report ->> 'task_index')::int
-          end as task_index,
-          case
-            when e.report ->> 'lease_token' ~ '^[0-9]{1,18}$'
-            then (e.report ->> 'lease_token')::bigint
-          end as token,
-          coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false) as is_by_hand,
-          coalesce(e.report -> 'retryable' = 'false', false) as is_final,
-          jsonb_typeof(e.report -> 'output') as output_type
-        from jsonb_array_elements(p_reports) with ordinality e (report, n)
-        order by 2, 3, 4, 1
+        select *
+        from quantumflow._parse_reports(p_reports) p
+        order by p.run_id, p.step_slug, p.task_index, p.ord
         offset 0
       ) k
       left join lateral (
