@@ -22,7 +22,6 @@ comment on function quantumflow._refuse_non_array(jsonb, text) is
 
 Errors: QF301 when it is no JSON array.';
 
--- An SQL body, and so inlined into the statements that read reports.
 create function quantumflow._parse_reports(p_reports jsonb)
 returns table (
   ord         int,
@@ -33,9 +32,12 @@ returns table (
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
-language sql
+language plpgsql
 immutable
-begin atomic
+set search_path = pg_catalog, pg_temp
+as $_parse_reports$
+begin
+  return query
   select
     (e.n - 1)::int,
     case
@@ -55,7 +57,8 @@ begin atomic
     coalesce(e.report -> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
-end;
+end
+$_parse_reports$;
 
 comment on function quantumflow._parse_reports(jsonb) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
