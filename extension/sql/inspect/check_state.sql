@@ -54,7 +54,7 @@ rule:
 6 a step starts only after all its dependencies are done, and does start then;
 7 a map has a task per item and, when it is completed, an output for each;
 8 failures do not exceed max_attempts, nor losses max_lost, and a run with nothing left to do has ended;
-9 a completed run has only steps that are done.
+9 a completed run has only steps that are done, and a run that goes on no failed or cancelled step or task.
 (4 and 5, one lease a task and one output a task, are kept by the table itself.)
 
 problem says what is wrong with the run, step, task or message that the row names.
@@ -138,6 +138,16 @@ begin
     and r.status in ('completed', 'failed', 'cancelled')
     and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
   union all
+  select 9, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format('the task is %s although its run is %s', t.status, r.status)
+  from quantumflow.step_tasks t
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.status in ('failed', 'cancelled')
+    and t.step_slug not in ('_on_complete', '_on_failure')
+    and r.status in ('started', 'paused', 'completed')
+  union all
   select 9, s.run_id, s.step_slug, null, null, null,
     format('the step is %s although its run is %s', s.status, r.status)
   from quantumflow.step_states s
@@ -193,7 +203,14 @@ begin
         where t.status in ('queued', 'started')
           and ($1 is null or t.run_id = $1)
           and t.queue = %1$L
-          and not exists (select from pgmq.%2$I q where q.msg_id = t.message_id)
+          and not exists (
+            select
+            from pgmq.%2$I q
+            where q.msg_id = t.message_id
+              and q.message ->> 'workflow_run_id' = t.run_id::text
+              and q.message ->> 'step_name' = t.step_slug
+              and q.message ->> 'task_index' = t.task_index::text
+          )
         union all
         select 2, t.run_id, m.step_slug, m.task_index, %1$L, m.msg_id,
           case
