@@ -1,0 +1,22 @@
+begin;
+select plan(2);
+
+select quantumflow.define_flow('{"slug": "w", "steps": [
+  {"name": "a"}, {"name": "m", "type": "map", "dependencies": ["a"]}, {"name": "z", "dependencies": ["m"]}]}');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
+select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a', output => '[1, 2]');
+select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+update quantumflow.workflow_runs set status = 'failed', failed_at = now() where id = '10000000-0000-0000-0000-000000000001';
+update quantumflow.step_states set status = 'cancelled' where run_id = '10000000-0000-0000-0000-000000000001' and status in ('created', 'started');
+
+select results_eq(
+  'select rule, step_slug, task_index, problem from quantumflow.check_state()',
+  $$values
+    (1, 'm', 0, 'the task is queued although its run is failed'),
+    (1, 'm', 1, 'the task is queued although its run is failed')$$,
+  'and nothing else');
+
+select * from finish();
+rollback;

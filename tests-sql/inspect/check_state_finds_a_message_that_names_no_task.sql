@@ -1,0 +1,22 @@
+begin;
+select plan(2);
+
+select quantumflow.define_flow('{"slug": "w", "steps": [
+  {"name": "a"}, {"name": "m", "type": "map", "dependencies": ["a"]}, {"name": "z", "dependencies": ["m"]}]}');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
+select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a', output => '[1, 2]');
+select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+select pgmq.send('quantum_flow_queue', '{"workflow_run_id": "10000000-0000-0000-0000-000000000001", "step_name": "m", "task_index": 2}');
+select pgmq.send('quantum_flow_queue', '["what is this"]');
+
+select results_eq(
+  'select rule, step_slug, task_index, problem from quantumflow.check_state()',
+  $$values
+    (2, 'm', 2, 'the message names no task'),
+    (2, null, null, 'the message names no task')$$,
+  'and nothing else');
+
+select * from finish();
+rollback;

@@ -1,0 +1,22 @@
+begin;
+select plan(2);
+
+select quantumflow.define_flow('{"slug": "w", "steps": [
+  {"name": "a"}, {"name": "m", "type": "map", "dependencies": ["a"]}, {"name": "z", "dependencies": ["m"]}]}');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
+select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a', output => '[1, 2]');
+select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+update quantumflow.step_tasks set step_slug = 'x', status = 'skipped' where task_index = 1;
+delete from pgmq.q_quantum_flow_queue where message ->> 'task_index' = '1';
+
+select results_eq(
+  'select rule, step_slug, task_index, problem from quantumflow.check_state()',
+  $$values
+    (0, 'x', 1, 'the task belongs to no step and is no callback'),
+    (7, 'm', null, 'the step has 1 of its 2 tasks')$$,
+  'and nothing else');
+
+select * from finish();
+rollback;
