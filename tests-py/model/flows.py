@@ -1,0 +1,54 @@
+"""Random workflows, made by hypothesis so that a failing one gets smaller."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from model.rules import DIE, FAIL, FATAL, RELEASE, VIOLATE, Flow, Step
+
+_MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, RELEASE, FATAL])
+_SCRIPTS = st.one_of(
+    st.just(()), st.just(()), st.just(()), st.lists(_MISHAPS, max_size=4).map(tuple)
+)
+_ITEMS = st.lists(st.sampled_from([None, 0, 1, "x", [], {"a": None}]), max_size=5)
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Flow:
+    """A workflow of one to seven steps, maps over anything that can be mapped over among them."""
+    steps: list[Step] = []
+    count = draw(st.integers(1, 7))
+    for n in range(count):
+        names = [step.name for step in steps]
+        dependencies = tuple(
+            draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else ()
+        )
+        is_map = draw(st.booleans())
+        map_over = draw(st.sampled_from(dependencies)) if is_map and dependencies else None
+        steps.append(
+            Step(
+                name=f"s{n}",
+                is_map=is_map,
+                dependencies=dependencies,
+                map_over=map_over,
+                max_attempts=draw(st.integers(1, 4)),
+                max_lost=draw(st.integers(1, 4)),
+                times_out=draw(st.booleans()),
+                scripts=tuple(draw(st.lists(_SCRIPTS, min_size=1, max_size=3))),
+            )
+        )
+    mapped = {step.map_over for step in steps}
+    violates = draw(st.sampled_from([False] * 9 + [True]))
+    steps = [
+        Step(**{**vars(step), "scripts": ((VIOLATE,),)})
+        if violates and step.name in mapped and not step.is_map
+        else step
+        for step in steps
+    ]
+    maps_input = any(step.is_map and step.map_over is None for step in steps)
+    return Flow(
+        steps=tuple(steps),
+        run_input=draw(_ITEMS) if maps_input else draw(st.sampled_from([{}, None, 1, {"n": [1]}])),
+        has_callbacks=draw(st.booleans()),
+        callback_script=draw(_SCRIPTS),
+    )
