@@ -29,7 +29,7 @@ Exit codes:
 """ + "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 
-@click.group(cls=Group, epilog=_EPILOG, invoke_without_command=True)
+@click.group("quantumflow", cls=Group, epilog=_EPILOG, invoke_without_command=True)
 @common
 @click.version_option(__version__, "--version", message="%(version)s", help="Print the version.")
 @click.pass_context

@@ -145,7 +145,7 @@ def report(problem: Problem, error: Exception, *, as_json: bool) -> None:
 
 def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
     assert option.name is not None
-    if value:
+    if value not in (None, False):
         setattr(ctx.ensure_object(App), option.name, value)
 
 

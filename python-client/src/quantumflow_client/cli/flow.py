@@ -83,7 +83,7 @@ def show(app: App, source: str, drawing: str | None, version: int | None) -> Non
     else:
         definition = app.run(_sql.get_flow(source, version))
     draw = _draw.mermaid if drawing == "mermaid" else _draw.text
-    app.show(definition, [] if app.as_json else draw(definition))
+    app.show(definition, draw(definition))
 
 
 @command("list", example="quantumflow flow list")

@@ -1,0 +1,199 @@
+"""quantumflow flow: validate, deploy, show, list, delete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.command import DIAMOND, MAP, ONE_STEP, Command
+
+Define = Callable[[dict[str, Any]], str]
+
+DIAMOND_TEXT = """\
+diamond: Order handling
+
+   1  validate
+   2  charge    <- validate
+      pack      <- validate
+   3  ship      <- charge, pack
+"""
+DIAMOND_MERMAID = """\
+flowchart TD
+  s0["ship"]
+  s1["validate"]
+  s2["charge"]
+  s3["pack"]
+  s2 --> s0
+  s3 --> s0
+  s1 --> s2
+  s1 --> s3
+"""
+MAP_TEXT = """\
+fan
+
+   1  fetch[]  <- run[]
+   2  end      <- fetch
+   3  sizes[]  <- fetch[], end
+     on failure: page
+
+step[] has a task for each item of what it names with []
+"""
+MAP_MERMAID = """\
+flowchart TD
+  run(["input of the run"])
+  s0[["fetch"]]
+  s1[["sizes"]]
+  s2["end"]
+  run -->|each| s0
+  s0 -->|each| s1
+  s2 --> s1
+  s0 --> s2
+"""
+
+
+@pytest.mark.parametrize(
+    ("definition", "text", "mermaid"),
+    [(DIAMOND, DIAMOND_TEXT, DIAMOND_MERMAID), (MAP, MAP_TEXT, MAP_MERMAID)],
+    ids=["diamond", "map"],
+)
+def test_a_graph_is_drawn(
+    definition: dict[str, Any],
+    text: str,
+    mermaid: str,
+    quantumflow: Command,
+    lost: Command,
+    define: Define,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps(definition))
+    assert lost("flow", "show", file).stdout == text
+    assert lost("flow", "show", file, "--mermaid").stdout == mermaid
+    slug = define(definition)
+    assert quantumflow("flow", "show", slug).stdout == text
+    assert quantumflow("flow", "show", slug, "--text").stdout == text
+    assert quantumflow("flow", "show", slug, "--mermaid").stdout == mermaid
+
+
+def test_what_is_wrong_is_drawn_too(lost: Command) -> None:
+    cycle = {
+        "slug": "c",
+        "steps": [
+            {"name": 'a "#"', "dependencies": ["b", "nosuch"]},
+            {"name": "b", "dependencies": ['a "#"']},
+            {"name": "c"},
+        ],
+    }
+    drawn = lost("flow", "show", "-", input=json.dumps(cycle)).stdout
+    assert drawn == 'c\n\n   1  c\n   2  a "#"  <- b, nosuch\n      b      <- a "#"\n'
+    drawn = lost("flow", "show", "-", "--mermaid", input=json.dumps(cycle)).stdout
+    assert 's0["a #quot;#35;#quot;"]' in drawn
+    for nonsense in ("7", "{}", '{"steps": [3]}', '{"steps": null}'):
+        said = lost.error("flow", "show", "-", input=nonsense, expect=2)
+        assert "no definition" in said["message"]
+
+
+def test_a_definition_is_shown_as_json(quantumflow: Command, define: Define) -> None:
+    define(ONE_STEP)
+    shown = quantumflow.json("flow", "show", "one")
+    assert (shown["slug"], [step["name"] for step in shown["steps"]]) == ("one", ["only"])
+    quantumflow("start", "one")
+    define({"slug": "one", "steps": [{"name": "other"}]})
+    assert quantumflow.json("flow", "show", "one")["steps"][0]["name"] == "other"
+    assert quantumflow.json("flow", "show", "one", "--version", 1)["steps"][0]["name"] == "only"
+    assert quantumflow.error("flow", "show", "one", "--version", 3, expect=3)["code"] == "QF112"
+    assert (
+        "--version" in quantumflow.error("flow", "show", "-", "--version", 1, expect=2)["message"]
+    )
+
+
+def test_every_problem_of_a_definition_is_said(quantumflow: Command, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.json"
+    file.write_text(
+        json.dumps({"slug": "w", "max_attemts": 3, "steps": [{"name": "a", "depends_on": ["b"]}]})
+    )
+    problems = quantumflow.lines("flow", "validate", file, expect=1)
+    assert [(p["code"], p["path"]) for p in problems] == [
+        ("QF102", "max_attemts"),
+        ("QF105", "steps[0].depends_on[0]"),
+    ]
+    assert set(problems[0]) == {"code", "path", "message"}
+    said = quantumflow("flow", "validate", file, expect=1).stdout
+    assert "QF102  max_attemts" in said
+    assert quantumflow("flow", "validate", "-", input=json.dumps(MAP)).stdout == (
+        "The definition is valid.\n"
+    )
+    assert quantumflow.lines("flow", "list") == [], "nothing is defined"
+    assert quantumflow.error("flow", "deploy", file, expect=4)["code"] == "QF102"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "flow.json is not JSON"), ("\xff", "cannot read"), (None, "cannot read 'flow.json'")],
+)
+def test_a_file_that_cannot_be_read(
+    text: str | None, says: str, lost: Command, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "flow.json").write_bytes(text.encode("latin-1"))
+    assert says in lost.error("flow", "deploy", "flow.json", expect=2)["message"]
+
+
+def test_a_version_becomes_current(quantumflow: Command, define: Define) -> None:
+    define(ONE_STEP)
+    define(ONE_STEP)
+    quantumflow("start", "one")
+    said = quantumflow("flow", "deploy", "-", input=json.dumps(ONE_STEP)).stdout
+    assert said.startswith("one: version 1 is current, and has run since 2")
+    other = ONE_STEP | {"title": "New"}
+    assert quantumflow.json("flow", "deploy", "-", input=json.dumps(other)) == {
+        "workflow_slug": "one",
+        "version": 2,
+        "frozen_at": None,
+    }
+    (listed,) = quantumflow.lines("flow", "list")
+    assert listed.pop("created_at") > "20"
+    assert listed == {
+        "workflow_slug": "one",
+        "title": "New",
+        "current_version": 2,
+        "versions": 2,
+        "steps": 1,
+        "frozen": False,
+    }
+    assert quantumflow("flow", "list").stdout.splitlines()[1].split()[:4] == ["one", "2", "1", "no"]
+
+
+def test_a_flow_written_in_python(
+    quantumflow: Command, lost: Command, module: Callable[[str], str]
+) -> None:
+    name = module(
+        "from quantumflow_client import Flow\n"
+        "flow = Flow('py')\n"
+        "@flow.step\n"
+        "def first(run): ...\n"
+        "class Deep: definition = {'slug': 'deep', 'steps': [{'name': 's'}]}\n"
+    )
+    assert "first" in lost("flow", "show", f"{name}:flow").stdout
+    assert quantumflow("flow", "validate", f"{name}:flow").exit_code == 0
+    assert quantumflow.json("flow", "deploy", f"{name}:flow")["workflow_slug"] == "py"
+    assert quantumflow.json("flow", "deploy", f"{name}:Deep.definition")["version"] == 1
+    assert "is a type" in lost.error("flow", "show", f"{name}:Deep", expect=2)["message"]
+    assert "no 'nosuch'" in lost.error("flow", "show", f"{name}:nosuch", expect=2)["message"]
+    assert "no module" in lost.error("flow", "show", "nosuch_module:x", expect=2)["message"]
+    broken = module("import nosuch_dependency")
+    with pytest.raises(ModuleNotFoundError, match="nosuch_dependency"):
+        lost("flow", "show", f"{broken}:x")
+
+
+def test_a_workflow_without_runs_can_be_deleted(quantumflow: Command, define: Define) -> None:
+    define(ONE_STEP)
+    quantumflow("start", "one")
+    assert quantumflow.error("flow", "delete", "one", expect=4)["code"] == "QF113"
+    define(DIAMOND)
+    assert quantumflow.json("flow", "delete", "diamond")["deleted"] is True
+    assert [flow["workflow_slug"] for flow in quantumflow.lines("flow", "list")] == ["one"]

@@ -1,0 +1,168 @@
+"""quantumflow start, status, list, cancel."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from support.command import DIAMOND, ONE_STEP, Command
+
+Define = Callable[[dict[str, Any]], str]
+Work = Callable[[], bool]
+
+
+def test_a_run_gets_what_it_was_started_with(
+    quantumflow: Command, define: Define, connection: psycopg.Connection[Any]
+) -> None:
+    define(ONE_STEP)
+    run_id = uuid.uuid4()
+    started = quantumflow.json(
+        *("start", "one", '{"amount": 42}', "--priority", 5, "--key", "k", "--run-id", run_id),
+        *("--header", "traceparent=00-1=2", "--header", "who=me", "--version", 1),
+        *("--start-at", "2030-01-31T09:00:00Z"),
+    )
+    assert started == {"run_id": str(run_id)}
+    status = quantumflow.json("status", run_id)
+    assert status["input"] == {"amount": 42}
+    assert (status["priority"], status["idempotency_key"]) == (5, "k")
+    assert status["headers"] == {"traceparent": "00-1=2", "who": "me"}
+    (vt,) = connection.execute("select vt::text from pgmq.q_quantum_flow_queue").fetchone() or ("",)
+    assert vt.startswith(("2030-01-31", "2030-01-30"))
+    assert quantumflow("start", "one", "--key", "k").stdout == f"{run_id}\n", "the same run again"
+
+
+def test_an_input_may_come_from_elsewhere(
+    quantumflow: Command, define: Define, tmp_path: Path
+) -> None:
+    define(ONE_STEP)
+    (tmp_path / "in.json").write_text("[1, 2]")
+    for argument, piped, expected in [
+        ("-", '"piped"', "piped"),
+        ("@in.json", None, [1, 2]),
+        ("@-", '"also"', "also"),
+        ("null", None, None),
+    ]:
+        run_id = quantumflow("start", "one", argument, input=piped).stdout.strip()
+        assert quantumflow.json("status", run_id)["input"] == expected
+    assert quantumflow.json("status", quantumflow.start("one"))["input"] == {}
+
+
+def test_a_status_in_text(quantumflow: Command, define: Define, work_once: Work) -> None:
+    run_id = quantumflow.start(define(DIAMOND), '{"n": 1}', "--key", "k", "--priority", 3)
+    work_once()
+    work_once()
+    said = quantumflow("status", run_id).stdout
+    assert said.startswith(f"run       {run_id}\nworkflow  diamond, version 1\nstatus    started\n")
+    assert "priority  3\n" in said
+    assert "  ship      created    waits for charge, pack\n" in said
+    assert "  validate  completed  [####################] 1/1\n" in said
+    while work_once():
+        pass
+    said = quantumflow("status", run_id).stdout
+    assert said.endswith('input\n{\n  "n": 1\n}\noutput\n{\n  "ship": "ship"\n}\n')
+
+
+def test_tasks_are_counted(
+    quantumflow: Command, define: Define, connection: psycopg.Connection[Any]
+) -> None:
+    define({"slug": "m", "retry_delay": 0, "steps": [{"name": "each", "type": "map"}]})
+    run_id = quantumflow.start("m", "[1, 2, 3, 4]")
+    claim = "from quantumflow.claim_tasks(gen_random_uuid()) t"
+    task = "t.run_id, t.step_slug, t.task_index"
+    connection.execute(f"select quantumflow.complete_task({task}) {claim}")
+    connection.execute(f"select quantumflow.fail_task({task}, 'no') {claim}")
+    connection.execute(f"select {task} {claim}")
+    line = "  each  started    [#####...............] 1/4, 1 running, 1 failed attempts\n"
+    assert line in quantumflow("status", run_id).stdout
+
+
+def test_waiting_ends_with_the_run(quantumflow: Command, define: Define, work_once: Work) -> None:
+    define(ONE_STEP)
+    words = ("start", "one", "--wait", "--key")
+
+    run_id = quantumflow.start("one", "--key", "good")
+    work_once()
+    assert quantumflow.json(*words, "good") == {
+        "run_id": run_id,
+        "status": "completed",
+        "output": {"only": "only"},
+        "error_message": None,
+    }
+    assert quantumflow(*words, "good").stdout == f'{run_id}\n{{\n  "only": "only"\n}}\n'
+
+    run_id = quantumflow.start("one", "--key", "bad")
+    quantumflow("cancel", run_id, "--reason", "wrong input")
+    said = quantumflow(*words, "bad", "--json", expect=1)
+    assert json.loads(said.stdout)["status"] == "cancelled"
+    assert json.loads(said.stdout)["error_message"] == "wrong input"
+    assert "wrong input" in json.loads(said.stderr)["error"]["message"]
+
+    run_id = quantumflow.start("one", "--key", "slow")
+    said = quantumflow(*words, "slow", "--timeout", 0.02, "--json", expect=124)
+    assert json.loads(said.stdout)["status"] == "started"
+    assert quantumflow(*words, "slow", "--timeout", 0, expect=124).stdout == f"{run_id}\n"
+
+
+def test_a_failed_run_is_not_well(
+    quantumflow: Command, define: Define, connection: psycopg.Connection[Any]
+) -> None:
+    run_id = quantumflow.start(define(ONE_STEP), "--key", "k")
+    connection.execute(
+        "select quantumflow.fail_task(%s, 'only', 0, 'oh', retryable => false)", [run_id]
+    )
+    assert quantumflow.json("status", run_id, expect=1)["status"] == "failed"
+    assert "error     " in quantumflow("status", run_id, expect=1).stdout
+    assert quantumflow.json("start", "one", "--key", "k", "--wait", expect=1)["status"] == "failed"
+    quantumflow("watch", run_id, expect=1)
+
+
+def test_runs_are_listed(quantumflow: Command, define: Define) -> None:
+    define(ONE_STEP)
+    define(DIAMOND)
+    runs = [quantumflow.start(slug) for slug in ("one", "diamond", "one")]
+    quantumflow("cancel", runs[0])
+
+    def listed(*words: object) -> list[str]:
+        return [run["run_id"] for run in quantumflow.lines("list", *words)]
+
+    assert listed() == runs[::-1]
+    assert listed("--workflow", "one") == [runs[2], runs[0]]
+    assert listed("--status", "cancelled") == [runs[0]]
+    assert listed("--limit", 1) == [runs[2]]
+    assert listed("--limit", 1, "--before", runs[2]) == [runs[1]]
+    (shown,) = quantumflow.lines("list", "--status", "cancelled")
+    assert set(shown) == {
+        *("run_id", "workflow_slug", "version", "status", "done_steps", "steps", "priority"),
+        *("retries", "idempotency_key", "created_at", "started_at", "ended_at", "error_message"),
+    }
+    head, *lines = quantumflow("list").stdout.splitlines()
+    assert head.split()[:5] == ["run", "workflow", "version", "status", "steps"]
+    assert [line.split()[:5] for line in lines][1] == [runs[1], "diamond", "1", "started", "0/4"]
+    assert quantumflow("list", "--workflow", "nosuch").stdout == "There are no such runs.\n"
+
+
+def test_a_run_is_cancelled(quantumflow: Command, define: Define) -> None:
+    run_id = quantumflow.start(define(ONE_STEP))
+    cancelled = {"run_id": run_id, "status": "cancelled", "reason": "enough"}
+    assert quantumflow.json("cancel", run_id, "--reason", "enough") == cancelled
+    assert quantumflow.json("status", run_id, expect=1)["error_message"] == "enough"
+    assert quantumflow("cancel", run_id).stdout == f"{run_id} is cancelled.\n"
+
+
+def test_colours_are_for_those_who_want_them(
+    quantumflow: Command, define: Define, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = quantumflow.start(define(ONE_STEP))
+    coloured = "\x1b[36mstarted\x1b[0m"
+    assert "\x1b" not in quantumflow("status", run_id).stdout, "not a terminal"
+    assert coloured in quantumflow("status", run_id, color=True).stdout
+    assert coloured in quantumflow("list", color=True).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in quantumflow("status", run_id, color=True).stdout
+    assert "\x1b" not in quantumflow("list", color=True).stdout
