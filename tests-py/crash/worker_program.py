@@ -1,0 +1,111 @@
+"""Worker processes for the tests to kill: python -m crash.worker_program KIND BEHAVIOUR DSN.
+
+KIND is plain, psycopg and the SQL functions, or client, the package's own worker. BEHAVIOUR is
+hang, which says "begun" and never ends its task; die, which kills itself in its first task; work,
+which ends when there is nothing to claim; or load (plain only), which goes on until it is stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import psycopg
+
+from quantumflow_client import Client
+from support.engine import Engine, Task
+
+T = TypeVar("T")
+
+COMMANDS = ["a", "b", "note"]
+
+
+def _behave(behaviour: str) -> str:
+    if behaviour == "hang":
+        print("begun", flush=True)
+        signal.pause()
+    if behaviour == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def run_plain(behaviour: str, dsn: str) -> None:
+    """A worker in a dozen lines, as anybody could write it."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        engine = Engine(connection)
+        while tasks := engine.claim(1):
+            for task in tasks:
+                engine.complete(task, _behave(behaviour))
+
+
+def run_client(behaviour: str, dsn: str) -> None:
+    """The package's worker."""
+    with Client(dsn) as client:
+        for name in COMMANDS:
+            client.command(name)(lambda: _behave(behaviour))
+        client.poll_and_run(concurrency=1, until_idle=True)
+
+
+class Load:
+    """Claims and completes batches whatever happens to the connection, and tells what it was told.
+
+    Every output is unique, and each line on the standard output is an answer that did arrive.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._worker_id = uuid4()
+        self._engine: Engine | None = None
+        self._outputs = (f"{os.getpid()} {n}" for n in itertools.count())
+
+    def run(self) -> None:
+        while True:
+            tasks = self._persist(lambda engine: engine.claim(20, lease=1.0))
+            if not tasks:
+                time.sleep(0.01)
+                continue
+            self._report([(task, next(self._outputs)) for task in tasks])
+
+    def _report(self, results: list[tuple[Task, Any]]) -> None:
+        # After a failure it is not known whether the report arrived, so it is sent again.
+        outcomes = self._persist(lambda engine: engine.complete_all(results))
+        for (task, output), outcome in zip(results, outcomes, strict=True):
+            line = [str(task.run_id), task.step_slug, task.task_index, output, outcome]
+            print(json.dumps(line))
+        sys.stdout.flush()
+
+    def _persist(self, call: Callable[[Engine], T]) -> T:
+        while True:
+            try:
+                if self._engine is None:
+                    connection = psycopg.connect(
+                        self._dsn, autocommit=True, application_name="load"
+                    )
+                    self._engine = Engine(connection)
+                    self._engine.worker_id = self._worker_id
+                return call(self._engine)
+            except psycopg.OperationalError:
+                if self._engine is not None:
+                    self._engine.connection.close()
+                    self._engine = None
+                time.sleep(0.01)
+
+
+def main(kind: str, behaviour: str, dsn: str) -> None:
+    if behaviour == "load":
+        Load(dsn).run()
+    elif kind == "plain":
+        run_plain(behaviour, dsn)
+    else:
+        run_client(behaviour, dsn)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
