@@ -49,6 +49,10 @@ def main(directory: Path, workers: int, kill: bool, limit: int | None, open_page
     database is asked whether every file was counted exactly once, and the same is counted again
     in a plain loop. It ends with 0 if everything is right, and leaves a page to look at.
     """
-    from .run import run_demo
+    from .run import DemoFailed, run_demo
 
-    return run_demo(directory, workers=workers, kill=kill, limit=limit, open_page=open_page)
+    try:
+        return run_demo(directory, workers=workers, kill=kill, limit=limit, open_page=open_page)
+    except DemoFailed as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1

@@ -37,12 +37,13 @@ class Screen:
 
     def paint(self, text: str, colour: str | None = None, *, bold: bool = False) -> str:
         """A text in a colour, where there are colours."""
-        return click.style(text, fg=colour, bold=bold) if self._has_colours else text
+        if not self._has_colours or not (colour or bold):
+            return text
+        return click.style(text, fg=colour, bold=bold or None)
 
     def say(self, text: str = "") -> None:
         """Write a line to stay. What was drawn last goes below it, when it is drawn again."""
-        self._erase()
-        print(text, file=self._stream, flush=True)
+        self._write(f"{text}\n")
 
     def draw(self, block: Sequence[str], line: str) -> None:
         """Show how things are: the block, or, without a terminal, the line, if it is time for one.
@@ -53,23 +54,29 @@ class Screen:
         """
         if self._is_terminal:
             width = shutil.get_terminal_size().columns
-            fitting = [row for row in block if len(click.unstyle(row)) < width]
-            self._erase()
-            print("\n".join(fitting), file=self._stream, flush=True)
+            plain = [click.unstyle(row) for row in block]
+            fitting = [
+                row if len(text) < width else text[: width - 1]
+                for row, text in zip(block, plain, strict=True)
+            ]
+            self._write("".join(f"{row}\n" for row in fitting))
             self._drawn = len(fitting)
         elif time.monotonic() >= self._next_line:
             self._next_line = time.monotonic() + _EVERY
-            print(line, file=self._stream, flush=True)
+            self._write(f"{line}\n")
 
     def keep(self) -> None:
         """Let what was drawn last stay."""
         self._drawn = 0
         self._next_line = 0.0
 
-    def _erase(self) -> None:
+    def _write(self, text: str) -> None:
+        """Write in place of what was drawn, at one go, so that nothing flickers."""
         if self._drawn:
-            print(f"\x1b[{self._drawn}F\x1b[J", end="", file=self._stream)
+            text = f"\x1b[{self._drawn}F\x1b[J{text}"
             self._drawn = 0
+        self._stream.write(text)
+        self._stream.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,4 @@ def _counts(step: Mapping[str, Any]) -> str:
     tasks = step["tasks"]
     if not tasks["total"]:
         return "waits"
-    text = f"{tasks.get('completed', 0):,} of {tasks['total']:,}"
-    if tasks["failures"]:
-        text += f", {tasks['failures']} lost and handed out again"
-    return text
+    return f"{tasks.get('completed', 0):,} of {tasks['total']:,}"

@@ -212,13 +212,14 @@ def worker_named(connection: Connection, name: str) -> UUID | None:
 
 
 def tasks_held(connection: Connection, run_id: UUID, worker_id: UUID) -> int:
-    """How many tasks of a run a worker has claimed and not reported."""
+    """How many tasks of the map a worker has claimed and not reported."""
     return _count(
         connection,
         """
         select count(*)
         from quantumflow.step_tasks t
         where t.run_id = %s
+          and t.step_slug = 'parse'
           and t.worker_id = %s
           and t.status = 'started'
         """,

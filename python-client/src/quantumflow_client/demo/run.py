@@ -22,7 +22,6 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-import click
 import psycopg
 from psycopg.conninfo import make_conninfo
 
@@ -69,7 +68,7 @@ def run_demo(
 
     Raises:
         EmbeddedServerError: There is no server.
-        click.ClickException: The demo cannot go on; the message says why.
+        DemoFailed: It could not go on to its end.
     """
     screen = screen or Screen()
     directory = directory.absolute()
@@ -99,6 +98,10 @@ def run_demo(
     if open_page:
         webbrowser.open(demo.page.as_uri())
     return 0 if good else 1
+
+
+class DemoFailed(Exception):  # noqa: N818 - as RunFailed
+    """The demo could not go on to its end; the message says why."""
 
 
 @dataclass(slots=True)
@@ -240,7 +243,8 @@ class _Demo:
         while True:
             status = self.client.status(run_id)
             now = time.monotonic()
-            progress.draw(status, self._rows(run_id))
+            lost = sum(step["tasks"]["failures"] for step in status["steps"])
+            progress.draw(status, self._rows(run_id, lost))
             if status["status"] != "started":
                 break
             parse = next(step["tasks"] for step in status["steps"] if step["step_slug"] == "parse")
@@ -255,7 +259,7 @@ class _Demo:
                             f"{hand.name} is killed (SIGKILL), holding {_tasks(hand.held)}; "
                             f"{new.name} starts",
                         )
-            elif victim is not None and not redelivered and parse["failures"] >= victim.held:
+            elif victim is not None and not redelivered and lost >= victim.held:
                 redelivered = True
                 self._tell(
                     now - began,
@@ -269,11 +273,9 @@ class _Demo:
         self.screen.keep()
         self.screen.say()
         if status["status"] != "completed":
-            raise click.ClickException(
-                f"run {run_id} {status['status']}: {status['error_message']}"
-            )
+            raise DemoFailed(f"run {run_id} {status['status']}: {status['error_message']}")
         if kill and self.victim is None:
-            raise click.ClickException(
+            raise DemoFailed(
                 "the run was over before a worker could be killed: take more files, or --no-kill"
             )
 
@@ -284,15 +286,15 @@ class _Demo:
         """Give up when a worker has ended by itself, or nothing happens."""
         for hand in self.hands:
             if hand.killed_at is None and hand.process.poll() is not None:
-                raise click.ClickException(
+                raise DemoFailed(
                     f"{hand.name} ended by itself, with {hand.process.returncode}: {_end(hand.log)}"
                 )
         if unmoved > _PATIENCE:
-            raise click.ClickException(
+            raise DemoFailed(
                 f"nothing has happened for {unmoved:.0f} s: {_end(self.hands[-1].log)}"
             )
 
-    def _rows(self, run_id: UUID) -> list[Row]:
+    def _rows(self, run_id: UUID, lost: int) -> list[Row]:
         done = queries.tasks_done(self.connection, run_id)
         rows = []
         for hand in self.hands:
@@ -303,7 +305,8 @@ class _Demo:
             elif hand.killed_at is None:
                 rows.append(Row(hand.name, f"{done[hand.worker_id]:,} done"))
             else:
-                note = f"{done[hand.worker_id]:,} done, killed while it held {_tasks(hand.held)}"
+                note = f"{done[hand.worker_id]:,} done, killed with {_tasks(hand.held)} in hand"
+                note += f", {lost} handed out again" if lost else ""
                 rows.append(Row(hand.name, note, "red"))
         return rows
 
@@ -416,7 +419,7 @@ def _alone(files: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise click.ClickException(f"another demo runs in {files.parent}") from None
+            raise DemoFailed(f"another demo runs in {files.parent}") from None
         yield
 
 

@@ -301,7 +301,8 @@ def draw_graph(story: Story, *, upright: bool) -> Graph:
                     )
                 )
             elif upright:
-                edges.append(f"M{x1 + width / 2} {y1 + height} L{x2 + width / 2} {y2 - 7}")
+                top = y2 - 15 if step.is_map else y2 - 7  # a map is drawn as a stack
+                edges.append(f"M{x1 + width / 2} {y1 + height} L{x2 + width / 2} {top}")
             elif is_far:
                 edges.append(
                     _curve(
