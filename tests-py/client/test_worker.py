@@ -713,9 +713,9 @@ def test_a_second_signal_tells_the_handlers_and_hands_back_what_it_can(
 ) -> None:
     slow = client.start_flow("slow", str(tmp_path / "never"))
     slow_async, deaf = client.start_flow("slow_async"), client.start_flow("deaf")
-    wait_until(lambda: len([said for said in process.said if "begun" in said]) == 3)
+    wait_until(lambda: "".join(process.said).count("begun") == 3)
     process.signal(signal.SIGTERM)
-    wait_until(lambda: task(connection, deaf)["status"] == "started")
+    process.wait_for("the worker stops when its handlers have ended")
     process.signal(signal.SIGTERM)
     assert process.end() == 0
     assert client.wait(slow, timeout=0) == {"slow": "cancelled"}

@@ -115,6 +115,7 @@ class Worker:
         self._connection: Connection | None = None
         self._error: BaseException | None = None
         self._clock = -inf
+        self._stopping = Stopping.NO
         self._is_new = True
 
     def run(self) -> int:
@@ -215,9 +216,19 @@ class Worker:
 
     def _hear(self) -> None:
         """Let the core know what happened."""
+        before = self._stopping
         while not self._events.empty():
             self._events.get()(time.monotonic())
-        if self._core.stopping is Stopping.NOW:
+        self._stopping = self._core.stopping
+        if self._stopping is not before:
+            how = "at once" if self._stopping is Stopping.NOW else "when its handlers have ended"
+            logger.info(
+                "the worker stops %s: %d are running",
+                how,
+                len(self._executions),
+                extra={"worker_id": self.id},
+            )
+        if self._stopping is Stopping.NOW:
             for execution in list(self._executions.values()):
                 execution.cancel("the worker had to end", is_lost=False)
 
