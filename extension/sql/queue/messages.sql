@@ -68,12 +68,21 @@ begin
   if cardinality(p_msg_ids) > 0 then
     execute format(
       $$
-      update pgmq.%I q
+      update pgmq.%1$I q
       set
-        vt = k.vt,
+        vt = c.vt,
         read_ct = q.read_ct + $3
-      from unnest($1, $2) k (msg_id, vt)
-      where q.msg_id = k.msg_id
+      from (
+        select k.vt, l.tid
+        from unnest($1, $2) k (msg_id, vt)
+        cross join lateral (
+          select m.ctid as tid
+          from pgmq.%1$I m
+          where m.msg_id = k.msg_id
+          limit 1
+        ) l
+      ) c
+      where q.ctid = c.tid
       $$,
       'q_' || p_queue)
     using p_msg_ids, p_vts, p_reads;
@@ -82,7 +91,44 @@ end
 $_set_vt$;
 
 comment on function quantumflow._set_vt(text, bigint[], timestamptz[], int) is
-'Sets when each message becomes visible, in one statement; p_reads is added to read_ct, as pgmq.read would.';
+'Sets when each message becomes visible, in one statement; p_reads is added to read_ct, as pgmq.read would.
+
+The caller holds the messages. They are found one by one and updated by ctid: statistics of an empty queue, which is what
+autovacuum mostly finds, would have a join by msg_id read the whole queue for every call.';
+
+create function quantumflow._redelay(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_redelay$
+begin
+  -- A statement of its own, because what was waited for may have moved.
+  execute format(
+    $$
+    select
+    from (
+      select k.msg_id
+      from unnest($1) k (msg_id)
+      order by k.msg_id
+      offset 0
+    ) k
+    cross join lateral (
+      select
+      from pgmq.%I m
+      where m.msg_id = k.msg_id
+      for update
+    ) m
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids;
+
+  perform quantumflow._set_vt(p_queue, p_msg_ids, p_vts);
+end
+$_redelay$;
+
+comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
+'Sets when each message becomes visible, after waiting for whoever holds it: a claim, at most, which does not wait itself.';
 
 create function quantumflow._remove_messages(p_queue text, p_msg_ids bigint[])
 returns void
@@ -179,25 +225,28 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_extend_vt$
+declare
+  v_msg_ids bigint[];
+  v_vts     timestamptz[];
 begin
   -- A message that somebody holds is being claimed or reported: then there is nothing to extend.
   execute format(
     $$
-    with held as (
-      select q.msg_id, k.vt
-      from unnest($1, $2) k (msg_id, vt)
-      join pgmq.%1$I q
-        on q.msg_id = k.msg_id
-      where q.vt < k.vt
-      for update of q skip locked
-    )
-    update pgmq.%1$I q
-    set vt = h.vt
-    from held h
-    where q.msg_id = h.msg_id
+    select array_agg(k.msg_id), array_agg(k.vt)
+    from unnest($1, $2) k (msg_id, vt)
+    cross join lateral (
+      select
+      from pgmq.%I m
+      where m.msg_id = k.msg_id
+        and m.vt < k.vt
+      for update skip locked
+    ) m
     $$,
     'q_' || p_queue)
-  using p_msg_ids, p_vts;
+  using p_msg_ids, p_vts
+  into v_msg_ids, v_vts;
+
+  perform quantumflow._set_vt(p_queue, v_msg_ids, v_vts);
 end
 $_extend_vt$;
 

@@ -155,7 +155,7 @@ begin
     group by f.queue
     order by f.queue
   loop
-    perform quantumflow._set_vt(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+    perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
   end loop;
 end
 $_record_failures$;

@@ -46,7 +46,7 @@ begin
     group by r.queue
     order by r.queue
   loop
-    perform quantumflow._set_vt(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+    perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
     v_released := v_released + cardinality(v_batch.msg_ids);
   end loop;
 
