@@ -20,7 +20,7 @@ declare
   v_bad  int := 0;
   v_task record;
 begin
-  loop
+  for v_round in 1 .. 100 loop
     select * into v_task from quantumflow.step_tasks t where t.status = 'queued' order by random() limit 1;
     exit when not found;
     perform quantumflow.complete_task(v_task.run_id, v_task.step_slug);

@@ -1,5 +1,5 @@
 begin;
-select plan(4);
+select plan(5);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -14,6 +14,13 @@ select results_eq(
     'step list: the output must be an array, because a map maps over it, but is JSON of type null (QF305)')$$,
   'the run has failed');
 select is_empty('select from pgmq.q_quantum_flow_queue', 'no message is left');
+
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
+select results_eq(
+  $$select o.outcome from quantumflow.complete_tasks('[
+      {"run_id": "10000000-0000-0000-0000-000000000002", "step_slug": "list", "task_index": 0, "lease_token": null}]') o$$,
+  $$values ('type_violation')$$,
+  'nor is one that was left out');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();
