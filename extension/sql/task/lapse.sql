@@ -18,9 +18,12 @@ begin
       w.max_attempts,
       w.max_lost,
       w.retry_delay,
+      r.priority,
       case when p_now >= h.started_at + h.timeout then 'timeout' else 'lost' end as kind,
       h.attempts - h.losses as failures
     from unnest(p_lapsed) h
+    join quantumflow.workflow_runs r
+      on r.id = h.run_id
     join quantumflow.workflow_steps w
       on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
     order by h.ord
@@ -82,8 +85,15 @@ begin
           format('%s (attempt %s, lost %s times)', v_error, v_task.attempts, v_task.losses + (v_task.kind = 'lost')::int),
           p_now);
       end if;
-    elsif v_task.kind = 'timeout' then
-      perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[v_ready_at]);
+    else
+      -- What was lost gets its place in the queue back, ahead of what was queued after it.
+      perform quantumflow._set_vt(
+        p_queue,
+        array[v_task.message_id],
+        array[case v_task.kind
+          when 'timeout' then v_ready_at
+          else v_task.queued_at - make_interval(secs => v_task.priority)
+        end]);
     end if;
   end loop;
 
@@ -94,7 +104,7 @@ $_settle_lapsed$;
 comment on function quantumflow._settle_lapsed(text, quantumflow._held_task[], timestamptz) is
 'Ends attempts whose lease has run out: lost, or, past their deadline, a failure of kind timeout. Returns how many it ended.
 
-A lost task is ready again at once, its message untouched; a timed-out one after its delay. Either fails when it has used up
+A lost task is ready again at once, at its old place in the queue; a timed-out one after its delay. Either fails when it has used up
 max_lost or max_attempts, and its run with it.';
 
 create function quantumflow._hold_for_failure(p_run_id uuid, p_step_slug text)
