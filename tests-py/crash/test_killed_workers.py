@@ -70,9 +70,7 @@ def test_a_task_whose_worker_is_killed_is_done_by_another(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_task_that_kills_every_worker_fails_its_run(
-    engine: Engine, dsn: str, kind: str
-) -> None:
+def test_a_task_that_kills_every_worker_fails_its_run(engine: Engine, dsn: str, kind: str) -> None:
     engine.define("deadly", [{"name": "a"}], timeout=_DAY, max_lost=3, on_failure="note")
     run_id = engine.start("deadly")
 

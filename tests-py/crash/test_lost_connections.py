@@ -85,7 +85,7 @@ def test_nothing_is_lost_when_the_server_crashes_under_load(tmp_path: Path) -> N
         dsn = server.create_database("load")
         _on(dsn, lambda engine: _start(engine, runs))
         with load_processes(dsn, 4, tmp_path) as files:
-            for crash in range(1, 4):
+            for crash in (1, 2):
                 _wait_for(server, lambda done, goal=crash * runs: done >= goal)  # type: ignore[misc]
                 server.restart("immediate")
             _wait_for(server, lambda done: done == runs * (_ITEMS + 2))

@@ -7,6 +7,7 @@ which ends when there is nothing to claim; or load (plain only), which goes on u
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -83,7 +84,7 @@ class Load:
 
     def _persist(self, call: Callable[[Engine], T]) -> T:
         while True:
-            try:
+            with contextlib.suppress(psycopg.OperationalError):
                 if self._engine is None:
                     connection = psycopg.connect(
                         self._dsn, autocommit=True, application_name="load"
@@ -91,11 +92,10 @@ class Load:
                     self._engine = Engine(connection)
                     self._engine.worker_id = self._worker_id
                 return call(self._engine)
-            except psycopg.OperationalError:
-                if self._engine is not None:
-                    self._engine.connection.close()
-                    self._engine = None
-                time.sleep(0.01)
+            if self._engine is not None:
+                self._engine.connection.close()
+                self._engine = None
+            time.sleep(0.01)
 
 
 def main(kind: str, behaviour: str, dsn: str) -> None:

@@ -19,7 +19,7 @@ FAIL, FATAL, DIE, RELEASE, VIOLATE = "fail", "fatal", "die", "release", "violate
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a workflow, with the scripts of its tasks: task n has script n modulo their number."""
+    """A step of a workflow, and what its tasks do: task n has script n modulo their number."""
 
     name: str
     is_map: bool

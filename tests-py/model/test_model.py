@@ -48,7 +48,9 @@ def engines(server: EmbeddedServer, template: str) -> Iterator[list[Engine]]:
     """One session to look and one for each worker, on a database of their own."""
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         name = sql.Identifier("model")
-        admin.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(template)))
+        admin.execute(
+            sql.SQL("create database {} template {}").format(name, sql.Identifier(template))
+        )
         with contextlib.ExitStack() as opened:
             yield [
                 Engine(opened.enter_context(psycopg.connect(server.dsn("model"), autocommit=True)))
@@ -150,8 +152,11 @@ def _check_callbacks(
         "failed": ("_on_failure", "error"),
     }[expected.status]
     assert called == {slug}
-    value = look.value(f"select {'output' if key == 'output' else 'error_message'} "
-                       "from quantumflow.workflow_runs where id = %s", run_id)
+    value = look.value(
+        f"select {'output' if key == 'output' else 'error_message'} "
+        "from quantumflow.workflow_runs where id = %s",
+        run_id,
+    )
     inputs = [task.input for task in notes.callbacks if task.run_id == run_id]
     assert all(found == {"run": flow.run_input, key: value} for found in inputs)
 

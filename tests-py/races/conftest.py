@@ -39,9 +39,7 @@ def new_engine(module_dsn: str) -> Iterator[Callable[[], Engine]]:
 
         def make() -> Engine:
             return Engine(
-                opened.enter_context(
-                    psycopg.connect(module_dsn, autocommit=True, options=_OPTIONS)
-                )
+                opened.enter_context(psycopg.connect(module_dsn, autocommit=True, options=_OPTIONS))
             )
 
         yield make

@@ -140,9 +140,7 @@ def test_steps_added_by_two_at_once_are_both_there(engines: list[Engine], flow: 
     assert _slugs(watcher, watcher.start(flow)) == {"step_1_0", "from_a", "from_b"}
 
 
-def test_two_steps_that_make_a_cycle_together_are_refused(
-    engines: list[Engine], flow: str
-) -> None:
+def test_two_steps_that_make_a_cycle_together_are_refused(engines: list[Engine], flow: str) -> None:
     a, b, watcher = engines[:3]
     add = "select * from quantumflow.add_step(%s, %s, %s)"
     a.rows(add, flow, "one", [])

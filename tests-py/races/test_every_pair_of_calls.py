@@ -199,4 +199,3 @@ def test_two_calls_stopped_at_a_row(
 
 def _call(name: str, case: Case, engine: Engine) -> Any:
     return ALL_CALLS[name](engine, case)
-

@@ -50,7 +50,11 @@ class Scene:
         assert self.watcher.problems() == []
         assert self.watcher.rows("select * from quantumflow._unfinished_ends") == []
         statuses = self.watcher.task_statuses(self.run_id)
-        assert (self.watcher.run_status(self.run_id), statuses["left", 0], statuses["right", 0]) == (
+        assert (
+            self.watcher.run_status(self.run_id),
+            statuses["left", 0],
+            statuses["right", 0],
+        ) == (
             run,
             left,
             right,

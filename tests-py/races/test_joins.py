@@ -63,9 +63,7 @@ def _report_together(
         return [outcome for batch in mine if batch for outcome in engine.complete_all(batch)]
 
     with concurrent.futures.ThreadPoolExecutor(len(reporters)) as pool:
-        futures = [
-            pool.submit(work, *pair) for pair in zip(reporters, batches, strict=True)
-        ]
+        futures = [pool.submit(work, *pair) for pair in zip(reporters, batches, strict=True)]
         return [outcome for future in futures for outcome in future.result(60)]
 
 

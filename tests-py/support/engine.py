@@ -145,9 +145,7 @@ class Engine:
         return int(self.value("select quantumflow.start_ready_steps(%s)", run_id))
 
     def run_status(self, run_id: UUID) -> str:
-        return str(
-            self.value("select status from quantumflow.workflow_runs where id = %s", run_id)
-        )
+        return str(self.value("select status from quantumflow.workflow_runs where id = %s", run_id))
 
     def run_output(self, run_id: UUID) -> Any:
         return self.value("select output from quantumflow.workflow_runs where id = %s", run_id)

@@ -1,0 +1,196 @@
+"""What a batch costs does not depend on how full the tables are, nor on when plans were made.
+
+A session makes its plans when the tables are empty, keeps them, and goes on for days. All bounds
+are on counters (pages touched, scans, WAL), never on time.
+
+Fails when, in the extension:
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import mean
+
+import pytest
+
+from conftest import Connect
+from plans.measuring import HOT_TABLES, Meter, function_calls, table_counters
+from support.engine import Engine, remove_runs
+
+_TASKS = 20_000
+
+
+@pytest.fixture
+def engine(connect: Connect) -> Engine:
+    engine = Engine(connect())
+    engine.define("chain", [{"name": "a"}, {"name": "b", "dependencies": ["a"]}])
+    engine.define("wide", [{"name": "each", "type": "map"}])
+    engine.define("single", [{"name": "only"}])
+    engine.define("later", [{"name": "each", "type": "map", "start_delay": 86400}])
+    return engine
+
+
+@pytest.fixture
+def worker(connect: Connect) -> Meter:
+    return Meter(Engine(connect()))
+
+
+def _warm_up(engine: Engine, worker: Meter) -> None:
+    """Let the worker's session make its plans while there is next to nothing in the tables."""
+    for _ in range(8):
+        assert worker.drain(1) == {}
+        engine.start("chain")
+        assert set(worker.drain(1)) == {"a", "b"}
+
+
+def _load_chains(engine: Engine, tasks: int) -> None:
+    for _ in range(10):
+        engine.start_many("chain", [{}] * (tasks // 20))
+
+
+def _load_wide(engine: Engine, tasks: int) -> None:
+    engine.start("wide", list(range(tasks)))
+
+
+def _nothing(engine: Engine) -> None:
+    pass
+
+
+def _analyze(engine: Engine) -> None:
+    engine.connection.execute("analyze")
+
+
+def _empty_and_analyze(engine: Engine) -> None:
+    """As autovacuum finds a system at night: no row, but pages, so that it expects none at all."""
+    remove_runs(engine.connection)
+    engine.connection.execute("analyze")
+
+
+@pytest.mark.parametrize(
+    ("before", "load", "tasks", "after"),
+    [
+        pytest.param(_nothing, _load_chains, 20_000, _nothing, id="chains"),
+        pytest.param(_analyze, _load_chains, 5_000, _nothing, id="chains, analyzed while tiny"),
+        pytest.param(
+            _empty_and_analyze, _load_chains, 5_000, _nothing, id="chains, analyzed while empty"
+        ),
+        pytest.param(_nothing, _load_chains, 5_000, _analyze, id="chains, analyzed when full"),
+        pytest.param(_empty_and_analyze, _load_wide, 20_000, _nothing, id="map, analyzed empty"),
+        pytest.param(_nothing, _load_wide, 5_000, _analyze, id="map, analyzed when full"),
+    ],
+)
+def test_a_session_that_began_on_empty_tables_drains_many_tasks(
+    engine: Engine,
+    worker: Meter,
+    record_property: Callable[[str, object], None],
+    before: Callable[[Engine], None],
+    load: Callable[[Engine, int], None],
+    tasks: int,
+    after: Callable[[Engine], None],
+) -> None:
+    _warm_up(engine, worker)
+    before(engine)
+    load(engine, tasks)
+    after(engine)
+    table_counters(engine)  # What this session did is in the statistics from here on.
+    counters = table_counters(worker.engine)
+    wal = engine.value("select pg_current_wal_insert_lsn()")
+
+    batches = worker.drain()
+
+    wal_bytes = engine.value("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)
+    assert sum(len(found) for found in batches.values()) == tasks // 100
+    for step, found in batches.items():
+        tenth = len(found) // 10
+        for measure in ("pages", "rows"):
+            costs = [getattr(batch, measure) for batch in found]
+            # The first ones find pages cold that later ones share.
+            early, late = mean(costs[tenth : 2 * tenth]), mean(costs[-tenth:])
+            record_property(f"{measure} a task, {step}", (early / 100, late / 100))
+            assert late <= 3 * early
+            # One batch ends a map and gathers its outputs.
+            assert sorted(costs)[-2] <= {"pages": 150, "rows": 50}[measure] * 100
+    for name, now in table_counters(worker.engine).items():
+        assert now["scans"] == counters[name]["scans"], f"{name} was scanned"
+        updates = now["updates"] - counters[name]["updates"]
+        hot = now["hot"] - counters[name]["hot"]
+        record_property(f"updates in place, {name}", (hot, updates))
+        assert hot >= 0.98 * updates
+    record_property("WAL bytes a task", float(wal_bytes) / tasks)
+    assert wal_bytes / tasks <= 5_000
+    assert engine.problems() == []
+    unfinished = "select count(*) from quantumflow.workflow_runs where status = 'started'"
+    assert engine.value(unfinished) == 0
+
+
+def test_a_batch_is_a_fixed_number_of_statements(engine: Engine, worker: Meter) -> None:
+    """Counted in calls of the engine's own functions: ten times the tasks, the same calls."""
+    _warm_up(engine, worker)
+    calls = {}
+    for quantity in (10, 100):
+        engine.start_many("single", [{}] * quantity)
+        before = function_calls(worker.engine)
+        worker.claim(quantity)
+        worker.complete()
+        calls[quantity] = function_calls(worker.engine) - before
+        assert worker.claimed() == [("only", quantity)]
+
+    assert 0 < calls[10] <= 60
+    assert calls[100] <= calls[10] + 5
+
+
+def test_the_work_for_a_map_is_linear_in_its_items(
+    engine: Engine, worker: Meter, record_property: Callable[[str, object], None]
+) -> None:
+    _warm_up(engine, worker)
+    pages = {}
+    for items in (500, 2_000):
+        array = f"(select jsonb_agg(n) from generate_series(1, {items}) n)"
+        pages[items] = worker.pages(f"select quantumflow.start_flow('wide', {array})")
+        pages[items] += sum(batch.pages for batch in worker.drain()["each"])
+        record_property(f"pages an item of {items}", pages[items] / items)
+
+    assert pages[2_000] / 2_000 <= 1.5 * pages[500] / 500
+
+
+def test_a_claim_does_not_pay_for_tasks_that_are_not_due(engine: Engine, worker: Meter) -> None:
+    """A storm of retries, or a big map with a delay, in the same queue."""
+    _warm_up(engine, worker)
+    pages, rows = [], []
+    for delayed in (0, _TASKS):
+        if delayed:
+            engine.start("later", list(range(delayed)))
+        engine.start_many("single", [{}] * 1_000)
+        batches = worker.drain()["only"]
+        assert len(batches) == 10
+        pages.append(mean(batch.pages for batch in batches[2:]))
+        rows.append(mean(batch.rows for batch in batches[2:]))
+
+    assert pages[1] <= 1.5 * pages[0]
+    assert rows[1] <= 1.5 * rows[0]
+
+
+def test_a_claim_that_finds_nothing_stays_cheap(engine: Engine, worker: Meter) -> None:
+    """After 20,000 tasks have passed through the queue, and with as many waiting for later."""
+    _warm_up(engine, worker)
+    _load_wide(engine, _TASKS)
+    worker.drain(1_000)
+    engine.start("later", list(range(1_000)))
+    # Dead entries of the queue's index are marked so by the first scan that meets them.
+    idle = [worker.claim() for _ in range(5)]
+    assert worker.claimed() == []
+
+    assert min(idle) <= 500
+
+
+@pytest.mark.parametrize("table", HOT_TABLES)
+def test_hot_tables_have_no_index_that_an_update_would_touch(engine: Engine, table: str) -> None:
+    """HOT needs it: no index has a column that changes, in its key or in its predicate."""
+    columns = engine.rows(
+        "select distinct a.attname from pg_index i "
+        "join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey) "
+        "where i.indrelid = ('quantumflow.' || %s)::regclass",
+        table,
+    )
+    fixed = {"id", "workflow_slug", "idempotency_key", "run_id", "step_slug", "task_index"}
+    assert {name for (name,) in columns} <= fixed
