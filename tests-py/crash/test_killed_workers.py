@@ -41,7 +41,7 @@ def _in_hours(dsn: str, hours: int) -> str:
 def test_a_task_whose_worker_is_killed_is_done_by_another(
     engine: Engine, dsn: str, victim: str, rescuer: str
 ) -> None:
-    steps = [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]
+    steps: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]
     engine.define("two", steps, timeout=_DAY)
     run_id = engine.start("two")
 

@@ -23,7 +23,7 @@ from support.engine import Engine
 from support.server import build_extension, server_kind, throwaway_server
 from support.waiting import wait_until
 
-_STEPS = [
+_STEPS: list[dict[str, Any]] = [
     {"name": "first"},
     {"name": "each", "type": "map"},
     {"name": "last", "dependencies": ["first", "each"]},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from model.rules import DIE, FAIL, FATAL, RELEASE, VIOLATE, Flow, Step
@@ -10,7 +12,9 @@ _MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, RELEASE, FATAL])
 _SCRIPTS = st.one_of(
     st.just(()), st.just(()), st.just(()), st.lists(_MISHAPS, max_size=4).map(tuple)
 )
-_ITEMS = st.lists(st.sampled_from([None, 0, 1, "x", [], {"a": None}]), max_size=5)
+_ITEMS: st.SearchStrategy[list[Any]] = st.lists(
+    st.sampled_from([None, 0, 1, "x", [], {"a": None}]), max_size=5
+)
 
 
 @st.composite

@@ -67,6 +67,6 @@ def holding(
     table, condition, parameters = tables[row]
     query = f"select from {table} where {condition} for update"
     with engine.connection.transaction(force_rollback=True):
-        found = engine.connection.execute(sql.SQL(query), parameters)  # type: ignore[arg-type]
+        found = engine.connection.execute(sql.SQL(query), parameters)
         assert found.rowcount > 0, f"there is no {row} to hold"
         yield

@@ -184,9 +184,12 @@ def test_runs_have_the_steps_of_one_version_while_definitions_change(
     wrong = engines[0].rows(
         "select r.id from quantumflow.workflow_runs r "
         "join quantumflow.workflow_versions v using (workflow_slug, version) "
-        "where v.frozen_at is null or r.remaining_steps <> jsonb_array_length(v.definition -> 'steps') "
-        "or array(select s.step_slug from quantumflow.step_states s where s.run_id = r.id order by 1) "
-        "<> array(select d ->> 'name' from jsonb_array_elements(v.definition -> 'steps') d order by 1)"
+        "where v.frozen_at is null "
+        "or r.remaining_steps <> jsonb_array_length(v.definition -> 'steps') "
+        "or array(select s.step_slug from quantumflow.step_states s "
+        "where s.run_id = r.id order by 1) "
+        "<> array(select d ->> 'name' from jsonb_array_elements(v.definition -> 'steps') d "
+        "order by 1)"
     )
     assert wrong == []
     assert engines[0].problems() == []

@@ -16,7 +16,7 @@ Fails when, in the extension:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -46,14 +46,14 @@ def _slugs(tasks: list[Task]) -> tuple[str, ...]:
 
 
 CALLS: dict[str, Callable[[Engine, Case], Any]] = {
-    "claim": lambda engine, case: _slugs(engine.claim(5)),
+    "claim": lambda engine, _: _slugs(engine.claim(5)),
     "complete": lambda engine, case: engine.complete(case.left, "left"),
     "fail": lambda engine, case: engine.fail(case.left, retryable=False),
     "retry": lambda engine, case: engine.fail(case.left),
     "extend": lambda engine, case: engine.extend([case.left])[0],
     "release": lambda engine, case: engine.release([case.left]),
     "cancel": lambda engine, case: engine.cancel(case.run_id),
-    "sweep": lambda engine, case: engine.sweep()["lapsed leases"],
+    "sweep": lambda engine, _: engine.sweep()["lapsed leases"],
     "start_ready_steps": lambda engine, case: engine.start_ready_steps(case.run_id),
 }
 RIGHT_CALLS: dict[str, Callable[[Engine, Case], Any]] = {
@@ -156,7 +156,7 @@ class Arena:
 
 
 @pytest.fixture(scope="module")
-def arena(new_engine: Callable[[], Engine]) -> Iterator[Arena]:
+def arena(new_engine: Callable[[], Engine]) -> Arena:
     return Arena(new_engine)
 
 
