@@ -168,7 +168,7 @@ def test_bars_are_where_the_tasks_ran(story: Story) -> None:
 
     assert [(bar.x, bar.width, bar.row) for bar in first.done] == [(100, 100, 0)]
     assert [(bar.x, bar.width, bar.row) for bar in first.lost] == [(150, 250, 1)]
-    assert [(bar.x, bar.width) for bar in first.waiting] == [(400, 300)]
+    assert [(bar.x, bar.width) for bar in first.waiting] == [(400, 350)]
     assert [(bar.x, bar.width, bar.row) for bar in second.again] == [(750, 50, 0)]
     assert (first.tasks, second.tasks) == (1, 2)
 

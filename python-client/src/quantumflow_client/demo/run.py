@@ -221,15 +221,26 @@ class _Demo:
         if hand.worker_id is None:
             return False
         hand.process.send_signal(signal.SIGSTOP)
-        while queries.is_busy(self.connection, hand.application_name):
-            time.sleep(0.002)
+        is_quiet = self._wait_until_quiet(hand)
         hand.held = queries.tasks_held(self.connection, run_id, hand.worker_id)
-        if hand.held == 0:
+        if hand.held == 0 or not is_quiet:
             hand.process.send_signal(signal.SIGCONT)
             return False
         hand.killed_at = datetime.now(timezone.utc)
         hand.process.kill()
         hand.process.wait()
+        return True
+
+    def _wait_until_quiet(self, hand: _Hand) -> bool:
+        """Wait until the server has done what a stopped worker asked for; whether it has.
+
+        It has not while it waits for the worker to take a long answer.
+        """
+        end = time.monotonic() + 1
+        while queries.is_busy(self.connection, hand.application_name):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.002)
         return True
 
     # The run
@@ -263,7 +274,7 @@ class _Demo:
                 redelivered = True
                 self._tell(
                     now - began,
-                    f"the leases are over: what {victim.name} held is handed out again",
+                    f"the leases of {victim.name} are over: its tasks are back in the queue",
                 )
             counts = str([step["tasks"] for step in status["steps"]])
             if counts != last:
@@ -306,7 +317,7 @@ class _Demo:
                 rows.append(Row(hand.name, f"{done[hand.worker_id]:,} done"))
             else:
                 note = f"{done[hand.worker_id]:,} done, killed with {_tasks(hand.held)} in hand"
-                note += f", {lost} handed out again" if lost else ""
+                note += f", {lost} put back in the queue" if lost else ""
                 rows.append(Row(hand.name, note, "red"))
         return rows
 
@@ -391,7 +402,7 @@ def _say_how_to_look(screen: Screen, server: EmbeddedServer, directory: Path, pa
     screen.say(f"  page         {page}")
     screen.say(f"  runs         {psql}")
     screen.say(f"  psql         {program} dev{where} --psql")
-    screen.say(f"  stop server  {program} dev{where} --stop")
+    screen.say(f"  server       keeps running, until: {program} dev{where} --stop")
 
 
 def _program() -> str:

@@ -147,7 +147,8 @@ def _lane(
         title = f"{attempt.step_slug} {attempt.item or ''}".rstrip()
         if attempt.is_lost:
             lost.append(scale.bar(attempt.started_at, gone_at, row, f"{title}: lost"))
-            waiting.append(scale.bar(gone_at or scale.start, attempt.ended_at, row, title))
+            back = _next(story, attempt)
+            waiting.append(scale.bar(gone_at or scale.start, back, row, f"{title}: waiting"))
         elif attempt.comes_again:
             again.append(scale.bar(attempt.started_at, attempt.ended_at, row, f"{title}: again"))
         else:
@@ -163,6 +164,17 @@ def _lane(
         tasks=sum(not a.is_lost and a.ended_at is not None for a in attempts),
         gone=None if gone_at is None else scale.x(gone_at),
     )
+
+
+def _next(story: Story, lost: Attempt) -> datetime | None:
+    """When a task that was lost was handed out again; None: it has not been yet."""
+    key = (lost.step_slug, lost.task_index)
+    later = (
+        attempt.started_at
+        for attempt in story.attempts
+        if (attempt.step_slug, attempt.task_index) == key and attempt.started_at > lost.started_at
+    )
+    return min(later, default=None)
 
 
 def _last_sign_of(attempts: Sequence[Attempt]) -> datetime:
