@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from quantumflow_client.cli import _output
 from support.command import DIAMOND, ONE_STEP, Command
 
 Define = Callable[[dict[str, Any]], str]
@@ -166,3 +168,11 @@ def test_colours_are_for_those_who_want_them(
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in quantumflow("status", run_id, color=True).stdout
     assert "\x1b" not in quantumflow("list", color=True).stdout
+
+
+@pytest.mark.parametrize("fraction", ["", ".5", ".63517", ".123456"])
+def test_a_moment_may_have_any_fraction(fraction: str) -> None:
+    shown = _output.when(f"2026-07-01T12:00:00{fraction}+00:00")
+    assert datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").astimezone() == datetime(
+        2026, 7, 1, 12, tzinfo=timezone.utc
+    )

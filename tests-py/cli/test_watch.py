@@ -109,12 +109,16 @@ def test_on_a_real_terminal(
     command: list[str | Path] = [program, "watch", run_id, "--interval", "0.05", "--dsn", dsn]
     with Popen(command, stdout=theirs, stderr=theirs, env=os.environ | environment) as process:
         os.close(theirs)
-        said = b""
-        while b"0/1 steps" not in said:
-            said += os.read(ours, 10_000)
-        work_once()
-        while b"1/1 steps" not in said:
-            said += os.read(ours, 10_000)
+        try:
+            said = b""
+            while b"0/1 steps" not in said:
+                said += os.read(ours, 10_000)
+            work_once()
+            while b"1/1 steps" not in said:
+                said += os.read(ours, 10_000)
+        except BaseException:
+            process.kill()
+            raise
     os.close(ours)
     assert process.returncode == 0
     assert (b"\x1b[32mcompleted\x1b[0m" in said) == colours

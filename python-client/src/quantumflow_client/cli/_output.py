@@ -69,7 +69,10 @@ def when(moment: datetime | str | None) -> str:
     if moment is None:
         return ""
     if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
+        # PostgreSQL leaves trailing zeros out; Python 3.10 wants all six digits.
+        moment = datetime.fromisoformat(
+            re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6}", moment)
+        )
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -94,8 +97,14 @@ def fitted(lines: Iterable[str]) -> list[str]:
     """The lines, cut to the width of the terminal, if there is one."""
     if not sys.stdout.isatty():
         return list(lines)
-    width = shutil.get_terminal_size().columns
+    width, _ = terminal_size()
     return [cut(line, width) for line in lines]
+
+
+def terminal_size() -> tuple[int, int]:
+    """The terminal's columns and lines; 80 and 24 where it does not say."""
+    size = shutil.get_terminal_size()
+    return size.columns or 80, size.lines or 24  # Python 3.10 passes a terminal's 0 on
 
 
 def cut(line: str, width: int) -> str:

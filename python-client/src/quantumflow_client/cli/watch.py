@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -92,10 +91,9 @@ class _Screen:
         self._height = 0
 
     def show(self, lines: list[str]) -> None:
-        size = shutil.get_terminal_size()
-        if len(lines) >= size.lines:  # what has scrolled away cannot be written again
-            hidden = len(lines) - size.lines + 2
-            lines = [*lines[: size.lines - 2], f"  and {hidden} more"]
+        _, height = _output.terminal_size()
+        if len(lines) >= height:  # what has scrolled away cannot be written again
+            lines = [*lines[: height - 2], f"  and {len(lines) - height + 2} more"]
         if self._height:
             sys.stdout.write(f"\x1b[{self._height}F\x1b[J")
         click.echo("\n".join(_output.fitted(lines)))
@@ -114,7 +112,7 @@ class _Picture:
             zip(status["steps"] + status["callbacks"], _view.steps(status), strict=True),
             key=lambda pair: pair[0]["status"] not in ("failed", "started"),
         )
-        fits = len(steps) + 1 < shutil.get_terminal_size().lines
+        fits = len(steps) + 1 < _output.terminal_size()[1]
         lines = _view.steps(status) if fits else [line for _, line in steps]
         self._screen.show([_view.title(status), *lines])
 
