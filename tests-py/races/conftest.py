@@ -12,8 +12,9 @@ from psycopg import sql
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 
-# A deadlock is found after this; the default of 1 s would only make the tests slower.
-_OPTIONS = "-c deadlock_timeout=100ms"
+# A deadlock is found after 100 ms, not after 1 s; and a call that waits for a lock that nobody will
+# give up is an error, so that a test fails instead of hanging.
+_OPTIONS = "-c deadlock_timeout=100ms -c statement_timeout=20s"
 
 
 @pytest.fixture(scope="module")
