@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -75,3 +76,19 @@ def test_the_installed_program_runs(tmp_path: Path) -> None:
     failed = run("list")
     assert (failed.returncode, failed.stdout) == (5, "")
     assert re.match(r"Error: no database is named\nDETAIL: .*\nHINT: .*\n$", failed.stderr)
+
+
+def test_the_demo_is_called_with_its_own_options(
+    lost: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lost("demo", "--help").stdout.startswith("Usage: quantumflow demo [OPTIONS]\n")
+    called = []
+    demo = importlib.import_module("quantumflow_client.demo")
+
+    def as_a_function(arguments: list[str]) -> int:
+        called.append(arguments)
+        return 1
+
+    monkeypatch.setattr(demo, "main", as_a_function)
+    lost("demo", "--some", "option", "more", expect=1)
+    assert called == [["--some", "option", "more"]]
