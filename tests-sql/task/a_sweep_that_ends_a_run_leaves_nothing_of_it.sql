@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(7);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -20,6 +20,9 @@ select * from quantumflow.sweep();
 select is((select status from quantumflow.workflow_runs), 'failed', 'one of them ends the run');
 select is((select status from quantumflow.step_tasks where task_index = 0), 'failed', 'the one that was lost twice');
 select is_empty('select from quantumflow.step_tasks where status in (''queued'', ''started'')', 'the others do not live on');
+select results_eq(
+  'select task_index, attempt, kind from quantumflow.task_failures order by 1, 2', $$values (0, 1, 'lost'), (0, 2, 'lost')$$,
+  'nor are they on record as lost');
 select is_empty('select from pgmq.q_quantum_flow_queue', 'no message is left');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
