@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from races.stopping import Call
 from support.engine import Engine, Task, remove_runs
 
 WIDTHS = [2, 3, 5, 8, 16]
@@ -127,6 +128,32 @@ def test_every_map_is_gathered_exactly_once(
     after = engine.claim(runs * 2)
     assert len({task.run_id for task in after}) == len(after) == runs
     assert all(task.input["each"] == [n * 10 for n in range(width)] for task in after)
+    assert engine.problems() == []
+
+
+def test_opposite_orders_stopped_in_the_middle_do_not_deadlock(
+    engine: Engine, reporters: list[Engine]
+) -> None:
+    """Each would hold what the other wants next, if tasks were locked in the order of reports."""
+    first, second, third = reporters[:3]
+    run_id = engine.start("gather", list(range(4)))
+    tasks = {task.task_index: task for task in engine.claim(4)}
+
+    def complete(order: tuple[int, ...]) -> Callable[[Engine], list[str]]:
+        return lambda session: session.complete_all([(tasks[n], n) for n in order])
+
+    with third.connection.transaction(force_rollback=True):
+        third.connection.execute(
+            "select from quantumflow.step_tasks where run_id = %s and task_index in (1, 2) "
+            "for update",
+            (run_id,),
+        )
+        calls = [Call(first, complete((3, 1, 0))), Call(second, complete((0, 2, 3)))]
+        assert [call.settle(engine) for call in calls] == [True, True]
+    outcomes = [call.result() for call in calls]
+
+    assert sorted(outcomes[0] + outcomes[1]) == ["completed"] * 4 + ["duplicate"] * 2
+    assert [task.input["each"] for task in engine.claim(4)] == [[0, 1, 2, 3]]
     assert engine.problems() == []
 
 
