@@ -1,6 +1,7 @@
 """Definitions that change while runs start.
 
-Fails when, in the extension:
+Fails when, in the extension, _start_runs or delete_flow does not lock the workflow's name. That
+_ensure_queue locks the queue's name does not show: pgmq.create locks it as well.
 """
 
 from __future__ import annotations

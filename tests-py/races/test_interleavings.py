@@ -5,6 +5,11 @@ call has locked some of its rows and waits for the next. There is no third sessi
 each order is forced, and its result is exact.
 
 Fails when, in the extension:
+
+- _hold_messages reads the run without locking it (a cancel leaves a started task);
+- _hold_runs does not look at the run's status after it has waited for it;
+- _hold_runs takes FOR KEY SHARE where a step ends;
+- fail_tasks does not call _cancel_late (a cancel leaves a queued task).
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Many tasks that end together: whatever waits for them starts exactly once, and nobody deadlocks.
 
 Fails when, in the extension:
+
+- _hold_runs takes FOR KEY SHARE where a step ends (joins are lost);
+- _hold_steps does not lock the steps (maps are never gathered);
+- _hold_reported locks tasks in the order of the reports (deadlocks).
 """
 
 from __future__ import annotations
