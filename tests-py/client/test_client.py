@@ -211,6 +211,29 @@ def test_a_connection_that_died_while_idle_is_replaced(
     assert count_runs(connection) == 1
 
 
+def test_a_connection_that_dies_on_the_way_is_replaced_where_that_is_safe(
+    client: Client, connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.deploy(ONE)
+    run_id = client.start_flow("one")
+    # As if the server went away between the look at the connection and its use.
+    monkeypatch.setattr(_connections, "is_alive", lambda connection: not connection.closed)
+
+    def kill() -> None:
+        (idle,) = client._connections._idle
+        pid = (idle.info.backend_pid,)
+        connection.execute("select pg_terminate_backend(%s)", pid)
+        here = "select from pg_stat_activity where pid = %s"
+        wait_until(lambda: connection.execute(here, pid).rowcount == 0)
+
+    kill()
+    assert client.status(run_id)["status"] == "started"
+    kill()
+    with pytest.raises(psycopg.OperationalError):
+        client.start_flow("one")
+    assert count_runs(connection) == 1
+
+
 def test_a_statement_whose_result_changed_is_repeated(
     client: Client, connection: psycopg.Connection[Any]
 ) -> None:

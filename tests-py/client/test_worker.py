@@ -472,20 +472,33 @@ def test_a_heartbeat_says_when_the_task_is_lost(client: Client) -> None:
     assert answers == [False, True]
 
 
-@pytest.mark.parametrize("lease", [30.0, 0.3], ids=["timeout < lease", "timeout > lease"])
+@pytest.mark.parametrize(
+    ("lease", "timeout"), [(30.0, 0.5), (1.0, 2.0)], ids=["timeout < lease", "timeout > lease"]
+)
 def test_a_handler_is_told_when_its_deadline_passes(
-    client: Client, connection: Connection, lease: float
+    client: Client, connection: Connection, lease: float, timeout: float
 ) -> None:
-    async def handler() -> None:
-        await asyncio.sleep(60)
+    told: list[str] = []
 
-    run_id = client.start_flow(one_step(client, handler, timeout=0.6, max_attempts=1))
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    run_id = client.start_flow(one_step(client, handler, timeout=timeout, max_attempts=1))
     assert client.poll_and_run(until_idle=True, lease=timedelta(seconds=lease)) == 1
+    assert told == ["cancelled"]
+    # Whoever came first: the report, or somebody who noticed.
     wait_until(
-        lambda: client.poll_and_run(once=True) or client.status(run_id)["status"] != "started"
+        lambda: client.poll_and_run(once=True) or client.status(run_id)["status"] == "failed"
     )
-    ((_, message),) = failures(connection, run_id)
-    assert "deadline" in message or "timeout" in message
+    ((kind, message),) = failures(connection, run_id)
+    assert (kind, message) in [
+        ("error", "CancelledError: its deadline passed"),
+        ("timeout", message),
+    ]
 
 
 def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(
@@ -583,6 +596,7 @@ def test_a_deadlocked_report_is_repeated(
     assert client.poll_and_run(until_idle=True) == 1
     assert client.wait(run_id) == {"a": 1}
     assert len(posts) == 2
+    assert "deliver failed, again in 0.0 s" in caplog.text
 
 
 # Stopping
@@ -606,6 +620,56 @@ def test_stop_lets_the_running_handler_finish(client: Client, work: Work) -> Non
     assert worker.join() == 1
     assert client.wait(first, timeout=0) == {"a": 1}
     assert client.status(second)["status"] == "started"
+
+
+def test_what_was_claimed_while_it_was_asked_to_stop_is_handed_back(
+    client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quantumflow_client import _sql, worker
+
+    run_id = client.start_flow(one_step(client, lambda: 1))
+    call = worker.Worker._call
+
+    def stop_after_claim(self: worker.Worker, asked: Any) -> Any:
+        answer = call(self, asked)
+        if asked.statement == _sql.STATEMENTS["claim_tasks"]:
+            assert len(answer) == 1
+            self.stop()
+        return answer
+
+    monkeypatch.setattr(worker.Worker, "_call", stop_after_claim)
+    assert client.poll_and_run() == 0
+    assert (task(connection, run_id)["status"], task(connection, run_id)["attempts"]) == (
+        "queued",
+        0,
+    )
+
+
+def test_a_third_signal_goes_to_whoever_listened_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from quantumflow_client._connections import Connections
+    from quantumflow_client._handlers import Registry
+    from quantumflow_client._worker_core import Stopping
+    from quantumflow_client.worker import Worker
+
+    before: list[int] = []
+    stops: list[Stopping] = []
+    previous = signal.signal(signal.SIGTERM, lambda *_: before.append(1))
+    lease = timedelta(seconds=1)
+    worker = Worker(
+        Connections(""), Registry(), commands=["a"], queues=["q"], concurrency=1, lease=lease
+    )
+    monkeypatch.setattr(worker, "stop", stops.append)
+    try:
+        with worker.stopping_on_signals():
+            for _ in range(3):
+                signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert stops == [Stopping.SOON, Stopping.NOW]
+    assert len(before) == 2
 
 
 WORKER = """

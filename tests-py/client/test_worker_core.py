@@ -88,6 +88,12 @@ def test_it_claims_nothing_while_every_slot_is_taken() -> None:
     assert isinstance(core.next(1), Rest)
 
 
+def test_after_fewer_tasks_than_asked_for_it_pauses() -> None:
+    core = new_core(concurrency=4)
+    claim(core, 3)
+    assert resting(core.next(0)) == pytest.approx(0.01)
+
+
 def test_a_result_waits_a_moment_for_others() -> None:
     core = new_core(concurrency=8)
     claim(core, 8)
