@@ -158,8 +158,9 @@ def test_json_texts_survive_the_way_there_and_back() -> None:
 
 
 def test_a_text_that_python_cannot_read_says_so() -> None:
-    with pytest.raises(UnsupportedValue, match="the task's input cannot be read by Python"):
-        decode("1" * 5000, "the task's input")
+    for text in ("1" * 5000, "[" * 100_000, "1" * 400 + ".5"):
+        with pytest.raises(UnsupportedValue, match="the task's input cannot be read by Python"):
+            decode(text, "the task's input")
 
 
 class FakeServer:

@@ -7,6 +7,7 @@ characters, lone surrogates) is left to PostgreSQL: the client restates no rule 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -42,9 +43,16 @@ def decode(text: str, what: str = "the value") -> Json:
         UnsupportedValue: Python cannot hold it: a number too long, or nested too deep.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UnsupportedValue(f"{what} cannot be read by Python: {_reason(error)}") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]}... is too large for a float")
+    return number
 
 
 def _reason(error: BaseException) -> str:
