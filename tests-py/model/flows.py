@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from model.rules import DIE, FAIL, FATAL, RELEASE, VIOLATE, Flow, Step
+from model.rules import DIE, FAIL, FATAL, HANG, RELEASE, VIOLATE, Flow, Step
 
-_MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, RELEASE, FATAL])
+_MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, HANG, HANG, RELEASE, FATAL])
 _SCRIPTS = st.one_of(
     st.just(()), st.just(()), st.just(()), st.lists(_MISHAPS, max_size=4).map(tuple)
 )
@@ -37,7 +37,6 @@ def flows(draw: st.DrawFn) -> Flow:
                 map_over=map_over,
                 max_attempts=draw(st.integers(1, 4)),
                 max_lost=draw(st.integers(1, 4)),
-                times_out=draw(st.booleans()),
                 scripts=tuple(draw(st.lists(_SCRIPTS, min_size=1, max_size=3))),
             )
         )

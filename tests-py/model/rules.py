@@ -12,9 +12,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-# What an attempt may do: report a failure, report one for good, never report, hand the task back,
-# or complete with something that is no array although a map maps over it.
-FAIL, FATAL, DIE, RELEASE, VIOLATE = "fail", "fatal", "die", "release", "violate"
+# What an attempt may do: report a failure, report one for good, never report, keep its lease up to
+# the deadline and never report, hand the task back, or complete with something that is no array
+# although a map maps over it.
+FAIL, FATAL, DIE, HANG, RELEASE, VIOLATE = "fail", "fatal", "die", "hang", "release", "violate"
+
+# Seconds from a claim to its deadline: longer than a lease, and than a round of the workers.
+TIMEOUT = 5 * 3600
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,6 @@ class Step:
     map_over: str | None
     max_attempts: int
     max_lost: int
-    times_out: bool
     scripts: tuple[tuple[str, ...], ...]
 
     def script(self, index: int) -> tuple[str, ...]:
@@ -40,8 +43,7 @@ class Step:
             "dependencies": list(self.dependencies),
             "max_attempts": self.max_attempts,
             "max_lost": self.max_lost,
-            # A lease lasts ten minutes: an attempt that is never reported is lost, or times out.
-            "timeout": 60 if self.times_out else 86400 * 365,
+            "timeout": TIMEOUT,
         }
         if self.map_over is not None:
             found["map_over"] = self.map_over
@@ -59,7 +61,7 @@ class Flow:
 
     def step(self, name: str) -> Step:
         if name in ("_on_complete", "_on_failure"):
-            return Step(name, False, (), None, 3, 3, False, (self.callback_script,))
+            return Step(name, False, (), None, 3, 3, (self.callback_script,))
         return next(step for step in self.steps if step.name == name)
 
     def feeds_map(self, name: str) -> bool:
@@ -69,7 +71,7 @@ class Flow:
         found: dict[str, Any] = {
             "slug": slug,
             "steps": [step.definition() for step in self.steps],
-            "timeout": 86400 * 365,
+            "timeout": TIMEOUT,
         }
         if self.has_callbacks:
             found |= {"on_complete": "completed", "on_failure": "failed"}
@@ -118,9 +120,9 @@ def play(step: Step, index: int) -> Counts:
         if action == RELEASE:
             continue
         counts.attempts += 1
-        if action == DIE and not step.times_out:
+        if action == DIE:
             counts.losses += 1
-        elif action == DIE:
+        elif action == HANG:
             counts.timeouts += 1
         else:
             counts.errors += 1
