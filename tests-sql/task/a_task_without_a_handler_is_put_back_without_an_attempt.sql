@@ -19,7 +19,7 @@ select is_empty(
   $$select from quantumflow.claim_tasks(gen_random_uuid(), commands => '{other}')$$, 'for everybody');
 
 set local quantumflow.now = '2030-01-01 00:00:20+00';
-select is_empty($$select from quantumflow.claim_tasks(gen_random_uuid(), commands => '{}')$$, 'no command matches none');
+select is_empty($$select from quantumflow.claim_tasks(gen_random_uuid(), commands => '{NULL,none}')$$, 'a null among them is none');
 select results_eq(
   $$select vt from pgmq.q_quantum_flow_queue where message ->> 'step_name' = 'a'$$,
   $$values ('2030-01-01 00:00:40+00'::timestamptz)$$,

@@ -14,7 +14,7 @@ select is(
 select results_eq(
   'select step_slug, status, attempts, losses, worker_id, lease_token, started_at, queued_at from quantumflow.step_tasks order by 1',
   $$values
-    ('a' collate "C", 'queued', 0, 0, null::uuid, null::bigint, null::timestamptz, '2030-01-01 00:00:05+00'::timestamptz),
+    ('a' collate "C", 'queued', 0, 0, null::uuid, null::bigint, null::timestamptz, '2030-01-01 00:00:00+00'::timestamptz),
     ('b', 'queued', 0, 0, null, null, null, '2030-01-01 00:00:00+00')$$,
   'as if it had never been claimed');
 select is_empty('select from quantumflow.task_failures', 'it was no failure');

@@ -5,7 +5,7 @@ create function quantumflow.get_flow(
 returns jsonb
 language plpgsql
 stable
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $get_flow$
 declare

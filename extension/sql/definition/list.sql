@@ -21,7 +21,7 @@ create function quantumflow.list_flows()
 returns setof quantumflow.flow_summary
 language plpgsql
 stable
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $list_flows$
 begin

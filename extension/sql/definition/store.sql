@@ -185,7 +185,8 @@ begin
   join quantumflow.workflow_versions v
     on v.workflow_slug = w.workflow_slug
     and v.version = w.current_version
-  where w.workflow_slug = v_slug;
+  where w.workflow_slug = v_slug
+  for update of w;
 
   select v.*
   into v_version

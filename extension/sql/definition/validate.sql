@@ -263,7 +263,7 @@ create function quantumflow.validate_flow(definition jsonb)
 returns table (code text, path text, message text)
 language plpgsql
 stable
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $validate_flow$
 begin

@@ -22,6 +22,7 @@ begin
   end if;
 
   if quantumflow._queue_table(p_queue) is not null then
+    perform quantumflow._refuse_foreign_queue(p_queue);
     return;
   end if;
 
@@ -45,7 +46,43 @@ $_ensure_queue$;
 comment on function quantumflow._ensure_queue(text) is
 'Makes the pgmq queue when it is not there, with storage settings for a busy queue.
 
-Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1.';
+Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1; QF403 when it holds
+messages of somebody else.';
+
+create function quantumflow._refuse_foreign_queue(p_queue text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_foreign_queue$
+declare
+  v_msg_id bigint;
+  v_run_id text;
+begin
+  execute format('select m.msg_id, m.message ->> ''workflow_run_id'' from pgmq.%I m order by m.msg_id limit 1', 'q_' || p_queue)
+  into v_msg_id, v_run_id;
+
+  if v_msg_id is not null
+    and not exists (
+      select
+      from quantumflow.step_tasks t
+      where t.run_id = case when v_run_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_run_id::uuid end
+        and t.message_id = v_msg_id
+    )
+  then
+    raise exception 'queue "%" holds messages of somebody else', p_queue
+    using
+      errcode = 'QF403',
+      detail = format('Its message %s names no task of quantumflow.', v_msg_id),
+      hint = 'Name another queue. If the messages are left over from an earlier installation: select pgmq.purge_queue(...).';
+  end if;
+end
+$_refuse_foreign_queue$;
+
+comment on function quantumflow._refuse_foreign_queue(text) is
+'Refuses a queue whose first message is not ours: claiming from it would archive what somebody else waits for.
+
+Errors: QF403 when it holds messages of somebody else.';
 
 create function quantumflow._queue_table(p_queue text)
 returns regclass

@@ -73,16 +73,17 @@ begin
         vt = c.vt,
         read_ct = q.read_ct + $3
       from (
-        select k.vt, l.tid
+        select k.vt, l.part, l.tid
         from unnest($1, $2) k (msg_id, vt)
         cross join lateral (
-          select m.ctid as tid
+          select m.tableoid as part, m.ctid as tid
           from pgmq.%1$I m
           where m.msg_id = k.msg_id
           limit 1
         ) l
       ) c
-      where q.ctid = c.tid
+      where q.tableoid = c.part
+        and q.ctid = c.tid
       $$,
       'q_' || p_queue)
     using p_msg_ids, p_vts, p_reads;
@@ -103,6 +104,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_redelay$
 begin
+  if quantumflow._queue_table(p_queue) is null then
+    return;
+  end if;
+
   -- A statement of its own, because what was waited for may have moved.
   execute format(
     $$
@@ -206,6 +211,14 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_archive_foreign$
 begin
+  if p_queue not in (select k.queue from quantumflow._known_queues() k (queue)) then
+    raise exception 'queue "%" is not one of quantumflow''s', p_queue
+    using
+      errcode = 'QF403',
+      detail = 'No step and no row of quantumflow.queues names it, and it holds messages of somebody else.',
+      hint = 'Claim from the queues that your workflows name.';
+  end if;
+
   perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
 
   raise warning 'archived % of queue "%" that name no task of quantumflow',
@@ -229,6 +242,10 @@ declare
   v_msg_ids bigint[];
   v_vts     timestamptz[];
 begin
+  if quantumflow._queue_table(p_queue) is null then
+    return;
+  end if;
+
   -- A message that somebody holds is being claimed or reported: then there is nothing to extend.
   execute format(
     $$

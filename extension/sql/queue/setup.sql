@@ -35,4 +35,5 @@ comment on function quantumflow.setup() is
 
 Defining a workflow makes its queues too, so this is for a worker that starts first and for restored databases.
 
-Errors: QF110 when a queue''s name is not valid; QF402 when pgmq is missing or older than 1.5.1.';
+Errors: QF110 when a queue''s name is not valid; QF402 when pgmq is missing or older than 1.5.1; QF403 when a
+queue holds messages of somebody else.';

@@ -66,7 +66,7 @@ version: the version to run; the current one when left out. The first run of a v
 
 Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
 workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
-object; QF210 start_at is not finite; QF401 a queue is gone.';
+object; QF210 start_at is not a moment before the year 9999; QF401 a queue is gone.';
 
 create function quantumflow._run_of_key(p_workflow_slug text, p_idempotency_key text)
 returns uuid
@@ -167,6 +167,18 @@ begin
       hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
   end if;
 
+  if cardinality(p_run_ids) = 0 then
+    return '{}';
+  end if;
+
+  -- Under an older snapshot a definition that was deleted meanwhile still shows; to lock it raises 40001.
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    perform
+    from quantumflow.workflow_versions v
+    where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+    for key share;
+  end if;
+
   if v_maps_input then
     perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
   end if;
@@ -193,6 +205,10 @@ begin
 
   if v_run_ids is null then
     return '{}';
+  end if;
+
+  if cardinality(v_run_ids) = cardinality(p_run_ids) then
+    v_run_ids := p_run_ids;
   end if;
 
   -- A single step that waits for nothing is written as started at once.
@@ -294,8 +310,8 @@ begin
       hint = 'Leave it out for 0; a higher number overtakes by as many seconds.';
   end if;
 
-  if not isfinite(p_start_at) then
-    raise exception 'start_at must be finite'
+  if not isfinite(p_start_at) or p_start_at >= '9999-01-01 00:00:00+00' then
+    raise exception 'start_at must be a moment before the year 9999'
     using
       errcode = 'QF210',
       detail = format('It is %s.', p_start_at),
@@ -315,7 +331,7 @@ $_refuse_bad_start$;
 comment on function quantumflow._refuse_bad_start(int, timestamptz, jsonb) is
 'Refuses arguments with which no run can start.
 
-Errors: QF205 negative priority; QF208 headers is no object; QF210 start_at is not finite.';
+Errors: QF205 negative priority; QF208 headers is no object; QF210 start_at is not a moment before the year 9999.';
 
 create function quantumflow._refuse_non_arrays(p_workflow_slug text, p_inputs jsonb[])
 returns void

@@ -27,6 +27,10 @@ begin
   perform quantumflow._refuse_bad_claim(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
 
+  if claim_tasks.commands = '{}' then
+    return;
+  end if;
+
   perform quantumflow._finish_ends(10, v_now);
   perform quantumflow._worker_seen(claim_tasks.worker_id, v_now);
 
@@ -54,6 +58,51 @@ begin
     exit when v_taken[1].losses > 0 or cardinality(v_taken) = claim_tasks.quantity;
   end loop;
 
+  begin
+    return query
+    select *
+    from quantumflow._hand_out(v_taken, claim_tasks.lease, v_now);
+  exception
+    when program_limit_exceeded or out_of_memory or internal_error then
+      -- Some input is larger than a jsonb value may be: hand the others out, and fail that task.
+      for n in 1 .. cardinality(v_taken) loop
+        begin
+          return query
+          select *
+          from quantumflow._hand_out(v_taken[n:n], claim_tasks.lease, v_now);
+        exception
+          when program_limit_exceeded or out_of_memory or internal_error then
+            perform quantumflow._fail_oversized(v_taken[n], v_now);
+        end;
+      end loop;
+  end;
+end
+$claim_tasks$;
+
+comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[]) is
+'Hands out up to quantity tasks, each to one claimer, and nothing when there is none. Never waits.
+
+worker_id: any uuid of the worker''s own; it need not be registered.
+quantity: 1 to 10,000 tasks.
+queues: served in the order given; within one, what has been visible longest first.
+lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
+commands: only tasks of these commands; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
+
+Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
+{"run", "output"} or {"run", "error"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
+A task that was lost before comes alone. Leases that have run out are found here: they count as lost, or, past the deadline, as a
+failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
+
+Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
+somebody else and that no workflow names.';
+
+create function quantumflow._hand_out(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+returns setof quantumflow.claimed_task
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_hand_out$
+begin
   return query
   select
     k.run_id,
@@ -70,36 +119,70 @@ begin
     k.attempts,
     w.max_attempts,
     k.lease_token,
-    v_now + least(claim_tasks.lease, k.timeout),
-    v_now + k.timeout,
+    p_now + least(p_lease, k.timeout),
+    p_now + k.timeout,
     k.queue,
     k.message_id,
     (select r.headers from quantumflow.workflow_runs r where r.id = k.run_id)
-  from unnest(v_taken) k
+  from unnest(p_taken) k
   cross join lateral (
     select s.command, s.args, s.max_attempts
     from quantumflow.workflow_steps s
     where (s.workflow_slug, s.version, s.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
-  ) w;
+  ) w
+  -- A lease found lost in a later round may have ended the run of a task taken before.
+  where exists (
+    select
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
+      and t.status = 'started'
+    offset 0
+  );
 end
-$claim_tasks$;
+$_hand_out$;
 
-comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[]) is
-'Hands out up to quantity tasks, each to one claimer, and nothing when there is none. Never waits.
+comment on function quantumflow._hand_out(quantumflow._held_task[], interval, timestamptz) is
+'What a claim returns for the tasks it has taken.';
 
-worker_id: any uuid of the worker''s own; it need not be registered.
-quantity: 1 to 10,000 tasks.
-queues: served in the order given; within one, what has been visible longest first.
-lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
-commands: only tasks of these commands; others are put back for 1 to 60 s without spending an attempt. Null: all.
+create function quantumflow._fail_oversized(p_task quantumflow._held_task, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_oversized$
+declare
+  v_error text := 'its input exceeds what one jsonb value can hold (QF308)';
+begin
+  -- While somebody holds the step or the run, the task waits for its lease to run out.
+  if p_task.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
+    return;
+  end if;
 
-Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
-{"run", "output"} or {"run", "error"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
-A task that was lost before comes alone. Leases that have run out are found here: they count as lost, or, past the deadline, as a
-failure of kind timeout.
+  insert into quantumflow.task_failures
+    (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
+  values
+    (p_task.run_id, p_task.step_slug, p_task.task_index, p_task.retries, p_task.attempts, 'error',
+     p_task.worker_id, p_task.lease_token, p_task.started_at, p_now, v_error);
 
-Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
+  update quantumflow.step_tasks t
+  set
+    status = 'failed',
+    failed_at = p_now,
+    error_message = v_error
+  where (t.run_id, t.step_slug, t.task_index) = (p_task.run_id, p_task.step_slug, p_task.task_index);
+
+  perform quantumflow._remove_messages(p_task.queue, array[p_task.message_id]);
+
+  if p_task.step_type <> 'callback' then
+    perform quantumflow._fail_step(
+      p_task.run_id, p_task.step_slug, p_task.task_index, p_task.step_type, v_error, p_now);
+  end if;
+end
+$_fail_oversized$;
+
+comment on function quantumflow._fail_oversized(quantumflow._held_task, timestamptz) is
+'Fails a task that cannot be handed out, since its input is too large, and its run: whoever claims it would fail for ever.';
 
 create function quantumflow._refuse_bad_claim(p_worker_id uuid, p_quantity int, p_queues text[], p_lease interval)
 returns void
@@ -275,7 +358,7 @@ begin
         when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'drop'
         when t.status = 'started' then 'lapsed'
         when w.step_type <> 'callback' and r.status = 'paused' then 'park'
-        when w.command <> all (p_commands) then 'later'
+        when p_commands is not null and w.command <> all (array_remove(p_commands, null)) then 'later'
         else 'claim'
       end
     )::quantumflow._held_task

@@ -111,9 +111,9 @@ A null lease_token means a person acts by hand; a result without that key is sta
 Returns a row per result, in order, with its outcome:
 completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array; the
 task and its run failed. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
-or there is no such task; nothing changed. run_ended: the run was over first; nothing changed.
+or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
 
-Errors: QF301 results is no array. A report never raises for a race it lost.';
+Errors: QF301 results is no array; QF401 the queue of a step that would start is gone. A report never raises for a race it lost.';
 
 create function quantumflow._hold_steps(p_held quantumflow._held_task[])
 returns quantumflow._step_progress[]
@@ -272,16 +272,6 @@ as $_count_done_tasks$
 declare
   v_step record;
 begin
-  -- A loop, because each array is gathered, and may prove too large, by itself.
-  for v_step in
-    select k.run_id, k.step_slug, k.done_tasks
-    from unnest(p_steps) k
-    where k.ends
-      and k.step_type = 'map'
-  loop
-    perform quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now);
-  end loop;
-
   -- Counters once per call and step, in the order in which the steps were locked.
   update quantumflow.step_states s
   set
@@ -292,6 +282,16 @@ begin
   where k.done_tasks > 0
     and not (k.ends and k.step_type = 'map')
     and s.ctid = k.tid;
+
+  -- A loop, because each array is gathered, and may prove too large, by itself.
+  for v_step in
+    select k.run_id, k.step_slug, k.done_tasks
+    from unnest(p_steps) k
+    where k.ends
+      and k.step_type = 'map'
+  loop
+    perform quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now);
+  end loop;
 
   return array(
     select row(k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents)::quantumflow._step_ref
@@ -335,15 +335,15 @@ begin
   update quantumflow.step_states s
   set
     remaining_tasks = s.remaining_tasks - p_done_tasks,
-    status = case when v_output is null then s.status else 'completed' end,
-    completed_at = case when v_output is not null then p_now end,
-    output = v_output
+    status = case when v_output is null or s.status <> 'started' then s.status else 'completed' end,
+    completed_at = case when v_output is not null and s.status = 'started' then p_now end,
+    output = case when s.status = 'started' then v_output end
   where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
 
   if v_output is null then
     -- Raising instead would wedge whoever reports last, for ever.
     perform quantumflow._fail_step(
-      p_run_id, p_step_slug, null, 'single', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
+      p_run_id, p_step_slug, null, 'map', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
   end if;
 end
 $_end_map$;

@@ -184,13 +184,17 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_retry_after$
 begin
-  if jsonb_typeof(p_seconds) is distinct from 'number' then
-    return null;
+  if p_seconds #>> '{}' = 'Infinity' then
+    return make_interval(secs => 31536000);
   end if;
 
-  return make_interval(secs => least(greatest(p_seconds::numeric, 0), 31536000)::double precision);
+  if jsonb_typeof(p_seconds) = 'number' or p_seconds #>> '{}' ~ '^-?[0-9]{1,30}([.][0-9]{1,30})?$' then
+    return make_interval(secs => least(greatest((p_seconds #>> '{}')::numeric, 0), 31536000)::double precision);
+  end if;
+
+  return null;
 end
 $_retry_after$;
 
 comment on function quantumflow._retry_after(jsonb) is
-'The delay a failure asked for, 0 s to 1 year; null when it asked for none.';
+'The delay a failure asked for, 0 s to 365 days; null when it asked for none.';

@@ -152,7 +152,7 @@ declare
   v_error text := format(
     'step %s%s: %s',
     p_step_slug,
-    case p_step_type when 'map' then format(', task %s', p_task_index) end,
+    case when p_step_type = 'map' and p_task_index is not null then format(', task %s', p_task_index) end,
     p_error_message);
 begin
   update quantumflow.step_states s

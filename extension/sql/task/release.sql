@@ -33,13 +33,19 @@ begin
         attempts = t.attempts - 1,
         lease_token = null,
         worker_id = null,
-        started_at = null,
-        queued_at = v_now
+        started_at = null
       from unnest(v_held) h
       where h.outcome = 'acts'
         and h.status = 'started'
         and t.ctid = h.tid
-      returning t.queue, t.message_id, case h.run_status when 'paused' then 'infinity' else v_now end as vt
+      returning
+        t.queue,
+        t.message_id,
+        case h.run_status
+          when 'paused' then 'infinity'
+          else t.queued_at - make_interval(secs => (
+            select r.priority from quantumflow.workflow_runs r where r.id = t.run_id))
+        end as vt
     )
     select r.queue, array_agg(r.message_id) as msg_ids, array_agg(r.vt) as vts
     from released r
@@ -55,7 +61,8 @@ end
 $release_tasks$;
 
 comment on function quantumflow.release_tasks(jsonb) is
-'Hands back claimed tasks that were not begun: they can be claimed again at once, and the attempt does not count.
+'Hands back claimed tasks that were not begun: they can be claimed again at once, from their old place in the queue, and the
+attempt does not count.
 
 tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}; those whose lease is not the caller''s any more are
 left alone. Returns how many were handed back.

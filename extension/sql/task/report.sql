@@ -54,7 +54,7 @@ begin
       then (e.report ->> 'lease_token')::bigint
     end,
     coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
-    coalesce(e.report -> 'retryable' = 'false', false),
+    coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
 end
@@ -152,7 +152,7 @@ Of the run only what never changes is read here.';
 create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
 returns boolean
 language plpgsql
-stable
+volatile
 set search_path = pg_catalog, pg_temp
 as $_has_failed_with$
 begin

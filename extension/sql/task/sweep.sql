@@ -43,7 +43,8 @@ comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
 ends of runs that had to leave something. Never waits.
 
-Claims do their share of it, so this matters when there are no claims. Any worker or pg_cron may call it, every few seconds.
+Claims do their share of it, so this matters when there are no claims. Of a queue it looks at the 10,000 messages that have been
+visible longest: claims come to the rest in turn. Any worker or pg_cron may call it, every few seconds.
 Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends".
 
 Errors: none.';

@@ -62,7 +62,7 @@ comment on column quantumflow.task_lease.run_id is 'The run.';
 comment on column quantumflow.task_lease.step_slug is 'The step.';
 comment on column quantumflow.task_lease.task_index is 'The task.';
 comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
-comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held; null when it is not.';
+comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held, unless its rows were busy; null when it is not.';
 
 create type quantumflow._new_task as (
   run_id     uuid,

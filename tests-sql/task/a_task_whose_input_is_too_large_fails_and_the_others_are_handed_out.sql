@@ -1,0 +1,43 @@
+begin;
+select plan(6);
+
+select quantumflow.define_flow('{"slug": "w", "on_failure": "alert", "steps": [{"name": "a"}]}');
+select quantumflow.start_flow('w', '"small"', run_id => '10000000-0000-0000-0000-000000000001');
+select quantumflow.start_flow('w', '"large"', run_id => '10000000-0000-0000-0000-000000000002');
+select quantumflow.start_flow('w', '"small"', run_id => '10000000-0000-0000-0000-000000000003');
+
+-- 256 MB would take long: what PostgreSQL says of them, said of a marked input.
+create function pg_temp.limited(input jsonb) returns jsonb language plpgsql immutable as $limited$
+begin
+  if input ->> 'run' = 'large' then
+    raise program_limit_exceeded using message = 'total size of jsonb object elements exceeds the maximum';
+  end if;
+  return input;
+end
+$limited$;
+create or replace view quantumflow._task_inputs as
+select t.run_id, t.step_slug, t.task_index, pg_temp.limited(jsonb_build_object('run', r.input)) as input
+from quantumflow.step_tasks t
+join quantumflow.workflow_runs r on r.id = t.run_id
+where t.step_slug = 'a';
+
+select results_eq(
+  $$select run_id from quantumflow.claim_tasks(gen_random_uuid(), 10)$$,
+  $$values ('10000000-0000-0000-0000-000000000001'::uuid), ('10000000-0000-0000-0000-000000000003')$$,
+  'the others are handed out');
+select results_eq(
+  $$select status, error_message from quantumflow.step_tasks where run_id = '10000000-0000-0000-0000-000000000002' and step_slug = 'a'$$,
+  $$values ('failed', 'its input exceeds what one jsonb value can hold (QF308)')$$,
+  'the task failed');
+select results_eq(
+  $$select status, error_message from quantumflow.workflow_runs where id = '10000000-0000-0000-0000-000000000002'$$,
+  $$values ('failed', 'step a: its input exceeds what one jsonb value can hold (QF308)')$$,
+  'and its run');
+select results_eq(
+  'select kind, attempt from quantumflow.task_failures', $$values ('error', 1)$$, 'the history says so');
+select is(
+  (select status from quantumflow.step_tasks where step_slug = '_on_failure'), 'queued', 'its on_failure task was made');
+select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+select * from finish();
+rollback;
