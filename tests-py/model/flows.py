@@ -10,7 +10,10 @@ from model.rules import DIE, FAIL, FATAL, HANG, RELEASE, VIOLATE, Flow, Step
 
 _MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, HANG, HANG, RELEASE, FATAL])
 _SCRIPTS = st.one_of(
-    st.just(()), st.just(()), st.just(()), st.lists(_MISHAPS, max_size=4).map(tuple)
+    st.just(()),
+    st.just(()),
+    st.sampled_from([(DIE, HANG), (HANG, DIE), (DIE, FAIL), (FAIL, DIE)]),
+    st.lists(_MISHAPS, max_size=4).map(tuple),
 )
 _ITEMS: st.SearchStrategy[list[Any]] = st.lists(
     st.sampled_from([None, 0, 1, "x", [], {"a": None}]), max_size=5

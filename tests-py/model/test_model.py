@@ -28,7 +28,7 @@ from model.workers import Notes, Worker
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, allow_test_clock, remove_runs
 
-_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "40"))
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "80"))
 _SETTINGS = settings(
     max_examples=_EXAMPLES,
     derandomize="QUANTUMFLOW_MODEL_EXAMPLES" not in os.environ,

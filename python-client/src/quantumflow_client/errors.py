@@ -264,6 +264,12 @@ class UnknownStep(TaskError):
     code = "QF307"
 
 
+class InputTooLarge(TaskError):
+    """A task's input, with its dependencies' outputs, is larger than PostgreSQL can store."""
+
+    code = "QF308"
+
+
 class QueueError(QuantumflowError):
     """A queue (QF4xx)."""
 
@@ -278,6 +284,12 @@ class PgmqUnsupported(QueueError):
     """pgmq is not installed, or in a version that quantumflow does not support."""
 
     code = "QF402"
+
+
+class ForeignQueue(QueueError):
+    """The queue holds messages of somebody else."""
+
+    code = "QF403"
 
 
 class AccessError(QuantumflowError):
