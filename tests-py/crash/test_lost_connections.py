@@ -2,8 +2,6 @@
 
 A worker whose call fails does not know whether it was done, and sends it again. What it was told is
 on record, and is compared with what the database says in the end.
-
-Fails when, in the extension:
 """
 
 from __future__ import annotations
@@ -16,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from crash.processes import load_processes
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 from support.server import build_extension, server_kind, throwaway_server
 from support.waiting import wait_until
+
+pytestmark = pytest.mark.system
 
 _STEPS: list[dict[str, Any]] = [
     {"name": "first"},

@@ -20,6 +20,8 @@ import pytest
 from races.stopping import ROWS, holding
 from support.engine import Engine, Task, allow_test_clock, remove_runs
 
+pytestmark = pytest.mark.system
+
 FLOW: list[dict[str, Any]] = [
     {"name": "left"},
     {"name": "right"},

@@ -18,6 +18,8 @@ import pytest
 from races.stopping import Call
 from support.engine import Engine, remove_runs
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def engines(new_engine: Callable[[], Engine]) -> list[Engine]:

@@ -35,6 +35,8 @@ import pytest
 from races.stopping import ROWS, Call, holding
 from support.engine import Engine, Task, allow_test_clock, remove_runs
 
+pytestmark = pytest.mark.system
+
 NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
 
 # The clock: the leases last from 0 to 10; the calls race at 20; messages put aside are back at 21.

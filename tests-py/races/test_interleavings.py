@@ -23,6 +23,8 @@ import pytest
 from races.stopping import Call
 from support.engine import Engine, Task, allow_test_clock, remove_runs
 
+pytestmark = pytest.mark.system
+
 LAPSED = 20
 
 

@@ -20,6 +20,8 @@ import pytest
 from races.stopping import Call
 from support.engine import Engine, Task, remove_runs
 
+pytestmark = pytest.mark.system
+
 WIDTHS = [2, 3, 5, 8, 16]
 SESSIONS = 4
 
