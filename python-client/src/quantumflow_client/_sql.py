@@ -523,7 +523,8 @@ _STEP_OUTPUT = _statement(
 
 def step_output(run_id: UUID, step_slug: str) -> Call[str | None]:
     """A step's output, as JSON text; None if it has none."""
-    return Call(_STEP_OUTPUT, _scalar, {"run_id": run_id, "step_slug": step_slug}, is_repeatable=True)
+    parameters = {"run_id": run_id, "step_slug": step_slug}
+    return Call(_STEP_OUTPUT, _scalar, parameters, is_repeatable=True)
 
 
 # Workers
