@@ -21,6 +21,8 @@ from conftest import Connect
 from plans.measuring import HOT_TABLES, Meter, function_calls, table_counters
 from support.engine import Engine, remove_runs
 
+pytestmark = pytest.mark.system
+
 _TASKS = 20_000
 
 

@@ -25,6 +25,8 @@ from support.engine import Engine, Task, allow_test_clock, remove_runs
 
 pytestmark = pytest.mark.system
 
+pytestmark = pytest.mark.system
+
 LAPSED = 20
 
 

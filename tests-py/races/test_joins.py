@@ -22,6 +22,8 @@ from support.engine import Engine, Task, remove_runs
 
 pytestmark = pytest.mark.system
 
+pytestmark = pytest.mark.system
+
 WIDTHS = [2, 3, 5, 8, 16]
 SESSIONS = 4
 
