@@ -615,9 +615,7 @@ _CHECK_STATE = _statement(
 
 def check_state(run_id: UUID | None) -> Call[list[StateProblem]]:
     """Find what breaks the rules, in one run or in all."""
-    return Call(
-        _CHECK_STATE, lambda rows: [StateProblem(*row) for row in rows], {"run_id": run_id}
-    )
+    return Call(_CHECK_STATE, lambda rows: [StateProblem(*row) for row in rows], {"run_id": run_id})
 
 
 _SETUP = _statement("setup", "select quantumflow.setup()")
