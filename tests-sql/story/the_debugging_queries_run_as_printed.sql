@@ -8,6 +8,7 @@ select quantumflow.define_flow('{"slug": "ladder", "steps": [
   {"name": "top"}, {"name": "left", "dependencies": ["top"]}, {"name": "right", "dependencies": ["top"]},
   {"name": "bottom", "dependencies": ["left", "right"]}]}');
 select quantumflow.start_flow('ladder', run_id => '10000000-0000-0000-0000-000000000001');
+select set_config('quantumflow.now', (quantumflow._now() + interval '1 s')::text, true);
 select quantumflow.start_flow('ladder', run_id => '10000000-0000-0000-0000-000000000003');
 create temporary table claimed on commit drop as select * from quantumflow.claim_tasks(gen_random_uuid());
 select set_config('quantumflow.now', (quantumflow._now() + interval '8 s')::text, true);
@@ -45,7 +46,7 @@ select results_eq(
   'execute stuck_workflows',
   $$values
     ('10000000-0000-0000-0000-000000000001'::uuid, 'ladder' collate "C", now() - interval '2 hours', interval '2 hours'),
-    ('10000000-0000-0000-0000-000000000003', 'ladder', now() - interval '2 hours', interval '2 hours')$$,
+    ('10000000-0000-0000-0000-000000000003', 'ladder', now() - interval '01:59:59', interval '01:59:59')$$,
   'stuck workflows');
 
 prepare dependency_graph as
