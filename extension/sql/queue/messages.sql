@@ -5,11 +5,12 @@ create type quantumflow._message as (
   msg_id     bigint,
   run_id     uuid,
   step_slug  text,
-  task_index int
+  task_index int,
+  vt         timestamptz
 );
 
 comment on type quantumflow._message is
-'A message that was read and locked: its id and the task it names, nulls where it could not be read.';
+'A message that was read and locked: its id, the task it names, nulls where that could not be read, and since when it is visible.';
 
 create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
@@ -33,7 +34,8 @@ begin
         case
           when m.message ->> 'task_index' ~ '^[0-9]{1,9}$'
           then (m.message ->> 'task_index')::int
-        end
+        end,
+        m.vt
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
@@ -304,7 +306,8 @@ begin
   execute format(
     $$
     select array_agg(
-      row(m.msg_id, (m.message ->> 'workflow_run_id')::uuid, m.message ->> 'step_name', (m.message ->> 'task_index')::int
+      row(
+        m.msg_id, (m.message ->> 'workflow_run_id')::uuid, m.message ->> 'step_name', (m.message ->> 'task_index')::int, m.vt
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (

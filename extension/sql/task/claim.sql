@@ -90,8 +90,8 @@ commands: only tasks of these commands; others are put back for 1 to 60 s withou
 
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
 {"run", "output"} or {"run", "error"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
-A task that was lost before comes alone. Leases that have run out are found here: they count as lost, or, past the deadline, as a
-failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
+A task that was lost before comes alone. Leases that have run out are found here: they count as lost, or, if they lasted to the
+deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
 Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
 somebody else and that no workflow names.';
@@ -278,7 +278,7 @@ begin
   end if;
 
   -- A lease that lapsed may have ended its run, and with it other tasks that were to be handed out here.
-  if exists (select from unnest(v_held) h where h.outcome = 'lapsed') then
+  if exists (select from unnest(v_held) h where h.outcome in ('lost', 'timeout')) then
     v_held := array(
       select h
       from unnest(v_held) h
@@ -356,7 +356,8 @@ begin
         when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
         when t.status not in ('queued', 'started') then 'drop'
         when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'drop'
-        when t.status = 'started' then 'lapsed'
+        when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'
+        when t.status = 'started' then 'timeout'
         when w.step_type <> 'callback' and r.status = 'paused' then 'park'
         when p_commands is not null and w.command <> all (array_remove(p_commands, null)) then 'later'
         else 'claim'
@@ -364,7 +365,7 @@ begin
     )::quantumflow._held_task
     order by m.n)
   into v_held
-  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, n)
+  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, n)
   cross join lateral (
     select l.workflow_slug, l.version, l.status, l.retries
     from quantumflow.workflow_runs l
@@ -394,7 +395,8 @@ comment on function quantumflow._hold_messages(text, quantumflow._message[], tex
 'Locks the runs (FOR KEY SHARE) and tasks (FOR UPDATE) that messages name, without waiting, and returns those it got, in order.
 
 message_id is that of the message that was read. outcome says what is to become of it:
-claim: hand it out. later: its command is not asked for. lapsed: its lease has run out. park: its run is paused.
+claim: hand it out. later: its command is not asked for. lost: its lease ran out. timeout: it ran out at the deadline.
+park: its run is paused.
 drop: nothing is left to do. foreign: it is not the message its task names.';
 
 create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean)
@@ -527,7 +529,7 @@ begin
 
   perform quantumflow._settle_lapsed(
     p_queue,
-    array(select h from unnest(p_held) h where h.outcome = 'lapsed'),
+    array(select h from unnest(p_held) h where h.outcome in ('lost', 'timeout')),
     p_now);
 end
 $_settle_messages$;

@@ -19,7 +19,7 @@ begin
       w.max_lost,
       w.retry_delay,
       r.priority,
-      case when p_now >= h.started_at + h.timeout then 'timeout' else 'lost' end as kind,
+      h.outcome as kind,
       h.attempts - h.losses as failures
     from unnest(p_lapsed) h
     join quantumflow.workflow_runs r
@@ -102,7 +102,9 @@ end
 $_settle_lapsed$;
 
 comment on function quantumflow._settle_lapsed(text, quantumflow._held_task[], timestamptz) is
-'Ends attempts whose lease has run out: lost, or, past their deadline, a failure of kind timeout. Returns how many it ended.
+'Ends attempts whose lease has run out: lost, or, if it lasted to the deadline, a failure of kind timeout. Returns how many.
+
+It is the end of the lease that counts, not when somebody notices, so that an outage of all workers is no failure of their tasks.
 
 A lost task is ready again at once, at its old place in the queue; a timed-out one after its delay. Either fails when it has used up
 max_lost or max_attempts, and its run with it.';

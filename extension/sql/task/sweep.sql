@@ -28,7 +28,7 @@ begin
       array(
         select h
         from unnest(quantumflow._hold_messages(v_queue, v_messages)) h
-        where h.outcome = 'lapsed'),
+        where h.outcome in ('lost', 'timeout')),
       v_now);
   end loop;
 
