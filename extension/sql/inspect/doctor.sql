@@ -168,12 +168,8 @@ declare
   v_oldest  timestamptz;
 begin
   for v_queue in
-    select w.queue from quantumflow.workflow_steps w
-    union
-    select q.queue from quantumflow.queues q
-    union
-    select 'quantum_flow_queue'
-    order by 1
+    select *
+    from quantumflow._named_queues()
   loop
     if quantumflow._queue_table(v_queue) is null then
       return query

@@ -95,3 +95,41 @@ $_queue_table$;
 
 comment on function quantumflow._queue_table(text) is
 'The table of a pgmq queue; null when there is no such queue.';
+
+create function quantumflow._named_queues()
+returns setof text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_named_queues$
+begin
+  return query
+  select w.queue from quantumflow.workflow_steps w
+  union
+  select q.queue from quantumflow.queues q
+  union
+  select 'quantum_flow_queue'
+  order by 1;
+end
+$_named_queues$;
+
+comment on function quantumflow._named_queues() is
+'The queues that definitions or settings name, and the default one, whether they exist or not.';
+
+create function quantumflow._known_queues()
+returns setof text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_known_queues$
+begin
+  return query
+  select n.queue
+  from quantumflow._named_queues() n (queue)
+  where quantumflow._queue_table(n.queue) is not null
+  order by n.queue;
+end
+$_known_queues$;
+
+comment on function quantumflow._known_queues() is
+'The queues that definitions or settings name and that exist.';

@@ -10,12 +10,8 @@ declare
   v_made  text[] := '{}';
 begin
   for v_queue in
-    select s.queue from quantumflow.workflow_steps s
-    union
-    select q.queue from quantumflow.queues q
-    union
-    select 'quantum_flow_queue'
-    order by 1
+    select *
+    from quantumflow._named_queues()
   loop
     if quantumflow._queue_table(v_queue) is null then
       v_made := v_made || v_queue;

@@ -48,27 +48,3 @@ visible longest: claims come to the rest in turn. Any worker or pg_cron may call
 Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends".
 
 Errors: none.';
-
-create function quantumflow._known_queues()
-returns setof text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_known_queues$
-begin
-  return query
-  select k.queue
-  from (
-    select w.queue from quantumflow.workflow_steps w
-    union
-    select q.queue from quantumflow.queues q
-    union
-    select 'quantum_flow_queue'
-  ) k
-  where quantumflow._queue_table(k.queue) is not null
-  order by k.queue;
-end
-$_known_queues$;
-
-comment on function quantumflow._known_queues() is
-'The queues that definitions or settings name and that exist.';
