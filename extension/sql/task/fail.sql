@@ -53,8 +53,9 @@ set enable_bitmapscan = off
 set jit = off
 as $fail_tasks$
 declare
-  v_now  timestamptz := quantumflow._now();
-  v_held quantumflow._held_task[];
+  v_now     timestamptz := quantumflow._now();
+  v_held    quantumflow._held_task[];
+  v_failing uuid[];
 begin
   -- Refuse.
   perform quantumflow._refuse_non_array(fail_tasks.results, 'results');
@@ -62,12 +63,15 @@ begin
   -- Lock: the tasks, the steps that fail, the runs.
   v_held := quantumflow._hold_reported(fail_tasks.results, 'fail');
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
-  v_held := quantumflow._hold_runs(
-    v_held,
-    case
-      when exists (select from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback') then 'update'
-      else 'key share'
-    end);
+  v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
+  v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
+
+  -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
+  for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop
+    if v_held[n].outcome = 'acts' and v_held[n].step_type <> 'callback' and v_held[n].run_id = any (v_failing) then
+      v_held[n].outcome := 'run_ended';
+    end if;
+  end loop;
 
   -- Change: tasks and their history, messages, runs.
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
