@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Image:
             )
             subprocess.run(["sh", "-ec", script], check=True, cwd=REPOSITORY)
         elif instruction == "RUN":
-            path = f"{self.root}/bin:{os.environ['PATH']}"
+            # python and pip are the image's there, and here those that run the tests.
+            path = f"{self.root}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
             subprocess.run(
                 ["sh", "-ec", inside], check=True, cwd=folder, env=os.environ | {"PATH": path}
             )

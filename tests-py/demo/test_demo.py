@@ -247,11 +247,21 @@ def test_without_a_kill_nothing_is_lost(directory: Path, database: Connection) -
     assert len(story.workers) == 1
 
 
+# A shell starts what it puts in the background with SIGINT ignored, and that is inherited.
+_AS_FROM_A_TERMINAL = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys;"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execv(sys.argv[1], sys.argv[1:])",
+]
+
+
 def start(directory: Path, database: Connection) -> tuple[subprocess.Popen[bytes], UUID]:
     """Start a demo, and wait until its workers work."""
     before = len(runs(database))
     demo = subprocess.Popen(
-        [*_DEMO, "--directory", directory, "--no-kill"],
+        [*_AS_FROM_A_TERMINAL, *_DEMO, "--directory", directory, "--no-kill"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
