@@ -251,9 +251,11 @@ def test_without_a_kill_nothing_is_lost(directory: Path, database: Connection) -
 _AS_FROM_A_TERMINAL = [
     sys.executable,
     "-c",
-    "import os, signal, sys;"
-    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
-    "os.execv(sys.argv[1], sys.argv[1:])",
+    """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+""",
 ]
 
 
