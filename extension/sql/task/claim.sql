@@ -159,11 +159,7 @@ begin
     return;
   end if;
 
-  insert into quantumflow.task_failures
-    (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
-  values
-    (p_task.run_id, p_task.step_slug, p_task.task_index, p_task.retries, p_task.attempts, 'error',
-     p_task.worker_id, p_task.lease_token, p_task.started_at, p_now, v_error);
+  perform quantumflow._record_failure(p_task, 'error', v_error, null, p_now);
 
   update quantumflow.step_tasks t
   set

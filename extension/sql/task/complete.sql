@@ -237,22 +237,14 @@ declare
   v_task record;
 begin
   for v_task in
-    select h.*, t.output
+    select h.*, h as held, t.output
     from unnest(p_held) h
     join quantumflow.step_tasks t
       on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
     where h.outcome = 'violates'
     order by h.run_id, h.step_slug
   loop
-    insert into quantumflow.task_failures
-      (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
-    values
-      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries,
-       v_task.attempts + (v_task.status = 'queued')::int, 'error',
-       case v_task.status when 'started' then v_task.worker_id end,
-       case v_task.status when 'started' then v_task.lease_token end,
-       case v_task.status when 'started' then v_task.started_at end,
-       p_now, quantumflow._violation(v_task.output));
+    perform quantumflow._record_failure(v_task.held, 'error', quantumflow._violation(v_task.output), null, p_now);
 
     perform quantumflow._fail_step(
       v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, quantumflow._violation(v_task.output), p_now);

@@ -117,17 +117,8 @@ as $_record_failures$
 declare
   v_batch record;
 begin
-  insert into quantumflow.task_failures
-    (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at,
-     error_message, error_details)
-  select
-    h.run_id, h.step_slug, h.task_index, h.retries, h.attempts + (h.status = 'queued')::int, 'error',
-    case h.status when 'started' then h.worker_id end,
-    case h.status when 'started' then h.lease_token end,
-    case h.status when 'started' then h.started_at end,
-    p_now,
-    quantumflow._error_of(p_results -> h.ord),
-    nullif(p_results -> h.ord -> 'error_details', 'null')
+  perform quantumflow._record_failure(
+    h, 'error', quantumflow._error_of(p_results -> h.ord), nullif(p_results -> h.ord -> 'error_details', 'null'), p_now)
   from unnest(p_held) h
   where h.outcome in ('acts', 'fails');
 

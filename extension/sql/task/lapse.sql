@@ -15,6 +15,7 @@ begin
   for v_task in
     select
       h.*,
+      h as held,
       w.max_attempts,
       w.max_lost,
       w.retry_delay,
@@ -55,11 +56,7 @@ begin
 
     v_settled := v_settled + 1;
 
-    insert into quantumflow.task_failures
-      (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at, error_message)
-    values
-      (v_task.run_id, v_task.step_slug, v_task.task_index, v_task.retries, v_task.attempts, v_task.kind,
-       v_task.worker_id, v_task.lease_token, v_task.started_at, p_now, v_error);
+    perform quantumflow._record_failure(v_task.held, v_task.kind, v_error, null, p_now);
 
     v_ready_at := case v_task.kind
       when 'timeout' then p_now + quantumflow._retry_delay(v_task.retry_delay, v_task.failures)
@@ -108,6 +105,35 @@ It is the end of the lease that counts, not when somebody notices, so that an ou
 
 A lost task is ready again at once, at its old place in the queue; a timed-out one after its delay. Either fails when it has used up
 max_lost or max_attempts, and its run with it.';
+
+create function quantumflow._record_failure(
+  p_task          quantumflow._held_task,
+  p_kind          text,
+  p_error_message text,
+  p_error_details jsonb,
+  p_now           timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_failure$
+begin
+  insert into quantumflow.task_failures
+    (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at,
+     error_message, error_details)
+  values
+    (p_task.run_id, p_task.step_slug, p_task.task_index, p_task.retries,
+     p_task.attempts + (p_task.status = 'queued')::int,
+     p_kind,
+     case p_task.status when 'started' then p_task.worker_id end,
+     case p_task.status when 'started' then p_task.lease_token end,
+     case p_task.status when 'started' then p_task.started_at end,
+     p_now, p_error_message, p_error_details);
+end
+$_record_failure$;
+
+comment on function quantumflow._record_failure(quantumflow._held_task, text, text, jsonb, timestamptz) is
+'Writes an attempt that did not complete to the history. What is failed by hand while queued counts as an attempt of nobody.';
 
 create function quantumflow._hold_for_failure(p_run_id uuid, p_step_slug text)
 returns boolean
