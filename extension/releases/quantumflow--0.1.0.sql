@@ -3258,7 +3258,8 @@ end
 $_stop_runs$;
 
 comment on function quantumflow._stop_runs(uuid[], timestamptz) is
-'Cancels what is left of runs that have just ended and removes its messages. The caller holds the runs FOR UPDATE.
+'Cancels what is left of runs that have just ended and removes its messages. The caller holds the runs: FOR UPDATE, or, where an
+output proved too large, FOR NO KEY UPDATE, beside claims and reports whose leftovers the next claim or sweep finishes.
 
 Rows that another transaction holds are left to it, and the run is recorded in _unfinished_ends for the next claim or sweep.';
 
@@ -5671,7 +5672,6 @@ set enable_bitmapscan = off
 set jit = off
 as $release_tasks$
 declare
-  v_now      timestamptz := quantumflow._now();
   v_held     quantumflow._held_task[];
   v_batch    record;
   v_released int := 0;

@@ -11,7 +11,6 @@ set enable_bitmapscan = off
 set jit = off
 as $release_tasks$
 declare
-  v_now      timestamptz := quantumflow._now();
   v_held     quantumflow._held_task[];
   v_batch    record;
   v_released int := 0;
