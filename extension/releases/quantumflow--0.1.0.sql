@@ -5326,10 +5326,7 @@ declare
   v_output jsonb;
 begin
   begin
-    select jsonb_agg(t.output order by t.task_index)
-    into v_output
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+    v_output := quantumflow._gather_map(p_run_id, p_step_slug);
   exception
     when program_limit_exceeded or out_of_memory or internal_error then
       v_output := null;
@@ -5355,6 +5352,27 @@ comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
 'Completes a map: its output is its tasks'' outputs as an array in index order, nulls kept.
 
 Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
+
+create function quantumflow._gather_map(p_run_id uuid, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_gather_map$
+declare
+  v_output jsonb;
+begin
+  select jsonb_agg(t.output order by t.task_index)
+  into v_output
+  from quantumflow.step_tasks t
+  where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+
+  return v_output;
+end
+$_gather_map$;
+
+comment on function quantumflow._gather_map(uuid, text) is
+'The outputs of a map''s tasks as an array in index order, nulls kept. Raises 54000 when that is too large for a jsonb value.';
 
 -- Source: sql/task/fail.sql
 create function quantumflow.fail_task(
