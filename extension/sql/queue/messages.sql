@@ -213,7 +213,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_archive_foreign$
 begin
-  if p_queue not in (select k.queue from quantumflow._known_queues() k (queue)) then
+  if p_queue not in (select n.queue from quantumflow._named_queues() n (queue)) then
     raise exception 'queue "%" is not one of quantumflow''s', p_queue
     using
       errcode = 'QF403',

@@ -175,17 +175,17 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
+declare
+  v_run_ids uuid[] := array(
+    select distinct h.run_id
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails')
+    order by h.run_id);
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
   if p_mode = 'key share' then
     perform
-    from (
-      select distinct h.run_id
-      from unnest(p_held) h
-      where h.outcome in ('acts', 'violates', 'fails')
-      order by h.run_id
-      offset 0
-    ) k
+    from unnest(v_run_ids) k (run_id)
     cross join lateral (
       select
       from quantumflow.workflow_runs r
@@ -194,13 +194,7 @@ begin
     ) r;
   elsif p_mode = 'no key update' then
     perform
-    from (
-      select distinct h.run_id
-      from unnest(p_held) h
-      where h.outcome in ('acts', 'violates', 'fails')
-      order by h.run_id
-      offset 0
-    ) k
+    from unnest(v_run_ids) k (run_id)
     cross join lateral (
       select
       from quantumflow.workflow_runs r
@@ -209,13 +203,7 @@ begin
     ) r;
   else
     perform
-    from (
-      select distinct h.run_id
-      from unnest(p_held) h
-      where h.outcome in ('acts', 'violates', 'fails')
-      order by h.run_id
-      offset 0
-    ) k
+    from unnest(v_run_ids) k (run_id)
     cross join lateral (
       select
       from quantumflow.workflow_runs r
