@@ -18,7 +18,7 @@ _CONTROL = "quantumflow.control"
 
 
 def version() -> str:
-    """The version of the extension that this package installs, such as "0.1.0"."""
+    """The version of the extension that this package installs, such as "0.2.0"."""
     found = re.search(r"^default_version\s*=\s*'(.+)'", control(), re.MULTILINE)
     assert found is not None, f"{_CONTROL} names no default_version"
     return found[1]
