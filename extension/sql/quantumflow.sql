@@ -39,12 +39,18 @@
 \ir queue/messages.sql
 \ir queue/setup.sql
 
--- Run: start it, move it on, end it, look at it.
+-- Run: start it, move it on, end it, steer it, look at it.
 \ir run/start.sql
 \ir run/advance.sql
 \ir run/finish.sql
 \ir run/start_ready_steps.sql
+\ir run/hold.sql
 \ir run/cancel.sql
+\ir run/pause.sql
+\ir run/resume.sql
+\ir run/retry.sql
+\ir run/delete.sql
+\ir run/prune.sql
 \ir run/look.sql
 \ir run/status.sql
 \ir run/list.sql

@@ -18,7 +18,8 @@ select is(
   '{"run_id": "10000000-0000-0000-0000-000000000001", "workflow_slug": "w", "version": 1, "status": "started",
     "input": {"a": 1}, "output": null, "error_message": null, "remaining_steps": 2, "priority": 2, "retries": 0,
     "headers": {"h": 1}, "idempotency_key": "k",
-    "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00", "ended_at": null,
+    "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00", "paused_at": null,
+    "ended_at": null,
     "steps": [
       {"step_slug": "list", "step_type": "single", "command": "make_list", "status": "completed", "depends_on": [],
        "remaining_deps": 0, "started_at": "2030-01-01T00:00:00+00:00", "ended_at": "2030-01-01T00:00:00+00:00",
@@ -40,7 +41,7 @@ select is(
   '{"run_id": "10000000-0000-0000-0000-000000000001", "workflow_slug": "w", "version": 1, "status": "failed",
     "output": null, "error_message": "step each, task 0: boom", "remaining_steps": 2, "priority": 2, "retries": 0,
     "idempotency_key": "k",
-    "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00",
+    "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00", "paused_at": null,
     "ended_at": "2030-01-01T00:00:05+00:00",
     "callbacks": [{"step_slug": "_on_failure", "status": "queued", "error_message": null}]}'::jsonb,
   'when it has failed');

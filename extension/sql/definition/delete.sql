@@ -11,13 +11,7 @@ begin
   perform quantumflow._refuse_nulls(jsonb_build_object('workflow_slug', delete_flow.workflow_slug));
 
   -- Under the other levels the count below would not see a run that was started while this waited.
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    raise exception 'could not delete workflow "%" at this isolation level', delete_flow.workflow_slug
-    using
-      errcode = '0A000',
-      detail = format('The transaction is %s.', current_setting('transaction_isolation')),
-      hint = 'Delete workflows in a read committed transaction.';
-  end if;
+  perform quantumflow._require_read_committed('delete a workflow');
 
   perform quantumflow._lock_flow(delete_flow.workflow_slug, true);
 
@@ -31,7 +25,7 @@ begin
     using
       errcode = 'QF113',
       detail = format('%s of its runs are in workflow_runs.', v_runs),
-      hint = 'Its runs, ended ones too, need their definition. It costs nothing to keep it.';
+      hint = 'Its runs, ended ones too, need their definition: see quantumflow.delete_run() and quantumflow.prune().';
   end if;
 
   delete from quantumflow.workflow_step_edges e

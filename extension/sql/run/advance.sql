@@ -118,12 +118,15 @@ begin
       set
         status = case m.items when 0 then 'completed' else 'started' end,
         initial_tasks = m.items,
-        remaining_tasks = m.items,
+        remaining_tasks = m.items - m.kept,
         started_at = p_now,
         completed_at = case m.items when 0 then p_now end,
         output = case m.items when 0 then '[]'::jsonb end
       from (
-        select k.*, jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)) as items
+        select
+          k.*,
+          jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)) as items,
+          quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
         from unnest(p_steps) k
         where k.step_type = 'map'
         offset 0
@@ -153,7 +156,7 @@ begin
   into v_tasks
   from unnest(p_steps) k
   cross join lateral (
-    select l.started_at, l.priority, l.headers
+    select l.started_at, l.priority, l.headers, l.retries
     from quantumflow.workflow_runs l
     where l.id = k.run_id
     limit 1
@@ -175,7 +178,15 @@ begin
         when k.step_type = 'map'
         then quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)
       end) with ordinality e (item, n)
-  ) i;
+  ) i
+  where case
+    when r.retries > 0 then not exists (
+      select
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, i.task_index)
+    )
+    else true
+  end;
 
   perform quantumflow._queue_tasks(v_tasks);
 
@@ -186,7 +197,26 @@ $_step_became_ready$;
 comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz) is
 'The only way a step gets its tasks: one for a single step, one per item for a map. Returns the maps of nothing, which are done.
 
-A single step''s row was marked started by the statement that saw it ready.';
+A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
+that saw it ready.';
+
+create function quantumflow._kept_tasks(p_run_id uuid, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_kept_tasks$
+begin
+  return (
+    select count(*)
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
+  );
+end
+$_kept_tasks$;
+
+comment on function quantumflow._kept_tasks(uuid, text) is
+'How many tasks a step has before it starts: those that a retry kept, which are completed.';
 
 create function quantumflow._map_source(p_run_id uuid, p_workflow_slug text, p_version int, p_step_slug text)
 returns jsonb

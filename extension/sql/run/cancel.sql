@@ -12,30 +12,13 @@ set jit = off
 as $cancel_run$
 declare
   v_now timestamptz := quantumflow._now();
-  v_run quantumflow.workflow_runs;
-begin
   -- Only the run is waited for. Whoever holds its tasks may be waiting for the run too.
-  select *
-  into v_run
-  from quantumflow.workflow_runs r
-  where r.id = cancel_run.run_id
-  for update;
-
-  if not found then
-    perform quantumflow._raise_unknown_run(cancel_run.run_id);
-  end if;
-
+  v_run quantumflow.workflow_runs := quantumflow._hold_run(cancel_run.run_id);
+begin
   if v_run.status = 'cancelled' then
     return v_run;
   end if;
-
-  if v_run.status not in ('started', 'paused') then
-    raise exception 'run % has ended', v_run.id
-    using
-      errcode = 'QF207',
-      detail = format('Its status is "%s" since %s.', v_run.status, coalesce(v_run.completed_at, v_run.failed_at)),
-      hint = 'Only a started or paused run can be cancelled.';
-  end if;
+  perform quantumflow._refuse_ended_run(v_run, 'cancelled');
 
   update quantumflow.workflow_runs r
   set

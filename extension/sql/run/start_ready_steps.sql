@@ -11,9 +11,7 @@ set enable_bitmapscan = off
 set jit = off
 as $start_ready_steps$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_run   quantumflow.workflow_runs;
-  v_ready quantumflow._step_ref[];
+  v_run quantumflow.workflow_runs;
 begin
   select *
   into v_run
@@ -29,32 +27,7 @@ begin
     return 0;
   end if;
 
-  select array_agg(
-    row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
-    order by s.step_slug)
-  into v_ready
-  from quantumflow.step_states s
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug)
-  where s.run_id = v_run.id
-    and s.status = 'created'
-    and s.remaining_deps = 0;
-
-  if v_ready is null then
-    return 0;
-  end if;
-
-  update quantumflow.step_states s
-  set
-    status = 'started',
-    started_at = v_now
-  from unnest(v_ready) k
-  where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
-    and k.step_type = 'single';
-
-  perform quantumflow._advance('{}', v_ready, v_now);
-
-  return cardinality(v_ready);
+  return quantumflow._start_ready(v_run, quantumflow._now());
 end
 $start_ready_steps$;
 
@@ -65,6 +38,48 @@ The engine starts steps by itself when they become ready, so this finds somethin
 Safe to call at any time; does nothing for a run that is paused or over.
 
 Errors: QF201 unknown run.';
+
+create function quantumflow._start_ready(p_run quantumflow.workflow_runs, p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_ready$
+declare
+  v_ready quantumflow._step_ref[];
+begin
+  select array_agg(
+    row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
+    order by s.step_slug)
+  into v_ready
+  from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+  where s.run_id = p_run.id
+    and s.status = 'created'
+    and s.remaining_deps = 0;
+
+  if v_ready is null then
+    return 0;
+  end if;
+
+  update quantumflow.step_states s
+  set
+    status = 'started',
+    started_at = p_now
+  from unnest(v_ready) k
+  where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+    and k.step_type = 'single';
+
+  perform quantumflow._advance('{}', v_ready, p_now);
+
+  return cardinality(v_ready);
+end
+$_start_ready$;
+
+comment on function quantumflow._start_ready(quantumflow.workflow_runs, timestamptz) is
+'Starts the steps of a run whose dependencies are all done and that have not started. Returns how many. The caller holds the run,
+which is started.';
 
 create function quantumflow._raise_unknown_run(p_run_id uuid)
 returns void

@@ -23,6 +23,7 @@ begin
     'idempotency_key', r.idempotency_key,
     'created_at', r.created_at,
     'started_at', r.started_at,
+    'paused_at', r.paused_at,
     'ended_at', coalesce(r.completed_at, r.failed_at, r.cancelled_at),
     'steps', (
       select coalesce(

@@ -16,6 +16,7 @@ create table quantumflow.workflow_runs (
   completed_at    timestamptz,
   failed_at       timestamptz,
   cancelled_at    timestamptz,
+  paused_at       timestamptz,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -50,6 +51,7 @@ comment on column quantumflow.workflow_runs.started_at is 'From when the first s
 comment on column quantumflow.workflow_runs.completed_at is 'When the last step was done.';
 comment on column quantumflow.workflow_runs.failed_at is 'When a task failed for good.';
 comment on column quantumflow.workflow_runs.cancelled_at is 'When the run was cancelled.';
+comment on column quantumflow.workflow_runs.paused_at is 'When the run was paused last.';
 
 create table quantumflow.step_states (
   run_id          uuid not null,

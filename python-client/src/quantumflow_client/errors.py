@@ -218,6 +218,30 @@ class UnknownStatus(RunError):
     code = "QF212"
 
 
+class RunNotEnded(RunError):
+    """The run, or its callback, has not ended, so it cannot be retried or deleted."""
+
+    code = "QF213"
+
+
+class NothingToRetry(RunError):
+    """Every step of the run is done, and no step to retry from is named."""
+
+    code = "QF214"
+
+
+class StepNotInRun(RunError):
+    """The run has no step of this name."""
+
+    code = "QF215"
+
+
+class BadPrune(RunError):
+    """An argument of prune is null or out of range."""
+
+    code = "QF216"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 

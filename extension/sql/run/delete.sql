@@ -1,0 +1,78 @@
+create function quantumflow.delete_run(run_id uuid)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $delete_run$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  perform quantumflow._require_read_committed('delete a run');
+
+  select *
+  into v_run
+  from quantumflow._hold_whole_runs(array[delete_run.run_id]);
+
+  if v_run.id is null then
+    perform quantumflow._raise_unknown_run(delete_run.run_id);
+  end if;
+  perform quantumflow._refuse_moving_run(v_run, 'deleted');
+
+  perform quantumflow._delete_runs(array[v_run.id]);
+
+  return v_run;
+end
+$delete_run$;
+
+comment on function quantumflow.delete_run(uuid) is
+'Deletes a run that has ended, with its steps, tasks and history, and returns what it was. Its idempotency key may be used again.
+
+Errors: QF201 unknown run; QF213 the run has not ended, or its callback has not; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._delete_runs(p_run_ids uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_delete_runs$
+declare
+  v_batch record;
+begin
+  delete from quantumflow.task_failures f
+  where f.run_id = any (p_run_ids);
+
+  delete from quantumflow._unfinished_ends e
+  where e.run_id = any (p_run_ids);
+
+  delete from quantumflow.step_states s
+  where s.run_id = any (p_run_ids);
+
+  delete from quantumflow.workflow_runs r
+  where r.id = any (p_run_ids);
+
+  -- A task that its run's end had to leave still has a message.
+  for v_batch in
+    with deleted as (
+      delete from quantumflow.step_tasks t
+      where t.run_id = any (p_run_ids)
+      returning t.queue, t.message_id, t.status
+    )
+    select d.queue, array_agg(d.message_id order by d.message_id) as msg_ids
+    from deleted d
+    where d.status in ('queued', 'started')
+    group by d.queue
+    order by d.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+end
+$_delete_runs$;
+
+comment on function quantumflow._delete_runs(uuid[]) is
+'Deletes everything of these runs. The caller holds them with their tasks and steps.';

@@ -1,0 +1,161 @@
+-- How calls on one run get hold of it: the run alone, to steer one that moves, or all of it, to change one at rest.
+
+create function quantumflow._hold_run(p_run_id uuid)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_run$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = p_run_id
+  for update;
+
+  if not found then
+    perform quantumflow._raise_unknown_run(p_run_id);
+  end if;
+
+  return v_run;
+end
+$_hold_run$;
+
+comment on function quantumflow._hold_run(uuid) is
+'Locks a run FOR UPDATE, waiting for claims and reports that have it. From then on nobody else changes its steps and tasks, though
+a report that waits for the run may hold their rows.
+
+Errors: QF201 unknown run.';
+
+create function quantumflow._hold_whole_runs(p_run_ids uuid[])
+returns setof quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_whole_runs$
+begin
+  perform
+  from quantumflow.step_tasks t
+  where t.run_id = any (p_run_ids)
+  order by t.run_id, t.step_slug, t.task_index
+  for update;
+
+  perform
+  from quantumflow.step_states s
+  where s.run_id = any (p_run_ids)
+  order by s.run_id, s.step_slug
+  for update;
+
+  return query
+  select *
+  from quantumflow.workflow_runs r
+  where r.id = any (p_run_ids)
+  order by r.id
+  for update;
+end
+$_hold_whole_runs$;
+
+comment on function quantumflow._hold_whole_runs(uuid[]) is
+'Locks runs with all their tasks and steps, in the order tasks, steps, runs, waiting for each, and returns the runs as they are then.';
+
+create function quantumflow._refuse_ended_run(p_run quantumflow.workflow_runs, p_verb text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_ended_run$
+begin
+  if p_run.status not in ('started', 'paused') then
+    raise exception 'run % has ended', p_run.id
+    using
+      errcode = 'QF207',
+      detail = format(
+        'Its status is "%s" since %s.',
+        p_run.status, coalesce(p_run.completed_at, p_run.failed_at, p_run.cancelled_at)),
+      hint = format('Only a started or paused run can be %s.', p_verb);
+  end if;
+end
+$_refuse_ended_run$;
+
+comment on function quantumflow._refuse_ended_run(quantumflow.workflow_runs, text) is
+'Refuses a run that is over.
+
+Errors: QF207 the run has ended.';
+
+create function quantumflow._refuse_moving_run(p_run quantumflow.workflow_runs, p_verb text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_moving_run$
+declare
+  v_callback text := quantumflow._open_callback(p_run.id);
+begin
+  if p_run.status in ('started', 'paused') then
+    raise exception 'run % has not ended', p_run.id
+    using
+      errcode = 'QF213',
+      detail = format('Its status is "%s".', p_run.status),
+      hint = format('Only a run that has ended can be %s; quantumflow.cancel_run() ends it.', p_verb);
+  end if;
+
+  if v_callback is not null and p_verb = 'deleted' then
+    raise exception 'run % has a task that has not ended', p_run.id
+    using
+      errcode = 'QF213',
+      detail = format('Its %s task is still to be done.', v_callback),
+      hint = format(
+        'Wait for a worker to do it, or settle it by hand: select quantumflow.complete_task(%L, %L, %s).',
+        p_run.id, v_callback, p_run.retries);
+  end if;
+end
+$_refuse_moving_run$;
+
+comment on function quantumflow._refuse_moving_run(quantumflow.workflow_runs, text) is
+'Refuses a run that goes on, or, where it is to be deleted, whose callback is still to be done.
+
+Errors: QF213 the run has not ended, or its callback has not.';
+
+create function quantumflow._open_callback(p_run_id uuid)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_open_callback$
+begin
+  return (
+    select t.step_slug
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.step_slug in ('_on_complete', '_on_failure')
+      and t.status in ('queued', 'started')
+  );
+end
+$_open_callback$;
+
+comment on function quantumflow._open_callback(uuid) is
+'The callback of an ended run that is still to be done, _on_complete or _on_failure; null when there is none.';
+
+create function quantumflow._require_read_committed(p_action text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_require_read_committed$
+begin
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception 'could not % at this isolation level', p_action
+    using
+      errcode = '0A000',
+      detail = format('The transaction is %s.', current_setting('transaction_isolation')),
+      hint = 'Repeat it in a read committed transaction.';
+  end if;
+end
+$_require_read_committed$;
+
+comment on function quantumflow._require_read_committed(text) is
+'Refuses transactions whose snapshot is older than the locks they wait for: they would not see what others did meanwhile.
+
+Errors: 0A000 unless the transaction is read committed.';

@@ -1,0 +1,85 @@
+create function quantumflow.prune(older_than interval, max_runs int default 1000)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $prune$
+declare
+  v_before  timestamptz;
+  v_run_ids uuid[];
+begin
+  perform quantumflow._require_read_committed('prune');
+  perform quantumflow._refuse_bad_prune(prune.older_than, prune.max_runs);
+  v_before := quantumflow._now() - prune.older_than;
+
+  select array_agg(p.id)
+  into v_run_ids
+  from (
+    select r.id
+    from quantumflow.workflow_runs r
+    where coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+      and quantumflow._open_callback(r.id) is null
+    order by r.id
+    limit prune.max_runs
+  ) p;
+
+  -- Somebody may have retried or deleted one before it was held.
+  select array_agg(r.id)
+  into v_run_ids
+  from quantumflow._hold_whole_runs(v_run_ids) r
+  where coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+    and quantumflow._open_callback(r.id) is null;
+
+  perform quantumflow._delete_runs(v_run_ids);
+
+  delete from quantumflow.workers w
+  where coalesce(w.stopped_at, w.last_seen_at) < v_before;
+
+  return coalesce(cardinality(v_run_ids), 0);
+end
+$prune$;
+
+comment on function quantumflow.prune(interval, int) is
+'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
+not seen since. Returns how many runs it deleted; as many as max_runs means that there may be more.
+
+older_than: 0 s to 1,000 years. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
+Runs that go on, and ended ones whose callback is still to be done, stay.
+
+Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._refuse_bad_prune(p_older_than interval, p_max_runs int)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_bad_prune$
+begin
+  if p_older_than is null or p_older_than not between '0 s' and '1000 years' then
+    raise exception 'older_than must be between 0 s and 1000 years'
+    using
+      errcode = 'QF216',
+      detail = format('It is %s.', coalesce(p_older_than::text, 'null')),
+      hint = 'For example: select quantumflow.prune(interval ''30 days'').';
+  end if;
+
+  if p_max_runs is null or p_max_runs not between 1 and 100000 then
+    raise exception 'max_runs must be between 1 and 100000'
+    using
+      errcode = 'QF216',
+      detail = format('It is %s.', coalesce(p_max_runs::text, 'null')),
+      hint = 'Leave it out for 1000, and call again until the answer is less.';
+  end if;
+end
+$_refuse_bad_prune$;
+
+comment on function quantumflow._refuse_bad_prune(interval, int) is
+'Refuses arguments that prune cannot work with.
+
+Errors: QF216 an argument that is null or out of range.';

@@ -1,0 +1,75 @@
+create function quantumflow.resume_run(run_id uuid)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $resume_run$
+declare
+  v_now   timestamptz := quantumflow._now();
+  v_run   quantumflow.workflow_runs;
+  v_batch record;
+begin
+  perform quantumflow._require_read_committed('resume a run');
+
+  v_run := quantumflow._hold_run(resume_run.run_id);
+  if v_run.status = 'started' then
+    return v_run;
+  end if;
+  perform quantumflow._refuse_ended_run(v_run, 'resumed');
+
+  update quantumflow.workflow_runs r
+  set status = 'started'
+  where r.id = v_run.id
+  returning *
+  into v_run;
+
+  perform quantumflow._start_ready(v_run, v_now);
+
+  -- Every queued task, and not only what the pause parked: failures and claims have parked others since.
+  for v_batch in
+    select
+      t.queue,
+      array_agg(t.message_id order by t.message_id) as msg_ids,
+      array_agg(quantumflow._visible_at(t.queued_at, v_run.priority, v_now) order by t.message_id) as vts
+    from quantumflow.step_tasks t
+    where t.run_id = v_run.id
+      and t.status = 'queued'
+    group by t.queue
+    order by t.queue
+  loop
+    perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+  end loop;
+
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = v_run.id;
+
+  return v_run;
+end
+$resume_run$;
+
+comment on function quantumflow.resume_run(uuid) is
+'Lets a paused run go on: its tasks can be claimed again, from their old places in the queue, delays that were running kept, and the
+steps that became ready meanwhile start. Resuming a run that is not paused changes nothing.
+
+Errors: QF201 unknown run; QF207 the run has ended; QF401 the queue of a step that would start is gone; 0A000 unless the
+transaction is read committed.';
+
+create function quantumflow._visible_at(p_queued_at timestamptz, p_priority int, p_now timestamptz)
+returns timestamptz
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_visible_at$
+  select case when p_queued_at > p_now then p_queued_at else p_queued_at - make_interval(secs => p_priority) end;
+$_visible_at$;
+
+comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
+'From when the message of a queued task is to be visible: its delay''s end, else its place in the queue, p_priority seconds earlier.';

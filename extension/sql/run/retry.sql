@@ -1,0 +1,250 @@
+create function quantumflow.retry_run(run_id uuid, from_step text default null)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $retry_run$
+declare
+  v_now   timestamptz := quantumflow._now();
+  v_run   quantumflow.workflow_runs;
+  v_steps text[];
+begin
+  perform quantumflow._require_read_committed('retry a run');
+
+  -- Lock and refuse.
+  select *
+  into v_run
+  from quantumflow._hold_whole_runs(array[retry_run.run_id]);
+
+  if v_run.id is null then
+    perform quantumflow._raise_unknown_run(retry_run.run_id);
+  end if;
+  perform quantumflow._refuse_moving_run(v_run, 'retried');
+
+  select array_agg(p.step_slug order by p.step_slug)
+  into v_steps
+  from quantumflow._plan_retry(v_run, retry_run.from_step) p;
+
+  -- Change: what is left of the tasks, the steps as if they had never started, the run; then start what is ready.
+  perform quantumflow._forget_tasks(v_run, retry_run.from_step);
+
+  update quantumflow.step_states s
+  set
+    status = 'created',
+    remaining_deps = cardinality(array(select unnest(w.dependencies) intersect select unnest(v_steps))),
+    remaining_tasks = case w.step_type when 'single' then 1 end,
+    initial_tasks = case w.step_type when 'single' then 1 end,
+    output = null,
+    error_message = null,
+    started_at = null,
+    completed_at = null,
+    failed_at = null
+  from quantumflow.workflow_steps w
+  where s.run_id = v_run.id
+    and s.step_slug = any (v_steps)
+    and (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug);
+
+  delete from quantumflow._unfinished_ends e
+  where e.run_id = v_run.id;
+
+  update quantumflow.workflow_runs r
+  set
+    status = 'started',
+    retries = r.retries + 1,
+    remaining_steps = cardinality(v_steps),
+    output = null,
+    error_message = null,
+    completed_at = null,
+    failed_at = null,
+    cancelled_at = null
+  where r.id = v_run.id
+  returning *
+  into v_run;
+
+  perform quantumflow._start_ready(v_run, v_now);
+
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = v_run.id;
+
+  return v_run;
+end
+$retry_run$;
+
+comment on function quantumflow.retry_run(uuid, text) is
+'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too.
+
+Finished steps keep their outputs, and so do the finished tasks of a map that did not finish. The tasks that run again have all their
+attempts again. task_failures keeps the history, under the run''s retries at that time. A callback of the ended run that is still to
+be done is cancelled. retry_preview shows what would run again.
+
+Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
+QF215 the run has no such step; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
+
+create function quantumflow.retry_preview(run_id uuid, from_step text default null)
+returns table (step_slug text, status text, tasks_again int, tasks_kept int)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $retry_preview$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = retry_preview.run_id;
+
+  if not found then
+    perform quantumflow._raise_unknown_run(retry_preview.run_id);
+  end if;
+  perform quantumflow._refuse_moving_run(v_run, 'retried');
+
+  return query
+  select
+    p.step_slug,
+    s.status,
+    case
+      when w.step_type = 'single' then 1
+      when w.map_over in (select o.step_slug from quantumflow._plan_retry(v_run, retry_preview.from_step) o) then null
+      else s.initial_tasks - k.kept
+    end,
+    k.kept
+  from quantumflow._plan_retry(v_run, retry_preview.from_step) p
+  join quantumflow.step_states s
+    on (s.run_id, s.step_slug) = (v_run.id, p.step_slug)
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, p.step_slug)
+  cross join lateral (
+    select (count(*) filter (where p.keeps_tasks and t.status = 'completed'))::int as kept
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (v_run.id, p.step_slug)
+  ) k
+  order by w.step_index;
+end
+$retry_preview$;
+
+comment on function quantumflow.retry_preview(uuid, text) is
+'What retry_run with the same arguments would run again, a row per step in the order of the definition; changes nothing.
+
+status: what the step is now. tasks_again: how many of its tasks would run, null for a map whose size is not known before.
+tasks_kept: how many finished ones would keep their outputs.
+
+Errors: QF201, QF213, QF214, QF215 as retry_run.';
+
+create function quantumflow._plan_retry(p_run quantumflow.workflow_runs, p_from_step text)
+returns table (step_slug text, keeps_tasks boolean)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_plan_retry$
+begin
+  if not exists (
+    select
+    from quantumflow.step_states s
+    where (s.run_id, s.step_slug) = (p_run.id, coalesce(p_from_step, s.step_slug))
+  )
+  then
+    raise exception 'run % has no step "%"', p_run.id, p_from_step
+    using
+      errcode = 'QF215',
+      detail = format('It runs version %s of workflow "%s".', p_run.version, p_run.workflow_slug),
+      hint = 'select * from quantumflow.step_states where run_id = ... shows its steps.';
+  end if;
+
+  -- What did not finish; of a map that did not, the tasks that did are kept, unless all did: then it is their outputs that failed it.
+  return query
+  with recursive again (slug) as (
+    select p_from_step collate "C"
+    where p_from_step is not null
+    union
+    select u.dependent
+    from again a
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, a.slug)
+    cross join unnest(w.dependents) u (dependent)
+  )
+  select
+    s.step_slug,
+    s.step_slug not in (select a.slug from again a)
+    and exists (
+      select
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
+        and t.status <> 'completed'
+    )
+  from quantumflow.step_states s
+  where s.run_id = p_run.id
+    and (
+      s.status not in ('completed', 'skipped')
+      or s.step_slug in (select a.slug from again a)
+    );
+
+  if not found then
+    raise exception 'run % has nothing to run again', p_run.id
+    using
+      errcode = 'QF214',
+      detail = 'All its steps are done.',
+      hint = 'Name the step to run again from: quantumflow.retry_run(run_id, from_step => ...).';
+  end if;
+end
+$_plan_retry$;
+
+comment on function quantumflow._plan_retry(quantumflow.workflow_runs, text) is
+'The steps of an ended run that a retry runs again, and whether their completed tasks are kept.
+
+Errors: QF214 there is none; QF215 the run has no such step.';
+
+create function quantumflow._forget_tasks(p_run quantumflow.workflow_runs, p_from_step text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_forget_tasks$
+declare
+  v_batch record;
+begin
+  -- Deleted, so that the steps get their tasks in the one way there is. A pending callback is no step: it is cancelled.
+  for v_batch in
+    with forgotten as (
+      delete from quantumflow.step_tasks t
+      using quantumflow._plan_retry(p_run, p_from_step) p
+      where (t.run_id, t.step_slug) = (p_run.id, p.step_slug)
+        and not (p.keeps_tasks and t.status = 'completed')
+      returning t.queue, t.message_id, t.status
+    ),
+    cancelled as (
+      update quantumflow.step_tasks t
+      set status = 'cancelled'
+      where t.run_id = p_run.id
+        and t.step_slug in ('_on_complete', '_on_failure')
+        and t.status in ('queued', 'started')
+      returning t.queue, t.message_id
+    )
+    select m.queue, array_agg(m.message_id order by m.message_id) as msg_ids
+    from (
+      select f.queue, f.message_id
+      from forgotten f
+      where f.status in ('queued', 'started')
+      union all
+      select c.queue, c.message_id
+      from cancelled c
+    ) m
+    group by m.queue
+    order by m.queue
+  loop
+    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
+  end loop;
+end
+$_forget_tasks$;
+
+comment on function quantumflow._forget_tasks(quantumflow.workflow_runs, text) is
+'Removes the tasks that a retry runs again, cancels a callback that is still to be done, and removes what messages they have.';
