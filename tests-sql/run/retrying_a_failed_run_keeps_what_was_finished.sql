@@ -37,7 +37,7 @@ select results_eq(
   'and it ends as if nothing had happened');
 select results_eq(
   'select step_slug, retries, attempt, error_message from quantumflow.task_failures',
-  $$values ('b', 0, 1, 'no')$$,
+  $$values ('b' collate "C", 0, 1, 'no')$$,
   'the history is kept');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken at the end');
 
