@@ -68,7 +68,7 @@ GROUPS = {
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks fail_task fail_tasks extend_leases release_tasks "
-        "sweep"
+        "hold_task sweep"
     ),
     "Workers": "register_worker stop_worker",
     "Looking and mending": "check_state doctor setup version",

@@ -64,6 +64,7 @@
 \ir task/complete.sql
 \ir task/fail.sql
 \ir task/extend.sql
+\ir task/hold.sql
 \ir task/release.sql
 \ir task/sweep.sql
 

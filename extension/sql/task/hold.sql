@@ -1,0 +1,85 @@
+create function quantumflow.hold_task(run_id uuid, step_slug text, task_index int, lease_token bigint)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
+as $hold_task$
+declare
+  v_state text;
+  v_left  interval;
+begin
+  -- Lock the task and nothing else: a completion in this transaction takes step and run after it, in order.
+  perform
+  from quantumflow.step_tasks t
+  where (t.run_id, t.step_slug, t.task_index) = (hold_task.run_id, hold_task.step_slug, hold_task.task_index)
+  for update;
+
+  -- Read in a statement after the one that may have waited.
+  select l.state, l.deadline - quantumflow._now()
+  into v_state, v_left
+  from quantumflow._leases(jsonb_build_array(jsonb_build_object(
+    'run_id', hold_task.run_id,
+    'step_slug', hold_task.step_slug,
+    'task_index', hold_task.task_index,
+    'lease_token', hold_task.lease_token))) l;
+
+  if v_state <> 'held' then
+    return v_state;
+  end if;
+
+  if v_left <= interval '0' then
+    return 'lost';
+  end if;
+
+  perform quantumflow._end_transaction_within(v_left);
+
+  return 'held';
+end
+$hold_task$;
+
+comment on function quantumflow.hold_task(uuid, text, int, bigint) is
+'Begins a task''s own transaction: the caller''s writes, and complete_task at its end, then commit together, or not at all.
+
+To be called first, by the holder of the lease; waits for whoever has the task''s row. Returns
+held: nobody can take the task away while the transaction is open. Extensions of its lease are answered held; whoever ends its run
+goes round it, and the completion then says run_ended: roll back. lost: it is somebody else''s or done, or its deadline has
+passed. cancelled: its run has ended. Write nothing unless it is held, and commit only if complete_task says completed.
+
+A transaction that is forgotten ends by itself at the task''s deadline: for the rest of it transaction_timeout (PostgreSQL 17 and
+newer), statement_timeout and idle_in_transaction_session_timeout are lowered to the time that is left. Before PostgreSQL 17 that
+time counts anew from each statement.
+
+Errors: none.';
+
+create function quantumflow._end_transaction_within(p_left interval)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_end_transaction_within$
+declare
+  v_left int := least(ceil(extract(epoch from p_left) * 1000), 2147483647);
+  v_name text;
+begin
+  -- 0 is no limit. A server that lacks one of the settings has no row of it.
+  for v_name in
+    select s.name
+    from pg_settings s
+    where s.name in ('transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')
+      and s.setting::bigint not between 1 and v_left
+  loop
+    -- By way of 0, because a timer that runs is not set anew.
+    perform set_config(v_name, '0', true);
+    perform set_config(v_name, v_left::text, true);
+  end loop;
+end
+$_end_transaction_within$;
+
+comment on function quantumflow._end_transaction_within(interval) is
+'Lets the server end this transaction when so much time has passed, unless it would sooner. Lasts until the transaction ends.';
