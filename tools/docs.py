@@ -71,7 +71,7 @@ GROUPS = {
         "hold_task sweep"
     ),
     "Workers": "register_worker stop_worker",
-    "Looking and mending": "check_state doctor setup version",
+    "Looking and mending": "check_state doctor adopt setup version",
 }
 
 VALIDATE_HINT = (

@@ -78,6 +78,9 @@
 \ir inspect/check_state.sql
 \ir inspect/doctor.sql
 
+-- Mend: after a restore, a copy, or an accident.
+\ir mend/adopt.sql
+
 -- Access: who may call what, and what pg_dump carries.
 \ir access/rights.sql
 \ir access/backup.sql

@@ -150,6 +150,7 @@ declare
   v_ready      quantumflow._step_ref[];
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
+  perform quantumflow._record_identity();
   perform quantumflow._lock_flow(p_workflow_slug, false);
   v_version := quantumflow._pick_version(p_workflow_slug, p_version);
 

@@ -26,6 +26,7 @@ declare
 begin
   perform quantumflow._refuse_bad_claim(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
+  perform quantumflow._refuse_copy();
 
   if claim_tasks.commands = '{}' then
     return;
@@ -94,7 +95,7 @@ A task that was lost before comes alone. Leases that have run out are found here
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
 Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
-somebody else and that no workflow names.';
+somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._hand_out(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task

@@ -316,6 +316,12 @@ class ForeignQueue(QueueError):
     code = "QF403"
 
 
+class DatabaseIsCopy(QueueError):
+    """The database is a copy of the one where its runs were started: adopt it first."""
+
+    code = "QF404"
+
+
 class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
 

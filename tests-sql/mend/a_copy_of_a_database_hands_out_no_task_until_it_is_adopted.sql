@@ -1,0 +1,21 @@
+begin;
+select plan(6);
+
+select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
+select quantumflow.start_flow('w');
+update quantumflow.settings set value = 'elsewhere' where name = 'identity';
+
+select throws_ok(
+  $$select from quantumflow.claim_tasks(gen_random_uuid())$$, 'QF404', 'this database is a copy of another',
+  'whoever claims is refused');
+select throws_ok(
+  $$select from quantumflow.claim_tasks(gen_random_uuid(), commands => '{}')$$, 'QF404', null,
+  'even if it claims no command');
+select lives_ok($$select quantumflow.start_flow('w')$$, 'runs can be started');
+select lives_ok($$select quantumflow.sweep()$$, 'and swept');
+
+select is(quantumflow.adopt(), quantumflow._identity(), 'adopt() says which database this is');
+select is((select count(*)::int from quantumflow.claim_tasks(gen_random_uuid(), 10)), 2, 'and then tasks are handed out');
+
+select * from finish();
+rollback;
