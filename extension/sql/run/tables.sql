@@ -2,21 +2,21 @@ create table quantumflow.workflow_runs (
   id              uuid not null,
   workflow_slug   text collate "C" not null,
   version         int not null,
-  status          text not null,
   input           jsonb not null,
-  output          jsonb,
   error_message   text,
-  remaining_steps int not null,
   priority        int not null default 0,
   retries         int not null default 0,
   headers         jsonb,
   idempotency_key text,
   created_at      timestamptz not null,
   started_at      timestamptz not null,
-  completed_at    timestamptz,
   failed_at       timestamptz,
   cancelled_at    timestamptz,
   paused_at       timestamptz,
+  remaining_steps int not null,
+  status          text not null,
+  completed_at    timestamptz,
+  output          jsonb,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -36,36 +36,36 @@ comment on table quantumflow.workflow_runs is 'One row per run: one execution of
 comment on column quantumflow.workflow_runs.id is 'A version 7 uuid unless the caller chose one: later runs sort later.';
 comment on column quantumflow.workflow_runs.workflow_slug is 'The workflow.';
 comment on column quantumflow.workflow_runs.version is 'The version the run is pinned to.';
-comment on column quantumflow.workflow_runs.status is 'started, paused, completed, failed or cancelled.';
 comment on column quantumflow.workflow_runs.input is 'What the run was started with.';
-comment on column quantumflow.workflow_runs.output is
-'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
 comment on column quantumflow.workflow_runs.error_message is 'Why the run failed or was cancelled.';
-comment on column quantumflow.workflow_runs.remaining_steps is 'Steps that are not done yet; 0 completes the run.';
 comment on column quantumflow.workflow_runs.priority is 'Seconds by which the run''s tasks overtake those of priority 0.';
 comment on column quantumflow.workflow_runs.retries is 'How often the run was retried.';
 comment on column quantumflow.workflow_runs.headers is 'An object that travels with every message of the run, a traceparent for example.';
 comment on column quantumflow.workflow_runs.idempotency_key is 'Unique within the workflow: the same key again is the same run.';
 comment on column quantumflow.workflow_runs.created_at is 'When start_flow was called.';
 comment on column quantumflow.workflow_runs.started_at is 'From when the first steps may run: created_at, or start_at when that is later.';
-comment on column quantumflow.workflow_runs.completed_at is 'When the last step was done.';
 comment on column quantumflow.workflow_runs.failed_at is 'When a task failed for good.';
 comment on column quantumflow.workflow_runs.cancelled_at is 'When the run was cancelled.';
 comment on column quantumflow.workflow_runs.paused_at is 'When the run was paused last.';
+comment on column quantumflow.workflow_runs.remaining_steps is 'Steps that are not done yet; 0 completes the run.';
+comment on column quantumflow.workflow_runs.status is 'started, paused, completed, failed or cancelled.';
+comment on column quantumflow.workflow_runs.completed_at is 'When the last step was done.';
+comment on column quantumflow.workflow_runs.output is
+'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
 
 create table quantumflow.step_states (
   run_id          uuid not null,
   step_slug       text collate "C" not null,
-  status          text not null,
-  remaining_deps  int not null,
-  remaining_tasks int,
-  initial_tasks   int,
-  output          jsonb,
   error_message   text,
   created_at      timestamptz not null,
-  started_at      timestamptz,
-  completed_at    timestamptz,
   failed_at       timestamptz,
+  initial_tasks   int,
+  remaining_deps  int not null,
+  started_at      timestamptz,
+  remaining_tasks int,
+  status          text not null,
+  completed_at    timestamptz,
+  output          jsonb,
   constraint step_states_pkey primary key (run_id, step_slug),
   constraint step_states_status_known
     check (status in ('created', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -81,17 +81,17 @@ create table quantumflow.step_states (
 comment on table quantumflow.step_states is 'One row per step of a run, from the run''s start.';
 comment on column quantumflow.step_states.run_id is 'The run.';
 comment on column quantumflow.step_states.step_slug is 'The step.';
-comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
-comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
-comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown.';
-comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
-comment on column quantumflow.step_states.output is
-'A map''s outputs as an array in index order, once completed. Null for a single step, whose output is on its task.';
 comment on column quantumflow.step_states.error_message is 'Why the step failed.';
 comment on column quantumflow.step_states.created_at is 'When the run started.';
-comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
-comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
 comment on column quantumflow.step_states.failed_at is 'When a task of it failed for good.';
+comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
+comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
+comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
+comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown.';
+comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
+comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
+comment on column quantumflow.step_states.output is
+'A map''s outputs as an array in index order, once completed. Null for a single step, whose output is on its task.';
 
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,

@@ -2,20 +2,20 @@ create table quantumflow.step_tasks (
   run_id        uuid not null,
   step_slug     text collate "C" not null,
   task_index    int not null,
-  status        text not null,
+  queue         text not null,
+  message_id    bigint not null,
+  queued_at     timestamptz not null,
+  failed_at     timestamptz,
+  item_value    jsonb,
+  error_message text,
   attempts      int not null default 0,
   losses        int not null default 0,
   worker_id     uuid,
   lease_token   bigint,
-  queue         text not null,
-  message_id    bigint not null,
-  queued_at     timestamptz not null,
   started_at    timestamptz,
+  status        text not null,
   completed_at  timestamptz,
-  failed_at     timestamptz,
-  item_value    jsonb,
   output        jsonb,
-  error_message text,
   constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
   constraint step_tasks_status_known
     check (status in ('queued', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -34,21 +34,21 @@ A run''s on_complete and on_failure tasks are here too, as steps _on_complete an
 comment on column quantumflow.step_tasks.run_id is 'The run.';
 comment on column quantumflow.step_tasks.step_slug is 'The step.';
 comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback.';
-comment on column quantumflow.step_tasks.status is 'queued, started, completed, failed, skipped or cancelled.';
+comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
+comment on column quantumflow.step_tasks.message_id is 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended.';
+comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
+comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
+comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
+comment on column quantumflow.step_tasks.error_message is 'Its latest failure.';
 comment on column quantumflow.step_tasks.attempts is 'How often the task was claimed.';
 comment on column quantumflow.step_tasks.losses is 'How many of the attempts ended with a lost lease; the rest of the ended ones failed.';
 comment on column quantumflow.step_tasks.worker_id is 'Who claimed it last.';
 comment on column quantumflow.step_tasks.lease_token is
 'Proves the latest claim: random, below 2^53. Stays after a report; cleared by a release and when the lease is found lost.';
-comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
-comment on column quantumflow.step_tasks.message_id is 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended.';
-comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
 comment on column quantumflow.step_tasks.started_at is 'When the latest attempt was claimed.';
+comment on column quantumflow.step_tasks.status is 'queued, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_tasks.completed_at is 'When it was completed.';
-comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
-comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
 comment on column quantumflow.step_tasks.output is 'What it was completed with, never SQL NULL then; on a type violation the output that offended.';
-comment on column quantumflow.step_tasks.error_message is 'Its latest failure.';
 
 create table quantumflow.task_failures (
   run_id        uuid not null,
