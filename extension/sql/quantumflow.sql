@@ -8,6 +8,7 @@
 -- Base: the schema, settings, the clock, ids.
 \ir base/schema.sql
 \ir base/settings.sql
+\ir base/limits.sql
 \ir base/clock.sql
 \ir base/uuid.sql
 \ir base/version.sql
@@ -82,5 +83,6 @@
 \ir mend/adopt.sql
 
 -- Access: who may call what, and what pg_dump carries.
+\ir access/configure.sql
 \ir access/rights.sql
 \ir access/backup.sql

@@ -2,13 +2,15 @@ create table quantumflow.settings (
   name  text not null,
   value text not null,
   constraint settings_pkey primary key (name),
-  constraint settings_name_known check (name in ('test_clock', 'identity'))
+  constraint settings_name_known check (name in (
+    'test_clock', 'identity',
+    'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_output_bytes', 'max_error_bytes'))
 );
 
 comment on table quantumflow.settings is
-'What an installation changes from the defaults. No row means the default.';
+'What an installation changes from the defaults, with quantumflow.configure(). No row means the default.';
 comment on column quantumflow.settings.name is
-'test_clock: "on" lets the setting quantumflow.now replace the clock; for tests only, default "off".
-identity: which database the runs belong to; see adopt().';
+'max_...: a limit; see configure(). identity: which database the runs belong to; see adopt().
+test_clock: "on" lets the setting quantumflow.now replace the clock; for tests only, default "off".';
 comment on column quantumflow.settings.value is
 'The value, as text.';

@@ -46,7 +46,7 @@ comment on function quantumflow._raise_problems(jsonb, boolean) is
 'Raises a definition''s first problem; DETAIL lists them all, one a line.
 
 p_may_be_empty allows a definition without steps.
-Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, as validate_flow tells.';
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, as validate_flow tells.';
 
 create function quantumflow._store_steps(
   p_workflow_slug text,
@@ -238,5 +238,5 @@ comment on function quantumflow._store_definition(jsonb, boolean) is
 Content the workflow has had before is that version again, and becomes current. Other content replaces the
 current version while no run has used it, and is the next version otherwise. The queues are made here.
 p_may_be_empty allows a definition without steps.
-Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, as validate_flow tells;
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, as validate_flow tells;
 QF114 when another workflow''s slug differs only in case.';

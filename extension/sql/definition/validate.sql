@@ -146,11 +146,12 @@ step_index is -1 for the flow. The rules are the rows of "rule": the keys of a f
 create function quantumflow._graph_problems(p_definition jsonb)
 returns table (code text, path text, message text, step_index int)
 language plpgsql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
 as $_graph_problems$
 declare
-  v_steps jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
+  v_max_depth bigint := quantumflow._limit('max_depth');
+  v_steps     jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
 begin
   return query
   -- No joins: the planner expects a hundred steps, and would run through thousands of them in nested loops.
@@ -190,6 +191,13 @@ begin
     cross join jsonb_array_elements(s.dependencies) with ordinality as d(value, number)
     where jsonb_typeof(d.value) = 'string'
   ),
+  edges as materialized (
+    select array_agg(d.name) as steps, array_agg(d.depends_on) as depends_on
+    from dependency d
+    where d.occurrence = 1
+      and d.repetition = 1
+      and d.depends_on <> d.name
+  ),
   problem (code, path, message, index) as (
     select 'QF104', format('steps[%s].name', s.index), 'duplicate step ' || s.shown, s.index
     from step s
@@ -217,14 +225,15 @@ begin
       'steps',
       'steps depend on each other in a cycle: ' || translate(array_to_string(c.cycle, ' -> '), e'\n\r', '  '),
       -1
-    from (
-      select quantumflow._find_cycle(array_agg(d.name), array_agg(d.depends_on)) as cycle
-      from dependency d
-      where d.occurrence = 1
-        and d.repetition = 1
-        and d.depends_on <> d.name
-    ) as c
+    from edges e
+    cross join lateral (select quantumflow._find_cycle(e.steps, e.depends_on) as cycle) as c
     where c.cycle is not null
+
+    union all
+    select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', c.steps, v_max_depth), -1
+    from edges e
+    cross join lateral (select quantumflow._longest_chain(e.steps, e.depends_on) as steps) as c
+    where c.steps > v_max_depth
 
     union all
     select
@@ -259,6 +268,35 @@ comment on function quantumflow._graph_problems(jsonb) is
 
 Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.';
 
+create function quantumflow._size_problems(p_definition jsonb)
+returns table (code text, path text, message text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_size_problems$
+declare
+  v_bytes     bigint := quantumflow._bytes(p_definition);
+  v_max_bytes bigint := quantumflow._limit('max_definition_bytes');
+  v_steps     bigint;
+  v_max_steps bigint;
+begin
+  if v_bytes > v_max_bytes then
+    return query
+    select 'QF115', '', format('the definition has %s bytes, and %s are allowed', v_bytes, v_max_bytes);
+  elsif jsonb_typeof(p_definition -> 'steps') = 'array' then
+    v_steps := jsonb_array_length(p_definition -> 'steps');
+    v_max_steps := quantumflow._limit('max_steps');
+
+    return query
+    select 'QF115', 'steps', format('the definition has %s steps, and %s are allowed', v_steps, v_max_steps)
+    where v_steps > v_max_steps;
+  end if;
+end
+$_size_problems$;
+
+comment on function quantumflow._size_problems(jsonb) is
+'Whether a definition exceeds a limit, as one row: then it is not looked at any further.';
+
 create function quantumflow.validate_flow(definition jsonb)
 returns table (code text, path text, message text)
 language plpgsql
@@ -267,6 +305,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $validate_flow$
 begin
+  return query
+  select z.*
+  from quantumflow._size_problems(validate_flow.definition) as z;
+
+  if found then
+    return;
+  end if;
+
   return query
   select p.code, p.path, p.message
   from (
@@ -285,4 +331,5 @@ Never raises. path leads to the place, as in steps[2].max_attempts, with positio
 Rows are in order of code, then of place, and define_flow raises the first.
 Codes: QF101 wrong structure, QF102 unknown key, QF103 bad slug, QF104 duplicate step, QF105 unknown dependency,
 QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
-QF108 map rule, QF109 no steps, QF110 bad queue name.';
+QF108 map rule, QF109 no steps, QF110 bad queue name, QF115 too large or too many steps (then nothing else is looked at),
+QF116 too long a chain of steps. Limits are settings: see configure().';

@@ -24,7 +24,7 @@ begin
   set
     status = 'cancelled',
     cancelled_at = v_now,
-    error_message = cancel_run.reason
+    error_message = quantumflow._cut(cancel_run.reason)
   where r.id = v_run.id
   returning *
   into v_run;
@@ -38,7 +38,7 @@ $cancel_run$;
 comment on function quantumflow.cancel_run(uuid, text) is
 'Cancels a run: nothing of it starts any more, its messages go, and what its workers still report changes nothing.
 
-reason is kept as the run''s error_message. Cancelling it again changes nothing. No callback is called.
+reason is kept as the run''s error_message, cut to max_error_bytes. Cancelling it again changes nothing. No callback is called.
 A worker that is executing a task learns of it when it next extends the lease.
 
 Errors: QF201 unknown run; QF207 the run has completed or failed.';

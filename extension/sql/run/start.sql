@@ -66,7 +66,7 @@ version: the version to run; the current one when left out. The first run of a v
 
 Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
 workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
-object; QF210 start_at is not a moment before the year 9999; QF401 a queue is gone.';
+object; QF210 start_at is not a moment before the year 9999; QF217 input or headers are too large; QF401 a queue is gone.';
 
 create function quantumflow._run_of_key(p_workflow_slug text, p_idempotency_key text)
 returns uuid
@@ -125,7 +125,7 @@ comment on function quantumflow.start_flows(text, jsonb[], int) is
 'Starts a run per input, in one transaction and a handful of statements, and returns their ids in the order of the inputs.
 
 Errors: QF111 unknown workflow; QF203 the version has no steps; QF204 the workflow maps over its input and an input is no array;
-QF205 negative priority; QF401 a queue is gone.';
+QF205 negative priority; QF217 an input is too large; QF401 a queue is gone.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -183,6 +183,7 @@ begin
   if v_maps_input then
     perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
   end if;
+  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_maps_input);
 
   -- The first run freezes the version; a definition that wants to change it waits for this transaction.
   update quantumflow.workflow_versions v
@@ -247,7 +248,7 @@ $_start_runs$;
 comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb) is
 'Starts one run per id and input; ids and idempotency keys that exist already are left out of what it returns.
 
-Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF401 as start_flow.';
+Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
 
 create function quantumflow._pick_version(p_workflow_slug text, p_version int)
 returns int
@@ -364,3 +365,48 @@ comment on function quantumflow._refuse_non_arrays(text, jsonb[]) is
 'Refuses inputs that a map step could not map over.
 
 Errors: QF204 when one is no array.';
+
+create function quantumflow._refuse_large_inputs(p_inputs jsonb[], p_headers jsonb, p_are_mapped boolean)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_large_inputs$
+declare
+  v_max_bytes bigint := quantumflow._limit('max_input_bytes');
+  v_max_items bigint := case when p_are_mapped then quantumflow._limit('max_map_items') end;
+  v_fact      text;
+begin
+  if quantumflow._bytes(p_headers) > v_max_bytes then
+    v_fact := format('headers have %s bytes, and %s are allowed', quantumflow._bytes(p_headers), v_max_bytes);
+
+  -- One by one only where there are enough bytes for one to exceed a limit; an item has four at least.
+  elsif pg_column_size(p_inputs) > least(v_max_bytes, 4 * v_max_items) then
+    select
+      case
+        when quantumflow._bytes(i.input) > v_max_bytes
+        then format('input %s has %s bytes, and %s are allowed', i.n, quantumflow._bytes(i.input), v_max_bytes)
+        else format('input %s has %s items, and a map may have %s', i.n, jsonb_array_length(i.input), v_max_items)
+      end
+    into v_fact
+    from unnest(p_inputs) with ordinality i (input, n)
+    where quantumflow._bytes(i.input) > v_max_bytes
+      or (p_are_mapped and jsonb_array_length(i.input) > v_max_items)
+    order by i.n
+    limit 1;
+  end if;
+
+  if v_fact is not null then
+    raise exception '%', v_fact
+    using
+      errcode = 'QF217',
+      detail = 'Nothing was started.',
+      hint = 'Pass a reference to what is large; quantumflow.configure() sets max_input_bytes and max_map_items.';
+  end if;
+end
+$_refuse_large_inputs$;
+
+comment on function quantumflow._refuse_large_inputs(jsonb[], jsonb, boolean) is
+'Refuses inputs and headers over max_input_bytes, and inputs that a map would make more than max_map_items tasks of.
+
+Errors: QF217 when one is too large.';

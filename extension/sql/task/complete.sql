@@ -74,7 +74,7 @@ begin
   v_held := quantumflow._hold_runs(
     v_held,
     case
-      when exists (select from unnest(v_held) h where h.outcome = 'violates') then 'update'
+      when exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then 'update'
       when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
       else 'key share'
     end);
@@ -87,9 +87,9 @@ begin
 
   perform quantumflow._record_outputs(complete_tasks.results, v_held, v_now);
   perform quantumflow._advance(quantumflow._count_done_tasks(v_steps, v_now), '{}', v_now);
-  perform quantumflow._remove_reported(v_held, array['acts', 'violates']);
+  perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
 
-  if exists (select from unnest(v_held) h where h.outcome = 'violates') then
+  if exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then
     perform quantumflow._fail_violations(v_held, v_now);
   end if;
 
@@ -97,7 +97,9 @@ begin
   return query
   select
     o.run_id, o.step_slug, o.task_index,
-    case o.outcome when 'acts' then 'completed' when 'violates' then 'type_violation' else o.outcome end
+    case o.outcome
+      when 'acts' then 'completed' when 'violates' then 'type_violation' when 'fails' then 'failed' else o.outcome
+    end
   from quantumflow._report_outcomes(v_held) o;
 end
 $complete_tasks$;
@@ -110,7 +112,8 @@ A null lease_token means a person acts by hand; a result without that key is sta
 
 Returns a row per result, in order, with its outcome:
 completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array; the
-task and its run failed. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
+task and its run failed. failed: the output is too large, see configure(); the task failed without another attempt, and its run, with
+QF309 in error_message. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
 or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
 
 Errors: QF301 results is no array; QF401 the queue of a step that would start is gone. A report never raises for a race it lost.';
@@ -194,20 +197,23 @@ begin
   update quantumflow.step_tasks t
   set
     status = case h.outcome when 'acts' then 'completed' else 'failed' end,
-    attempts = h.attempts + (h.outcome = 'violates' and h.status = 'queued')::int,
-    output = coalesce(p_results -> h.ord -> 'output', 'null'),
+    attempts = h.attempts + (h.outcome <> 'acts' and h.status = 'queued')::int,
+    output = case when h.outcome <> 'fails' then coalesce(p_results -> h.ord -> 'output', 'null') end,
     started_at = coalesce(t.started_at, p_now),
     completed_at = case h.outcome when 'acts' then p_now end,
-    failed_at = case h.outcome when 'violates' then p_now end,
-    error_message = case h.outcome when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output') end
+    failed_at = case when h.outcome <> 'acts' then p_now end,
+    error_message = case h.outcome
+      when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output')
+      when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
+    end
   from unnest(p_held) h
-  where h.outcome in ('acts', 'violates')
+  where h.outcome in ('acts', 'violates', 'fails')
     and t.ctid = h.tid;
 end
 $_record_outputs$;
 
 comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
-'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task.
+'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task, one too large is not.
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
 
@@ -227,6 +233,48 @@ $_violation$;
 comment on function quantumflow._violation(jsonb) is
 'The error message of a type violation.';
 
+create function quantumflow._excess(p_output jsonb, p_is_mapped boolean)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_excess$
+declare
+  v_bytes bigint := quantumflow._bytes(p_output);
+  v_items int := case when p_is_mapped and jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) end;
+begin
+  return case
+    when v_bytes > quantumflow._limit('max_output_bytes')
+    then format('the output has %s bytes, and %s are allowed (QF309)', v_bytes, quantumflow._limit('max_output_bytes'))
+    when v_items > quantumflow._limit('max_map_items')
+    then format('the output has %s items, and a map may have %s (QF309)', v_items, quantumflow._limit('max_map_items'))
+  end;
+end
+$_excess$;
+
+comment on function quantumflow._excess(jsonb, boolean) is
+'The error message of an output that exceeds a limit; null when it exceeds none. p_is_mapped: a map maps over it.';
+
+create function quantumflow._may_exceed(p_results jsonb)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_may_exceed$
+begin
+  -- An item has four bytes at least.
+  return quantumflow._bytes(p_results) > (
+    select min(coalesce(s.value::bigint, l.usual) * case l.name when 'max_map_items' then 4 else 1 end)
+    from quantumflow._limits() l
+    left join quantumflow.settings s
+      on s.name = l.name
+    where l.name in ('max_output_bytes', 'max_map_items'));
+end
+$_may_exceed$;
+
+comment on function quantumflow._may_exceed(jsonb) is
+'Whether results are so large together that the output of one may exceed a limit.';
+
 create function quantumflow._fail_violations(p_held quantumflow._held_task[], p_now timestamptz)
 returns void
 language plpgsql
@@ -237,23 +285,25 @@ declare
   v_task record;
 begin
   for v_task in
-    select h.*, h as held, t.output
+    select h.*, h as held, t.error_message
     from unnest(p_held) h
     join quantumflow.step_tasks t
       on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
-    where h.outcome = 'violates'
+    where h.outcome in ('violates', 'fails')
     order by h.run_id, h.step_slug
   loop
-    perform quantumflow._record_failure(v_task.held, 'error', quantumflow._violation(v_task.output), null, p_now);
+    perform quantumflow._record_failure(v_task.held, 'error', v_task.error_message, null, p_now);
 
-    perform quantumflow._fail_step(
-      v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, quantumflow._violation(v_task.output), p_now);
+    if v_task.step_type <> 'callback' then
+      perform quantumflow._fail_step(
+        v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, v_task.error_message, p_now);
+    end if;
   end loop;
 end
 $_fail_violations$;
 
 comment on function quantumflow._fail_violations(quantumflow._held_task[], timestamptz) is
-'Fails the runs in which an output offends a map, attempts left or not: the same handler would return the same.';
+'Fails the runs in which an output offends a map or is too large, attempts left or not: the same handler would return the same.';
 
 create function quantumflow._count_done_tasks(p_steps quantumflow._step_progress[], p_now timestamptz)
 returns quantumflow._step_ref[]

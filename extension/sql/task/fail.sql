@@ -100,7 +100,8 @@ comment on function quantumflow.fail_tasks(jsonb) is
 'Reports tasks as failed, any number of them, of any runs.
 
 results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error_message", "retryable", "retry_after",
-"error_details"}; retry_after is in seconds. One bad result never spoils the others.
+"error_details"}; retry_after is in seconds. One bad result never spoils the others. An error_message over max_error_bytes is cut,
+and such error_details are left out, with a note in their place.
 
 Returns a row per result, in order, with its outcome:
 retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
@@ -118,7 +119,7 @@ declare
   v_batch record;
 begin
   perform quantumflow._record_failure(
-    h, 'error', quantumflow._error_of(p_results -> h.ord), nullif(p_results -> h.ord -> 'error_details', 'null'), p_now)
+    h, 'error', quantumflow._error_of(p_results -> h.ord), quantumflow._details_of(p_results -> h.ord), p_now)
   from unnest(p_held) h
   where h.outcome in ('acts', 'fails');
 
@@ -161,16 +162,39 @@ comment on function quantumflow._record_failures(jsonb, quantumflow._held_task[]
 create function quantumflow._error_of(p_result jsonb)
 returns text
 language plpgsql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
 as $_error_of$
 begin
-  return coalesce(p_result ->> 'error_message', 'failed without a message');
+  return coalesce(quantumflow._cut(p_result ->> 'error_message'), 'failed without a message');
 end
 $_error_of$;
 
 comment on function quantumflow._error_of(jsonb) is
 'The error message of a reported failure.';
+
+create function quantumflow._details_of(p_result jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_details_of$
+declare
+  v_details jsonb  := nullif(p_result -> 'error_details', 'null');
+  v_bytes   bigint := quantumflow._bytes(v_details);
+begin
+  -- No limit can be lower than 1000.
+  if v_bytes > 1000 and v_bytes > quantumflow._limit('max_error_bytes') then
+    return jsonb_build_object(
+      'omitted', format('%s bytes, and %s are allowed', v_bytes, quantumflow._limit('max_error_bytes')));
+  end if;
+
+  return v_details;
+end
+$_details_of$;
+
+comment on function quantumflow._details_of(jsonb) is
+'The details of a reported failure; in place of what exceeds max_error_bytes, an object that says so.';
 
 create function quantumflow._retry_after(p_seconds jsonb)
 returns interval

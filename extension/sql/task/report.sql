@@ -72,7 +72,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_reported$
 declare
-  v_held quantumflow._held_task[];
+  v_may_exceed boolean := p_verb = 'complete' and quantumflow._may_exceed(p_reports);
+  v_held       quantumflow._held_task[];
 begin
   -- Laterals, so that the sorted reports drive the locks, whatever the statistics say of the tables.
   select array_agg(
@@ -83,6 +84,7 @@ begin
       case
         when v.status is null then 'stale'
         when v.is_live and v.place > 1 then 'duplicate'
+        when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
         when v.is_live and p_verb = 'fail' and (v.is_final or v.failures >= v.max_attempts) then 'fails'
         when v.is_live then 'acts'
@@ -146,7 +148,7 @@ comment on function quantumflow._hold_reported(jsonb, text) is
 'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.
 
 p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map,
-"fails" where no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence of the manual.
+"fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence of the manual.
 Of the run only what never changes is read here.';
 
 create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)

@@ -1,0 +1,56 @@
+create function quantumflow.configure(setting text, value text)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $configure$
+declare
+  v_limit record;
+begin
+  select *
+  into v_limit
+  from quantumflow._limits() l
+  where l.name = configure.setting;
+
+  if not found then
+    raise exception 'setting "%" cannot be configured', coalesce(left(configure.setting, 80), 'null')
+    using
+      errcode = 'QF503',
+      detail = (select 'These can: ' || string_agg(l.name, ', ') || '.' from quantumflow._limits() l),
+      hint = 'Whoever owns quantumflow can change other rows of quantumflow.settings with SQL.';
+  end if;
+
+  if configure.value !~ '^[0-9]{1,18}$' or configure.value::numeric not between v_limit.low and v_limit.high then
+    raise exception '% must be a whole number from % to %', v_limit.name, v_limit.low, v_limit.high
+    using
+      errcode = 'QF504',
+      detail = format('The value is "%s".', left(configure.value, 80)),
+      hint = format('Null sets it back to %s.', v_limit.usual);
+  end if;
+
+  if configure.value is null then
+    delete from quantumflow.settings s
+    where s.name = v_limit.name;
+  else
+    insert into quantumflow.settings as s (name, value)
+    values (v_limit.name, configure.value::bigint::text)
+    on conflict on constraint settings_pkey do update
+    set value = excluded.value;
+  end if;
+
+  return quantumflow._limit(v_limit.name)::text;
+end
+$configure$;
+
+comment on function quantumflow.configure(text, text) is
+'Sets a limit, for everybody and from the next call on, and returns the value in force; a null value sets it back to the usual one.
+
+max_steps: steps of a definition; usually 10,000. max_depth: steps in its longest chain; 1,000.
+max_definition_bytes: its size; 4 MB (4194304). max_map_items: items that a map maps over; 1,000,000, at most 2,000,000.
+max_input_bytes: the size of a run''s input, and of its headers; 64 MB (67108864).
+max_output_bytes: the size of a task''s output; 64 MB. What exceeds it fails the task without another attempt.
+max_error_bytes: the size of an error''s text, and of its details; 128 kB (131072). A longer text is cut.
+Sizes are in the bytes that PostgreSQL keeps a value in before it compresses them. What is there already stays.
+
+Errors: QF503 unknown setting, or one that only the owner can change; QF504 bad value of a setting.';

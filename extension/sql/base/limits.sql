@@ -1,0 +1,88 @@
+create function quantumflow._limits()
+returns table (name text, usual bigint, low bigint, high bigint)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_limits$
+begin
+  return query
+  values
+    ('max_steps', 10000::bigint, 1::bigint, 1000000::bigint),
+    ('max_depth', 1000, 1, 1000000),
+    ('max_definition_bytes', 4194304, 1000, 268435455),
+    ('max_map_items', 1000000, 1000, 2000000),
+    ('max_input_bytes', 67108864, 1000, 268435455),
+    ('max_output_bytes', 67108864, 1000, 268435455),
+    ('max_error_bytes', 131072, 1000, 268435455);
+end
+$_limits$;
+
+comment on function quantumflow._limits() is
+'The limits that can be configured: what each is when nobody configured it, and between what it may be.';
+
+create function quantumflow._limit(p_setting text)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_limit$
+begin
+  return coalesce(
+    (select s.value::bigint from quantumflow.settings s where s.name = p_setting),
+    (select l.usual from quantumflow._limits() l where l.name = p_setting));
+end
+$_limit$;
+
+comment on function quantumflow._limit(text) is
+'A limit in force: as configured, else as usual.';
+
+create function quantumflow._bytes(p_value jsonb)
+returns bigint
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_bytes$
+begin
+  -- The path to the whole value unpacks what a table had compressed.
+  return pg_column_size(p_value #> '{}');
+end
+$_bytes$;
+
+comment on function quantumflow._bytes(jsonb) is
+'The size of a JSON value, in the bytes that PostgreSQL keeps it in before it compresses them: about those of its text.';
+
+create function quantumflow._cut(p_text text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_cut$
+declare
+  v_limit bigint;
+  v_note  text;
+  v_text  text := p_text;
+begin
+  -- No limit can be lower.
+  if p_text is null or octet_length(p_text) <= 1000 then
+    return p_text;
+  end if;
+
+  v_limit := quantumflow._limit('max_error_bytes');
+
+  if octet_length(p_text) <= v_limit then
+    return p_text;
+  end if;
+
+  v_note := format('... (cut: it had %s bytes)', octet_length(p_text));
+
+  while octet_length(v_text) > v_limit - octet_length(v_note) loop
+    -- A character has at most four bytes.
+    v_text := left(v_text, -greatest(1, (octet_length(v_text) - v_limit + octet_length(v_note)) / 4)::int);
+  end loop;
+
+  return v_text || v_note;
+end
+$_cut$;
+
+comment on function quantumflow._cut(text) is
+'An error text as it is kept: cut to max_error_bytes, and then it says so.';
