@@ -142,6 +142,18 @@ class SlugCaseConflict(DefinitionError):
     code = "QF114"
 
 
+class DefinitionTooLarge(DefinitionError):
+    """The definition has more bytes or steps than the limits allow."""
+
+    code = "QF115"
+
+
+class GraphTooDeep(DefinitionError):
+    """The longest chain of steps is longer than the limit allows."""
+
+    code = "QF116"
+
+
 class RunError(QuantumflowError):
     """A run (QF2xx)."""
 
@@ -242,6 +254,12 @@ class BadPrune(RunError):
     code = "QF216"
 
 
+class RunInputTooLarge(RunError):
+    """The run's input, or its headers, are larger than the limits allow."""
+
+    code = "QF217"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 
@@ -294,6 +312,12 @@ class InputTooLarge(TaskError):
     code = "QF308"
 
 
+class TaskOutputTooLarge(TaskError):
+    """A task's output is larger than the limits allow."""
+
+    code = "QF309"
+
+
 class QueueError(QuantumflowError):
     """A queue (QF4xx)."""
 
@@ -324,6 +348,18 @@ class DatabaseIsCopy(QueueError):
 
 class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
+
+
+class UnknownSetting(AccessError):
+    """There is no such setting, or only the owner can change it."""
+
+    code = "QF503"
+
+
+class BadSettingValue(AccessError):
+    """The setting cannot have that value."""
+
+    code = "QF504"
 
 
 class GoalError(QuantumflowError):
