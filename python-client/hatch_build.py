@@ -32,7 +32,7 @@ class ExtensionFiles(BuildHookInterface[Any]):
         found = re.search(r"^default_version = '(.+)'", control.read_text("utf-8"), re.MULTILINE)
         assert found is not None
         files = [control, extension / f"quantumflow--{found[1]}.sql"]
-        files += sorted((extension / "upgrades").glob("quantumflow--*.sql"))
+        files += sorted(extension.glob("quantumflow--*--*.sql"))
 
         into = "src/quantumflow_client" if self.target_name == "sdist" else "quantumflow_client"
         for file in files:

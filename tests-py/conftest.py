@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from quantumflow_client import _extension
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
 
@@ -29,10 +30,10 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 
 @pytest.fixture(scope="session")
 def hostile_upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An upgrade of pgmq to 99.0 that does as those to 1.10 and 1.13 do: drop types, cascading."""
+    """An upgrade of pgmq to 99.0 that does as those to 1.10 and 1.13 do."""
     (version,) = (name[6:-4] for name in pgmq_files() if name.startswith("pgmq--"))
     file = tmp_path_factory.mktemp("upgrade") / f"pgmq--{version}--99.0.sql"
-    file.write_text("drop type pgmq.message_record cascade; drop type pgmq.metrics_result cascade;")
+    file.write_text((REPOSITORY / "tests-py" / "upgrade" / "hostile_pgmq.sql").read_text("utf-8"))
     return file
 
 
@@ -40,7 +41,9 @@ def hostile_upgrade(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(hostile_upgrade: Path) -> Iterator[EmbeddedServer]:
     """The server that the tests share: QUANTUMFLOW_TEST_SERVER names its kind."""
     build_extension()
-    with throwaway_server(server_kind(), extension_files=[hostile_upgrade]) as started:
+    releases = (REPOSITORY / "extension" / "releases").glob("quantumflow--*.sql")
+    old = [file for file in releases if file.name not in _extension.files()]
+    with throwaway_server(server_kind(), extension_files=[hostile_upgrade, *old]) as started:
         yield started
 
 

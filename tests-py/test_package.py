@@ -32,7 +32,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def built() -> dict[str, bytes]:
     build_extension()
     names = ["quantumflow.control", f"quantumflow--{_extension.version()}.sql"]
-    upgrades = sorted((EXTENSION / "upgrades").glob("quantumflow--*.sql"))
+    upgrades = sorted(EXTENSION.glob("quantumflow--*--*.sql"))
     return {file.name: file.read_bytes() for file in (*(EXTENSION / n for n in names), *upgrades)}
 
 

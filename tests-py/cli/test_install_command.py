@@ -39,6 +39,7 @@ def works(command: Command) -> bool:
 def test_as_an_extension(empty: Command) -> None:
     assert empty.json("install") == {
         "version": _extension.version(),
+        "found": None,
         "installed": ["pgmq", "quantumflow"],
         "plain": False,
         "queues": "ready; created quantum_flow_queue",
@@ -101,8 +102,14 @@ def test_what_is_installed_is_left_alone(
         "language sql immutable return '0.0.1'"
     )
     error = quantumflow.error("install", expect=1)
-    assert error["message"].startswith("the database has quantumflow 0.0.1, this package brings ")
+    assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")
 
 
 def test_on_paper(lost: Command) -> None:
     assert lost("install", "--sql").stdout == _extension.script()
+    (upgrade,) = _extension.upgrades_from("0.1.0")
+    assert lost("install", "--sql", "--from", "0.1.0").stdout == upgrade
+    assert lost("install", "--sql", "--from", _extension.version()).stdout == ""
+    error = lost.error("install", "--sql", "--from", "0.0.1", expect=1)
+    assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")
+    assert "--from is for --sql" in lost.error("install", "--from", "0.1.0", expect=2)["message"]

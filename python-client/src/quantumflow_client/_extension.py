@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 _CONTROL = "quantumflow.control"
+_UPGRADE = re.compile(r"quantumflow--(?P<start>.+)--(?P<end>.+)\.sql")
 
 
 def version() -> str:
@@ -44,14 +45,27 @@ def script() -> str:
 
 def upgrades() -> dict[str, str]:
     """The scripts that lead from one version to the next, by file name."""
-    folder = _folder()
-    if (folder / "upgrades").is_dir():  # a checkout
-        folder = folder / "upgrades"
     return {
         file.name: file.read_text("utf-8")
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if re.fullmatch(r"quantumflow--.+--.+\.sql", file.name)
+        for file in sorted(_folder().iterdir(), key=lambda file: file.name)
+        if _UPGRADE.fullmatch(file.name)
     }
+
+
+def upgrades_from(found: str) -> list[str]:
+    """The scripts that lead from a version to this package's, in order; none if none do."""
+    hops = {}
+    for name, text in upgrades().items():
+        hop = _UPGRADE.fullmatch(name)
+        assert hop is not None
+        hops[hop["start"]] = hop["end"], text
+    scripts = []
+    while found != version():
+        if found not in hops:
+            return []
+        found, text = hops[found]
+        scripts.append(text)
+    return scripts
 
 
 def files() -> dict[str, str]:

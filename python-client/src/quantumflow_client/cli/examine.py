@@ -153,7 +153,9 @@ def _examine_database(app: App, connection: Connection, findings: list[Finding])
             "client",
             "ok" if version == ours else "warning",
             f"client {__version__}, made for quantumflow {ours}",
-            None if version == ours else f"The database has {version}. Upgrade one or the other.",
+            None
+            if version == ours
+            else f"The database has {version}. Upgrade it (quantumflow install) or the client.",
         )
     )
     return Exit.UNWELL if any(f.state == "error" for f in findings) else Exit.OK

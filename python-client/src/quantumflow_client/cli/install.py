@@ -1,4 +1,4 @@
-"""quantumflow install: puts quantumflow into a database."""
+"""quantumflow install: puts quantumflow into a database, or updates what is there."""
 
 from __future__ import annotations
 
@@ -29,28 +29,44 @@ from ._errors import Exit, Problem, problem_of
 @click.option(
     "--sql", is_flag=True, help="Print the script of --plain instead; connects to nothing."
 )
-def install(app: App, plain: bool, sql: bool) -> int:
+@click.option("--from", "start", metavar="VERSION", help="With --sql: the script that updates it.")
+def install(app: App, plain: bool, sql: bool, start: str | None) -> int:
     """Put quantumflow into a database, and make its queues.
 
     Without an option it is CREATE EXTENSION quantumflow CASCADE, for which the server needs
-    the extension's files. All or nothing is installed; once installed, it is left alone.
+    the extension's files. An older version that is there is updated, the way it was installed.
+    All or nothing is done.
     """
+    if start is not None and not sql:
+        raise click.UsageError("--from is for --sql: without, the database says its version.")
     if sql:
-        click.echo(_extension.script(), nl=False)
+        scripts = [_extension.script()] if start is None else _upgrades_from(start)
+        click.echo("".join(scripts), nl=False)
         return Exit.OK
-    found = _installed_version(app)
-    if found is not None:
-        return _report_found(app, found)
+    found, ours = _installed_version(app), _extension.version()
+    if found == ours:
+        document: dict[str, object] = {"version": ours, "found": found, "installed": []}
+        app.show(
+            document | {"plain": None, "queues": None},
+            f"quantumflow {ours} is in this database already.",
+        )
+        return Exit.OK
     connection = app.connections.open()
+    installed: list[str] = []
     try:
-        installed = _install_plain(connection) if plain else _install(connection)
+        if found is not None:
+            plain = _update(connection, found)
+        else:
+            installed = _install_plain(connection) if plain else _install(connection)
     finally:
         app.connections.give_back(connection)
     queues = app.run(_sql.setup())
     version = app.run(_sql.version())
+    document = {"version": version, "found": found, "installed": installed}
     app.show(
-        {"version": version, "installed": installed, "plain": plain, "queues": queues},
-        f"Installed {' and '.join(installed)} {'as plain SQL' if plain else ''}".rstrip()
+        document | {"plain": plain, "queues": queues},
+        (f"Installed {' and '.join(installed)}" if installed else f"Updated {found}")
+        + (" as plain SQL" if plain else "")
         + f": quantumflow {version}, queues {queues}.",
     )
     return Exit.OK
@@ -63,17 +79,36 @@ def _installed_version(app: App) -> str | None:
         return None
 
 
-def _report_found(app: App, found: str) -> int:
+def _upgrades_from(found: str) -> list[str]:
     ours = _extension.version()
-    document: dict[str, object] = {"version": found, "installed": [], "plain": None, "queues": None}
-    app.show(document, f"quantumflow {found} is in this database already.")
-    if found == ours:
-        return Exit.OK
+    scripts = _extension.upgrades_from(found)
+    if scripts or found == ours:
+        return scripts
     raise Problem(
         Exit.UNWELL,
-        f"the database has quantumflow {found}, this package brings {ours}",
-        hint="Upgrade the one or the other. See: quantumflow doctor.",
+        f"nothing leads from quantumflow {found} to {ours}, which this package brings",
+        hint="Is the package older than the database? Then upgrade the package.",
     )
+
+
+def _update(connection: psycopg.Connection[Any], found: str) -> bool:
+    """Update the version that was found; whether it was installed as plain SQL."""
+    plain = not _statements.is_extension(connection)
+    scripts = _upgrades_from(found)
+    try:
+        if plain:
+            _statements.run_scripts(connection, scripts)
+        else:
+            _statements.update_extension(connection, _extension.version())
+    except psycopg.errors.LockNotAvailable as error:
+        problem = problem_of(error)
+        assert problem is not None
+        problem.hint = (
+            "Nothing was changed. Somebody's open transaction holds a table of quantumflow: see "
+            "pg_stat_activity, and try again."
+        )
+        raise problem from error
+    return plain
 
 
 def _install(connection: psycopg.Connection[Any]) -> list[str]:

@@ -1,0 +1,153 @@
+# Derives the script that leads from one version to the next from the scripts that install the two.
+#
+#   awk -v changes=upgrades/0.1.0--0.2.0.sql -v from=0.1.0 -v to=0.2.0 -f upgrade.awk \
+#     releases/quantumflow--0.1.0.sql quantumflow--0.2.0.sql
+#
+# Out come, in this order: what guards the update (upgrades/guard.sql); drops of the functions that are
+# gone, or whose heads or row types are others, and of those types; the changes, which are written by
+# hand; and, in the new script's order, every function, type and view that is new or different, every
+# table, index and trigger that is new, their comments, and what is none of these (it takes rights
+# away, and marks tables for pg_dump). How a table becomes another it cannot know: that is what the
+# changes are for, and a test compares the outcome with a fresh installation.
+
+function fail(text) {
+  print changes ": " text > "/dev/stderr"
+  failed = 1
+  exit 1
+}
+
+# Follows the quotes through a line; whether a statement ends with it.
+function ends_with(line,   token) {
+  while (line != "") {
+    if (quote != "") {
+      if (!index(line, quote)) return 0
+      line = substr(line, index(line, quote) + length(quote))
+      quote = ""
+      continue
+    }
+    if (!match(line, /'|--|;|\$[A-Za-z_0-9]*\$/)) return 0
+    token = substr(line, RSTART, RLENGTH)
+    line = substr(line, RSTART + RLENGTH)
+    if (token == "--") return 0
+    if (token == ";") {
+      if (line != "") fail("more than a statement in a line: " $0)
+      return 1
+    }
+    quote = token
+  }
+  return 0
+}
+
+# What a statement makes: "table quantumflow.queues", "comment on table quantumflow.queues"; else "".
+function made_by(text,   words) {
+  if (text ~ /^comment on /) {
+    match(text, / is[ \n]'/)
+    text = substr(text, 1, RSTART - 1)
+    gsub(/[ \n]+/, " ", text)
+    return text
+  }
+  if (!sub(/^create (unique )?/, "", text)) return ""
+  split(text, words, /[ (\n]/)
+  return words[1] " " words[2]
+}
+
+# A function goes by its types, as "drop" wants them, which the comment that follows it names.
+function file_it(text,   key) {
+  key = made_by(text)
+  if (the_function != "") {
+    if (key !~ /^comment on function /) fail("no comment follows " made_by(the_function))
+    file_as(substr(key, length("comment on ") + 1), the_function)
+    the_function = ""
+  }
+  if (key ~ /^function /) the_function = text
+  else file_as(key, text)
+}
+
+function file_as(key, text) {
+  n[side]++
+  keys[side, n[side]] = key
+  texts[side, n[side]] = text
+  if (key != "") of[side, key] = text
+}
+
+function head_of(text) {
+  return substr(text, 1, index(text, "\nlanguage "))
+}
+
+# Whether a type that is made anew is in a function's head.
+function names_changed_type(head,   type) {
+  for (type in changed)
+    if (head ~ (type "[^A-Za-z_0-9]")) return 1
+  return 0
+}
+
+# Whether the database has a statement's effect already, or the changes see to it.
+function is_there(key, text,   object) {
+  if (key == "") return text ~ /^set /  # guard.sql says it
+  if (key ~ /^(schema|table|index|trigger) /) return (1, key) in of
+  object = key
+  sub(/^comment on /, "", object)
+  if (sub(/^column /, "type ", object)) sub(/\.[^.]*$/, "", object)
+  return of[1, key] == text && !(object in dropped)
+}
+
+function drop(key) {
+  print "drop " key ";"
+  dropped[key] = 1
+}
+
+function paste(file,   line, found) {
+  while ((getline line < file) > 0) {
+    gsub(/@from@/, from, line)
+    gsub(/@to@/, to, line)
+    print line
+    found = 1
+  }
+  if (!found) fail(file " is missing, or empty")
+}
+
+FNR == 1 { side++ }
+statement == "" && /^(--.*)?$/ { next }
+{
+  statement = statement (statement == "" ? "" : "\n") $0
+  if (ends_with($0)) {
+    file_it(statement)
+    statement = ""
+  }
+}
+
+END {
+  if (failed) exit 1
+  if (side != 2 || statement != "" || the_function != "") fail("needs two whole scripts")
+
+  folder = changes
+  sub(/[^\/]*$/, "", folder)
+  print "-- quantumflow " from " to " to ", derived from the scripts of both and from extension/" changes "."
+  paste(folder "guard.sql")
+
+  print "\n-- What is gone, or cannot be replaced."
+  for (i = 1; i <= n[1]; i++) {
+    key = keys[1, i]
+    if (key ~ /^type / && ((2, key) in of) && of[1, key] != of[2, key]) changed[substr(key, 6)] = 1
+  }
+  for (i = 1; i <= n[1]; i++) {
+    key = keys[1, i]
+    head = head_of(of[1, key])
+    if (key ~ /^function / && (head != head_of(of[2, key]) || names_changed_type(head))) drop(key)
+  }
+  for (i = 1; i <= n[1]; i++)
+    if (keys[1, i] ~ /^type / && (substr(keys[1, i], 6) in changed)) drop(keys[1, i])
+
+  print "\n-- Source: " changes
+  paste(changes)
+
+  print "\n-- What is new or different, and what must see it."
+  for (i = 1; i <= n[2]; i++) {
+    key = keys[2, i]
+    text = texts[2, i]
+    if (is_there(key, text)) continue
+    sub(/^create function/, "create or replace function", text)
+    sub(/^create view/, "create or replace view", text)
+    print "\n" text
+  }
+}

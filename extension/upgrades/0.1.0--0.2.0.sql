@@ -1,0 +1,1 @@
+alter table quantumflow.workflow_runs add column paused_at timestamptz;
