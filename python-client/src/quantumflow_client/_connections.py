@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +19,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
     from ._call import Call
@@ -35,7 +39,7 @@ _SAYS_WHERE = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 _DEFAULTS = {
     "fallback_application_name": "quantumflow",
     "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or "10",
-    # A network that swallows packets must not hold a worker longer than a lease.
+    # A network that loses packets must not hold a worker longer than a lease.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -146,19 +150,24 @@ class Connections:
         if not keep:
             connection.close()
 
-    def run(self, call: Call[T]) -> T:
-        """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
+    def run(self, call: Call[T], *, patience: float | None = None) -> T:
+        """Carry a call out, in a transaction of its own, on an idle connection or a new one.
+
+        Args:
+            call: The call.
+            patience: As for the function `run`.
+        """
         while (connection := self._pop()) is not None:
             if not is_alive(connection):
                 connection.close()
                 continue
             try:
-                return self._run_on(connection, call)
+                return self._run_on(connection, call, patience)
             except psycopg.OperationalError:
                 # It may have died idle, which shows only now.
                 if not (connection.closed and call.is_repeatable):
                     raise
-        return self._run_on(self.open(), call)
+        return self._run_on(self.open(), call, patience)
 
     def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
@@ -166,9 +175,9 @@ class Connections:
         while (connection := self._pop()) is not None:
             connection.close()
 
-    def _run_on(self, connection: Connection, call: Call[T]) -> T:
+    def _run_on(self, connection: Connection, call: Call[T], patience: float | None) -> T:
         try:
-            return run(connection, call)
+            return run(connection, call, patience=patience)
         finally:
             self.give_back(connection)
 
@@ -181,14 +190,71 @@ class Connections:
             return self._idle.pop() if self._idle else None
 
 
-def run(connection: Connection, call: Call[T]) -> T:
-    """Carry a call out, in a transaction of its own."""
-    try:
+def run(connection: Connection, call: Call[T], *, patience: float | None = None) -> T:
+    """Carry a call out, in a transaction of its own.
+
+    Args:
+        connection: Where.
+        call: What.
+        patience: How many seconds the server may be silent; None: for ever. After that the
+            connection is closed, and it is not known whether the call was done.
+    """
+    with waiting_at_most(patience, connection):
+        try:
+            return _transact(connection, call)
+        except psycopg.Error as error:
+            if not _without_prepared(connection, error):
+                raise
         return _transact(connection, call)
-    except psycopg.Error as error:
-        if not _without_prepared(connection, error):
-            raise
-    return _transact(connection, call)
+
+
+@contextmanager
+def waiting_at_most(seconds: float | None, connection: Connection) -> Iterator[None]:
+    """Close a connection, with an OperationalError, if the server is silent meanwhile for so long.
+
+    Keepalives notice a network that is gone, but not one in which something between us and the
+    server still answers them: a pooler that hangs, a proxy that lost its other side.
+    """
+    if seconds is None:
+        yield
+        return
+    wait = connection.wait
+
+    def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return wait(_giving_up(gen, seconds), *args, **kwargs)
+        except _Silence:
+            connection.pgconn.finish()
+            text = f"the server has said nothing for {seconds:g} s"
+            raise psycopg.OperationalError(text) from None
+
+    connection.wait = limited  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del connection.wait
+
+
+class _Silence(Exception):  # noqa: N818 - nobody else sees it
+    """The server does not answer."""
+
+
+def _giving_up(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
+    """What psycopg waits for, but not for ever: it is resumed with 0 while nothing comes."""
+    try:
+        state = next(gen)
+        heard_at = time.monotonic()
+        while True:
+            ready = yield state
+            now = time.monotonic()
+            if ready:
+                heard_at = now
+            elif now >= heard_at + seconds:
+                raise _Silence
+            state = gen.send(ready)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 def _transact(connection: Connection, call: Call[T]) -> T:

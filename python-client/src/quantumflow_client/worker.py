@@ -59,6 +59,13 @@ logger = logging.getLogger("quantumflow_client")
 _LOOK = 0.25
 """How many seconds pass at most before somebody looks whether a lease is due or over."""
 
+_PATIENCE = 5.0
+"""How many seconds a server may be silent before it is asked again, on another connection.
+
+Or a lease, if that is longer; a third of it for what cannot wait for locks, so that a lease can
+still be renewed.
+"""
+
 _EXPECTED = {"completed", "retrying", "failed"}
 
 
@@ -98,6 +105,7 @@ class Worker:
         self._commands = list(commands)
         self._queues = list(queues)
         self._lease = lease
+        self._patience = max(lease.total_seconds(), _PATIENCE)
         self._core = WorkerCore(
             concurrency=concurrency,
             lease=lease.total_seconds(),
@@ -234,7 +242,7 @@ class Worker:
 
     def _call(self, call: Call[T]) -> T:
         assert self._connection is not None
-        return _connections.run(self._connection, call)
+        return _connections.run(self._connection, call, patience=self._patience)
 
     # Connecting
 
@@ -362,7 +370,7 @@ class Worker:
 
     def fetch(self, call: Call[T]) -> T:
         """Carry out a handler's call, on a connection of its own."""
-        return self._connections.run(call)
+        return self._connections.run(call, patience=self._patience / 3)
 
     # Reporting
 
@@ -444,14 +452,14 @@ class Worker:
     def _renew(self) -> None:
         """The thread that extends leases, until the worker has ended."""
         connection: Connection | None = None
-        patience = _LOOK
-        while not self._ended.wait(patience):
+        pause = _LOOK
+        while not self._ended.wait(pause):
             now = time.monotonic()
             self._tell_lapsed(now)
             with self._leases_lock:
                 tasks = self._leases.due(now)
                 next_due = self._leases.next_due()
-            patience = _LOOK if next_due is None else min(max(next_due - now, 0.001), _LOOK)
+            pause = _LOOK if next_due is None else min(max(next_due - now, 0.001), _LOOK)
             if not tasks:
                 continue
             try:
@@ -460,7 +468,7 @@ class Worker:
                 held = connection
 
                 def run(call: Call[T], held: Connection = held) -> T:
-                    return _connections.run(held, call)
+                    return _connections.run(held, call, patience=self._patience / 3)
 
                 self.extend(tasks, run)
             except (psycopg.Error, QuantumflowError) as error:
@@ -468,7 +476,7 @@ class Worker:
                 if connection is not None and _needs_new_connection(connection, error):
                     self._connections.give_back(connection)
                     connection = None
-                patience = _LOOK
+                pause = _LOOK
         if connection is not None:
             self._connections.give_back(connection)
 

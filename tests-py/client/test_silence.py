@@ -1,0 +1,99 @@
+"""A worker behind a proxy that goes on answering keepalives while nothing comes through.
+
+Fails, by waiting for ever, when the calls that it is about have no patience: in Worker._call, in
+Worker.fetch, in Worker._renew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from client.conftest import BackgroundWorker
+from quantumflow_client import Client, Context
+from support.proxy import BOTH, Direction, Proxy
+from support.waiting import wait_until
+
+_LEASE = timedelta(seconds=3)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantumflow_client.worker._PATIENCE", 0.5)
+
+
+@pytest.fixture
+def proxy(dsn: str, connect: Callable[..., Any]) -> Iterator[Proxy]:
+    with Proxy(dsn) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far_client(proxy: Proxy) -> Iterator[Client]:
+    """A client on the other side of the proxy."""
+    with Client(proxy.dsn) as client:
+        yield client
+
+
+@pytest.mark.parametrize("directions", [BOTH, ("to server",), ("to client",)])
+def test_a_worker_whose_calls_are_not_answered_connects_again(
+    client: Client, far_client: Client, proxy: Proxy, directions: tuple[Direction, ...]
+) -> None:
+    far_client.command("a")(lambda: "done")
+    client.deploy({"slug": "one", "steps": [{"name": "a"}]})
+    worker = BackgroundWorker(far_client, lease=timedelta(seconds=1))
+    client.wait(client.start_flow("one"), timeout=30)
+
+    assert proxy.swallow(directions) >= 1
+    assert client.wait(client.start_flow("one"), timeout=60) == {"a": "done"}
+    worker.stop()
+
+
+def test_a_task_is_kept_while_renewals_are_not_answered(
+    client: Client, far_client: Client, proxy: Proxy, connection: psycopg.Connection[Any]
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def handler() -> str:
+        begun.set()
+        may_end.wait(90)
+        return "kept"
+
+    def expiry() -> Any:
+        row = connection.execute("select vt from pgmq.q_quantum_flow_queue").fetchone()
+        assert row is not None
+        return row[0]
+
+    far_client.command("a")(handler)
+    client.deploy({"slug": "one", "max_lost": 1, "steps": [{"name": "a"}]})
+    worker = BackgroundWorker(far_client, lease=_LEASE, concurrency=1)
+    run_id = client.start_flow("one")
+    assert begun.wait(30)
+    for silent in (False, True):
+        if silent:
+            proxy.swallow()
+        before = expiry()
+        wait_until(lambda before=before: expiry() > before, what="a renewal")  # type: ignore[misc]
+    may_end.set()
+    assert client.wait(run_id, timeout=60) == {"a": "kept"}
+    worker.stop()
+
+
+def test_a_handler_whose_question_is_not_answered_asks_again(
+    client: Client, far_client: Client, proxy: Proxy
+) -> None:
+    def handler(ctx: Context) -> list[bool]:
+        answers = [ctx.heartbeat()]
+        proxy.swallow()
+        return [*answers, ctx.heartbeat()]
+
+    far_client.command("a")(handler)
+    client.deploy({"slug": "one", "max_attempts": 1, "max_lost": 1, "steps": [{"name": "a"}]})
+    worker = BackgroundWorker(far_client, lease=_LEASE)
+    assert client.wait(client.start_flow("one"), timeout=60) == {"a": [True, True]}
+    worker.stop()
