@@ -1,5 +1,7 @@
 """Many tasks that end together: whatever waits for them starts exactly once, and nobody deadlocks.
 
+QUANTUMFLOW_JOINS says how many joins there are of every width; by default as many as fit the time.
+
 Fails when, in the extension:
 
 - _hold_runs takes FOR KEY SHARE where a step ends (joins are lost);
@@ -10,11 +12,15 @@ Fails when, in the extension:
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import itertools
+import os
 import random
 import threading
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from races.stopping import Call
@@ -22,10 +28,10 @@ from support.engine import Engine, Task, remove_runs
 
 pytestmark = pytest.mark.system
 
-pytestmark = pytest.mark.system
-
-WIDTHS = [2, 3, 5, 8, 16]
+WIDTHS = [2, 3, 4, 8, 16, 32, 64]
 SESSIONS = 4
+# The tasks of one round: more would only make the claims longer.
+ROUND = 480
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +48,7 @@ def engine(new_engine: Callable[[], Engine]) -> Engine:
             ],
         )
     engine.define(
-        "gather",
-        [
-            {"name": "each", "type": "map"},
-            {"name": "after", "dependencies": ["each"]},
-        ],
+        "gather", [{"name": "each", "type": "map"}, {"name": "first", "dependencies": ["each"]}]
     )
     return engine
 
@@ -83,34 +85,107 @@ def _tasks_by_run(tasks: Sequence[Task]) -> dict[UUID, list[Task]]:
     return found
 
 
+def _finish_together(
+    reporters: Sequence[Engine], runs: Sequence[Sequence[tuple[Task, object]]]
+) -> list[str]:
+    """Let the sessions complete the tasks of run after run, each a share of every run."""
+    barrier = threading.Barrier(len(reporters))
+
+    def work(number: int, engine: Engine) -> list[str]:
+        outcomes = []
+        for run in runs:
+            barrier.wait(30)
+            outcomes += [_insist(engine, *report) for report in run[number :: len(reporters)]]
+        return outcomes
+
+    with concurrent.futures.ThreadPoolExecutor(len(reporters)) as pool:
+        futures = [pool.submit(work, *pair) for pair in enumerate(reporters)]
+        return [outcome for future in futures for outcome in future.result(120)]
+
+
+def _insist(engine: Engine, task: Task, output: object) -> str:
+    """Complete a task, again and again as long as the snapshot was too old for it."""
+    while True:
+        with contextlib.suppress(psycopg.errors.SerializationFailure):
+            return engine.complete(task, output)
+
+
+def _rounds(width: int) -> list[int]:
+    """How many joins of this width there are in each round."""
+    count = int(os.environ.get("QUANTUMFLOW_JOINS", ROUND // width))
+    size = max(1, ROUND // width)
+    return [min(size, count - done) for done in range(0, count, size)]
+
+
+@pytest.mark.timeout(3600 if "QUANTUMFLOW_JOINS" in os.environ else 120)
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+@pytest.mark.parametrize("shape", ["join", "gather"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_join_starts_exactly_once(
-    engine: Engine, reporters: list[Engine], width: int
+    engine: Engine, new_engine: Callable[[], Engine], width: int, shape: str, isolation: str
 ) -> None:
-    runs = 480 // width
+    """Steps that end together, or the tasks of one map, by single reports of several sessions."""
     chance = random.Random(width)
-    engine.start_many(f"join_{width}", [{} for _ in range(runs)])
-    by_run = _tasks_by_run(engine.claim(runs * width))
-    assert len(by_run) == runs
-    # One task a call, and the tasks of one run go to different sessions at about the same time.
-    batches: list[list[list[tuple[Task, object]]]] = [[] for _ in reporters]
-    for tasks in by_run.values():
-        chance.shuffle(tasks)
-        for n, task in enumerate(tasks):
-            batches[n % len(reporters)].append([(task, task.step_slug)])
+    reporters = [new_engine() for _ in range(min(SESSIONS, width))]
+    for reporter in reporters:
+        reporter.connection.execute(f"set default_transaction_isolation = '{isolation}'")
+    flow = f"join_{width}" if shape == "join" else "gather"
+    behind = ("first", "second") if shape == "join" else ("first",)
 
-    outcomes = _report_together(reporters, batches)
+    for count in _rounds(width):
+        engine.start_many(flow, [list(range(width)) if shape == "gather" else {}] * count)
+        by_run = _tasks_by_run(engine.claim(count * width))
+        assert len(by_run) == count
+        for tasks in by_run.values():
+            chance.shuffle(tasks)
 
-    assert outcomes == ["completed"] * (runs * width)
+        outcomes = _finish_together(
+            reporters,
+            [[(task, [task.step_slug, task.task_index]) for task in t] for t in by_run.values()],
+        )
+
+        assert outcomes == ["completed"] * (count * width)
+        assert engine.problems() == []
+        joins = engine.claim(count * 3)
+        assert sorted((join.run_id, join.step_slug) for join in joins) == sorted(
+            itertools.product(by_run, behind)
+        )
+        for join in joins:
+            assert join.input == _input_of(join.step_slug, shape, width)
+        assert set(engine.complete_all([(join, None) for join in joins])) == {"completed"}
+        ended = "select status, count(*) from quantumflow.workflow_runs group by status"
+        assert engine.rows(ended) == [("completed", count)]
+        remove_runs(engine.connection)
+
+    for reporter in reporters:
+        reporter.connection.close()
+
+
+def _input_of(slug: str, shape: str, width: int) -> dict[str, object]:
+    if shape == "gather":
+        return {"run": list(range(width)), "each": [["each", n] for n in range(width)]}
+    wanted = range(width) if slug == "first" else {0, width - 1}
+    return {"run": {}} | {f"branch_{n}": [f"branch_{n}", 0] for n in wanted}
+
+
+@pytest.mark.parametrize("step", ["left", "each"])
+def test_a_snapshot_from_before_another_report_is_refused_and_then_accepted(
+    engine: Engine, reporters: list[Engine], step: str
+) -> None:
+    """It would not see that the other has ended its part, and the join would never start."""
+    one, other = reporters[:2]
+    engine.start("join_2" if step == "left" else "gather", [0, 1] if step == "each" else {})
+    first, second = engine.claim(2)
+    other.connection.execute("begin isolation level repeatable read")
+    other.value("select 1")
+    assert one.complete(first) == "completed"
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        other.complete(second)
+    other.connection.execute("rollback")
     assert engine.problems() == []
-    joins = engine.claim(runs * 3)
-    assert sorted((t.run_id, t.step_slug) for t in joins) == sorted(
-        (run_id, slug) for run_id in by_run for slug in ("first", "second")
-    )
-    branches = {f"branch_{n}" for n in range(width)}
-    for join in joins:
-        expected = branches if join.step_slug == "first" else {"branch_0", f"branch_{width - 1}"}
-        assert join.input == {"run": {}} | {name: name for name in expected}
+    assert other.complete(second) == "completed"
+    assert "first" in {task.step_slug for task in engine.claim(3)}
+    assert engine.problems() == []
 
 
 @pytest.mark.parametrize("size", [1, 10])
