@@ -6,6 +6,7 @@ lines are not those of the plan, or when it does not end as it should. Together 
 nothing behind. Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one.
+QUANTUMFLOW_TEST_FROM=0.1.0 installs that version first, and upgrades it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+import psycopg
+
 FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
 sys.path.insert(0, str(REPOSITORY / "tests-py"))
 
+from quantumflow_client.embedded import EmbeddedServer  # noqa: E402
 from support.server import build_extension, server_kind, throwaway_server  # noqa: E402
 
 PGTAP = REPOSITORY / ".cache" / "pgtap"
+RELEASES = REPOSITORY / "extension" / "releases"
+OLD = os.environ.get("QUANTUMFLOW_TEST_FROM")
 WORKERS = 2
 LAST_WORDS = re.compile(r"^select \* from finish\(\);\s+rollback;\s*\Z", re.MULTILINE)
 TIMEOUT = 300  # seconds a file may take
@@ -114,6 +120,18 @@ def find(where: list[str]) -> list[Path]:
     return sorted(file for file in found if "fixtures" not in file.parts)
 
 
+def make_database(server: EmbeddedServer, name: str) -> str:
+    """Make a database to test in; its connection string."""
+    dsn = server.create_database(name, ("pgtap", "pgmq"))
+    with psycopg.connect(dsn) as connection:
+        if OLD:
+            connection.execute(f"create extension quantumflow version '{OLD}'")
+            connection.execute("alter extension quantumflow update")
+        else:
+            connection.execute("create extension quantumflow")
+    return dsn
+
+
 def main(where: list[str]) -> int:
     """Run the files on a server of their own; 0 when all passed."""
     files = find(where)
@@ -121,13 +139,13 @@ def main(where: list[str]) -> int:
         sys.exit("no test files were found")
     build_extension()
     started = time.monotonic()
-    pgtap = sorted(PGTAP.glob("pgtap*"))
-    with throwaway_server(server_kind(), "sql", extension_files=pgtap) as server:
+    files_of = [*PGTAP.glob("pgtap*"), *RELEASES.glob(f"quantumflow--{OLD}.sql")]
+    with throwaway_server(server_kind(), "sql", extension_files=files_of) as server:
         psql = server.bindir / "psql"
         # A database a worker, so that no file waits for another's locks.
         free: SimpleQueue[str] = SimpleQueue()
         for number in range(WORKERS):
-            free.put(server.create_database(f"tests_{number}", ("pgtap", "pgmq", "quantumflow")))
+            free.put(make_database(server, f"tests_{number}"))
 
         def run_one(file: Path) -> Result:
             dsn = free.get()
