@@ -72,7 +72,7 @@ GROUPS = {
     ),
     "Workers": "register_worker stop_worker",
     "Looking and mending": "check_state doctor adopt setup version",
-    "Access": "configure",
+    "Access": "configure grant_access revoke_access",
 }
 
 VALIDATE_HINT = (

@@ -84,5 +84,8 @@
 
 -- Access: who may call what, and what pg_dump carries.
 \ir access/configure.sql
+\ir access/levels.sql
+\ir access/grant.sql
+\ir access/revoke.sql
 \ir access/rights.sql
 \ir access/backup.sql

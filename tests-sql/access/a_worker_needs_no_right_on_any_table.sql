@@ -5,12 +5,7 @@ select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}, {"name": 
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
 
 create role a_worker;
-grant usage on schema quantumflow to a_worker;
-grant execute on function
-  quantumflow.claim_tasks, quantumflow.complete_tasks, quantumflow.fail_tasks, quantumflow.extend_leases,
-  quantumflow.release_tasks, quantumflow.register_worker, quantumflow.stop_worker, quantumflow.sweep,
-  quantumflow.run_input, quantumflow.step_output
-to a_worker;
+select quantumflow.grant_access('a_worker', 'worker');
 create temporary table claimed (run_id uuid, step_slug text, task_index int, lease_token bigint, output jsonb) on commit drop;
 grant all on claimed to a_worker;
 

@@ -128,28 +128,41 @@ begin
   return query
   select
     'rights',
-    case when p.missing is null then 'ok' else 'warning' end,
+    case when l.complete is null then 'warning' else 'ok' end,
     case
-      when p.missing is null then format('%s may call every public function', session_user)
-      else format('%s may not call %s', session_user, p.missing)
+      when l.missing is null then format('%s may call every public function', session_user)
+      when l.complete is not null then format('%s has access as %s', session_user, l.complete)
+      else format('%s may not call %s', session_user, l.missing)
     end,
     case
-      when p.missing is not null
+      when l.complete is null
       then format(
-        'Where it should: grant usage on schema quantumflow to %1$I; grant execute on function quantumflow.<name> to %1$I.',
+        'Whoever installed quantumflow can change that: select quantumflow.grant_access(%L, ''viewer''), or worker, operator, author.',
         session_user)
     end
   from (
-    select string_agg(distinct f.proname, ', ' order by f.proname) as missing
-    from pg_proc f
-    where f.pronamespace = 'quantumflow'::regnamespace
-      and not starts_with(f.proname, '_')
-      and f.prorettype <> 'trigger'::regtype
-      and not (
-        has_schema_privilege(session_user, 'quantumflow', 'usage')
-        and has_function_privilege(session_user, f.oid, 'execute')
-      )
-  ) p;
+    select
+      string_agg(a.level, ', ' order by a.level) filter (where a.missing is null and a.level <> 'all') as complete,
+      max(a.missing) filter (where a.level = 'all') as missing
+    from (
+      select
+        g.level,
+        string_agg(g.proname, ', ' order by g.proname) filter (where not g.is_granted) as missing
+      from (
+        select
+          v.level,
+          f.proname::text,
+          has_schema_privilege(session_user, 'quantumflow', 'usage')
+            and has_function_privilege(session_user, f.oid, 'execute') as is_granted
+        from pg_proc f
+        join quantumflow._levels() l
+          on l.function_name = f.proname
+        cross join unnest(l.levels || 'all'::text) v (level)
+        where f.pronamespace = 'quantumflow'::regnamespace
+      ) g
+      group by g.level
+    ) a
+  ) l;
 end
 $_examine_rights$;
 

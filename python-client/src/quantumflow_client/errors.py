@@ -350,6 +350,18 @@ class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
 
 
+class BadRole(AccessError):
+    """There is no such role, or it owns quantumflow."""
+
+    code = "QF501"
+
+
+class UnknownAccess(AccessError):
+    """A role can be viewer, worker, operator or author."""
+
+    code = "QF502"
+
+
 class UnknownSetting(AccessError):
     """There is no such setting, or only the owner can change it."""
 

@@ -1,0 +1,52 @@
+create function quantumflow.grant_access(role text, access text)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $grant_access$
+declare
+  v_levels text[] := case
+    when grant_access.access in ('operator', 'author') then array['viewer', grant_access.access]
+    else array[grant_access.access]
+  end;
+begin
+  if grant_access.access is null or not exists (select from quantumflow._levels() l where grant_access.access = any (l.levels)) then
+    raise exception 'there is no access "%"', coalesce(grant_access.access, 'null')
+    using
+      errcode = 'QF502',
+      detail = 'A role can be viewer, worker, operator or author.',
+      hint = 'Call it once for each that the role is to have.';
+  end if;
+
+  perform quantumflow._lock_rights(grant_access.role);
+
+  execute format('grant usage on schema quantumflow to %I', grant_access.role);
+  execute (
+    select format('grant execute on function %s to %I', string_agg(f.oid::regprocedure::text, ', '), grant_access.role)
+    from quantumflow._levels() l
+    join pg_proc f
+      on f.proname = l.function_name
+    where l.levels && v_levels
+      and f.pronamespace = 'quantumflow'::regnamespace
+  );
+  if 'viewer' = any (v_levels) then
+    execute format('grant select on all tables in schema quantumflow to %I', grant_access.role);
+  end if;
+
+  return format('%s may call %s', grant_access.role, quantumflow._callable_functions(grant_access.role));
+end
+$grant_access$;
+
+comment on function quantumflow.grant_access(text, text) is
+'Lets a role use quantumflow, and returns what it may call then. Call it once for each access that the role is to have.
+
+viewer: look at everything, by functions and by reading the tables and views of schema quantumflow, and change nothing.
+worker: claim tasks, extend their leases, read what they need, report them, and nothing else: no right on any table.
+operator: a viewer who also starts, cancels, pauses, resumes, retries, deletes and mends runs, and sets limits.
+author: a viewer who also defines workflows, and starts runs of them.
+
+Nobody gets a right on a queue, or to change a table. Only the owner of quantumflow and superusers may call it. Call it again after
+an update: new functions are not granted by themselves.
+
+Errors: QF501 unknown role; QF502 unknown access.';
