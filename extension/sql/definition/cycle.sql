@@ -4,174 +4,155 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_find_cycle$
-declare
-  v_names text[];
-  v_from  int[];
-  v_to    int[];
-  v_depth int[];
-  v_next  int[];
-  v_path  int[];
-  v_place int;
 begin
-  select x.names, x.from_steps, x.to_steps
-  into v_names, v_from, v_to
-  from quantumflow._number_steps(p_steps, p_depends_on) x;
-
-  v_depth := quantumflow._depths(cardinality(v_names), v_from, v_to);
-
-  v_place := array_position(v_depth, null);
-
-  if v_place is null then
-    return null;
-  end if;
-
-  -- Each step without a depth waits for another such one: follow them until one comes again.
-  select array_agg(n.next order by n.step)
-  into v_next
-  from (
-    select s.step, min(e.target) as next
-    from generate_subscripts(v_names, 1) s (step)
-    left join unnest(v_from, v_to) e (step, target)
-      on e.step = s.step
-      and v_depth[e.target] is null
-    group by s.step
-  ) n;
-
-  while v_place <> all (coalesce(v_path, '{}')) loop
-    v_path := v_path || v_place;
-    v_place := v_next[v_place];
-  end loop;
-
-  return array(
-    select v_names[c.step]
-    from unnest(v_path[array_position(v_path, v_place) :] || v_place) with ordinality c (step, place)
-    order by c.place);
+  return (quantumflow._examine_graph(p_steps, p_depends_on)).cycle;
 end
 $_find_cycle$;
 
 comment on function quantumflow._find_cycle(text[], text[]) is
-'One cycle among dependencies, as the steps along it, the first again at the end; null when there is none.
+'One cycle among dependencies, as _examine_graph tells.';
 
-Edge i says that p_steps[i] depends on p_depends_on[i], and each step on the returned path depends on the next.';
-
-create function quantumflow._longest_chain(p_steps text[], p_depends_on text[])
-returns int
+create function quantumflow._examine_graph(
+  p_steps           text[],
+  p_depends_on      text[],
+  out cycle         text[],
+  out longest_chain int)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_longest_chain$
+as $_examine_graph$
 declare
-  v_depth int[];
-begin
-  select quantumflow._depths(cardinality(x.names), x.from_steps, x.to_steps)
-  into v_depth
-  from quantumflow._number_steps(p_steps, p_depends_on) x;
-
-  return (select coalesce(max(d.depth), 1) from unnest(v_depth) d (depth));
-end
-$_longest_chain$;
-
-comment on function quantumflow._longest_chain(text[], text[]) is
-'How many steps the longest chain of dependencies has. Steps on a cycle, or behind one, do not count.';
-
-create function quantumflow._number_steps(
-  p_steps        text[],
-  p_depends_on   text[],
-  out names      text[],
-  out from_steps int[],
-  out to_steps   int[])
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_number_steps$
+  v_names text[];
+  v_from  int[];
+  v_to    int[];
+  v_walk  record;
+  v_cycle int[];
 begin
   select
-    coalesce(array_agg(distinct n.name collate "C" order by n.name collate "C"), '{}'),
+    array_agg(distinct n.name collate "C" order by n.name collate "C"),
     array_agg(n.number order by n.place) filter (where n.place <= cardinality(p_steps)),
     array_agg(n.number order by n.place) filter (where n.place > cardinality(p_steps))
-  into names, from_steps, to_steps
+  into v_names, v_from, v_to
   from (
     select e.name, e.place, dense_rank() over (order by e.name collate "C")::int as number
     from unnest(p_steps || p_depends_on) with ordinality e (name, place)
   ) n;
+
+  if v_names is null then
+    return;
+  end if;
+
+  v_walk := quantumflow._walk(
+    cardinality(v_names), v_from, v_to,
+    array(select generate_series(1, cardinality(v_names)) except select unnest(v_to)));
+  v_cycle := v_walk.cycle;
+  longest_chain := v_walk.deepest + 1;
+
+  if v_cycle is null and v_walk.unreached is not null then
+    -- A step that no source leads to lies behind a cycle: walk from it against the arrows.
+    v_walk := quantumflow._walk(cardinality(v_names), v_to, v_from, array[v_walk.unreached]);
+    v_cycle := array(
+      select w.step
+      from unnest(v_walk.cycle) with ordinality w (step, place)
+      order by w.place desc);
+  end if;
+
+  if v_cycle is null then
+    return;
+  end if;
+
+  cycle := array(
+    select v_names[c.step]
+    from unnest(v_cycle) with ordinality c (step, place)
+    order by c.place);
+  longest_chain := null;
 end
-$_number_steps$;
+$_examine_graph$;
 
-comment on function quantumflow._number_steps(text[], text[]) is
-'Numbers steps from 1 in order of their names, and says the edges with numbers.';
+comment on function quantumflow._examine_graph(text[], text[]) is
+'One cycle among dependencies, as the steps along it, the first again at the end; or, when there is none, how many steps the longest
+chain of dependencies has. Nulls where there are no dependencies.
 
-create function quantumflow._depths(p_steps int, p_from int[], p_to int[])
-returns int[]
+Edge i says that p_steps[i] depends on p_depends_on[i], and each step on the returned cycle depends on the next.';
+
+create function quantumflow._walk(
+  p_steps       int,
+  p_from        int[],
+  p_to          int[],
+  p_starts      int[],
+  out cycle     int[],
+  out deepest   int,
+  out unreached int)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_depths$
+as $_walk$
 declare
-  v_dependents int[];
-  v_first      int[];
-  v_waits      int[];
-  v_next       int[];
-  v_depth      int[];
-  v_step       int;
-  v_dependent  int;
-  v_found      int;
-  v_done       int := 0;
+  v_targets int[];
+  v_first   int[];
+  v_reached int[];
+  v_level   int[];
+  v_path    int[];
+  v_place   int;
 begin
-  -- Who depends on each step, as one array, those of step 1 first; v_first says where each step's begin.
-  select array_agg(e.step order by e.target)
-  into v_dependents
+  -- The edges as one array, those of step 1 first; v_first says where each step's begin.
+  select array_agg(e.target order by e.step, e.target) filter (where e.target is not null),
+    array(
+      select 1 + sum(count(f.step)) over (order by s.step) - count(f.step)
+      from generate_series(1, p_steps + 1) s (step)
+      left join unnest(p_from) f (step)
+        on f.step = s.step
+      group by s.step
+      order by s.step)
+  into v_targets, v_first
   from unnest(p_from, p_to) e (step, target);
 
-  select array_agg(1 + c.before order by c.step)
-  into v_first
-  from (
-    select s.step, (sum(count(t.step)) over (order by s.step) - count(t.step))::int as before
-    from generate_series(1, p_steps + 1) s (step)
-    left join unnest(p_to) t (step)
-      on t.step = s.step
-    group by s.step
-  ) c;
-
+  -- Steps by the lengths of the walks that lead to them. Distinct pairs, cut off at the number of steps, so that the
+  -- work is bounded by steps times edges however many paths there are.
+  with recursive reached (step, depth) as (
+    select s.step, 0
+    from unnest(p_starts) s (step)
+    union
+    select t.step, r.depth + 1
+    from reached r
+    cross join lateral unnest(v_targets[v_first[r.step] : v_first[r.step + 1] - 1]) t (step)
+    where r.depth < p_steps
+  )
   select
-    array_agg(c.waits order by c.step),
-    array_agg(case c.waits when 0 then 1 end order by c.step),
-    array_agg(c.step order by c.step) filter (where c.waits = 0)
-  into v_waits, v_depth, v_next
-  from (
-    select s.step, count(f.step)::int as waits
-    from generate_series(1, p_steps) s (step)
-    left join unnest(p_from) f (step)
-      on f.step = s.step
-    group by s.step
-  ) c;
+    array_agg(r.step order by r.depth, r.step) filter (where d.deepest = p_steps),
+    array_agg(r.depth order by r.depth, r.step) filter (where d.deepest = p_steps),
+    (select min(s.step) from generate_series(1, p_steps) s (step) where s.step not in (select r.step from reached r)),
+    min(d.deepest)
+  into v_reached, v_level, unreached, deepest
+  from reached r
+  cross join (select max(r.depth) as deepest from reached r) d;
 
-  v_found := coalesce(cardinality(v_next), 0);
+  -- A walk as long as there are steps has met one twice. Follow it back until it does.
+  if v_reached is not null then
+    v_path := v_reached[cardinality(v_reached) : cardinality(v_reached)];
 
-  -- Each step once nothing is left that it waits for, in order of depth: once through the steps and once through the edges.
-  while v_done < v_found loop
-    v_done := v_done + 1;
-    v_step := v_next[v_done];
+    for i in reverse cardinality(v_reached) - 1 .. 1 loop
+      if v_level[i] = p_steps - cardinality(v_path)
+        and v_path[1] = any (v_targets[v_first[v_reached[i]] : v_first[v_reached[i] + 1] - 1])
+      then
+        v_place := array_position(v_path, v_reached[i]);
+        v_path := v_reached[i] || v_path;
 
-    for n in v_first[v_step] .. v_first[v_step + 1] - 1 loop
-      v_dependent := v_dependents[n];
-      v_waits[v_dependent] := v_waits[v_dependent] - 1;
-
-      if v_waits[v_dependent] = 0 then
-        v_depth[v_dependent] := v_depth[v_step] + 1;
-        v_found := v_found + 1;
-        v_next[v_found] := v_dependent;
+        if v_place is not null then
+          cycle := v_path[1 : v_place + 1];
+          return;
+        end if;
       end if;
     end loop;
-  end loop;
-
-  return v_depth;
+  end if;
 end
-$_depths$;
+$_walk$;
 
-comment on function quantumflow._depths(int, int[], int[]) is
-'How many steps the longest chain that ends at each of the steps 1 to p_steps has; p_from[i] depends on p_to[i].
+comment on function quantumflow._walk(int, int[], int[], int[]) is
+'Walks a graph of steps 1 to p_steps from p_starts along the edges p_from[i] -> p_to[i], by recursive CTE.
 
-Null for a step on a cycle or behind one. The time it takes grows with steps and edges, not with paths.';
+cycle: one cycle that a walk runs into, its first step again at the end, or null. deepest: how many edges the longest walk has.
+unreached: a step that no walk leads to, or null.';
 
 create function quantumflow._refuse_cycle()
 returns trigger

@@ -191,12 +191,16 @@ begin
     cross join jsonb_array_elements(s.dependencies) with ordinality as d(value, number)
     where jsonb_typeof(d.value) = 'string'
   ),
-  edges as materialized (
-    select array_agg(d.name) as steps, array_agg(d.depends_on) as depends_on
-    from dependency d
-    where d.occurrence = 1
-      and d.repetition = 1
-      and d.depends_on <> d.name
+  graph as materialized (
+    select g.cycle, g.longest_chain
+    from (
+      select array_agg(d.name) as steps, array_agg(d.depends_on) as depends_on
+      from dependency d
+      where d.occurrence = 1
+        and d.repetition = 1
+        and d.depends_on <> d.name
+    ) e
+    cross join lateral quantumflow._examine_graph(e.steps, e.depends_on) g
   ),
   problem (code, path, message, index) as (
     select 'QF104', format('steps[%s].name', s.index), 'duplicate step ' || s.shown, s.index
@@ -223,17 +227,15 @@ begin
     select
       'QF107',
       'steps',
-      'steps depend on each other in a cycle: ' || translate(array_to_string(c.cycle, ' -> '), e'\n\r', '  '),
+      'steps depend on each other in a cycle: ' || translate(array_to_string(g.cycle, ' -> '), e'\n\r', '  '),
       -1
-    from edges e
-    cross join lateral (select quantumflow._find_cycle(e.steps, e.depends_on) as cycle) as c
-    where c.cycle is not null
+    from graph g
+    where g.cycle is not null
 
     union all
-    select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', c.steps, v_max_depth), -1
-    from edges e
-    cross join lateral (select quantumflow._longest_chain(e.steps, e.depends_on) as steps) as c
-    where c.steps > v_max_depth
+    select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', g.longest_chain, v_max_depth), -1
+    from graph g
+    where g.longest_chain > v_max_depth
 
     union all
     select
