@@ -1,7 +1,8 @@
 """Definitions that change while runs start.
 
-Fails when, in the extension, _start_runs or delete_flow does not lock the workflow's name. That
-_ensure_queue locks the queue's name does not show: pgmq.create locks it as well.
+Fails when, in the extension, _start_runs or delete_flow does not lock the workflow's name, or when
+_store_definition inserts a version without "on conflict". That _ensure_queue locks the queue's name
+does not show: pgmq.create locks it as well.
 """
 
 from __future__ import annotations
@@ -264,3 +265,18 @@ def test_one_workflow_defined_by_many_at_once_is_one_version(
 
     with concurrent.futures.ThreadPoolExecutor(len(engines)) as pool:
         assert set(pool.map(define, engines)) == {1}
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_definition_under_an_older_snapshot_is_to_be_repeated(
+    engines: list[Engine], steps: int
+) -> None:
+    """It cannot see the workflow that was defined meanwhile, with the same content or other."""
+    a, b = engines[:2]
+    slug = f"older_snapshot_{steps}"
+    with b.connection.transaction(force_rollback=True):
+        b.connection.execute("set transaction isolation level repeatable read")
+        b.rows("select from quantumflow.workflows")
+        a.define(slug, _steps(1))
+        assert _error(lambda: b.define(slug, _steps(steps))) == "40001"
+    assert b.define(slug, _steps(1)) == 1

@@ -203,10 +203,12 @@ begin
         and v.version = v_current.version
       returning v.* into v_version;
     else
+      -- No conflict can be, but under an older snapshot, where this clause makes it 40001.
       insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
       select v_slug, coalesce(max(o.version), 0) + 1, v_hash, v_definition
       from quantumflow.workflow_versions o
       where o.workflow_slug = v_slug
+      on conflict do nothing
       returning v.* into v_version;
     end if;
 
