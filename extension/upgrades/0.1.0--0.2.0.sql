@@ -1,9 +1,7 @@
--- Every call of a worker reads the settings before anything else. Who has them alone has nobody in the middle of a call, and
--- waits for no other table while somebody waits for this one.
+alter table quantumflow.workflow_runs add column paused_at timestamptz;
+
 alter table quantumflow.settings
   drop constraint settings_name_known,
   add constraint settings_name_known check (name in (
     'test_clock', 'identity',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_output_bytes', 'max_error_bytes'));
-
-alter table quantumflow.workflow_runs add column paused_at timestamptz;

@@ -50,14 +50,7 @@ def context(
         LATER,
         None,
     )
-    nothing: Any = None
-    return Context(
-        task,
-        cancelled=lambda: False,
-        heartbeat=lambda: True,
-        fetch=fetch,
-        transaction=nothing,
-    )
+    return Context(task, cancelled=lambda: False, heartbeat=lambda: True, fetch=fetch)
 
 
 def call(function: Callable[..., Any], ctx: Context) -> Any:

@@ -14,7 +14,7 @@ from support.engine import Engine
 
 # A deadlock is found after 100 ms, not after 1 s; and a call that waits for a lock that nobody will
 # give up is an error, so that a test fails instead of hanging.
-_OPTIONS = "-c deadlock_timeout=100ms -c statement_timeout=20s"
+OPTIONS = "-c deadlock_timeout=100ms -c statement_timeout=20s"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def new_engine(module_dsn: str) -> Iterator[Callable[[], Engine]]:
 
         def make() -> Engine:
             return Engine(
-                opened.enter_context(psycopg.connect(module_dsn, autocommit=True, options=_OPTIONS))
+                opened.enter_context(psycopg.connect(module_dsn, autocommit=True, options=OPTIONS))
             )
 
         yield make

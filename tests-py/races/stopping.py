@@ -52,17 +52,25 @@ class Call(Generic[T]):
 def holding(
     engine: Engine, row: str, run_id: UUID, step_slug: str = "left", child: str = "join"
 ) -> Iterator[None]:
-    """Hold one row FOR UPDATE: the message, task or step of a step, its run, or a child step."""
+    """Hold one row FOR UPDATE.
+
+    It is the message or the first task of a step, the step, its run, a child step or its task, or
+    the record of an unfinished end.
+    """
+    message = "jsonb_build_object('workflow_run_id', %s::text, 'step_name', %s::text)"
+    task = "(run_id, step_slug, task_index) = (%s, %s, 0)"
     tables: dict[str, tuple[str, str, tuple[Any, ...]]] = {
         "message": (
             "pgmq.q_quantum_flow_queue",
-            "message @> jsonb_build_object('workflow_run_id', %s::text, 'step_name', %s::text)",
+            f"message @> '{{\"task_index\": 0}}' and message @> {message}",
             (run_id, step_slug),
         ),
-        "task": ("quantumflow.step_tasks", "(run_id, step_slug) = (%s, %s)", (run_id, step_slug)),
+        "task": ("quantumflow.step_tasks", task, (run_id, step_slug)),
         "step": ("quantumflow.step_states", "(run_id, step_slug) = (%s, %s)", (run_id, step_slug)),
         "run": ("quantumflow.workflow_runs", "id = %s", (run_id,)),
         "child": ("quantumflow.step_states", "(run_id, step_slug) = (%s, %s)", (run_id, child)),
+        "child task": ("quantumflow.step_tasks", task, (run_id, child)),
+        "end": ("quantumflow._unfinished_ends", "run_id = %s", (run_id,)),
     }
     table, condition, parameters = tables[row]
     query = f"select from {table} where {condition} for update"

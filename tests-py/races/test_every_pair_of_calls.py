@@ -1,8 +1,8 @@
 """Every call beside every other on one run, stopped at every row, and nothing gets stuck or lost.
 
-A run has two claimed tasks, left and right, whose leases have run out, and a step join that waits
-for both. A third session holds one row. The first call starts and ends or waits; the second starts
-and ends or waits; the third session lets go; both must end. Then:
+A run is in one of the states of races/scenes.py; leases that there are have run out. A third
+session holds one row. The first call starts and ends or waits; the second starts and ends or waits;
+the third session lets go; both must end. Then:
 
 - there was no deadlock (40P01 would be raised, after deadlock_timeout = 100 ms);
 - what never waits (claim, sweep, extend) did not wait;
@@ -24,189 +24,172 @@ Fails when, in the extension:
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 
-from races.stopping import ROWS, Call, holding
-from support.engine import Engine, Task, allow_test_clock, remove_runs
+from quantumflow_client.embedded import EmbeddedServer
+from races.conftest import OPTIONS
+from races.scenes import ACTED, ANSWERS, NEVER_WAIT, SCENES, Arena, Case, call
+from races.stopping import Call, holding
+from support.engine import Engine
 
-pytestmark = pytest.mark.system
+# So many cases run side by side, each in a database of its own.
+ARENAS = 3
 
-NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
-
-# The clock: the leases last from 0 to 10; the calls race at 20; messages put aside are back at 21.
-CLAIMED, RACE, LATER = 0, 20, 21
+PAIRS = [
+    (name, first, second)
+    for name, scene in SCENES.items()
+    for first in scene.calls
+    for second in (*scene.calls, *scene.right_calls)
+]
+SLUGS = {"left", "right", "join", "next", "each", "after", "_on_complete", "_on_failure"}
+OVER = {"completed", "failed", "cancelled"}
 
 
 @dataclass(frozen=True)
-class Case:
-    """A run whose two claimed tasks have lapsed leases."""
+class Pair:
+    """Two calls in a scene, of which one may change the workflow."""
 
-    run_id: UUID
-    left: Task
-    right: Task
+    scene: str
+    first: str
+    second: str
+    max_lost: int
 
+    @property
+    def changes_flow(self) -> bool:
+        return "add_step" in (self.first, self.second)
 
-def _slugs(tasks: list[Task]) -> tuple[str, ...]:
-    return tuple(sorted(task.step_slug for task in tasks))
-
-
-CALLS: dict[str, Callable[[Engine, Case], Any]] = {
-    "claim": lambda engine, _: _slugs(engine.claim(5)),
-    "complete": lambda engine, case: engine.complete(case.left, "left"),
-    "fail": lambda engine, case: engine.fail(case.left, retryable=False),
-    "retry": lambda engine, case: engine.fail(case.left),
-    "extend": lambda engine, case: engine.extend([case.left])[0],
-    "release": lambda engine, case: engine.release([case.left]),
-    "cancel": lambda engine, case: engine.cancel(case.run_id),
-    "sweep": lambda engine, _: engine.sweep()["lapsed leases"],
-    "start_ready_steps": lambda engine, case: engine.start_ready_steps(case.run_id),
-}
-RIGHT_CALLS: dict[str, Callable[[Engine, Case], Any]] = {
-    "complete right": lambda engine, case: engine.complete(case.right, "right"),
-    "fail right": lambda engine, case: engine.fail(case.right, retryable=False),
-    "retry right": lambda engine, case: engine.fail(case.right),
-    "extend right": lambda engine, case: engine.extend([case.right])[0],
-    "release right": lambda engine, case: engine.release([case.right]),
-}
-ALL_CALLS = CALLS | RIGHT_CALLS
-
-# What a call may answer, whatever runs beside it.
-ANSWERS: dict[str, set[Any]] = {
-    "claim": {(), ("left",), ("right",), ("_on_failure",)},
-    "complete": {"completed", "duplicate", "stale", "run_ended"},
-    "fail": {"failed", "duplicate", "stale", "run_ended"},
-    "retry": {"retrying", "duplicate", "stale", "run_ended"},
-    "extend": {"held", "lost", "cancelled"},
-    "release": {0, 1},
-    "cancel": {"cancelled", "too late"},
-    "sweep": {0, 1, 2},
-    "start_ready_steps": {0},
-}
-ACTED = {"completed", "failed", "retrying"}
-
-# With max_lost = 3 a lapsed lease makes the task ready again, with 1 it ends the run.
-CASES = [
-    (first, second, row, max_lost)
-    for first in CALLS
-    for second in ALL_CALLS
-    for row in ROWS
-    for max_lost in ((3, 1) if {"claim", "sweep"} & {first, second} else (3,))
-]
-
-
-class Arena:
-    """The sessions that all cases use one after the other."""
-
-    def __init__(self, new_engine: Callable[[], Engine]) -> None:
-        self.setup, self.third, self.watcher = new_engine(), new_engine(), new_engine()
-        self.racers = new_engine(), new_engine()
-        allow_test_clock(self.setup.connection)
-        for engine in self.racers:
-            engine.set_clock(RACE)
-        for max_lost in (1, 3):
-            self.setup.define(
-                f"pair_{max_lost}",
-                [
-                    {"name": "left"},
-                    {"name": "right"},
-                    {"name": "join", "dependencies": ["left", "right"]},
-                ],
-                max_lost=max_lost,
-                timeout=3600,
-                on_complete="note",
-                on_failure="note",
-            )
-        self.in_order = functools.lru_cache(maxsize=None)(self._in_order)
-
-    def new_case(self, max_lost: int) -> Case:
-        remove_runs(self.setup.connection)
-        self.setup.set_clock(CLAIMED)
-        run_id = self.setup.start(f"pair_{max_lost}")
-        tasks = {task.step_slug: task for task in self.setup.claim(2, lease=10)}
-        return Case(run_id, tasks["left"], tasks["right"])
-
-    def state_after_sweep(self, case: Case) -> tuple[Any, ...]:
-        self.setup.set_clock(LATER)
-        self.setup.sweep()
-        return (
-            self.setup.run_status(case.run_id),
-            sorted(self.setup.step_statuses(case.run_id).items()),
-            self.setup.rows(
-                "select step_slug, status, attempts, losses from quantumflow.step_tasks "
-                "where run_id = %s order by step_slug",
-                case.run_id,
-            ),
-        )
-
-    def _in_order(self, first: str, second: str, max_lost: int) -> tuple[Any, ...]:
-        """The two answers and the state when one call comes after the other."""
-        case = self.new_case(max_lost)
-        answers = ALL_CALLS[first](self.racers[0], case), ALL_CALLS[second](self.racers[0], case)
-        return *answers, self.state_after_sweep(case)
-
-    def in_either_order(self, first: str, second: str, max_lost: int) -> list[tuple[Any, ...]]:
-        if NEVER_WAIT & {first, second}:
-            return []
-        other, one, state = self.in_order(second, first, max_lost)
-        return [self.in_order(first, second, max_lost), (one, other, state)]
-
-    def work_to_the_end(self, case: Case) -> str:
-        """Let a worker go on as long as there is work; answers the run's status then."""
-        hours = 1
-        while self.setup.messages() > 0 and hours < 10:
-            self.setup.set_clock(hours * 3600)
-            self.setup.drain(5)
-            hours += 1
-        return self.setup.run_status(case.run_id)
+    @property
+    def can_wait(self) -> bool:
+        return not NEVER_WAIT & {self.first, self.second}
 
 
 @pytest.fixture(scope="module")
-def arena(new_engine: Callable[[], Engine]) -> Arena:
-    return Arena(new_engine)
+def arenas(server: EmbeddedServer, template: str) -> Iterator[list[Arena]]:
+    with contextlib.ExitStack() as opened:
+        admin = opened.enter_context(psycopg.connect(server.dsn("postgres"), autocommit=True))
+
+        def new_arena(number: int) -> Arena:
+            name = f"pairs_{number}"
+            create = sql.SQL("create database {} template {}")
+            admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+            drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
+            opened.callback(admin.execute, drop)
+
+            def new_engine() -> Engine:
+                connection = psycopg.connect(server.dsn(name), autocommit=True, options=OPTIONS)
+                return Engine(opened.enter_context(connection))
+
+            return Arena(new_engine)
+
+        yield [new_arena(number) for number in range(ARENAS)]
+
+
+@pytest.fixture(scope="module")
+def seen() -> set[tuple[Any, ...]]:
+    """The states from which a worker has gone on to the end."""
+    return set()
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "row", "max_lost"),
-    CASES,
-    ids=[f"{f} - {s} - {row} held - max_lost {m}" for f, s, row, m in CASES],
+    ("scene", "first", "second"), PAIRS, ids=[f"{s}: {a} - {b}" for s, a, b in PAIRS]
 )
-def test_two_calls_stopped_at_a_row(
-    arena: Arena, first: str, second: str, row: str, max_lost: int
+def test_two_calls_stopped_at_every_row(
+    arenas: list[Arena], seen: set[tuple[Any, ...]], scene: str, first: str, second: str
 ) -> None:
-    allowed = arena.in_either_order(first, second, max_lost)
-    case = arena.new_case(max_lost)
+    limits = SCENES[scene].limits if {"claim", "sweep"} & {first, second} else (3,)
+    pairs = [Pair(scene, first, second, limit) for limit in limits]
+    allowed = {pair: _in_either_order(arenas[0], pair) for pair in pairs}
+    cases = list(itertools.product(pairs, SCENES[scene].rows))
 
-    with holding(arena.third, row, case.run_id):
+    def work(number: int) -> list[str]:
+        return [
+            f"{row} held, max_lost {pair.max_lost}: {problem}"
+            for pair, row in cases[number :: len(arenas)]
+            for problem in _problems(arenas[number], pair, row, allowed[pair], seen)
+        ]
+
+    with concurrent.futures.ThreadPoolExecutor(len(arenas)) as pool:
+        problems = [problem for found in pool.map(work, range(len(arenas))) for problem in found]
+    assert problems == []
+
+
+def _in_either_order(arena: Arena, pair: Pair) -> list[tuple[Any, ...]]:
+    """The two answers and the state when one call comes after the other."""
+    if not pair.can_wait:
+        return []
+    found = []
+    for order in (1, -1):
+        case = arena.new_case(pair.scene, pair.max_lost, of_its_own=pair.changes_flow)
+        answers = [call(n, case, arena.racers[0]) for n in (pair.first, pair.second)[::order]]
+        found.append((*answers[::order], arena.state(case)))
+    return found
+
+
+def _problems(
+    arena: Arena,
+    pair: Pair,
+    row: str,
+    allowed: list[tuple[Any, ...]],
+    seen: set[tuple[Any, ...]],
+) -> Iterator[str]:
+    """Stop two calls at a row, let them go on, and tell what is wrong."""
+    names = (pair.first, pair.second)
+    case = arena.new_case(pair.scene, pair.max_lost, of_its_own=pair.changes_flow)
+    steps = SCENES[pair.scene].steps
+    step, child = steps.get(row, "left"), steps.get("child", "join")
+
+    with holding(arena.third, row, case.run_id, step, child):
         calls = []
-        for name, engine in zip((first, second), arena.racers, strict=True):
-            call = Call(engine, functools.partial(_call, name, case))
-            calls.append(call)
-            waits = call.settle(arena.watcher)
-            assert not (waits and name in NEVER_WAIT), f"{name} waits"
-    one, other = (call.result() for call in calls)
+        for name, engine in zip(names, arena.racers, strict=True):
+            calls.append(Call(engine, functools.partial(call, name, case)))
+            if calls[-1].settle(arena.watcher) and name in NEVER_WAIT:
+                yield f"{name} waits"
+    try:
+        answers = [made.result() for made in calls]
+    except psycopg.Error as error:
+        yield f"{error.sqlstate} {error}"
+        return
 
-    assert one in ANSWERS[first]
-    assert other in ANSWERS[second.removesuffix(" right")]
-    state = arena.state_after_sweep(case)
-    assert arena.setup.problems() == []
-    if not NEVER_WAIT & {first, second}:
-        assert (one, other, state) in allowed
-    answers = {first: one, second: other}
-    handed_out = answers.get("claim", ())
-    for name, answer in answers.items():
-        if answer in ACTED:
-            assert ("right" if name.endswith("right") else "left") not in handed_out
+    handed_out: set[str] = set()
+    for name, answer in zip(names, answers, strict=True):
+        if name == "claim":
+            handed_out |= {slug for slug in answer if not slug.startswith("other ")}
+            if not handed_out <= SLUGS:
+                yield f"claim: {answer}"
+        elif answer not in ANSWERS[name.removesuffix(" right")]:
+            yield f"{name}: {answer}"
+    for name, answer in zip(names, answers, strict=True):
+        task = case.right if name.endswith("right") else case.left
+        is_report = name.startswith(("complete", "fail")) and answer in ACTED
+        if is_report and task.step_slug in handed_out - {"each"}:
+            yield f"{name}: {answer}, and {task.step_slug} was handed out"
 
-    assert arena.work_to_the_end(case) in ("completed", "failed", "cancelled")
-    assert arena.setup.problems() == []
-    assert arena.setup.messages() == 0
+    state = arena.state(case)
+    if pair.can_wait and (*answers, state) not in allowed:
+        yield f"{answers} and {state}, which no order leads to: {allowed}"
+    for problem in arena.setup.problems():
+        yield f"after {answers}: {problem}"
+    # What follows depends on the state alone, so that one case of each will do.
+    if (pair.scene, pair.max_lost, state) not in seen:
+        seen.add((pair.scene, pair.max_lost, state))
+        yield from _problems_on_the_way_to_the_end(arena, case, answers)
 
 
-def _call(name: str, case: Case, engine: Engine) -> Any:
-    return ALL_CALLS[name](engine, case)
+def _problems_on_the_way_to_the_end(arena: Arena, case: Case, answers: list[Any]) -> Iterator[str]:
+    statuses = arena.work_to_the_end(case)
+    if not set(statuses) <= OVER:
+        yield f"after {answers} and all the work: {statuses}"
+    for problem in arena.setup.problems():
+        yield f"after {answers} and all the work: {problem}"
+    if arena.setup.messages() > 0:
+        yield f"after {answers} and all the work: messages are left"

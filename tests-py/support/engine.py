@@ -57,8 +57,8 @@ class Engine:
         row = self.connection.execute(query, parameters).fetchone()
         return None if row is None else row[0]
 
-    def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self.connection.execute(query, parameters).fetchall()
+    def rows(self, query: str, *parameters: Any, **named: Any) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query, named or parameters).fetchall()
 
     def set_clock(self, seconds: float) -> None:
         """Let it be so many seconds after EPOCH, for this session (see allow_test_clock)."""
@@ -196,12 +196,13 @@ def allow_test_clock(connection: Connection) -> None:
 
 def remove_runs(connection: Connection) -> None:
     """Remove all runs with their tasks and messages, whatever state they are in."""
-    for table in (
-        "quantumflow.workflow_runs",
-        "quantumflow.step_states",
-        "quantumflow.step_tasks",
-        "quantumflow.task_failures",
-        "quantumflow._unfinished_ends",
-        "pgmq.q_quantum_flow_queue",
-    ):
-        connection.execute(f"delete from {table}")
+    connection.execute(
+        """
+        delete from quantumflow.workflow_runs;
+        delete from quantumflow.step_states;
+        delete from quantumflow.step_tasks;
+        delete from quantumflow.task_failures;
+        delete from quantumflow._unfinished_ends;
+        delete from pgmq.q_quantum_flow_queue;
+        """
+    )

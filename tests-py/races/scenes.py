@@ -1,0 +1,304 @@
+"""The states in which two calls meet, and the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from races.stopping import holding
+from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+# The clock: the leases last from 0 to 10; runs end at 5; the calls race at 20; messages put aside
+# are back at 21.
+CLAIMED, ENDED, RACE, LATER = 0, 5, 20, 21
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run in some state: left is the task that calls are about, right another one."""
+
+    run_id: UUID
+    flow: str
+    left: Task
+    right: Task
+    from_step: str | None = None
+
+
+def _left_and_right(setup: Engine, flow: str, flow_input: Any = None) -> Case:
+    """A run whose two first tasks have been claimed."""
+    run_id = setup.start(flow, flow_input)
+    left, right = sorted(setup.claim(2, lease=10), key=lambda task: task.key)
+    return Case(run_id, flow, left, right)
+
+
+def _moving(setup: Engine, third: Engine, flow: str) -> Case:
+    return _left_and_right(setup, flow)
+
+
+def _mapping(setup: Engine, third: Engine, flow: str) -> Case:
+    return _left_and_right(setup, flow, ["x", "y"])
+
+
+def _paused(setup: Engine, third: Engine, flow: str) -> Case:
+    """One task under way, one parked, and a step that may be ready before the run is resumed."""
+    case = _left_and_right(setup, flow)
+    setup.release([case.right])
+    assert setup.value("select status from quantumflow.pause_run(%s)", case.run_id) == "paused"
+    return case
+
+
+def _failed(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left is the task that the failure cancelled, right the one that failed."""
+    case = _left_and_right(setup, flow)
+    setup.set_clock(ENDED)
+    assert setup.fail(case.right, retryable=False) == "failed"
+    return case
+
+
+def _unfinished(setup: Engine, third: Engine, flow: str) -> Case:
+    """A cancelled run whose left task somebody held when it ended."""
+    case = _left_and_right(setup, flow)
+    setup.set_clock(ENDED)
+    with holding(third, "task", case.run_id):
+        assert setup.cancel(case.run_id) == "cancelled"
+    return case
+
+
+def _completed(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left is the claimed callback of a run of which all steps are done."""
+    case = _left_and_right(setup, flow)
+    setup.set_clock(ENDED)
+    assert setup.complete_all([(case.left, 1), (case.right, 2)]) == ["completed"] * 2
+    assert setup.complete(*setup.claim(1)) == "completed"
+    (callback,) = setup.claim(1, lease=10)
+    return Case(case.run_id, flow, callback, callback, "left")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A state of a run, the calls that meet in it, and the rows that can stop them."""
+
+    build: Callable[[Engine, Engine, str], Case]
+    calls: tuple[str, ...]
+    right_calls: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ("message", "task", "step", "run", "child")
+    # Which step's message, task, row and child are held, where it is not left's.
+    steps: dict[str, str] = field(default_factory=dict)
+    definition: dict[str, Any] = field(default_factory=dict)
+    limits: tuple[int, ...] = (3,)
+
+
+_REPORTS = ("complete", "fail", "fail once", "extend", "release")
+_STEERING = ("cancel", "pause", "resume", "retry run", "delete")
+_CALLS = ("claim", *_REPORTS, *_STEERING, "sweep", "prune")
+_JOIN: list[dict[str, Any]] = [
+    {"name": "left"},
+    {"name": "right"},
+    {"name": "join", "dependencies": ["left", "right"]},
+]
+_NOTED = {"on_complete": "note", "on_failure": "note"}
+
+SCENES = {
+    "moving": Scene(
+        _moving,
+        (*_CALLS, "hold", "add_step", "start", "start_ready_steps"),
+        _REPORTS,
+        definition={"steps": _JOIN, **_NOTED},
+        limits=(3, 1),
+    ),
+    "mapping": Scene(
+        _mapping,
+        ("claim", *_REPORTS, "cancel", "pause", "sweep"),
+        _REPORTS,
+        steps={"message": "each", "task": "each", "step": "each", "child": "after"},
+        definition={
+            "steps": [{"name": "each", "type": "map"}, {"name": "after", "dependencies": ["each"]}]
+        },
+        limits=(3, 1),
+    ),
+    "paused": Scene(
+        _paused,
+        (*_CALLS, "start_ready_steps"),
+        definition={"steps": [*_JOIN, {"name": "next", "dependencies": ["left"]}], **_NOTED},
+    ),
+    "failed": Scene(
+        _failed,
+        (*_CALLS, "start"),
+        rows=("task", "step", "run", "child"),
+        definition={"steps": _JOIN},
+    ),
+    "unfinished": Scene(
+        _unfinished,
+        _CALLS,
+        rows=("message", "task", "step", "run", "end"),
+        definition={"steps": _JOIN},
+    ),
+    "completed": Scene(
+        _completed,
+        ("claim", *_REPORTS, "cancel", "retry run", "delete", "sweep", "prune"),
+        rows=("message", "task", "step", "run", "child", "child task"),
+        steps={"message": "_on_complete", "task": "_on_complete"},
+        definition={"steps": _JOIN, **_NOTED},
+    ),
+}
+
+
+def _claim(engine: Engine, case: Case) -> tuple[str, ...]:
+    found = engine.claim(5)
+    return tuple(
+        sorted(t.step_slug if t.run_id == case.run_id else f"other {t.step_slug}" for t in found)
+    )
+
+
+def _steer(verb: str) -> Callable[[Engine, Case], Any]:
+    query = f"select status from quantumflow.{verb}(%s)"
+    return lambda engine, case: engine.value(query, case.run_id)
+
+
+def _retry(engine: Engine, case: Case) -> Any:
+    query = "select status from quantumflow.retry_run(%s, %s)"
+    return engine.value(query, case.run_id, case.from_step)
+
+
+def _prune(engine: Engine, _: Case) -> Any:
+    return engine.value("select quantumflow.prune(%s)", timedelta(seconds=1))
+
+
+def _add_step(engine: Engine, case: Case) -> Any:
+    return engine.value("select step_slug from quantumflow.add_step(%s, 'more')", case.flow)
+
+
+def _start(engine: Engine, case: Case) -> str:
+    engine.start(case.flow, key="again")
+    return "started"
+
+
+def _hold(engine: Engine, case: Case) -> Any:
+    return engine.value(
+        "select quantumflow.hold_task(%s, %s, %s, %s)", *case.left.key, case.left.lease_token
+    )
+
+
+CALLS: dict[str, Callable[[Engine, Case], Any]] = {
+    "claim": _claim,
+    "complete": lambda engine, case: engine.complete(case.left, "left"),
+    "fail": lambda engine, case: engine.fail(case.left, retryable=False),
+    "fail once": lambda engine, case: engine.fail(case.left),
+    "extend": lambda engine, case: engine.extend([case.left])[0],
+    "hold": _hold,
+    "release": lambda engine, case: engine.release([case.left]),
+    "cancel": _steer("cancel_run"),
+    "pause": _steer("pause_run"),
+    "resume": _steer("resume_run"),
+    "delete": _steer("delete_run"),
+    "retry run": _retry,
+    "sweep": lambda engine, _: engine.sweep()["lapsed leases"],
+    "prune": _prune,
+    "add_step": _add_step,
+    "start": _start,
+    "start_ready_steps": lambda engine, case: engine.start_ready_steps(case.run_id),
+    "complete right": lambda engine, case: engine.complete(case.right, "right"),
+    "fail right": lambda engine, case: engine.fail(case.right, retryable=False),
+    "fail once right": lambda engine, case: engine.fail(case.right),
+    "extend right": lambda engine, case: engine.extend([case.right])[0],
+    "release right": lambda engine, case: engine.release([case.right]),
+}
+NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
+
+_ENDED, _UNKNOWN = "QF207", "QF201"
+# What a call may answer, whatever runs beside it. A claim answers what it was handed.
+ANSWERS: dict[str, set[Any]] = {
+    "complete": {"completed", "duplicate", "stale", "run_ended"},
+    "fail": {"failed", "duplicate", "stale", "run_ended"},
+    "fail once": {"retrying", "duplicate", "stale", "run_ended"},
+    "extend": {"held", "lost", "cancelled"},
+    "hold": {"held", "lost", "cancelled"},
+    "release": {0, 1},
+    "cancel": {"cancelled", _ENDED, _UNKNOWN},
+    "pause": {"paused", _ENDED, _UNKNOWN},
+    "resume": {"started", _ENDED, _UNKNOWN},
+    "delete": {"failed", "cancelled", "completed", "QF213", _UNKNOWN},
+    "retry run": {"started", "QF213", _UNKNOWN},
+    "sweep": {0, 1, 2},
+    "prune": {0, 1},
+    "add_step": {"more"},
+    "start": {"started"},
+    "start_ready_steps": {0, 1, _UNKNOWN},
+}
+ACTED = {"completed", "failed", "retrying"}
+
+
+def call(name: str, case: Case, engine: Engine) -> Any:
+    """Make a call; a refusal with a code of ours is an answer."""
+    try:
+        return CALLS[name](engine, case)
+    except psycopg.Error as error:
+        if (error.sqlstate or "").startswith("QF"):
+            return error.sqlstate
+        raise
+
+
+class Arena:
+    """A database, and the sessions that all cases in it use one after the other."""
+
+    def __init__(self, new_engine: Callable[[], Engine]) -> None:
+        self.setup, self.third, self.watcher = new_engine(), new_engine(), new_engine()
+        self.racers = new_engine(), new_engine()
+        allow_test_clock(self.setup.connection)
+        self.setup.value("select quantumflow.setup()")
+        for engine in self.racers:
+            engine.set_clock(RACE)
+        self._defined: set[str] = set()
+
+    def new_case(self, name: str, max_lost: int, *, of_its_own: bool) -> Case:
+        """Build a scene; of_its_own: of a workflow that no other case will find changed."""
+        remove_runs(self.setup.connection)
+        flow = f"{name}_{max_lost}" + (f"_{len(self._defined)}" if of_its_own else "")
+        if flow not in self._defined:
+            definition = SCENES[name].definition | {"max_lost": max_lost, "timeout": 3600}
+            self.setup.define(flow, **definition)
+            self._defined.add(flow)
+        self.setup.set_clock(CLAIMED)
+        return SCENES[name].build(self.setup, self.third, flow)
+
+    def state(self, case: Case) -> tuple[Any, ...]:
+        """What there is after a sweep: runs, steps, tasks, messages, without times and ids."""
+        self.setup.set_clock(LATER)
+        self.setup.sweep()
+        return tuple(
+            self.setup.rows(
+                """
+                select r.id = %(run)s, 'run', null::int, r.status, r.remaining_steps, r.retries
+                from quantumflow.workflow_runs r
+                union all
+                select s.run_id = %(run)s, s.step_slug, null, s.status, s.remaining_deps,
+                  s.remaining_tasks
+                from quantumflow.step_states s
+                union all
+                select t.run_id = %(run)s, t.step_slug, t.task_index, t.status, t.attempts, t.losses
+                from quantumflow.step_tasks t
+                union all
+                select q.message ->> 'workflow_run_id' = %(run)s::text, q.message ->> 'step_name',
+                  (q.message ->> 'task_index')::int, 'message', isfinite(q.vt)::int, null::int
+                from pgmq.q_quantum_flow_queue q
+                order by 1, 2, 3, 4
+                """,
+                run=case.run_id,
+            )
+        )
+
+    def work_to_the_end(self, case: Case) -> list[str]:
+        """Let a worker go on as long as there is work; answers the statuses of all runs then."""
+        if self.setup.run_status(case.run_id) == "paused":
+            call("resume", case, self.setup)
+        hours = 1
+        while self.setup.messages() > 0 and hours < 10:
+            self.setup.set_clock(hours * 3600)
+            self.setup.drain(5)
+            hours += 1
+        return [row[0] for row in self.setup.rows("select status from quantumflow.workflow_runs")]
