@@ -74,8 +74,17 @@ lint: venv build  ## style, types, versions, documents, the security of the SQL
 	@$(BIN)/python tools/check_versions.py
 	@$(MAKE) -s -C extension check-release
 	@$(BIN)/python tools/check_sql_security.py
+	@$(BIN)/python tools/check_plpgsql.py
 	@$(if $(wildcard Dockerfile.postgres),$(BIN)/hadolint Dockerfile.postgres)
 	@$(if $(wildcard tools/docs.py),$(BIN)/python tools/docs.py --check)
+
+.PHONY: check-plpgsql
+check-plpgsql: venv build  ## look into the functions' bodies with plpgsql_check; fails where there is none
+	@$(BIN)/python tools/check_plpgsql.py --require
+
+.PHONY: coverage
+coverage: venv build $(PGTAP)  ## what the SQL tests execute of the functions; needs plpgsql_check
+	@$(BIN)/python tools/coverage_sql.py $(WHERE)
 
 .PHONY: format
 format: venv  ## format the Python code

@@ -6,10 +6,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $grant_access$
 declare
-  v_levels text[] := case
+  v_levels   text[] := case
     when grant_access.access in ('operator', 'author') then array['viewer', grant_access.access]
     else array[grant_access.access]
   end;
+  v_function regprocedure;
 begin
   if grant_access.access is null or not exists (select from quantumflow._levels() l where grant_access.access = any (l.levels)) then
     raise exception 'there is no access "%"', coalesce(grant_access.access, 'null')
@@ -22,14 +23,17 @@ begin
   perform quantumflow._lock_rights(grant_access.role);
 
   execute format('grant usage on schema quantumflow to %I', grant_access.role);
-  execute (
-    select format('grant execute on function %s to %I', string_agg(f.oid::regprocedure::text, ', '), grant_access.role)
+  for v_function in
+    select f.oid::regprocedure
     from quantumflow._levels() l
     join pg_proc f
       on f.proname = l.function_name
     where l.levels && v_levels
       and f.pronamespace = 'quantumflow'::regnamespace
-  );
+  loop
+    execute format('grant execute on function %s to %I', v_function, grant_access.role);
+  end loop;
+
   if 'viewer' = any (v_levels) then
     execute format('grant select on all tables in schema quantumflow to %I', grant_access.role);
   end if;

@@ -44,7 +44,7 @@ set search_path = pg_catalog, pg_temp
 as $_bytes$
 begin
   -- The path to the whole value unpacks what a table had compressed.
-  return pg_column_size(p_value #> '{}');
+  return pg_column_size(p_value #> '{}')::bigint;
 end
 $_bytes$;
 

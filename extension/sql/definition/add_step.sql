@@ -54,7 +54,7 @@ begin
     v_step := v_step || jsonb_build_object('args', add_step.args);
   end if;
 
-  select s.number - 1
+  select (s.number - 1)::int
   into v_place
   from jsonb_array_elements(v_definition -> 'steps') with ordinality as s(value, number)
   where s.value ->> 'name' = add_step.step_slug;

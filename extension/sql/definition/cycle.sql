@@ -98,7 +98,7 @@ begin
   -- The edges as one array, those of step 1 first; v_first says where each step's begin.
   select array_agg(e.target order by e.step, e.target) filter (where e.target is not null),
     array(
-      select 1 + sum(count(f.step)) over (order by s.step) - count(f.step)
+      select (1 + sum(count(f.step)) over (order by s.step) - count(f.step))::int
       from generate_series(1, p_steps + 1) s (step)
       left join unnest(p_from) f (step)
         on f.step = s.step

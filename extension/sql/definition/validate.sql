@@ -279,7 +279,7 @@ as $_size_problems$
 declare
   v_bytes     bigint := quantumflow._bytes(p_definition);
   v_max_bytes bigint := quantumflow._limit('max_definition_bytes');
-  v_steps     bigint;
+  v_steps     int;
   v_max_steps bigint;
 begin
   if v_bytes > v_max_bytes then

@@ -37,7 +37,7 @@ declare
   v_system text := 'unknown';
 begin
   if has_function_privilege('pg_control_system()', 'execute') then
-    v_system := (select c.system_identifier from pg_control_system() c);
+    v_system := (select c.system_identifier::text from pg_control_system() c);
   end if;
 
   return (

@@ -170,7 +170,7 @@ declare
   v_busy bigint[];
 begin
   if quantumflow._queue_table(p_queue) is null then
-    return '{}';
+    return array[]::bigint[];
   end if;
 
   execute format(

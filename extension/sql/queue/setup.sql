@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $setup$
 declare
   v_queue text;
-  v_made  text[] := '{}';
+  v_made  text[] := array[]::text[];
 begin
   for v_queue in
     select *

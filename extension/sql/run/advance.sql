@@ -108,7 +108,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_step_became_ready$
 declare
-  v_taskless quantumflow._step_ref[] := '{}';
+  v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
   v_tasks    quantumflow._new_task[];
 begin
   -- A map learns its size here; one over an empty array is done at once.
@@ -208,7 +208,7 @@ set search_path = pg_catalog, pg_temp
 as $_kept_tasks$
 begin
   return (
-    select count(*)
+    select count(*)::int
     from quantumflow.step_tasks t
     where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
   );
@@ -336,7 +336,7 @@ begin
   ) r;
 
   if v_ended is null then
-    return '{}';
+    return array[]::quantumflow._ended_run[];
   end if;
 
   begin

@@ -41,7 +41,7 @@ begin
   delete from quantumflow.workers w
   where coalesce(w.stopped_at, w.last_seen_at) < v_before;
 
-  return coalesce(cardinality(v_run_ids), 0);
+  return coalesce(cardinality(v_run_ids), 0)::bigint;
 end
 $prune$;
 

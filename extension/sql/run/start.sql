@@ -154,7 +154,7 @@ begin
   perform quantumflow._lock_flow(p_workflow_slug, false);
   v_version := quantumflow._pick_version(p_workflow_slug, p_version);
 
-  select count(*), coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false)
+  select count(*)::int, coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false)
   into v_steps, v_maps_input
   from quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
@@ -169,7 +169,7 @@ begin
   end if;
 
   if cardinality(p_run_ids) = 0 then
-    return '{}';
+    return array[]::uuid[];
   end if;
 
   -- Under an older snapshot a definition that was deleted meanwhile still shows; to lock it raises 40001.
@@ -206,7 +206,7 @@ begin
   from started s;
 
   if v_run_ids is null then
-    return '{}';
+    return array[]::uuid[];
   end if;
 
   if cardinality(v_run_ids) = cardinality(p_run_ids) then

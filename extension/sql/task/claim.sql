@@ -22,7 +22,7 @@ declare
   v_looked   int;
   v_messages quantumflow._message[];
   v_left     quantumflow._message[];
-  v_taken    quantumflow._held_task[] := '{}';
+  v_taken    quantumflow._held_task[] := array[]::quantumflow._held_task[];
 begin
   perform quantumflow._refuse_bad_claim(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
@@ -307,7 +307,7 @@ begin
   where h.outcome = 'claim';
 
   if v_taken is null then
-    return '{}';
+    return array[]::quantumflow._held_task[];
   end if;
 
   update quantumflow.step_tasks t
@@ -408,7 +408,7 @@ declare
   v_alone boolean;
 begin
   -- The first claimable task decides: if it was lost before it goes, and only it; else the others go.
-  select k.n
+  select k.n::int
   into v_first
   from unnest(p_held) with ordinality k (
     ord, run_id, step_slug, task_index, tid, queue, message_id, status, attempts, losses, worker_id, lease_token,

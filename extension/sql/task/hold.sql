@@ -64,7 +64,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_end_transaction_within$
 declare
-  v_left int := least(ceil(extract(epoch from p_left) * 1000), 2147483647);
+  v_left int := least(ceil(extract(epoch from p_left) * 1000), 2147483647)::int;
   v_name text;
 begin
   -- 0 is no limit. A server that lacks one of the settings has no row of it.

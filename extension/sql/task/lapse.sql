@@ -205,7 +205,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_retry_delay$
 declare
-  v_seconds double precision := extract(epoch from p_retry_delay);
+  v_seconds double precision := extract(epoch from p_retry_delay)::double precision;
 begin
   -- In seconds, since an interval may overflow before it is capped; the exponent is clamped for the same reason.
   return make_interval(secs => least(
