@@ -15,7 +15,7 @@ update quantumflow.step_states set output = '[1]' where step_slug = 'm' and righ
 select results_eq(
   'select rule, step_slug, task_index, problem from quantumflow.check_state()',
   $$values
-    (7, 'm', null::int, 'the map is completed but its output is not an array of 2')$$,
+    (7, 'm', null::int, 'the map''s output is not the outputs of its 2 tasks in index order')$$,
   'and nothing else');
 
 select * from finish();

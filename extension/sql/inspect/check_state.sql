@@ -5,11 +5,12 @@ create type quantumflow.state_problem as (
   task_index int,
   queue      text,
   message_id bigint,
-  problem    text
+  problem    text,
+  remedy     text
 );
 
 comment on type quantumflow.state_problem is
-'Something that breaks a rule: which rule, what is wrong, and with which run, step, task or message.';
+'Something that breaks a rule: which rule, what is wrong, with which run, step, task or message, and what repair() would do.';
 comment on column quantumflow.state_problem.rule is 'The rule that is broken: see check_state().';
 comment on column quantumflow.state_problem.run_id is 'The run, where there is one.';
 comment on column quantumflow.state_problem.step_slug is 'The step, where there is one.';
@@ -17,6 +18,7 @@ comment on column quantumflow.state_problem.task_index is 'The task, where there
 comment on column quantumflow.state_problem.queue is 'The queue, where a message is concerned.';
 comment on column quantumflow.state_problem.message_id is 'The msg_id of the message.';
 comment on column quantumflow.state_problem.problem is 'What is wrong.';
+comment on column quantumflow.state_problem.remedy is 'What repair() does about it; null where a person has to decide.';
 
 create function quantumflow.check_state(run_id uuid default null)
 returns setof quantumflow.state_problem
@@ -24,18 +26,25 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_nestloop = off
+set jit = off
 as $check_state$
 begin
   return query
+  select * from quantumflow._check_definitions(check_state.run_id)
+  union all
   select * from quantumflow._check_references(check_state.run_id)
   union all
   select * from quantumflow._check_ends(check_state.run_id)
   union all
   select * from quantumflow._check_messages(check_state.run_id)
   union all
-  select * from quantumflow._check_counters(check_state.run_id)
+  select * from quantumflow._check_steps(check_state.run_id)
   union all
-  select * from quantumflow._check_order(check_state.run_id)
+  select * from quantumflow._check_outputs(check_state.run_id)
+  union all
+  select * from quantumflow._check_runs(check_state.run_id)
   union all
   select * from quantumflow._check_limits(check_state.run_id)
   order by 1, 2, 3, 4, 6;
@@ -49,17 +58,70 @@ under load too.
 rule:
 0 every row belongs to something (there are no foreign keys);
 1 a run that ended has no queued or started task, callbacks aside, unless it is listed in _unfinished_ends;
-2 every queued or started task has exactly one message, and every message such a task;
+2 every queued or started task has exactly one message, and every message such a task; none sleeps unless its run is paused;
 3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
 6 a step starts only after all its dependencies are done, and does start then;
-7 a map has a task per item and, when it is completed, an output for each;
-8 failures do not exceed max_attempts, nor losses max_lost, and a run with nothing left to do has ended;
+7 a map has a task per item and, when it is completed, their outputs in index order;
+8 failures do not exceed max_attempts, nor losses max_lost; a step or run with nothing left to do has ended, and a run that ended
+has its callback;
 9 a completed run has only steps that are done, and a run that goes on no failed or cancelled step or task.
 (4 and 5, one lease a task and one output a task, are kept by the table itself.)
 
-problem says what is wrong with the run, step, task or message that the row names.
+problem says what is wrong with the run, step, task or message that the row names, remedy what repair() does about it.
+It reads every row once or more, and the outputs of maps: some seconds for a million tasks.
 
 Errors: none.';
+
+create function quantumflow._check_definitions(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_definitions$
+begin
+  return query
+  select 0, null::uuid, p.step_slug, null::int, null::text, null::bigint, p.problem, null::text
+  from (
+    select null::text, format('the current version %s of workflow "%s" does not exist', w.current_version, w.workflow_slug)
+    from quantumflow.workflows w
+    where not exists (
+      select
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (w.workflow_slug, w.current_version)
+    )
+    union all
+    select null, format('version %s of workflow "%s" belongs to no workflow', v.version, v.workflow_slug)
+    from quantumflow.workflow_versions v
+    where not exists (select from quantumflow.workflows w where w.workflow_slug = v.workflow_slug)
+    union all
+    select s.step_slug, format('the step belongs to no version, not to %s of workflow "%s"', s.version, s.workflow_slug)
+    from quantumflow.workflow_steps s
+    where not exists (
+      select
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (s.workflow_slug, s.version)
+    )
+    union all
+    select
+      coalesce(s.step_slug, e.step_slug),
+      format(
+        'its dependencies in version %s of workflow "%s" are one thing in workflow_steps and another in workflow_step_edges',
+        coalesce(s.version, e.version), coalesce(s.workflow_slug, e.workflow_slug))
+    from quantumflow.workflow_steps s
+    full join (
+      select l.workflow_slug, l.version, l.step_slug, array_agg(l.depends_on_step order by l.depends_on_step) as dependencies
+      from quantumflow.workflow_step_edges l
+      group by l.workflow_slug, l.version, l.step_slug
+    ) e
+      on (e.workflow_slug, e.version, e.step_slug) = (s.workflow_slug, s.version, s.step_slug)
+    where array(select u.slug from unnest(s.dependencies) u (slug) order by u.slug)
+      is distinct from coalesce(e.dependencies, case when s.step_slug is not null then '{}'::text[] end)
+  ) p (step_slug, problem)
+  where p_run_id is null;
+end
+$_check_definitions$;
+
+comment on function quantumflow._check_definitions(uuid) is 'Rule 0 of check_state: the definitions, unless it looks at one run only.';
 
 create function quantumflow._check_references(p_run_id uuid)
 returns setof quantumflow.state_problem
@@ -70,7 +132,7 @@ as $_check_references$
 begin
   return query
   select 0, r.id, null::text, null::int, null::text, null::bigint,
-    format('its workflow "%s" has no version %s', r.workflow_slug, r.version)
+    format('its workflow "%s" has no version %s', r.workflow_slug, r.version), null::text
   from quantumflow.workflow_runs r
   where (p_run_id is null or r.id = p_run_id)
     and not exists (
@@ -79,7 +141,7 @@ begin
       where (v.workflow_slug, v.version) = (r.workflow_slug, r.version)
     )
   union all
-  select 0, r.id, w.step_slug, null, null, null, 'the run has no row for this step of its version'
+  select 0, r.id, w.step_slug, null, null, null, 'the run has no row for this step of its version', null
   from quantumflow.workflow_runs r
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
@@ -91,33 +153,37 @@ begin
       where (s.run_id, s.step_slug) = (r.id, w.step_slug)
     )
   union all
-  select 0, s.run_id, s.step_slug, null, null, null, 'the step belongs to no run, or not to its version'
-  from quantumflow.step_states s
-  where (p_run_id is null or s.run_id = p_run_id)
+  select 0, k.run_id, k.step_slug, k.task_index, k.queue, k.message_id, k.problem, null
+  from (
+    select
+      s.run_id, s.step_slug, null::int as task_index, null::text as queue, null::bigint as message_id,
+      'the step belongs to no run, or not to its version' as problem
+    from quantumflow.step_states s
+    union all
+    select t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, 'the task belongs to no step and is no callback'
+    from quantumflow.step_tasks t
+    union all
+    select f.run_id, f.step_slug, f.task_index, null, null, format('the failure of attempt %s belongs to no step', f.attempt)
+    from quantumflow.task_failures f
+  ) k
+  where (p_run_id is null or k.run_id = p_run_id)
     and not exists (
       select
       from quantumflow.workflow_runs r
       join quantumflow.workflow_steps w
         on (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
-      where r.id = s.run_id
-        and w.step_slug = s.step_slug
+      where r.id = k.run_id
+        and w.step_slug = k.step_slug
     )
   union all
-  select 0, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, 'the task belongs to no step and is no callback'
-  from quantumflow.step_tasks t
-  where (p_run_id is null or t.run_id = p_run_id)
-    and not exists (
-      select
-      from quantumflow.workflow_runs r
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
-      where r.id = t.run_id
-        and w.step_slug = t.step_slug
-    );
+  select 0, e.run_id, null, null, null, null, 'the unfinished end belongs to no run', 'forget it'
+  from quantumflow._unfinished_ends e
+  where (p_run_id is null or e.run_id = p_run_id)
+    and not exists (select from quantumflow.workflow_runs r where r.id = e.run_id);
 end
 $_check_references$;
 
-comment on function quantumflow._check_references(uuid) is 'Rule 0 of check_state.';
+comment on function quantumflow._check_references(uuid) is 'Rule 0 of check_state: what belongs to runs.';
 
 create function quantumflow._check_ends(p_run_id uuid)
 returns setof quantumflow.state_problem
@@ -127,29 +193,41 @@ set search_path = pg_catalog, pg_temp
 as $_check_ends$
 begin
   return query
+  select
+    case when t.status in ('queued', 'started') then 1 else 9 end,
+    t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format('the task is %s although its run is %s', t.status, r.status),
+    case when t.status in ('queued', 'started') and r.status in ('failed', 'cancelled') then 'cancel it' end
+  from quantumflow.step_tasks t
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.status <> 'completed'
+    and t.step_slug not in ('_on_complete', '_on_failure')
+    and case
+      when t.status in ('queued', 'started')
+      then r.status in ('completed', 'failed', 'cancelled')
+        and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
+      when t.status in ('failed', 'cancelled')
+      then r.status in ('started', 'paused', 'completed')
+    end
+  union all
   select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
-    format('the task is %s although its run is %s', t.status, r.status)
+    format('the callback is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
   from quantumflow.step_tasks t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
   where (p_run_id is null or t.run_id = p_run_id)
     and t.status in ('queued', 'started')
-    and t.step_slug not in ('_on_complete', '_on_failure')
-    and r.status in ('completed', 'failed', 'cancelled')
-    and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
-  union all
-  select 9, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
-    format('the task is %s although its run is %s', t.status, r.status)
-  from quantumflow.step_tasks t
-  join quantumflow.workflow_runs r
-    on r.id = t.run_id
-  where (p_run_id is null or t.run_id = p_run_id)
-    and t.status in ('failed', 'cancelled')
-    and t.step_slug not in ('_on_complete', '_on_failure')
-    and r.status in ('started', 'paused', 'completed')
+    and t.step_slug in ('_on_complete', '_on_failure')
+    and (
+      r.status <> case t.step_slug when '_on_complete' then 'completed' else 'failed' end
+      or r.retries <> t.task_index
+    )
   union all
   select 9, s.run_id, s.step_slug, null, null, null,
-    format('the step is %s although its run is %s', s.status, r.status)
+    format('the step is %s although its run is %s', s.status, r.status),
+    case when r.status in ('failed', 'cancelled') then 'cancel it' end
   from quantumflow.step_states s
   join quantumflow.workflow_runs r
     on r.id = s.run_id
@@ -174,200 +252,266 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_check_messages$
-declare
-  v_queue text;
 begin
-  for v_queue in
-    select distinct t.queue
-    from quantumflow.step_tasks t
-    where t.status in ('queued', 'started')
-      and (p_run_id is null or t.run_id = p_run_id)
-    union
-    select *
-    from quantumflow._known_queues()
-    order by 1
-  loop
-    if quantumflow._queue_table(v_queue) is null then
-      return query
-      select 2, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, 'the task''s queue does not exist'
-      from quantumflow.step_tasks t
-      where t.status in ('queued', 'started')
-        and (p_run_id is null or t.run_id = p_run_id)
-        and t.queue = v_queue;
-    else
-      return query execute format(
-        $$
-        select 2, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
-          format('the task is %%s but its message is not in the queue', t.status)
-        from quantumflow.step_tasks t
-        where t.status in ('queued', 'started')
-          and ($1 is null or t.run_id = $1)
-          and t.queue = %1$L
-          and not exists (
-            select
-            from pgmq.%2$I q
-            where q.msg_id = t.message_id
-              and q.message ->> 'workflow_run_id' = t.run_id::text
-              and q.message ->> 'step_name' = t.step_slug
-              and q.message ->> 'task_index' = t.task_index::text
-          )
-        union all
-        select 2, t.run_id, m.step_slug, m.task_index, %1$L, m.msg_id,
-          case
-            when t.run_id is null then 'the message names no task'
-            when t.message_id <> m.msg_id or t.queue <> %1$L then 'the message is not the one its task names'
-            else format('the message is in the queue although its task is %%s', t.status)
-          end
-        from (
-          select
-            q.msg_id,
-            q.message ->> 'workflow_run_id' as run_id,
-            q.message ->> 'step_name' as step_slug,
-            case
-              when q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
-              then (q.message ->> 'task_index')::int
-            end as task_index
-          from pgmq.%2$I q
-        ) m
-        left join quantumflow.step_tasks t
-          on (t.run_id::text, t.step_slug, t.task_index) = (m.run_id, m.step_slug, m.task_index)
-        where ($1 is null or m.run_id = $1::text)
-          and (
-            t.run_id is null
-            or t.message_id <> m.msg_id
-            or t.queue <> %1$L
-            or t.status not in ('queued', 'started')
-          )
-        $$,
-        v_queue, 'q_' || v_queue)
-      using p_run_id;
-    end if;
-  end loop;
+  -- The keys of both are compared, so that a message is its task's only if either names the other.
+  return query execute format(
+    $$
+    select
+      2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
+      coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
+      case
+        when t.run_id is not null and m.msg_id is not null then 'the task waits but its message sleeps, as if its run were paused'
+        when m.msg_id is null and quantumflow._queue_table(t.queue) is null then 'the task''s queue does not exist'
+        when m.msg_id is null then format('the task is %%s but its message is not in the queue', t.status)
+        when n.run_id is null then 'the message names no task'
+        when n.message_id <> m.msg_id or n.queue <> m.queue then 'the message is not the one its task names'
+        else format('the message is in the queue although its task is %%s', n.status)
+      end,
+      case
+        when t.run_id is not null and m.msg_id is not null then 'wake it'
+        when m.msg_id is null and (t.step_slug like '\_%%' or r.status in ('started', 'paused')) then case t.status
+          when 'queued' then 'send it a new message'
+          else 'send it a new message, and count its lease as lost'
+        end
+        when m.msg_id is null and r.status in ('failed', 'cancelled') then 'cancel it'
+        when m.msg_id is null then null
+        when n.run_id is null or n.message_id <> m.msg_id or n.queue <> m.queue then 'archive the message'
+        else 'remove the message'
+      end
+    from (
+      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status
+      from quantumflow.step_tasks k
+      where k.status in ('queued', 'started')
+        and ($1 is null or k.run_id = $1)
+    ) t
+    full join (
+      select
+        q.queue, q.msg_id, q.vt,
+        q.message ->> 'workflow_run_id' as run_key,
+        q.message ->> 'step_name' as step_slug,
+        case
+          when q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
+          then (q.message ->> 'task_index')::int
+        end as task_index
+      from (%s) q
+      where $1 is null or q.message ->> 'workflow_run_id' = $1::text
+    ) m
+      on (m.queue, m.msg_id, m.run_key, m.step_slug, m.task_index)
+        = (t.queue, t.message_id, t.run_key, t.step_slug, t.task_index)
+    left join lateral (
+      select l.run_id, l.queue, l.message_id, l.status
+      from quantumflow.step_tasks l
+      where m.msg_id is not null
+        and t.run_id is null
+        and l.run_id = case when m.run_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then m.run_key::uuid end
+        and (l.step_slug, l.task_index) = (m.step_slug, m.task_index)
+      limit 1
+    ) n on true
+    left join lateral (
+      select l.status
+      from quantumflow.workflow_runs l
+      where l.id = t.run_id
+        and (m.msg_id is null or m.vt = 'infinity')
+      limit 1
+    ) r on true
+    where t.run_id is null
+      or m.msg_id is null
+      or (t.status = 'queued' and m.vt = 'infinity' and r.status = 'started')
+    $$,
+    quantumflow._all_messages())
+  using p_run_id;
 end
 $_check_messages$;
 
 comment on function quantumflow._check_messages(uuid) is 'Rule 2 of check_state.';
 
-create function quantumflow._check_counters(p_run_id uuid)
-returns setof quantumflow.state_problem
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_check_counters$
-begin
-  return query
-  select 3, r.id, null::text, null::int, null::text, null::bigint,
-    format('remaining_steps is %s but %s steps are not done', r.remaining_steps, k.open_steps)
-  from quantumflow.workflow_runs r
-  join (
-    select s.run_id, count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
-    from quantumflow.step_states s
-    where p_run_id is null or s.run_id = p_run_id
-    group by s.run_id
-  ) k
-    on k.run_id = r.id
-  where r.remaining_steps <> k.open_steps
-  union all
-  select 3, d.run_id, d.step_slug, null, null, null,
-    format('remaining_deps is %s but %s dependencies are not done', d.remaining_deps, d.open_deps)
-  from quantumflow._open_dependencies(p_run_id) d
-  where d.remaining_deps <> d.open_deps
-  union all
-  select 3, s.run_id, s.step_slug, null, null, null,
-    format(
-      'remaining_tasks is %s of %s but %s tasks are completed',
-      s.remaining_tasks, s.initial_tasks, coalesce(k.completed, 0))
-  from quantumflow.step_states s
-  left join (
-    select t.run_id, t.step_slug, count(*) filter (where t.status = 'completed') as completed
-    from quantumflow.step_tasks t
-    where p_run_id is null or t.run_id = p_run_id
-    group by t.run_id, t.step_slug
-  ) k
-    on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
-  where (p_run_id is null or s.run_id = p_run_id)
-    and s.remaining_tasks <> s.initial_tasks - coalesce(k.completed, 0);
-end
-$_check_counters$;
-
-comment on function quantumflow._check_counters(uuid) is 'Rule 3 of check_state.';
-
-create function quantumflow._open_dependencies(p_run_id uuid)
-returns table (
-  run_id uuid, step_slug text, status text, run_status text, remaining_deps int, open_deps bigint)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_open_dependencies$
-begin
-  return query
+create view quantumflow._step_facts as
+select
+  s.run_id,
+  s.step_slug,
+  s.status,
+  s.remaining_deps,
+  s.remaining_tasks,
+  s.initial_tasks,
+  r.status as run_status,
+  w.step_type,
+  w.workflow_slug,
+  w.version,
+  coalesce(d.open_deps, 0) as open_deps,
+  coalesce(k.tasks, 0) as tasks,
+  coalesce(k.completed, 0) as completed,
+  coalesce(k.last_index, -1) as last_index
+from quantumflow.step_states s
+join quantumflow.workflow_runs r
+  on r.id = s.run_id
+join quantumflow.workflow_steps w
+  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+left join (
   select
-    s.run_id, s.step_slug, s.status, r.status, s.remaining_deps,
-    count(*) filter (where d.status not in ('completed', 'skipped'))
-  from quantumflow.step_states s
-  join quantumflow.workflow_runs r
-    on r.id = s.run_id
-  left join quantumflow.workflow_step_edges e
-    on (e.workflow_slug, e.version, e.step_slug) = (r.workflow_slug, r.version, s.step_slug)
-  left join quantumflow.step_states d
-    on (d.run_id, d.step_slug) = (s.run_id, e.depends_on_step)
-  where p_run_id is null or s.run_id = p_run_id
-  group by s.run_id, s.step_slug, s.status, r.status, s.remaining_deps;
-end
-$_open_dependencies$;
+    t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
+    (count(*) filter (where t.status = 'completed'))::int as completed
+  from quantumflow.step_tasks t
+  group by t.run_id, t.step_slug
+) k
+  on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
+left join (
+  select o.run_id, e.step_slug, count(*)::int as open_deps
+  from quantumflow.step_states o
+  join quantumflow.workflow_runs p
+    on p.id = o.run_id
+  join quantumflow.workflow_step_edges e
+    on (e.workflow_slug, e.version, e.depends_on_step) = (p.workflow_slug, p.version, o.step_slug)
+  where o.status not in ('completed', 'skipped')
+  group by o.run_id, e.step_slug
+) d
+  on (d.run_id, d.step_slug) = (s.run_id, s.step_slug);
 
-comment on function quantumflow._open_dependencies(uuid) is
-'Each step of each run with a recount of the dependencies that are not done.';
+comment on view quantumflow._step_facts is
+'Each step of each run with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.';
+comment on column quantumflow._step_facts.run_id is 'The run.';
+comment on column quantumflow._step_facts.step_slug is 'The step.';
+comment on column quantumflow._step_facts.status is 'Its status.';
+comment on column quantumflow._step_facts.remaining_deps is 'What its row says.';
+comment on column quantumflow._step_facts.remaining_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.run_status is 'The status of its run.';
+comment on column quantumflow._step_facts.step_type is 'single or map.';
+comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
+comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
+comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
+comment on column quantumflow._step_facts.tasks is 'How many tasks it has.';
+comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
+comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';
 
-create function quantumflow._check_order(p_run_id uuid)
+create function quantumflow._check_steps(p_run_id uuid)
 returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_check_order$
+as $_check_steps$
 begin
   return query
-  select 6, d.run_id, d.step_slug, null::int, null::text, null::bigint,
-    case d.status
-      when 'created' then 'all dependencies are done but the step has not started'
-      else format('the step is %s although %s dependencies are not done', d.status, d.open_deps)
-    end
-  from quantumflow._open_dependencies(p_run_id) d
-  where (d.open_deps > 0 and d.status in ('started', 'completed', 'failed'))
-    or (d.open_deps = 0 and d.status = 'created' and d.run_status = 'started')
+  with facts as materialized (
+    select *
+    from quantumflow._step_facts s
+    where p_run_id is null or s.run_id = p_run_id
+  )
+  select 3, f.run_id, f.step_slug::text, null::int, null::text, null::bigint,
+    format('remaining_deps is %s but %s dependencies are not done', f.remaining_deps, f.open_deps),
+    case when f.open_deps = 0 or f.status in ('created', 'skipped', 'cancelled') then 'recount' end
+  from facts f
+  where f.remaining_deps <> f.open_deps
   union all
-  select 7, s.run_id, s.step_slug, null, null, null,
-    format('the step has %s of its %s tasks', coalesce(k.tasks, 0), s.initial_tasks)
-  from quantumflow.step_states s
-  left join (
-    select t.run_id, t.step_slug, count(*) as tasks, max(t.task_index) as last_index
-    from quantumflow.step_tasks t
-    where p_run_id is null or t.run_id = p_run_id
-    group by t.run_id, t.step_slug
-  ) k
-    on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
-  where (p_run_id is null or s.run_id = p_run_id)
-    and s.status in ('started', 'completed')
-    and (coalesce(k.tasks, 0) <> s.initial_tasks or coalesce(k.last_index, -1) <> s.initial_tasks - 1)
+  select 3, f.run_id, f.step_slug, null, null, null,
+    format('remaining_tasks is %s of %s but %s tasks are completed', f.remaining_tasks, f.initial_tasks, f.completed),
+    case when f.completed <= f.initial_tasks and f.status <> 'completed' then 'recount' end
+  from facts f
+  where f.remaining_tasks <> f.initial_tasks - f.completed
   union all
-  select 7, s.run_id, s.step_slug, null, null, null,
-    format('the map is completed but its output is not an array of %s', s.initial_tasks)
+  select 6, f.run_id, f.step_slug, null, null, null, 'all dependencies are done but the step has not started', 'start it'
+  from facts f
+  where f.open_deps = 0
+    and f.status = 'created'
+    and f.run_status = 'started'
+  union all
+  select 6, f.run_id, f.step_slug, null, null, null,
+    format('the step is %s although %s dependencies are not done', f.status, f.open_deps), null
+  from facts f
+  where f.open_deps > 0
+    and f.status in ('started', 'completed', 'failed')
+  union all
+  select 7, f.run_id, f.step_slug, null, null, null,
+    format('the step has %s of its %s tasks', f.tasks, f.initial_tasks), null
+  from facts f
+  where f.status in ('started', 'completed')
+    and (f.tasks <> f.initial_tasks or f.last_index <> f.initial_tasks - 1)
+  union all
+  select 8, f.run_id, f.step_slug, null, null, null, 'all tasks of the step are completed but it has not ended', 'complete it'
+  from facts f
+  where f.status = 'started'
+    and f.run_status in ('started', 'paused')
+    and f.completed = f.initial_tasks
+    and f.tasks = f.initial_tasks
+    and f.last_index = f.initial_tasks - 1;
+end
+$_check_steps$;
+
+comment on function quantumflow._check_steps(uuid) is 'Rules 3, 6, 7 and 8 of check_state: steps and their tasks.';
+
+create function quantumflow._check_outputs(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $_check_outputs$
+begin
+  -- Gathered again map by map: a join of items with tasks was planned so that it compared each with each.
+  return query
+  select 7, s.run_id, s.step_slug::text, null::int, null::text, null::bigint,
+    format('the map''s output is not the outputs of its %s tasks in index order', s.initial_tasks), null::text
   from quantumflow.step_states s
   join quantumflow.workflow_runs r
     on r.id = s.run_id
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
     and w.step_type = 'map'
+  cross join lateral (
+    select coalesce(jsonb_agg(t.output order by t.task_index), '[]') as output
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
+  ) k
   where (p_run_id is null or s.run_id = p_run_id)
     and s.status = 'completed'
-    and case
-      when jsonb_typeof(s.output) = 'array' then jsonb_array_length(s.output) <> s.initial_tasks
-      else true
-    end;
+    and s.output is distinct from k.output;
 end
-$_check_order$;
+$_check_outputs$;
 
-comment on function quantumflow._check_order(uuid) is 'Rules 6 and 7 of check_state.';
+comment on function quantumflow._check_outputs(uuid) is 'Rule 7 of check_state: what maps have gathered.';
+
+create function quantumflow._check_runs(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_runs$
+begin
+  return query
+  with facts as materialized (
+    select r.id, r.status, r.remaining_steps, r.workflow_slug, r.version, r.retries, coalesce(k.open_steps, 0) as open_steps
+    from quantumflow.workflow_runs r
+    left join (
+      select s.run_id, count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
+      from quantumflow.step_states s
+      group by s.run_id
+    ) k
+      on k.run_id = r.id
+    where p_run_id is null or r.id = p_run_id
+  )
+  select 3, f.id, null::text, null::int, null::text, null::bigint,
+    format('remaining_steps is %s but %s steps are not done', f.remaining_steps, f.open_steps), 'recount'
+  from facts f
+  where f.remaining_steps <> f.open_steps
+  union all
+  select 8, f.id, null, null, null, null, 'the run has no step left but has not ended', 'end it'
+  from facts f
+  where f.open_steps = 0
+    and f.status in ('started', 'paused')
+  union all
+  select 8, f.id, w.step_slug, f.retries, null, null, format('the run is %s but this callback was not made', f.status), 'make it'
+  from facts f
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug)
+      = (f.workflow_slug, f.version, case f.status when 'completed' then '_on_complete' when 'failed' then '_on_failure' end)
+  where not exists (
+    select
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (f.id, w.step_slug, f.retries)
+  );
+end
+$_check_runs$;
+
+comment on function quantumflow._check_runs(uuid) is 'Rules 3 and 8 of check_state: runs, their steps and their callbacks.';
 
 create function quantumflow._check_limits(p_run_id uuid)
 returns setof quantumflow.state_problem
@@ -380,26 +524,17 @@ begin
   select 8, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
     format(
       '%s failures of %s and %s losses of %s',
-      t.attempts - t.losses, w.max_attempts, t.losses, w.max_lost)
+      t.attempts - t.losses, w.max_attempts, t.losses, w.max_lost),
+    null::text
   from quantumflow.step_tasks t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
   where (p_run_id is null or t.run_id = p_run_id)
-    and (t.losses > w.max_lost or t.attempts - t.losses > w.max_attempts)
-  union all
-  select 8, r.id, null, null, null, null, 'the run has no step left but has not ended'
-  from quantumflow.workflow_runs r
-  where (p_run_id is null or r.id = p_run_id)
-    and r.status in ('started', 'paused')
-    and not exists (
-      select
-      from quantumflow.step_states s
-      where s.run_id = r.id
-        and s.status not in ('completed', 'skipped')
-    );
+    and t.attempts > 1
+    and (t.losses > w.max_lost or t.attempts - t.losses > w.max_attempts);
 end
 $_check_limits$;
 
-comment on function quantumflow._check_limits(uuid) is 'Rule 8 of check_state.';
+comment on function quantumflow._check_limits(uuid) is 'Rule 8 of check_state: attempts.';

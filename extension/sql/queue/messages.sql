@@ -382,3 +382,23 @@ $_recall_put_back$;
 
 comment on function quantumflow._recall_put_back(text, text[], timestamptz) is
 'Makes the tasks of these commands that claims had put back for want of a handler claimable at once. Returns how many.';
+
+create function quantumflow._all_messages()
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_all_messages$
+begin
+  return coalesce(
+    (
+      select string_agg(
+        format('select %L as queue, q.msg_id, q.vt, q.message from pgmq.%I q', k.queue, 'q_' || k.queue), ' union all ')
+      from quantumflow._known_queues() k (queue)
+    ),
+    'select null::text as queue, null::bigint as msg_id, null::timestamptz as vt, null::jsonb as message where false');
+end
+$_all_messages$;
+
+comment on function quantumflow._all_messages() is
+'The text of a query for the messages of all queues: queue, msg_id, vt, message.';
