@@ -82,11 +82,13 @@ function names_changed_type(head,   type) {
 }
 
 # Whether the database has a statement's effect already, or the changes see to it.
-function is_there(key, text,   object) {
+function is_there(key, text,   object, relation) {
   if (key == "") return text ~ /^set /  # guard.sql says it
   if (key ~ /^(schema|table|index|trigger) /) return (1, key) in of
   object = key
   sub(/^comment on /, "", object)
+  for (relation in rebuilt)
+    if (object == "table " relation || object == "view " relation || index(object, "column " relation ".") == 1) return 0
   if (sub(/^column /, "type ", object)) sub(/\.[^.]*$/, "", object)
   return of[1, key] == text && !(object in dropped)
 }
@@ -96,11 +98,43 @@ function drop(key) {
   dropped[key] = 1
 }
 
-function paste(file,   line, found) {
+# The columns of a table as it was.
+function columns(table,   lines, i, n, names) {
+  n = split(of[1, "table " table], lines, "\n")
+  for (i = 2; i <= n && lines[i] !~ /^(  constraint |\))/; i++) {
+    match(lines[i], /[a-z_]+/)
+    names = names (names == "" ? "" : ", ") substr(lines[i], RSTART, RLENGTH)
+  }
+  return names
+}
+
+# Puts a table as it is now in the place of what it was, with its rows; the old one goes first, since its constraints have the
+# names. A plain installation has no extension to take it from.
+function rebuild(table) {
+  print "  create temporary table _former as table " table ";"
+  print "  if exists (select from pg_depend d where d.objid operator(pg_catalog.=) '" table "'::regclass"
+  print "    and d.deptype operator(pg_catalog.=) 'e') then"
+  print "    alter extension quantumflow drop table " table ";"
+  print "  end if;"
+  print "  drop table " table ";"
+  print of[2, "table " table]
+  print "  insert into " table " (" columns(table) ")"
+  print "  select " columns(table) " from pg_temp._former;"
+  print "  drop table pg_temp._former;"
+  rebuilt[table] = 1
+}
+
+# Copies a file, with what it names put in: the versions, tables to rebuild, indexes to make again. A view that it drops is to be
+# made again.
+function paste(file,   line, word, found) {
   while ((getline line < file) > 0) {
     gsub(/@from@/, from, line)
     gsub(/@to@/, to, line)
-    print line
+    split(line, word, /[ @;]+/)
+    if (line ~ /^ *@rebuild /) rebuild(word[3])
+    else if (line ~ /^ *@index /) print of[2, "index " word[3]]
+    else print line
+    if (line ~ /^ *drop view /) rebuilt[word[4]] = 1
     found = 1
   }
   if (!found) fail(file " is missing, or empty")

@@ -1,7 +1,33 @@
-alter table quantumflow.workflow_runs add column paused_at timestamptz;
-
 alter table quantumflow.settings
   drop constraint settings_name_known,
   add constraint settings_name_known check (name in (
     'test_clock', 'identity',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_output_bytes', 'max_error_bytes'));
+
+-- Columns that change stand together now, which saves WAL. To get there the tables are written anew, if nobody is using them at
+-- this moment and it is soon done: whoever only looks, and began before, would find them empty. Otherwise they keep the
+-- order that they have, on which nothing depends.
+do $regroup$
+begin
+  lock table quantumflow.workflow_runs, quantumflow.step_states, quantumflow.step_tasks in access exclusive mode nowait;
+
+  if pg_table_size('quantumflow.step_tasks') operator(pg_catalog.>) 100000000 then
+    raise lock_not_available;
+  end if;
+
+  drop view quantumflow.workflow_step_states;
+  drop view quantumflow.workflow_step_tasks;
+  drop view quantumflow.workflow_step_dependencies;
+  drop view quantumflow.step_dependencies;
+  drop view quantumflow._task_inputs;
+  drop function quantumflow.cancel_run(uuid, text);
+
+  @rebuild quantumflow.workflow_runs@
+  @index workflow_runs_idempotency_key_unique@
+  @rebuild quantumflow.step_states@
+  @rebuild quantumflow.step_tasks@
+exception
+  when lock_not_available then
+    alter table quantumflow.workflow_runs add column paused_at timestamptz;
+end
+$regroup$;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -35,8 +36,23 @@ def test_an_updated_schema_is_a_fresh_one(
 ) -> None:
     assert version(old_connection) == OLD
     old.update(old_connection)
-    updated, fresh = (describe_schema(c, ordered=False) for c in (old_connection, connection))
-    assert updated == fresh
+    assert describe_schema(old_connection) == describe_schema(connection)
     assert version(old_connection) == _extension.version()
     if not old.is_plain:
         assert dumped(old_connection) == dumped(connection)
+
+
+def test_tables_in_use_keep_the_order_of_their_columns(
+    old: Installation,
+    old_connection: Connection,
+    connection: Connection,
+    connect: Callable[..., Connection],
+) -> None:
+    # Each of them is touched, and none of them may stop the update for longer than its reader reads.
+    reader = connect(old.dsn, autocommit=False)
+    reader.execute("select from quantumflow.step_states")
+    old.update(old_connection)
+    reader.rollback()
+    updated, fresh = (describe_schema(c, ordered=False) for c in (old_connection, connection))
+    assert updated == fresh
+    assert describe_schema(old_connection) != describe_schema(connection)
