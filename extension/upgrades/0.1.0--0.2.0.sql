@@ -1,17 +1,19 @@
-alter table quantumflow.settings
-  drop constraint settings_name_known,
-  add constraint settings_name_known check (name in (
-    'test_clock', 'identity',
-    'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_output_bytes', 'max_error_bytes'));
-
--- Columns that change stand together now, which saves WAL. To get there the tables are written anew, if nobody is using them at
--- this moment and it is soon done: whoever only looks, and began before, would find them empty. Otherwise they keep the
--- order that they have, on which nothing depends.
+-- Columns that change stand together now, which saves WAL. To get there the tables are written anew, if nobody is using them, no
+-- worker has called lately, and it is soon done: whoever only looks, and began before, would find them empty. Otherwise they keep
+-- the order that they have, on which nothing depends.
 do $regroup$
 begin
-  lock table quantumflow.workflow_runs, quantumflow.step_states, quantumflow.step_tasks in access exclusive mode nowait;
+  lock table quantumflow.settings, quantumflow.workflow_runs, quantumflow.step_states, quantumflow.step_tasks
+    in access exclusive mode nowait;
 
-  if pg_table_size('quantumflow.step_tasks') operator(pg_catalog.>) 100000000 then
+  if pg_table_size('quantumflow.step_tasks') operator(pg_catalog.>) 100000000
+    or exists (
+      select
+      from quantumflow.workers w
+      where w.stopped_at is null
+        and w.last_seen_at operator(pg_catalog.>) (now() operator(pg_catalog.-) interval '5 minutes')
+    )
+  then
     raise lock_not_available;
   end if;
 
@@ -28,6 +30,15 @@ begin
   @rebuild quantumflow.step_tasks@
 exception
   when lock_not_available then
+    -- Every call of a worker reads the settings before anything else. Who has them alone has nobody in the middle of a call, and
+    -- waits for no other table while somebody waits for this one.
+    lock table quantumflow.settings in access exclusive mode;
     alter table quantumflow.workflow_runs add column paused_at timestamptz;
 end
 $regroup$;
+
+alter table quantumflow.settings
+  drop constraint settings_name_known,
+  add constraint settings_name_known check (name in (
+    'test_clock', 'identity',
+    'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_output_bytes', 'max_error_bytes'));

@@ -50,7 +50,14 @@ def context(
         LATER,
         None,
     )
-    return Context(task, cancelled=lambda: False, heartbeat=lambda: True, fetch=fetch)
+    nothing: Any = None
+    return Context(
+        task,
+        cancelled=lambda: False,
+        heartbeat=lambda: True,
+        fetch=fetch,
+        transaction=nothing,
+    )
 
 
 def call(function: Callable[..., Any], ctx: Context) -> Any:

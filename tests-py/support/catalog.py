@@ -23,8 +23,9 @@ from pg_class c
 where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('v', 'm')
 union all
 select format('column %s %s.%s %s %s not_null=%s identity=%s generated=%s default=%s %s',
-  c.relkind, c.oid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-  a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
+  c.relkind, c.oid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+  a.attnotnull, a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid),
+  col_description(c.oid, a.attnum))
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum

@@ -48,7 +48,6 @@ def test_tables_in_use_keep_the_order_of_their_columns(
     connection: Connection,
     connect: Callable[..., Connection],
 ) -> None:
-    # Each of them is touched, and none of them may stop the update for longer than its reader reads.
     reader = connect(old.dsn, autocommit=False)
     reader.execute("select from quantumflow.step_states")
     old.update(old_connection)

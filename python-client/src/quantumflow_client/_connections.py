@@ -16,10 +16,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
@@ -115,28 +116,68 @@ class Connections:
     """A client's connections."""
 
     def __init__(
-        self, source: str | ConnectionPool[Any] | None, *, prepare_threshold: int | None = 5
+        self,
+        source: str | ConnectionPool[Any] | None,
+        *,
+        prepare_threshold: int | None = 5,
+        keep: int = _IDLE,
     ) -> None:
+        self._source = source
         self._dsn = source if isinstance(source, str) else None
         self._pool = None if source is None or isinstance(source, str) else source
         self._prepare_threshold = prepare_threshold
+        self._keep = keep
         self._idle: deque[Connection] = deque()
         self._process = os.getpid()
         self._lock = Lock()
         self._is_closed = False
 
+    def apart(self, keep: int) -> Connections:
+        """Connections from the same source that are never those of this object.
+
+        Args:
+            keep: How many idle ones it keeps at most.
+        """
+        return Connections(self._source, prepare_threshold=self._prepare_threshold, keep=keep)
+
+    def asynchronous(self, keep: int) -> AsyncConnections:
+        """Asynchronous connections to the same database; beside a pool, not from it."""
+        return AsyncConnections(
+            None, prepare_threshold=self._prepare_threshold, keep=keep, find_dsn=self.dsn
+        )
+
+    def dsn(self) -> str:
+        """Where the connections go; a pool's must have been open once."""
+        with self._lock:
+            if self._dsn is None:
+                self._dsn = find_dsn()
+            return self._dsn
+
     def open(self) -> Connection:
         """A connection for the caller alone, until it is given back."""
         if self._pool is not None:
             pooled: Connection = self._pool.getconn()
+            self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
             return pooled
-        with self._lock:
-            if self._dsn is None:
-                self._dsn = find_dsn()
-        connection = psycopg.connect(**_arguments(self._dsn, self._prepare_threshold))
+        connection = psycopg.connect(**_arguments(self.dsn(), self._prepare_threshold))
         if not connection.autocommit:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
+
+    def begin(self) -> tuple[Connection, AbstractContextManager[object]]:
+        """A connection for the caller alone, until it is given back, in a transaction block."""
+        while True:
+            idle = self._pop()
+            connection = idle or self.open()
+            block = connection.transaction()
+            try:
+                block.__enter__()
+                return connection, block
+            except BaseException as error:
+                self.give_back(connection)
+                # It may have died idle, which shows only now.
+                if idle is None or not isinstance(error, psycopg.OperationalError):
+                    raise
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection that is not used any more, or close it."""
@@ -144,7 +185,7 @@ class Connections:
             self._pool.putconn(connection)
             return
         with self._lock:
-            keep = not self._is_closed and len(self._idle) < _IDLE and is_alive(connection)
+            keep = not self._is_closed and len(self._idle) < self._keep and is_alive(connection)
             if keep:
                 self._idle.append(connection)
         if not keep:
@@ -268,11 +309,18 @@ class AsyncConnections:
     """An asynchronous client's connections; see Connections."""
 
     def __init__(
-        self, source: str | AsyncConnectionPool[Any] | None, *, prepare_threshold: int | None = 5
+        self,
+        source: str | AsyncConnectionPool[Any] | None,
+        *,
+        prepare_threshold: int | None = 5,
+        keep: int = _IDLE,
+        find_dsn: Callable[[], str] = find_dsn,
     ) -> None:
         self._dsn = source if isinstance(source, str) else None
         self._pool = None if source is None or isinstance(source, str) else source
         self._prepare_threshold = prepare_threshold
+        self._keep = keep
+        self._find_dsn = find_dsn
         self._idle: deque[AsyncConnection] = deque()
 
     async def run(self, call: Call[T]) -> T:
@@ -292,6 +340,27 @@ class AsyncConnections:
                     raise
         return await self._run_on(await self._open(), call)
 
+    async def begin(self) -> tuple[AsyncConnection, AbstractAsyncContextManager[object]]:
+        """A connection for the caller alone, in a transaction block; never a pool's."""
+        while True:
+            idle = self._idle.pop() if self._idle else None
+            connection = idle or await self._open()
+            block = connection.transaction()
+            try:
+                await block.__aenter__()
+                return connection, block
+            except BaseException as error:
+                await self.give_back(connection)
+                if idle is None or not isinstance(error, psycopg.OperationalError):
+                    raise
+
+    async def give_back(self, connection: AsyncConnection) -> None:
+        """Keep a connection that is not used any more, or close it."""
+        if len(self._idle) < self._keep and is_alive(connection):
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
     async def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
         while self._idle:
@@ -301,14 +370,11 @@ class AsyncConnections:
         try:
             return await arun(connection, call)
         finally:
-            if len(self._idle) < _IDLE and is_alive(connection):
-                self._idle.append(connection)
-            else:
-                await connection.close()
+            await self.give_back(connection)
 
     async def _open(self) -> AsyncConnection:
         if self._dsn is None:
-            self._dsn = await asyncio.to_thread(find_dsn)
+            self._dsn = await asyncio.to_thread(self._find_dsn)
         connection = await psycopg.AsyncConnection.connect(
             **_arguments(self._dsn, self._prepare_threshold)
         )

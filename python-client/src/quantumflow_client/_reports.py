@@ -10,7 +10,7 @@ import psycopg
 
 from . import _json
 from ._sql import Completion, Failure
-from .errors import PermanentError, RetryAfter, UnsupportedValue
+from .errors import PermanentError, RetryAfter, TypeViolation, UnsupportedValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def completion_of(task: TaskRef, output: object) -> Completion | Failure:
 def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = None) -> Failure:
     """What a handler raised, as a report."""
     if retryable is None:
-        retryable = not isinstance(error, PermanentError)
+        retryable = not isinstance(error, (PermanentError, TypeViolation))
     name = type(error).__name__
     try:
         text = str(error)

@@ -495,6 +495,23 @@ def extend_leases(
     )
 
 
+_HOLD_TASK = _statement(
+    "hold_task",
+    """
+    select quantumflow.hold_task(
+      run_id => %(run_id)s,
+      step_slug => %(step_slug)s,
+      task_index => %(task_index)s::int,
+      lease_token => %(lease_token)s::bigint)
+    """,
+)
+
+
+def hold_task(task: TaskRef) -> Call[str]:
+    """Begin a task's own transaction: held, lost or cancelled."""
+    return Call(_HOLD_TASK, _scalar, task._asdict())
+
+
 _RELEASE_TASKS = _statement(
     "release_tasks", "select quantumflow.release_tasks(tasks => %(tasks)s::jsonb)"
 )

@@ -188,6 +188,13 @@ class WorkerCore:
             self._outbox_since = now
         self._outbox.append(report)
 
+    def settled(self, task: TaskRef, now: float) -> None:
+        """A handler has ended, and there is nothing to report."""
+        self._running.discard(task)
+        self.tasks_run += 1
+        self._idle_delay = 0.0
+        self._claim_at = now
+
     def unstarted(self, task: TaskRef) -> None:
         """A task was claimed, but its handler will not be called, or was stopped by us."""
         self._running.discard(task)

@@ -12,8 +12,11 @@ from uuid import UUID
 from . import _json, _sql
 
 if TYPE_CHECKING:
+    import psycopg
+
     from ._call import Call
     from ._json import Json
+    from ._transaction import TaskTransaction
 
 _LOGGER = logging.getLogger("quantumflow_client")
 
@@ -55,6 +58,7 @@ class Context:
         "_heartbeat",
         "_outputs",
         "_run_input",
+        "_transaction",
         "args",
         "attempt",
         "command",
@@ -88,6 +92,7 @@ class Context:
         cancelled: Callable[[], bool],
         heartbeat: Callable[[], bool],
         fetch: Callable[[Call[str | None]], str | None],
+        transaction: TaskTransaction,
     ) -> None:
         self.run_id, self.step_slug, self.task_index, _ = task.ref
         self.workflow_slug = task.workflow_slug
@@ -102,6 +107,7 @@ class Context:
         self._cancelled = cancelled
         self._heartbeat = heartbeat
         self._fetch = fetch
+        self._transaction = transaction
         self._run_input: Json = _NOT_GIVEN
         self._outputs: dict[str, str | None] = {}
 
@@ -135,6 +141,51 @@ class Context:
         Calls quantumflow.extend_leases.
         """
         return self._heartbeat()
+
+    def transaction(self) -> TaskTransaction:
+        """The task's own transaction, in which the handler writes to the same database.
+
+        with ctx.transaction() as connection:        # async with, in an async def handler
+            write_payment(connection, 42)
+        return {"paid": 42}
+
+        It stays open until the handler returns. Then the task is completed in it with what the
+        handler returned, and it is committed: writes, completion, output and the start of what
+        waited for the task happen all or not at all, and exactly once. When the handler or the
+        block raises, or the task cannot be completed, everything is rolled back. One transaction
+        is open at a time: within it, use connection.transaction() for savepoints.
+
+        Nobody can take the task away meanwhile. A transaction that is forgotten is ended by the
+        server at the task's deadline.
+
+        Raises (on entering):
+            LeaseLost: The task is not this worker's any more, or its run has ended. The worker then
+                reports nothing, whatever the handler does.
+            psycopg.Error: The database could not be reached.
+
+        Calls quantumflow.hold_task and complete_tasks.
+        """
+        return self._transaction
+
+    def complete(self, output: Json = None, *, connection: psycopg.Connection[Any]) -> None:
+        """Complete the task within a transaction of your own, which you commit.
+
+        The worker reports nothing then. If you roll back, the task runs again when its lease is
+        over. Make it the last thing in the transaction: nobody else can report to the run's steps
+        until it ends.
+
+        Args:
+            output: The task's output, in place of what the handler returns.
+            connection: A connection to the same database; it is neither committed nor closed.
+
+        Raises:
+            LeaseLost: The task is not this worker's any more, or its run has ended: roll back.
+            TypeViolation: A map maps over the output, which is no array: roll back.
+            UnsupportedValue: The output cannot be stored as JSON.
+
+        Calls quantumflow.complete_tasks.
+        """
+        self._transaction.complete(output, connection)
 
     @property
     def run_input(self) -> Json:
@@ -184,6 +235,12 @@ class Context:
     async def aoutput_of(self, step: str, *, default: Json = None) -> Json:
         """As `output_of`, for an `async def` handler."""
         return await asyncio.to_thread(self.output_of, step, default=default)
+
+    async def acomplete(
+        self, output: Json = None, *, connection: psycopg.AsyncConnection[Any]
+    ) -> None:
+        """As `complete`, on an asynchronous connection."""
+        await self._transaction.acomplete(output, connection)
 
 
 def describe(task: _sql.Task) -> dict[str, object]:

@@ -447,6 +447,32 @@ class RunCancelled(QuantumflowError):
         return type(self), (self.run_id, self.reason)
 
 
+_WHY_LOST = {
+    "lost": "another attempt has it, or its deadline has passed",
+    "stale": "another attempt has it",
+    "cancelled": "its run has ended",
+    "run_ended": "its run has ended",
+    "duplicate": "it was reported before",
+}
+
+
+class LeaseLost(QuantumflowError):
+    """The task is not this handler's to complete any more: write nothing, and roll back.
+
+    Attributes:
+        task: The task.
+        state: Why, in the database's word: lost, stale, cancelled, run_ended or duplicate.
+    """
+
+    def __init__(self, task: object, state: str) -> None:
+        super().__init__(f"{task} is not to be done any more: {_WHY_LOST.get(state, state)}")
+        self.task = task
+        self.state = state
+
+    def __reduce__(self) -> tuple[type[LeaseLost], tuple[object, str]]:
+        return type(self), (self.task, self.state)
+
+
 class WaitTimeout(QuantumflowError, TimeoutError):
     """The run had not ended in time; it goes on.
 

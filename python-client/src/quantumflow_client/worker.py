@@ -18,8 +18,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from math import inf
 from queue import Empty, SimpleQueue
@@ -30,6 +30,7 @@ import psycopg
 from . import _connections, _reports, _sql
 from ._leases import Leases
 from ._sql import Completion, Failure
+from ._transaction import TaskTransaction
 from ._worker_core import (
     Claim,
     Connect,
@@ -101,6 +102,9 @@ class Worker:
         self.id = uuid.uuid4()
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._connections = connections
+        # Apart, so that what a handler does to a session stays among such handlers.
+        self.transactions = connections.apart(concurrency)
+        self.async_transactions = connections.asynchronous(concurrency)
         self._handlers = handlers
         self._commands = list(commands)
         self._queues = list(queues)
@@ -119,7 +123,10 @@ class Worker:
         self._events: SimpleQueue[Callable[[float], object]] = SimpleQueue()
         self._ended = threading.Event()
         self._threads = _Threads()
-        self._loop = _Loop()
+        self._loop = _Loop(self.async_transactions.close)
+        self._renewals = threading.Thread(
+            target=self._renew, name="quantumflow-leases", daemon=True
+        )
         self._connection: Connection | None = None
         self._error: BaseException | None = None
         self._clock = -inf
@@ -136,15 +143,15 @@ class Worker:
             QuantumflowError, psycopg.Error: The first connection failed, or a claim can never
             succeed.
         """
-        renewals = threading.Thread(target=self._renew, name="quantumflow-leases", daemon=True)
-        renewals.start()
         try:
             self._work()
         finally:
             self._ended.set()
             self._threads.end()
             self._loop.end()
-            renewals.join(_LOOK * 2)
+            self.transactions.close()
+            if self._renewals.ident is not None:
+                self._renewals.join(_LOOK * 2)
             self._disconnect()
         if self._error is not None:
             raise self._error
@@ -254,7 +261,9 @@ class Worker:
             )
         )
         self._core.connected()
-        if not self._is_new:
+        if self._is_new:
+            self._renewals.start()
+        else:
             logger.info("connected again", extra={"worker_id": self.id})
         self._is_new = False
 
@@ -364,6 +373,20 @@ class Worker:
         else:
             self._events.put(lambda now: self._core.finished(report, now))
 
+    def settled(self, task: TaskRef) -> None:
+        """A handler has ended, and there is nothing to report."""
+
+        def settle(now: float) -> None:
+            self._forget([task])
+            self._core.settled(task, now)
+
+        self._events.put(settle)
+
+    def forget_lease(self, task: TaskRef) -> None:
+        """Extend a task's lease no more."""
+        with self._leases_lock:
+            self._leases.drop([task])
+
     def is_over(self, task: TaskRef) -> bool:
         """Whether a task's lease is over."""
         return self._leases.is_over(task, time.monotonic())
@@ -419,9 +442,8 @@ class Worker:
         self._core.delivered(reports, time.monotonic())
 
     def _forget(self, tasks: Sequence[TaskRef]) -> None:
-        with self._leases_lock:
-            self._leases.drop(tasks)
         for task in tasks:
+            self.forget_lease(task)
             self._executions.pop(task, None)
 
     # Leases
@@ -452,6 +474,9 @@ class Worker:
     def _renew(self) -> None:
         """The thread that extends leases, until the worker has ended."""
         connection: Connection | None = None
+        # At once, before handlers' transactions may have emptied a small pool.
+        with suppress(psycopg.Error):
+            connection = self._connections.open()
         pause = _LOOK
         while not self._ended.wait(pause):
             now = time.monotonic()
@@ -507,6 +532,13 @@ class _Execution:
         self.task = task
         self.handler = handler
         self._worker = worker
+        self._transaction = TaskTransaction(
+            task.ref,
+            is_async=handler.is_async,
+            connections=worker.transactions,
+            async_connections=worker.async_transactions,
+            forget_lease=lambda: worker.forget_lease(task.ref),
+        )
         self._cancelled: str | None = None
         self._is_lost = False
         self._lock = threading.Lock()
@@ -526,16 +558,8 @@ class _Execution:
 
     def run(self) -> None:
         """Call a `def` handler."""
-        if not self._begin():
-            return
-        try:
-            ctx = self._context()
-            arguments = self.handler.arguments(ctx)
-            output = contextvars.copy_context().run(self.handler.function, **arguments)
-        except BaseException as error:
-            self._raised(error)
-        else:
-            self._returned(output)
+        if self._begin():
+            self._end(self._transaction.settle(self._call()))
 
     def run_on(self, loop: _Loop) -> None:
         """Call an `async def` handler."""
@@ -545,8 +569,19 @@ class _Execution:
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._async_task = asyncio.current_task()
-        if not self._begin():
-            return
+        if self._begin():
+            self._end(await self._transaction.asettle(await self._call_async()))
+
+    def _call(self) -> Completion | Failure | None:
+        try:
+            ctx = self._context()
+            arguments = self.handler.arguments(ctx)
+            output = contextvars.copy_context().run(self.handler.function, **arguments)
+        except BaseException as error:
+            return self._raised(error)
+        return self._returned(output)
+
+    async def _call_async(self) -> Completion | Failure | None:
         try:
             ctx = self._context()
             if self.handler.needs_fetching(ctx):
@@ -554,15 +589,13 @@ class _Execution:
             else:
                 arguments = self.handler.arguments(ctx)
             output = await self.handler.function(**arguments)
-        except asyncio.CancelledError as error:
-            if self._cancelled is None or self._is_lost:
-                self._raised(error)
-            else:
-                self._worker.ended(self.task.ref, None)
         except BaseException as error:
-            self._raised(error)
-        else:
-            self._returned(output)
+            return self._raised(error)
+        finally:
+            # From here on nothing interrupts it.
+            with self._lock:
+                self._async_task = None
+        return self._returned(output)
 
     def _begin(self) -> bool:
         with self._lock:
@@ -571,6 +604,12 @@ class _Execution:
             self._worker.ended(self.task.ref, None)
         return self._has_begun
 
+    def _end(self, report: Completion | Failure | None) -> None:
+        if self._transaction.is_settled:
+            self._worker.settled(self.task.ref)
+        else:
+            self._worker.ended(self.task.ref, report)
+
     def _context(self) -> Context:
         try:
             return Context(
@@ -578,6 +617,7 @@ class _Execution:
                 cancelled=self._is_cancelled,
                 heartbeat=self._heartbeat,
                 fetch=self._worker.fetch,
+                transaction=self._transaction,
             )
         except UnsupportedValue as error:
             raise PermanentError(str(error)) from error
@@ -590,16 +630,19 @@ class _Execution:
             self._worker.extend([self.task.ref], self._worker.fetch)
         return not self._is_cancelled()
 
-    def _returned(self, output: object) -> None:
+    def _returned(self, output: object) -> Completion | Failure:
         report = _reports.completion_of(self.task.ref, output)
         if isinstance(report, Failure):
             logger.warning(
                 "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
             )
-        self._worker.ended(self.task.ref, report)
+        return report
 
-    def _raised(self, error: BaseException) -> None:
+    def _raised(self, error: BaseException) -> Failure | None:
+        """What to report of an error; None: we stopped the handler, and hand its task back."""
         if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
+            if not self._is_lost:
+                return None
             error = asyncio.CancelledError(self._cancelled)
         report = _reports.failure_of(self.task.ref, error)
         logger.warning(
@@ -609,7 +652,7 @@ class _Execution:
             exc_info=error,
             extra=describe(self.task),
         )
-        self._worker.ended(self.task.ref, report)
+        return report
 
 
 class _Threads:
@@ -641,7 +684,8 @@ class _Threads:
 class _Loop:
     """An event loop in a thread of its own, from when it is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._at_end = at_end
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -674,6 +718,7 @@ class _Loop:
                 for task in tasks:
                     task.cancel()
                 loop.run_until_complete(asyncio.wait(tasks, timeout=_LOOK))
+            loop.run_until_complete(self._at_end())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
         finally:

@@ -1,0 +1,273 @@
+"""A task's own transaction: what its handler writes, its completion and its output commit together.
+
+The task's row is locked first, so that a lost lease refuses before the first write, and nobody can
+take the task away before the last one. The steps are told by generators, which do no I/O; shells
+for `def` and `async def` handlers carry them out on a psycopg connection.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from . import _json, _reports, _sql
+from ._call import Call
+from ._sql import Completion
+from .errors import LeaseLost, TypeViolation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+    from types import TracebackType
+    from typing import TypeAlias
+
+    from ._connections import AsyncConnections, Connections
+    from ._json import Json
+    from ._sql import Failure, TaskKey, TaskRef
+
+    Report: TypeAlias = Completion | Failure
+    _Steps: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
+
+logger = logging.getLogger("quantumflow_client")
+
+
+class _Do(enum.Enum):
+    BEGIN = enum.auto()
+    COMMIT = enum.auto()
+    ROLL_BACK = enum.auto()
+
+
+class TaskTransaction:
+    """A context manager, for `with` in a `def` handler and `async with` in an `async def` one.
+
+    Attributes:
+        is_settled: Whether the worker has nothing to report: the task is completed, or not its own
+            any more, or only the database knows.
+    """
+
+    def __init__(
+        self,
+        task: TaskRef,
+        *,
+        is_async: bool,
+        connections: Connections,
+        async_connections: AsyncConnections,
+        forget_lease: Callable[[], None],
+    ) -> None:
+        self.is_settled = False
+        self._task = task
+        self._is_async = is_async
+        self._connections = connections
+        self._async_connections = async_connections
+        self._forget_lease = forget_lease
+        self._connection: Any = None
+        self._block: Any = None
+        self._has_ended = False
+
+    def __enter__(self) -> psycopg.Connection[Any]:
+        self._refuse(is_async=False)
+        connection: psycopg.Connection[Any] = _drive(self._beginning(), self._do)
+        return connection
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if error is not None and self._block is not None:
+            self._do(_Do.ROLL_BACK)
+
+    async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
+        self._refuse(is_async=True)
+        connection: psycopg.AsyncConnection[Any] = await _adrive(self._beginning(), self._ado)
+        return connection
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if error is not None and self._block is not None:
+            await self._ado(_Do.ROLL_BACK)
+
+    def settle(self, report: Report | None) -> Report | None:
+        """End the transaction, if there is one, as its handler has ended.
+
+        Args:
+            report: What came of the handler; None: the task is to be handed back.
+
+        Returns:
+            What is left to report, unless `is_settled`.
+        """
+        left: Report | None = _drive(self._settling(report), self._do)
+        return left
+
+    async def asettle(self, report: Report | None) -> Report | None:
+        """As `settle`, for an `async def` handler."""
+        left: Report | None = await _adrive(self._settling(report), self._ado)
+        return left
+
+    def complete(self, output: Json, connection: psycopg.Connection[Any]) -> None:
+        """Complete the task in the caller's own transaction."""
+        self._completed(self._completion(output).on(connection))
+
+    async def acomplete(self, output: Json, connection: psycopg.AsyncConnection[Any]) -> None:
+        """As `complete`, on an asynchronous connection."""
+        self._completed(await self._completion(output).aon(connection))
+
+    # What to do
+
+    def _refuse(self, *, is_async: bool) -> None:
+        if self._has_ended:
+            raise RuntimeError("the handler has ended, and its task's transaction with it")
+        if self._block is not None:
+            raise RuntimeError("the task's transaction is open: go on with its connection")
+        if self._is_async is not is_async:
+            how = "async with" if self._is_async else "with"
+            raise RuntimeError(f"in this handler, write `{how} ctx.transaction()`")
+
+    def _beginning(self) -> _Steps:
+        connection = yield _Do.BEGIN
+        try:
+            state = yield _sql.hold_task(self._task)
+            if state != "held":
+                self._lose()
+                raise LeaseLost(self._task, state)
+        except BaseException:
+            yield _Do.ROLL_BACK
+            raise
+        return connection
+
+    def _settling(self, report: Report | None) -> _Steps:
+        self._has_ended = True
+        if self._block is None:
+            return report
+        if isinstance(report, Completion):
+            try:
+                outcome = _outcome(self._task, (yield _sql.complete_tasks([report])))
+                if outcome == "completed":
+                    # Before it commits, lest a renewal finds the lease lost.
+                    self._forget_lease()
+                    yield _Do.COMMIT
+                    self.is_settled = True
+                    return None
+                logger.warning("the transaction of %s is rolled back: %s", self._task, outcome)
+                if outcome != "type_violation":
+                    self._lose()
+            except Exception as error:
+                logger.warning("the transaction of %s is rolled back: %s", self._task, error)
+                report = (
+                    _reports.refusal_of(report, error)
+                    if isinstance(error, psycopg.Error) and _reports.is_refused_value(error)
+                    else _reports.failure_of(self._task, error)
+                )
+        yield _Do.ROLL_BACK
+        return report
+
+    def _completion(self, output: Json) -> Call[dict[TaskKey, str]]:
+        if self._has_ended or self._block is not None:
+            raise RuntimeError("this task is completed with what its handler returns")
+        return _sql.complete_tasks([Completion(self._task, _json.encode(output, "the output"))])
+
+    def _completed(self, outcomes: dict[TaskKey, str]) -> None:
+        outcome = _outcome(self._task, outcomes)
+        if outcome == "type_violation":
+            raise TypeViolation(f"a map maps over the output of {self._task}, which is no array")
+        self._lose()
+        if outcome != "completed":
+            raise LeaseLost(self._task, outcome)
+
+    def _lose(self) -> None:
+        self.is_settled = True
+        self._forget_lease()
+
+    # Doing it
+
+    def _do(self, step: _Do | Call[Any]) -> Any:
+        if step is _Do.BEGIN:
+            self._connection, self._block = self._connections.begin()
+            return self._connection
+        connection: psycopg.Connection[Any] = self._connection
+        if isinstance(step, Call):
+            return step.on(connection)
+        if step is _Do.COMMIT:
+            _refuse_closed(connection)
+            self._block.__exit__(None, None, None)
+        elif not _is_over(connection):
+            with suppress(psycopg.Error):
+                self._block.__exit__(psycopg.Rollback, psycopg.Rollback(), None)
+        self._ended_on(connection)
+        self._connections.give_back(connection)
+        return None
+
+    async def _ado(self, step: _Do | Call[Any]) -> Any:
+        if step is _Do.BEGIN:
+            self._connection, self._block = await self._async_connections.begin()
+            return self._connection
+        connection: psycopg.AsyncConnection[Any] = self._connection
+        if isinstance(step, Call):
+            return await step.aon(connection)
+        if step is _Do.COMMIT:
+            _refuse_closed(connection)
+            await self._block.__aexit__(None, None, None)
+        elif not _is_over(connection):
+            with suppress(psycopg.Error):
+                await self._block.__aexit__(psycopg.Rollback, psycopg.Rollback(), None)
+        self._ended_on(connection)
+        await self._async_connections.give_back(connection)
+        return None
+
+    def _ended_on(self, connection: psycopg.BaseConnection[Any]) -> None:
+        self._connection = self._block = None
+        if connection.broken:
+            # The server may not know yet, and hold the task's row, for which a report would wait.
+            logger.warning(
+                "the connection broke in the transaction of %s: if that is not committed, "
+                "the task runs again when its lease is over",
+                self._task,
+            )
+            self._lose()
+
+
+def _outcome(task: TaskRef, outcomes: dict[TaskKey, str]) -> str:
+    return outcomes.get(task[:3], "stale")
+
+
+def _is_over(connection: psycopg.BaseConnection[Any]) -> bool:
+    return connection.info.transaction_status is TransactionStatus.IDLE
+
+
+def _refuse_closed(connection: psycopg.BaseConnection[Any]) -> None:
+    # psycopg does not mind leaving a transaction whose connection is gone.
+    if connection.closed:
+        raise psycopg.OperationalError("the connection is closed")
+
+
+def _drive(steps: _Steps, do: Callable[[_Do | Call[Any]], Any]) -> Any:
+    """Carry steps out; what goes wrong is thrown into them."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = do(step)
+            except BaseException as error:  # noqa: PERF203 - the steps hear of it
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def _adrive(steps: _Steps, do: Callable[[_Do | Call[Any]], Awaitable[Any]]) -> Any:
+    """As `_drive`."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = await do(step)
+            except BaseException as error:  # noqa: PERF203 - the steps hear of it
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as stop:
+        return stop.value

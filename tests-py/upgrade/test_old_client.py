@@ -1,0 +1,124 @@
+"""The client of 0.1.0 works with the new version, its prepared statements included.
+
+client_0.1.0.json holds the statements that it sends, and the columns that it reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from upgrade.installation import Installation
+
+Connection = psycopg.Connection[Any]
+
+pytestmark = pytest.mark.system
+
+SENT: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("client_0.1.0.json").read_text("utf-8")
+)
+
+
+class OldClient:
+    """Sends what the old client sends, and insists on the columns that it reads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.sent: set[str] = set()
+
+    def call(self, function: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        self.sent.add(function)
+        cursor = self.connection.execute(SENT[function]["text"].encode(), parameters, prepare=True)
+        # "void" is no type that psycopg knows.
+        known = self.connection.adapters.types.get
+        types = {c.name: known(c.type_code) for c in cursor.description or ()}
+        columns = [f"{name}:{t.name if t else 'void'}" for name, t in types.items()]
+        assert " ".join(columns) == SENT[function]["columns"]
+        return cursor.fetchall()
+
+    def report(self, task: tuple[Any, ...], **more: Any) -> str:
+        keys = ("run_id", "step_slug", "task_index", "lease_token")
+        return json.dumps([dict(zip(keys, task, strict=False)) | more], default=str)
+
+    def use_all(self) -> None:
+        """A day in its life: every statement."""
+        slug, worker_id, lease = f"f{uuid4().hex}", uuid4(), timedelta(seconds=30)
+        definition = json.dumps({"slug": slug, "queue": slug, "steps": [{"name": "s"}]})
+        assert self.call("validate_flow", definition=definition) == []
+        assert self.call("define_flow", definition=definition) == [(slug, 1, None)]
+        assert '"s"' in self.call("get_flow", workflow_slug=slug, version=None)[0][0]
+        assert slug in [row[0] for row in self.call("list_flows")]
+        named = {"name": "old", "commands": ["s"], "queues": [slug]}
+        self.call("register_worker", worker_id=worker_id, **named)
+
+        ((first,),) = self.call(
+            "start_flow",
+            workflow_slug=slug,
+            input='{"n": 1}',
+            run_id=uuid4(),
+            priority=1,
+            start_at=datetime.now(timezone.utc),
+            idempotency_key="key",
+            headers='{"h": 1}',
+            version=1,
+        )
+        inputs = ["1", "2", "3"]
+        started = self.call("start_flows", workflow_slug=slug, inputs=inputs, priority=0)
+        assert len(started) == 3
+        ((status,),) = self.call("status", run_id=first)
+        assert json.loads(status)["status"] == "started"
+        listed = {"workflow_slug": slug, "status": "started", "max_runs": 10, "before": None}
+        assert len(self.call("list_runs", **listed)) == 4
+
+        claims = {"worker_id": worker_id, "queues": [slug], "lease": lease, "commands": ["s"]}
+        tasks = self.call("claim_tasks", quantity=4, **claims)
+        assert tasks[0][:3] == (first, "s", 0)
+        done, failed, released, cancelled = tasks
+        ((*_, state, _),) = self.call(
+            "extend_leases", worker_id=worker_id, tasks=self.report(done), lease=lease
+        )
+        assert state == "held"
+        assert self.call("release_tasks", tasks=self.report(released)) == [(1,)]
+        ((*_, outcome),) = self.call("complete_tasks", results=self.report(done, output=5))
+        assert outcome == "completed"
+        failure = self.report(failed, error_message="it broke", retryable=False)
+        ((*_, outcome),) = self.call("fail_tasks", results=failure)
+        assert outcome == "failed"
+        assert self.call("run_input", run_id=first) == [('{"n": 1}',)]
+        assert self.call("step_output", run_id=first, step_slug="s") == [("5",)]
+        gone = self.call("cancel_run", run_id=cancelled[0], reason="why")
+        assert gone == [(cancelled[0],)]
+
+        self.call("sweep")
+        assert self.call("check_state", run_id=None) == []
+        assert self.call("setup")[0][0].startswith("ready")
+        assert self.call("doctor")
+        self.call("version")
+        self.call("stop_worker", worker_id=worker_id)
+
+        empty = f"e{uuid4().hex}"
+        self.call("define_flow", definition=json.dumps({"slug": empty, "steps": [{"name": "s"}]}))
+        assert self.call("delete_flow", workflow_slug=empty) == [(True,)]
+
+
+def test_its_statements_work_before_and_after(
+    old: Installation, old_connection: Connection, connect: Callable[..., Connection]
+) -> None:
+    client = OldClient(old_connection)
+    client.use_all()
+    assert client.sent == set(SENT)
+    prepared = "select count(*) from pg_prepared_statements"
+    before = old_connection.execute(prepared).fetchone()
+
+    old.update(connect(old.dsn))
+
+    client.use_all()
+    client.use_all()
+    assert old_connection.execute(prepared).fetchone() == before

@@ -1,0 +1,165 @@
+"""Runs that were started before an upgrade get to their right end after it.
+
+Fails when the upgrade leaves out a changed function, or a table's change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from support.engine import EPOCH, Engine, Task, allow_test_clock
+from upgrade.installation import Installation
+
+Connection = psycopg.Connection[Any]
+
+pytestmark = pytest.mark.system
+
+_STEPS: list[dict[str, Any]] = [
+    {"name": "list"},
+    {"name": "each", "type": "map", "dependencies": ["list"]},
+    {"name": "sum", "dependencies": ["each"]},
+]
+_OUTPUT = {"sum": 60}
+_AN_HOUR = 3600
+
+
+class Cases:
+    """Runs in every state that an upgrade can meet, each of its own workflow, in its own queue."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.runs: dict[str, UUID] = {}
+        self.held: list[Task] = []
+
+    def start(self, case: str, **arguments: Any) -> None:
+        callbacks = {"on_complete": "thank", "on_failure": "apologize"}
+        settings = {"queue": case, "timeout": 10 * _AN_HOUR, "retry_delay": 60} | callbacks
+        self.engine.define(case, _STEPS, **settings)
+        words = "".join(f", {name} => %s" for name in arguments)
+        query = f"select quantumflow.start_flow(%s{words})"
+        self.runs[case] = self.engine.value(query, case, *arguments.values())
+
+    def claim(self, case: str, quantity: int = 1, lease: float = 2 * _AN_HOUR) -> list[Task]:
+        tasks = self.engine.claim(quantity, queues=[case], lease=lease)
+        assert len(tasks) == quantity
+        return tasks
+
+    def work(self, case: str, quantity: int = 1) -> None:
+        assert set(self.complete(self.claim(case, quantity))) == {"completed"}
+
+    def hold(self, case: str) -> None:
+        self.held += self.claim(case)
+
+    def complete(self, tasks: list[Task]) -> list[str]:
+        return self.engine.complete_all([(task, self._output(task)) for task in tasks])
+
+    def drain(self) -> None:
+        while tasks := self.engine.claim(10, queues=list(self.runs)):
+            assert set(self.complete(tasks)) == {"completed"}
+
+    def statuses(self) -> dict[str, str]:
+        return {case: self.engine.run_status(run_id) for case, run_id in self.runs.items()}
+
+    @staticmethod
+    def _output(task: Task) -> Any:
+        if task.step_slug == "list":
+            return [1, 2, 3]
+        if task.step_slug == "each":
+            return task.input["item"] * 10
+        return sum(task.input["each"]) if task.step_slug == "sum" else None
+
+    def start_all(self) -> None:
+        """With the old version: one run in each state, at the clock's 0."""
+        self.start("untouched")
+        self.start("keyed", idempotency_key="k", headers=Jsonb({"a": 1}), priority=5)
+        self.start("held")
+        self.hold("held")
+        self.start("half")
+        self.work("half")
+        self.work("half")
+        self.hold("half")
+        self.start("delayed", start_at=EPOCH.replace(hour=1))
+        self.start("foreign")
+        put_back = self.engine.rows(
+            "select * from quantumflow.claim_tasks(gen_random_uuid(), 1, '{foreign}', "
+            "commands => '{another}')"
+        )
+        assert put_back == []
+        self.start("retrying")
+        assert self.engine.fail_all(self.claim("retrying")) == ["retrying"]
+        self.start("lost")
+        self.claim("lost", lease=1)
+        self.start("failed")
+        assert self.engine.fail_all(self.claim("failed"), retryable=False) == ["failed"]
+        self.start("thanked")
+        for quantity in (1, 3, 1):
+            self.work("thanked", quantity)
+        self.hold("thanked")
+        self.start("cancelled")
+        self.hold("cancelled")
+        self.engine.cancel(self.runs["cancelled"])
+        self.start("done")
+        for quantity in (1, 3, 1, 1):
+            self.work("done", quantity)
+
+
+def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
+    allow_test_clock(old_connection)
+    engine = Engine(old_connection)
+    engine.set_clock(0)
+    cases = Cases(engine)
+    cases.start_all()
+    before = cases.statuses()
+    assert engine.problems() == []
+    rows = {
+        table: engine.rows(f"select to_jsonb(t) - 'paused_at' from quantumflow.{table} t")
+        for table in ("workflow_runs", "step_states", "step_tasks", "task_failures", "workflows")
+    }
+
+    old.update(old_connection)
+
+    for table, found in rows.items():
+        now = engine.rows(f"select to_jsonb(t) - 'paused_at' from quantumflow.{table} t")
+        assert sorted(map(str, now)) == sorted(map(str, found))
+    assert cases.statuses() == before
+    assert engine.problems() == []
+
+    # What was claimed before is reported after; new verbs know old runs.
+    assert cases.complete(cases.held) == ["completed", "completed", "completed", "run_ended"]
+    assert engine.value("select status from quantumflow.pause_run(%s)", cases.runs["half"]) == (
+        "paused"
+    )
+    engine.set_clock(_AN_HOUR + 1)
+    cases.drain()
+    assert engine.value("select status from quantumflow.resume_run(%s)", cases.runs["half"]) == (
+        "started"
+    )
+    cases.drain()
+    ended = dict.fromkeys(cases.runs, "completed") | {"failed": "failed", "cancelled": "cancelled"}
+    assert cases.statuses() == ended
+    assert (
+        engine.value("select quantumflow.start_flow('keyed', '{}', idempotency_key => 'k')")
+        == (cases.runs["keyed"])
+    )
+
+    for case in ("failed", "cancelled"):
+        retried = engine.value("select status from quantumflow.retry_run(%s)", cases.runs[case])
+        assert retried == "started"
+    cases.drain()
+    assert set(cases.statuses().values()) == {"completed"}
+    assert {case: engine.run_output(run_id) for case, run_id in cases.runs.items()} == (
+        dict.fromkeys(cases.runs, _OUTPUT)
+    )
+    attempts = "select max(attempts) from quantumflow.step_tasks where run_id = %s"
+    assert engine.value(attempts, cases.runs["lost"]) == 2
+    called = (
+        "select step_slug, count(*) from quantumflow.step_tasks where step_slug ^@ '_' group by 1"
+    )
+    assert dict(engine.rows(called)) == {"_on_complete": len(cases.runs), "_on_failure": 1}
+    assert engine.problems() == []
+    assert [queue for queue in cases.runs if engine.messages(queue)] == []
