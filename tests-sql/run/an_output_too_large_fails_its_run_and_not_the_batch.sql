@@ -1,5 +1,5 @@
 begin;
-select plan(4);
+select plan(6);
 
 select quantumflow.define_flow('{"slug": "w", "on_failure": "alert", "steps": [{"name": "a"}, {"name": "b"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
@@ -32,6 +32,21 @@ select results_eq(
   'select run_id, step_slug from quantumflow.step_tasks where status = ''queued''',
   $$values ('10000000-0000-0000-0000-000000000001'::uuid, '_on_failure' collate "C")$$,
   'and its on_failure is called');
+
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000003');
+create or replace function quantumflow._with_outputs(p_ended quantumflow._ended_run[]) returns quantumflow._ended_run[]
+language plpgsql stable as $with_outputs$
+begin
+  raise program_limit_exceeded using message = 'total size of jsonb object elements exceeds the maximum';
+end
+$with_outputs$;
+select is(
+  (select count(*)::int
+   from quantumflow.complete_tasks((
+     select jsonb_agg(to_jsonb(c) || '{"output": 1}') from quantumflow.claim_tasks(gen_random_uuid(), 10, commands => '{a,b}') c))
+   where outcome = 'completed'),
+  2, 'a batch with no other run');
+select is((select status from quantumflow.workflow_runs where id = '10000000-0000-0000-0000-000000000003'), 'failed', 'is as well');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

@@ -1,5 +1,12 @@
 begin;
-select plan(8);
+select plan(9);
+
+select quantumflow.define_flow('{"slug": "long", "steps": [{"name": "a"}]}');
+select quantumflow.start_flow('long', run_id => '20000000-0000-0000-0000-000000000001');
+select quantumflow.fail_task('20000000-0000-0000-0000-000000000001', 'a', error_message => repeat('x', 131072), retryable => false);
+select is(
+  (select octet_length(error_message) from quantumflow.step_tasks), 131072, 'an error of 128 kB is kept when nothing is configured');
+select quantumflow.delete_run('20000000-0000-0000-0000-000000000001');
 
 select quantumflow.configure('max_error_bytes', '1000');
 select quantumflow.define_flow('{"slug": "w", "max_attempts": 5, "steps": [{"name": "a"}]}');

@@ -1,0 +1,72 @@
+begin;
+select plan(14);
+
+create temporary table before on commit drop as select * from quantumflow.doctor();
+select results_eq(
+  $$select subject from before$$,
+  $$values ('server'), ('fsync'), ('autovacuum'), ('pgmq'), ('quantumflow'), ('rights'), ('queue quantum_flow_queue'), ('workers'), ('ends')$$,
+  'what it looks at');
+select is_empty(
+  $$select * from before where (state = 'ok') is distinct from (advice is null)$$, 'advice goes with what is not ok');
+select results_eq(
+  $$select state, fact, advice from before where subject = 'queue quantum_flow_queue'$$,
+  $$values ('error', 'the queue does not exist', 'Run: select quantumflow.setup().')$$, 'a queue that is missing');
+
+insert into quantumflow.settings values ('test_clock', 'on');
+select results_eq(
+  $$select state, fact from quantumflow.doctor() where subject = 'clock'$$,
+  $$values ('warning', 'the test clock is allowed')$$, 'the test clock');
+
+set local quantumflow.now = '2030-01-01 00:00:00+00';
+select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
+select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
+set local quantumflow.now = '2030-01-01 00:04:00+00';
+select results_eq(
+  $$select state, fact, advice from quantumflow.doctor() where subject = 'queue quantum_flow_queue'$$,
+  $$values ('ok', '1 messages visible, 0 hidden, the oldest visible for 00:04:00', null::text)$$, 'a queue that is served');
+set local quantumflow.now = '2030-01-01 00:06:00+00';
+select results_eq(
+  $$select state, fact, advice from quantumflow.doctor() where subject = 'queue quantum_flow_queue'$$,
+  $$values ('warning', '1 messages visible, 0 hidden, the oldest visible for 00:06:00',
+    'Nobody takes its tasks: start a worker that serves this queue.')$$, 'one that is not');
+
+select results_eq(
+  $$select state, fact from quantumflow.doctor() where subject = 'workers'$$,
+  $$values ('warning', '0 seen in the last minute')$$, 'tasks and no worker');
+select quantumflow.register_worker(gen_random_uuid(), 'me', null, '{quantum_flow_queue}');
+select results_eq(
+  $$select state, fact from quantumflow.doctor() where subject = 'workers'$$,
+  $$values ('ok', '1 seen in the last minute')$$, 'and with one');
+
+insert into quantumflow._unfinished_ends values ('10000000-0000-0000-0000-000000000001', '2030-01-01 00:00:00+00');
+select results_eq(
+  $$select state, fact from quantumflow.doctor() where subject = 'ends'$$,
+  $$values ('warning', '1 ends of runs unfinished for a minute')$$, 'an end that nobody finishes');
+
+-- A queue as an old dump restores it.
+alter table pgmq.q_quantum_flow_queue drop column headers;
+select results_eq(
+  $$select state, left(fact, 33), left(advice, 34) from quantumflow.doctor() where subject = 'queue quantum_flow_queue'$$,
+  $$values ('error', 'its table is not that of pgmq: co', 'A dump of an old pgmq was restored')$$, 'a queue of another shape');
+
+create role a_role;
+select quantumflow.grant_access('a_role', 'viewer');
+set local session authorization a_role;
+select set_config('test.as_viewer', (select row_to_json(d)::text from quantumflow.doctor() d where subject = 'rights'), true);
+reset session authorization;
+select is(
+  current_setting('test.as_viewer')::jsonb, '{"subject": "rights", "state": "ok", "fact": "a_role has access as viewer", "advice": null}',
+  'whoever has an access has it whole');
+
+revoke execute on function quantumflow.list_flows from a_role;
+set local session authorization a_role;
+select set_config('test.as_viewer', (select row_to_json(d)::text from quantumflow.doctor() d where subject = 'rights'), true);
+reset session authorization;
+select matches(current_setting('test.as_viewer')::jsonb ->> 'fact', '^a_role may not call .*, list_flows, ', 'or is told what is missing');
+select matches(
+  current_setting('test.as_viewer')::jsonb ->> 'advice', 'select quantumflow.grant_access\(''a_role'', ''viewer''\)', 'and who can help');
+select is(
+  (select fact from quantumflow.doctor() where subject = 'rights'), session_user || ' may call every public function', 'the owner may do all');
+
+select * from finish();
+rollback;
