@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,8 +14,10 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from quantumflow_client import Client, Context, Flow, LeaseLost, _transaction
+from client.conftest import BackgroundWorker
+from quantumflow_client import Client, Context, Flow, LeaseLost
 from support.engine import Engine, allow_test_clock
+from support.proxy import Proxy
 from support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
@@ -315,24 +315,52 @@ def test_a_run_that_is_cancelled_meanwhile_keeps_nothing(
 # Lost connections
 
 
-def _shut_down(connection: psycopg.BaseConnection[Any]) -> None:
-    with socket.socket(fileno=os.dup(connection.fileno())) as wire:
-        wire.shutdown(socket.SHUT_RDWR)
+@pytest.fixture
+def proxy(dsn: str, connect: Callable[..., Any]) -> Iterator[Proxy]:
+    with Proxy(dsn) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far_client(proxy: Proxy) -> Iterator[Client]:
+    """A client on the other side of the proxy."""
+    with Client(proxy.dsn) as client:
+        yield client
 
 
 def test_a_commit_whose_answer_is_lost_is_not_repeated(
-    client: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    far_client: Client, proxy: Proxy, engine: Engine, kind: str
 ) -> None:
-    def commit_and_cut(connection: Connection) -> None:
-        connection.execute("commit")
-        _shut_down(connection)
-
-    monkeypatch.setattr(_transaction, "_refuse_closed", commit_and_cut)
-    run_id = one_step(client, paying("sync"))
-    assert client.poll_and_run(until_idle=True) == 1
-    assert client.wait(run_id) == {"a": 1}
+    proxy.cut_after_commit("commit")
+    run_id = one_step(far_client, paying(kind))
+    assert far_client.poll_and_run(until_idle=True) == 1
+    assert proxy.cuts == {"commit": 1}
+    assert far_client.wait(run_id) == {"a": 1}
     assert paid(engine) == [1]
     assert failures(engine) == []
+
+
+def test_a_transaction_that_the_network_swallows_is_repeated(
+    client: Client,
+    far_client: Client,
+    proxy: Proxy,
+    engine: Engine,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quantumflow_client.worker._PATIENCE", 0.5)
+
+    def swallow(ctx: Context) -> int:
+        if ctx.attempt == 1:
+            proxy.swallow()
+        return ctx.attempt
+
+    run_id = one_step(far_client, paying(kind, swallow), timeout=86400)
+    worker = BackgroundWorker(far_client, lease=timedelta(seconds=1))
+    assert client.wait(run_id, timeout=60) == {"a": 2}
+    worker.stop()
+    assert paid(engine) == [2]
+    assert [kind for kind, _ in failures(engine)] == ["lost"]
 
 
 def test_a_task_whose_connection_broke_is_done_again_when_its_lease_is_over(

@@ -164,20 +164,32 @@ class Connections:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
 
-    def begin(self) -> tuple[Connection, AbstractContextManager[object]]:
-        """A connection for the caller alone, until it is given back, in a transaction block."""
+    def begin(
+        self, patience: Callable[[], float]
+    ) -> tuple[Connection, AbstractContextManager[object]]:
+        """A connection for the caller alone, in a transaction block, until `end`.
+
+        Args:
+            patience: How many seconds the server may be silent at the moment; see `run`.
+        """
         while True:
             idle = self._pop()
             connection = idle or self.open()
+            limit_waiting(connection, patience)
             block = connection.transaction()
             try:
                 block.__enter__()
                 return connection, block
             except BaseException as error:
-                self.give_back(connection)
+                self.end(connection)
                 # It may have died idle, which shows only now.
                 if idle is None or not isinstance(error, psycopg.OperationalError):
                     raise
+
+    def end(self, connection: Connection) -> None:
+        """Give back a connection whose transaction block was left."""
+        del connection.wait
+        self.give_back(connection)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection that is not used any more, or close it."""
@@ -259,21 +271,44 @@ def waiting_at_most(seconds: float | None, connection: Connection) -> Iterator[N
     if seconds is None:
         yield
         return
-    wait = connection.wait
-
-    def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return wait(_giving_up(gen, seconds), *args, **kwargs)
-        except _Silence:
-            connection.pgconn.finish()
-            text = f"the server has said nothing for {seconds:g} s"
-            raise psycopg.OperationalError(text) from None
-
-    connection.wait = limited  # type: ignore[method-assign]
+    limit_waiting(connection, lambda: seconds)
     try:
         yield
     finally:
         del connection.wait
+
+
+def limit_waiting(connection: Connection, seconds: Callable[[], float]) -> None:
+    """As `waiting_at_most`, from now on: until `del connection.wait`."""
+    wait = connection.wait
+
+    def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
+        patience = seconds()
+        try:
+            return wait(_giving_up(gen, patience), *args, **kwargs)
+        except _Silence:
+            raise _close(connection, patience) from None
+
+    connection.wait = limited  # type: ignore[method-assign]
+
+
+def alimit_waiting(connection: AsyncConnection, seconds: Callable[[], float]) -> None:
+    """As `limit_waiting`, of an asynchronous connection."""
+    wait = connection.wait
+
+    async def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
+        patience = seconds()
+        try:
+            return await wait(_giving_up(gen, patience), *args, **kwargs)
+        except _Silence:
+            raise _close(connection, patience) from None
+
+    connection.wait = limited  # type: ignore[method-assign]
+
+
+def _close(connection: psycopg.BaseConnection[Any], patience: float) -> psycopg.OperationalError:
+    connection.pgconn.finish()
+    return psycopg.OperationalError(f"the server has said nothing for {patience:g} s")
 
 
 class _Silence(Exception):  # noqa: N818 - nobody else sees it
@@ -340,19 +375,27 @@ class AsyncConnections:
                     raise
         return await self._run_on(await self._open(), call)
 
-    async def begin(self) -> tuple[AsyncConnection, AbstractAsyncContextManager[object]]:
+    async def begin(
+        self, patience: Callable[[], float]
+    ) -> tuple[AsyncConnection, AbstractAsyncContextManager[object]]:
         """A connection for the caller alone, in a transaction block; never a pool's."""
         while True:
             idle = self._idle.pop() if self._idle else None
             connection = idle or await self._open()
+            alimit_waiting(connection, patience)
             block = connection.transaction()
             try:
                 await block.__aenter__()
                 return connection, block
             except BaseException as error:
-                await self.give_back(connection)
+                await self.end(connection)
                 if idle is None or not isinstance(error, psycopg.OperationalError):
                     raise
+
+    async def end(self, connection: AsyncConnection) -> None:
+        """Give back a connection whose transaction block was left."""
+        del connection.wait
+        await self.give_back(connection)
 
     async def give_back(self, connection: AsyncConnection) -> None:
         """Keep a connection that is not used any more, or close it."""

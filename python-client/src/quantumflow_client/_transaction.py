@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from . import _json, _reports, _sql
 from ._call import Call
@@ -57,6 +56,8 @@ class TaskTransaction:
         connections: Connections,
         async_connections: AsyncConnections,
         forget_lease: Callable[[], None],
+        patience: float,
+        time_left: Callable[[], float],
     ) -> None:
         self.is_settled = False
         self._task = task
@@ -64,8 +65,11 @@ class TaskTransaction:
         self._connections = connections
         self._async_connections = async_connections
         self._forget_lease = forget_lease
+        self._patience = patience
+        self._time_left = time_left
         self._connection: Any = None
         self._block: Any = None
+        self._is_the_handlers = False
         self._has_ended = False
 
     def __enter__(self) -> psycopg.Connection[Any]:
@@ -76,7 +80,7 @@ class TaskTransaction:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is not None and self._block is not None:
+        if error is not None and self._connection is not None:
             self._do(_Do.ROLL_BACK)
 
     async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
@@ -87,7 +91,7 @@ class TaskTransaction:
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is not None and self._block is not None:
+        if error is not None and self._connection is not None:
             await self._ado(_Do.ROLL_BACK)
 
     def settle(self, report: Report | None) -> Report | None:
@@ -120,7 +124,7 @@ class TaskTransaction:
     def _refuse(self, *, is_async: bool) -> None:
         if self._has_ended:
             raise RuntimeError("the handler has ended, and its task's transaction with it")
-        if self._block is not None:
+        if self._connection is not None:
             raise RuntimeError("the task's transaction is open: go on with its connection")
         if self._is_async is not is_async:
             how = "async with" if self._is_async else "with"
@@ -136,11 +140,12 @@ class TaskTransaction:
         except BaseException:
             yield _Do.ROLL_BACK
             raise
+        self._is_the_handlers = True
         return connection
 
     def _settling(self, report: Report | None) -> _Steps:
         self._has_ended = True
-        if self._block is None:
+        if self._connection is None:
             return report
         if isinstance(report, Completion):
             try:
@@ -165,7 +170,7 @@ class TaskTransaction:
         return report
 
     def _completion(self, output: Json) -> Call[dict[TaskKey, str]]:
-        if self._has_ended or self._block is not None:
+        if self._has_ended or self._connection is not None:
             raise RuntimeError("this task is completed with what its handler returns")
         return _sql.complete_tasks([Completion(self._task, _json.encode(output, "the output"))])
 
@@ -183,42 +188,50 @@ class TaskTransaction:
 
     # Doing it
 
+    def _patience_now(self) -> float:
+        # A statement of the handler's may take until the server ends the transaction.
+        return self._patience + (max(self._time_left(), 0) if self._is_the_handlers else 0)
+
     def _do(self, step: _Do | Call[Any]) -> Any:
+        self._is_the_handlers = False
         if step is _Do.BEGIN:
-            self._connection, self._block = self._connections.begin()
+            self._connection, self._block = self._connections.begin(self._patience_now)
             return self._connection
         connection: psycopg.Connection[Any] = self._connection
         if isinstance(step, Call):
             return step.on(connection)
+        block, self._block = self._block, None
         if step is _Do.COMMIT:
             _refuse_closed(connection)
-            self._block.__exit__(None, None, None)
-        elif not _is_over(connection):
+            block.__exit__(None, None, None)
+        elif block is not None:
             with suppress(psycopg.Error):
-                self._block.__exit__(psycopg.Rollback, psycopg.Rollback(), None)
+                block.__exit__(psycopg.Rollback, psycopg.Rollback(), None)
         self._ended_on(connection)
-        self._connections.give_back(connection)
+        self._connections.end(connection)
         return None
 
     async def _ado(self, step: _Do | Call[Any]) -> Any:
+        self._is_the_handlers = False
         if step is _Do.BEGIN:
-            self._connection, self._block = await self._async_connections.begin()
+            self._connection, self._block = await self._async_connections.begin(self._patience_now)
             return self._connection
         connection: psycopg.AsyncConnection[Any] = self._connection
         if isinstance(step, Call):
             return await step.aon(connection)
+        block, self._block = self._block, None
         if step is _Do.COMMIT:
             _refuse_closed(connection)
-            await self._block.__aexit__(None, None, None)
-        elif not _is_over(connection):
+            await block.__aexit__(None, None, None)
+        elif block is not None:
             with suppress(psycopg.Error):
-                await self._block.__aexit__(psycopg.Rollback, psycopg.Rollback(), None)
+                await block.__aexit__(psycopg.Rollback, psycopg.Rollback(), None)
         self._ended_on(connection)
-        await self._async_connections.give_back(connection)
+        await self._async_connections.end(connection)
         return None
 
     def _ended_on(self, connection: psycopg.BaseConnection[Any]) -> None:
-        self._connection = self._block = None
+        self._connection = None
         if connection.broken:
             # The server may not know yet, and hold the task's row, for which a report would wait.
             logger.warning(
@@ -231,10 +244,6 @@ class TaskTransaction:
 
 def _outcome(task: TaskRef, outcomes: dict[TaskKey, str]) -> str:
     return outcomes.get(task[:3], "stale")
-
-
-def _is_over(connection: psycopg.BaseConnection[Any]) -> bool:
-    return connection.info.transaction_status is TransactionStatus.IDLE
 
 
 def _refuse_closed(connection: psycopg.BaseConnection[Any]) -> None:

@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -109,7 +109,7 @@ class Worker:
         self._commands = list(commands)
         self._queues = list(queues)
         self._lease = lease
-        self._patience = max(lease.total_seconds(), _PATIENCE)
+        self.patience = max(lease.total_seconds(), _PATIENCE)
         self._core = WorkerCore(
             concurrency=concurrency,
             lease=lease.total_seconds(),
@@ -249,7 +249,7 @@ class Worker:
 
     def _call(self, call: Call[T]) -> T:
         assert self._connection is not None
-        return _connections.run(self._connection, call, patience=self._patience)
+        return _connections.run(self._connection, call, patience=self.patience)
 
     # Connecting
 
@@ -329,7 +329,7 @@ class Worker:
             self._read_clock(tasks, now)
         with self._leases_lock:
             for task in tasks:
-                deadline = task.deadline.timestamp() - self._clock
+                deadline = self._by_our_clock(task.deadline)
                 self._leases.add(task.ref, asked_at=asked_at, deadline=deadline)
         self._hear()
         for task in tasks:
@@ -387,13 +387,20 @@ class Worker:
         with self._leases_lock:
             self._leases.drop([task])
 
+    def time_left(self, task: Task) -> float:
+        """How many seconds there are to a task's deadline."""
+        return self._by_our_clock(task.deadline) - time.monotonic()
+
+    def _by_our_clock(self, moment: datetime) -> float:
+        return moment.timestamp() - self._clock
+
     def is_over(self, task: TaskRef) -> bool:
         """Whether a task's lease is over."""
         return self._leases.is_over(task, time.monotonic())
 
     def fetch(self, call: Call[T]) -> T:
         """Carry out a handler's call, on a connection of its own."""
-        return self._connections.run(call, patience=self._patience / 3)
+        return self._connections.run(call, patience=self.patience / 3)
 
     # Reporting
 
@@ -493,7 +500,7 @@ class Worker:
                 held = connection
 
                 def run(call: Call[T], held: Connection = held) -> T:
-                    return _connections.run(held, call, patience=self._patience / 3)
+                    return _connections.run(held, call, patience=self.patience / 3)
 
                 self.extend(tasks, run)
             except (psycopg.Error, QuantumflowError) as error:
@@ -538,6 +545,8 @@ class _Execution:
             connections=worker.transactions,
             async_connections=worker.async_transactions,
             forget_lease=lambda: worker.forget_lease(task.ref),
+            patience=worker.patience,
+            time_left=lambda: worker.time_left(task),
         )
         self._cancelled: str | None = None
         self._is_lost = False
