@@ -21,11 +21,10 @@ _ITEMS: st.SearchStrategy[list[Any]] = st.lists(
 
 
 @st.composite
-def flows(draw: st.DrawFn) -> Flow:
-    """A workflow of one to seven steps, maps over anything that can be mapped over among them."""
+def _steps(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> list[Step]:
+    """One to seven steps, maps over anything that can be mapped over among them."""
     steps: list[Step] = []
-    count = draw(st.integers(1, 7))
-    for n in range(count):
+    for n in range(draw(st.integers(1, 7))):
         names = [step.name for step in steps]
         dependencies = tuple(
             draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else ()
@@ -40,9 +39,35 @@ def flows(draw: st.DrawFn) -> Flow:
                 map_over=map_over,
                 max_attempts=draw(st.integers(1, 4)),
                 max_lost=draw(st.integers(1, 4)),
-                scripts=tuple(draw(st.lists(_SCRIPTS, min_size=1, max_size=3))),
+                **{name: draw(values) for name, values in more.items()},
             )
         )
+    return steps
+
+
+def _run_inputs(steps: list[Step]) -> st.SearchStrategy[Any]:
+    """An array where a step maps over it, else anything."""
+    if any(step.is_map and step.map_over is None for step in steps):
+        return _ITEMS
+    return st.sampled_from([{}, None, 1, {"n": [1]}])
+
+
+@st.composite
+def bare_flows(draw: st.DrawFn) -> Flow:
+    """A workflow with timeouts and delays of every length, and no scripts."""
+    steps = draw(
+        _steps(
+            timeout=st.sampled_from([60, 3600, 18000]),
+            retry_delay=st.sampled_from([0, 1, 60, 7200]),
+        )
+    )
+    return Flow(tuple(steps), draw(_run_inputs(steps)), has_callbacks=draw(st.booleans()))
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Flow:
+    """A workflow whose tasks follow scripts."""
+    steps = draw(_steps(scripts=st.lists(_SCRIPTS, min_size=1, max_size=3).map(tuple)))
     mapped = {step.map_over for step in steps}
     violates = draw(st.sampled_from([False] * 9 + [True]))
     steps = [
@@ -51,10 +76,9 @@ def flows(draw: st.DrawFn) -> Flow:
         else step
         for step in steps
     ]
-    maps_input = any(step.is_map and step.map_over is None for step in steps)
     return Flow(
         steps=tuple(steps),
-        run_input=draw(_ITEMS) if maps_input else draw(st.sampled_from([{}, None, 1, {"n": [1]}])),
+        run_input=draw(_run_inputs(steps)),
         has_callbacks=draw(st.booleans()),
         callback_script=draw(_SCRIPTS),
     )

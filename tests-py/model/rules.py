@@ -31,7 +31,9 @@ class Step:
     map_over: str | None
     max_attempts: int
     max_lost: int
-    scripts: tuple[tuple[str, ...], ...]
+    scripts: tuple[tuple[str, ...], ...] = ((),)
+    timeout: int = TIMEOUT
+    retry_delay: int = 1
 
     def script(self, index: int) -> tuple[str, ...]:
         return self.scripts[index % len(self.scripts)]
@@ -43,7 +45,8 @@ class Step:
             "dependencies": list(self.dependencies),
             "max_attempts": self.max_attempts,
             "max_lost": self.max_lost,
-            "timeout": TIMEOUT,
+            "timeout": self.timeout,
+            "retry_delay": self.retry_delay,
         }
         if self.map_over is not None:
             found["map_over"] = self.map_over

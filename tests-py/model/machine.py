@@ -1,0 +1,334 @@
+"""The engine as a small Python model: what each call does to runs, steps, tasks and history.
+
+It says what must come of a call, and leaves open only what the contract leaves open: which of the
+tasks that may be claimed are handed out, in which order lapsed leases are noticed, and the jitter
+of a retry's delay. These the model is told, and checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from model.rules import Flow, Step
+
+LIVE = ("queued", "started")
+GOING_ON = ("started", "paused")
+CALLBACKS = {"completed": "_on_complete", "failed": "_on_failure"}
+
+Key = tuple[str, int]
+
+
+@dataclass
+class TaskState:
+    """A task. Times are seconds of the clock; lease_end is when its message is visible again.
+
+    It is ready between ready_at and ready_by, which differ by the jitter until somebody looks.
+    """
+
+    ready_at: float
+    item: Any = None
+    status: str = "queued"
+    attempts: int = 0
+    losses: int = 0
+    token: int | None = None
+    output: Any = None
+    started_at: float = 0
+    lease_end: float = 0
+    ready_by: float = -1
+
+    def delay(self, earliest: float, latest: float) -> None:
+        self.ready_at, self.ready_by = earliest, latest
+
+
+@dataclass
+class StepState:
+    """A step, as its row says it."""
+
+    remaining_deps: int
+    remaining_tasks: int | None
+    status: str = "created"
+    output: Any = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.status in ("completed", "skipped")
+
+
+@dataclass
+class RunState:
+    """A run with all that is its."""
+
+    id: UUID
+    flow: Flow
+    status: str = "started"
+    retries: int = 0
+    output: Any = None
+    steps: dict[str, StepState] = field(default_factory=dict)
+    tasks: dict[Key, TaskState] = field(default_factory=dict)
+    # By step, task, retries and attempt: the kind, and the token of the lease.
+    failures: dict[tuple[str, int, int, int], tuple[str, int | None]] = field(default_factory=dict)
+
+    @property
+    def remaining_steps(self) -> int:
+        return sum(not step.is_done for step in self.steps.values())
+
+    def output_of(self, name: str) -> Any:
+        is_map = self.flow.step(name).is_map
+        return self.steps[name].output if is_map else self.tasks[name, 0].output
+
+    def failed_with(self, key: Key, token: int | None) -> bool:
+        """Whether a reported failure of the task was one of this lease."""
+        return token is not None and any(
+            failure == ("error", token) and found[:2] == key
+            for found, failure in self.failures.items()
+        )
+
+    # What happens to steps.
+
+    def start(self, now: float) -> None:
+        for step in self.flow.steps:
+            self.steps[step.name] = StepState(len(step.dependencies), None if step.is_map else 1)
+        self.start_ready(now)
+
+    def start_ready(self, now: float) -> None:
+        """Start what waits for nothing more, and what that leads to; end the run if it is done."""
+        while self.status == "started":
+            ready = [
+                step
+                for step in self.flow.steps
+                if self.steps[step.name].status == "created"
+                and self.steps[step.name].remaining_deps == 0
+            ]
+            if not ready:
+                break
+            for step in ready:
+                self._become_ready(step, now)
+        if self.status in GOING_ON and self.remaining_steps == 0:
+            self.end("completed", now)
+
+    def _become_ready(self, step: Step, now: float) -> None:
+        state = self.steps[step.name]
+        state.status = "started"
+        items = [None]
+        if step.is_map:
+            items = self.output_of(step.map_over) if step.map_over else self.flow.run_input
+            kept = sum(key[0] == step.name for key in self.tasks)
+            state.remaining_tasks = len(items) - kept
+        for index, item in enumerate(items):
+            self.tasks.setdefault((step.name, index), TaskState(now, item))
+        if not items:
+            self._finish(step)
+
+    def complete_task(self, key: Key, now: float) -> None:
+        state = self.steps[key[0]]
+        assert state.remaining_tasks is not None
+        state.remaining_tasks -= 1
+        if state.remaining_tasks == 0:
+            self._finish(self.flow.step(key[0]))
+            self.start_ready(now)
+
+    def _finish(self, step: Step) -> None:
+        state = self.steps[step.name]
+        state.status = "completed"
+        if step.is_map:
+            outputs = sorted(
+                (key, t.output) for key, t in self.tasks.items() if key[0] == step.name
+            )
+            state.output = [output for _, output in outputs]
+        for other in self.flow.steps:
+            if step.name in other.dependencies:
+                self.steps[other.name].remaining_deps -= 1
+
+    def end(self, status: str, now: float, failed_step: str | None = None) -> None:
+        """End the run: what is left of it is cancelled, its callback is made."""
+        self.status = status
+        if failed_step is not None:
+            self.steps[failed_step].status = "failed"
+        for task in self.tasks.values():
+            if task.status in LIVE:
+                task.status = "cancelled"
+        for state in self.steps.values():
+            if state.status in ("created", "started"):
+                state.status = "cancelled"
+        if status == "completed":
+            inner = {name for step in self.flow.steps for name in step.dependencies}
+            leaves = [step.name for step in self.flow.steps if step.name not in inner]
+            self.output = {name: self.output_of(name) for name in leaves}
+        if self.flow.has_callbacks and status in CALLBACKS:
+            self.tasks[CALLBACKS[status], self.retries] = TaskState(now)
+
+    # What happens to tasks.
+
+    def is_claimable(self, key: Key, now: float) -> bool:
+        task = self.tasks[key]
+        may_run = key[0] in CALLBACKS.values() or self.status == "started"
+        return task.status == "queued" and may_run and task.ready_at <= now
+
+    def has_lapsed(self, key: Key, now: float) -> bool:
+        task = self.tasks[key]
+        return task.status == "started" and task.lease_end <= now
+
+    def fail_attempt(self, key: Key, kind: str, now: float, *, final: bool) -> bool:
+        """Write a failure of the attempt; answers whether it was the last the task may have."""
+        task, step = self.tasks[key], self.flow.step(key[0])
+        was_queued = task.status == "queued"
+        task.attempts += was_queued
+        failure = *key, self.retries, task.attempts
+        self.failures[failure] = (kind, None if was_queued else task.token)
+        if kind == "lost":
+            task.losses += 1
+            is_last = task.losses >= step.max_lost
+        else:
+            is_last = final or task.attempts - task.losses >= step.max_attempts
+        if kind != "error":
+            task.token = None
+        task.status = "failed" if is_last else "queued"
+        if not is_last:
+            self._delay(task, step, kind, now)
+        if is_last and key[0] not in CALLBACKS.values():
+            self.end("failed", now, failed_step=key[0])
+        return is_last
+
+    def _delay(self, task: TaskState, step: Step, kind: str, now: float) -> None:
+        longest = max(3600, step.retry_delay)
+        wait = step.retry_delay * 2 ** (task.attempts - task.losses - 1)
+        if kind == "lost":
+            task.delay(now, now)
+        else:
+            task.delay(now + min(longest, wait), now + min(longest, wait * 1.25))
+
+    def retry(self, from_step: str | None, now: float) -> str | None:
+        """Run again what did not finish, and from_step and what depends on it; None or a code."""
+        if from_step is not None and from_step not in self.steps:
+            return "QF215"
+        again = {name for name, state in self.steps.items() if not state.is_done}
+        behind: set[str] = set()
+        for step in self.flow.steps:
+            if step.name == from_step or behind & set(step.dependencies):
+                behind.add(step.name)
+        if not again | behind:
+            return "QF214"
+        for key, task in list(self.tasks.items()):
+            if key[0] in CALLBACKS.values():
+                task.status = "cancelled" if task.status in LIVE else task.status
+            elif key[0] in behind or (key[0] in again and task.status != "completed"):
+                del self.tasks[key]
+        for step in self.flow.steps:
+            if step.name in again | behind:
+                self.steps[step.name] = StepState(
+                    len(set(step.dependencies) & (again | behind)), None if step.is_map else 1
+                )
+        self.status, self.output = "started", None
+        self.retries += 1
+        self.start_ready(now)
+        return None
+
+
+@dataclass
+class Model:
+    """All runs of one workflow, and the clock."""
+
+    flow: Flow
+    now: float = 0
+    runs: dict[UUID, RunState] = field(default_factory=dict)
+
+    def start(self, run_id: UUID) -> None:
+        self.runs[run_id] = RunState(run_id, self.flow)
+        self.runs[run_id].start(self.now)
+
+    def tasks(self) -> Iterator[tuple[RunState, Key, TaskState]]:
+        for run in self.runs.values():
+            for key, task in run.tasks.items():
+                yield run, key, task
+
+    def _fate(self, run_id: UUID, key: Key, token: int | None, *, by_hand: bool) -> str:
+        """The precedence of outcomes; "acts" where the report counts."""
+        run = self.runs.get(run_id)
+        task = run.tasks.get(key) if run else None
+        if run is None or task is None:
+            # History outlives its task only until the run is deleted; there is no such task.
+            return "stale"
+        if not by_hand and (token is None or task.token != token):
+            return "duplicate" if run.failed_with(key, token) else "stale"
+        if task.status in ("cancelled", "skipped"):
+            return "run_ended"
+        return (
+            "acts"
+            if task.status == "started" or (by_hand and task.status == "queued")
+            else ("duplicate")
+        )
+
+    def complete(self, run_id: UUID, key: Key, token: int | None, output: Any) -> str:
+        fate = self._fate(run_id, key, token, by_hand=token is None)
+        if fate != "acts":
+            return fate
+        run = self.runs[run_id]
+        task = run.tasks[key]
+        is_callback = key[0] in CALLBACKS.values()
+        task.output = output
+        if not is_callback and run.flow.feeds_map(key[0]) and not isinstance(output, list):
+            run.fail_attempt(key, "error", self.now, final=True)
+            return "type_violation"
+        task.status = "completed"
+        if not is_callback:
+            run.complete_task(key, self.now)
+        return "completed"
+
+    def fail(self, run_id: UUID, key: Key, token: int | None, *, final: bool) -> str:
+        fate = self._fate(run_id, key, token, by_hand=token is None)
+        if fate != "acts":
+            return fate
+        is_last = self.runs[run_id].fail_attempt(key, "error", self.now, final=final)
+        return "failed" if is_last else "retrying"
+
+    def release(self, run_id: UUID, key: Key, token: int) -> int:
+        if self._fate(run_id, key, token, by_hand=False) != "acts":
+            return 0
+        task = self.runs[run_id].tasks[key]
+        task.status, task.token = "queued", None
+        task.attempts -= 1
+        return 1
+
+    def extend(self, run_id: UUID, key: Key, token: int, lease: float) -> str:
+        fate = self._fate(run_id, key, token, by_hand=False)
+        if fate == "acts":
+            run = self.runs[run_id]
+            task = run.tasks[key]
+            deadline = task.started_at + run.flow.step(key[0]).timeout
+            task.lease_end = max(task.lease_end, min(self.now + lease, deadline))
+            return "held"
+        return "cancelled" if fate == "run_ended" else "lost"
+
+    def claim(self, run_id: UUID, key: Key, token: int, lease: float) -> None:
+        run = self.runs[run_id]
+        assert run.is_claimable(key, self.now), f"{key} was handed out, but is {run.tasks[key]}"
+        task = run.tasks[key]
+        task.status, task.token = "started", token
+        task.attempts += 1
+        task.started_at = self.now
+        task.lease_end = self.now + min(lease, run.flow.step(key[0]).timeout)
+
+    def lapse(self, noticed: Iterable[tuple[UUID, Key]]) -> None:
+        """A call has noticed that these leases ran out; what ends a run comes last."""
+        for run_id, key in sorted(noticed, key=self._ends_a_run):
+            run = self.runs[run_id]
+            assert run.has_lapsed(key, self.now), (
+                f"{key} has lost its lease, but is {run.tasks[key]}"
+            )
+            kind = self._kind_of_lapse(run, key)
+            run.fail_attempt(key, kind, self.now, final=False)
+
+    def _kind_of_lapse(self, run: RunState, key: Key) -> str:
+        task = run.tasks[key]
+        deadline = task.started_at + run.flow.step(key[0]).timeout
+        return "timeout" if task.lease_end >= deadline else "lost"
+
+    def _ends_a_run(self, place: tuple[UUID, Key]) -> bool:
+        run, key = self.runs[place[0]], place[1]
+        task, step = run.tasks[key], run.flow.step(key[0])
+        if self._kind_of_lapse(run, key) == "lost":
+            return task.losses + 1 >= step.max_lost
+        return task.attempts - task.losses >= step.max_attempts

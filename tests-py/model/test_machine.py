@@ -1,0 +1,360 @@
+"""Any calls in any order, on random workflows: after each, the engine is where the model says.
+
+QUANTUMFLOW_MODEL_EXAMPLES says how many sequences; by default few, and always the same ones.
+
+A worker that crashes is one that reports nothing: its token is kept, and may be shown at any later
+time, as may any other old one. The model is model/machine.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from model.flows import bare_flows
+from model.machine import CALLBACKS, GOING_ON, LIVE, Key, Model, RunState
+from model.rules import Flow
+from quantumflow_client.embedded import EmbeddedServer
+from support.engine import EPOCH, Engine, allow_test_clock, remove_runs
+
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "30"))
+_SETTINGS = settings(
+    max_examples=_EXAMPLES,
+    stateful_step_count=80,
+    derandomize="QUANTUMFLOW_MODEL_EXAMPLES" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+_numbers = itertools.count(1)
+
+# Small numbers mean what was made last, large ones what is over.
+_RECENT = st.one_of(st.integers(0, 2), st.integers(0, 40))
+_LEASES = st.sampled_from([1, 30, 4000, 80000])
+_OUTPUTS: st.SearchStrategy[Any] = st.sampled_from(
+    [["x", None], [], [1], [[], {}], None, {"no": "array"}]
+)
+
+Attempt = tuple[UUID, Key, int]
+
+
+class Machine(RuleBasedStateMachine):
+    """The rules of the state machine: each calls the engine and the model alike."""
+
+    engine: Engine
+
+    @initialize(flow=bare_flows())
+    def define(self, flow: Flow) -> None:
+        self.slug = f"machine_{next(_numbers)}"
+        self.engine.connection.execute(
+            "select from quantumflow.define_flow(%s)", (Jsonb(flow.definition(self.slug)),)
+        )
+        remove_runs(self.engine.connection)
+        self.model = Model(flow)
+        self.attempts: list[Attempt] = []
+        self._set_clock(0)
+
+    def _set_clock(self, now: float) -> None:
+        self.model.now = now
+        self.engine.set_clock(now)
+
+    def _attempt(self, place: int) -> Attempt:
+        """Mostly one that is live; else any, those of crashed workers among them."""
+        live = [
+            (run.id, key, task.token)
+            for run, key, task in self.model.tasks()
+            if task.status == "started" and task.token is not None
+        ]
+        found = live if live and place < 30 else self.attempts
+        return found[-1 - place % len(found)]
+
+    def _run(self, place: int) -> RunState:
+        runs = [*self.model.runs.values()]
+        return runs[-1 - place % len(runs)]
+
+    def _refused(self, call: Callable[[], Any]) -> Any:
+        """The answer, or the code of the refusal."""
+        try:
+            return call()
+        except psycopg.Error as error:
+            if (error.sqlstate or "").startswith("QF"):
+                return error.sqlstate
+            raise
+
+    # Runs.
+
+    @precondition(lambda self: len(self.model.runs) < 3)
+    @rule()
+    def start(self) -> None:
+        self.model.start(self.engine.start(self.slug, self.model.flow.run_input))
+
+    @precondition(lambda self: self.model.runs)
+    @rule(place=_RECENT, verb=st.sampled_from(["pause", "resume", "cancel", "delete"]))
+    def steer(self, place: int, verb: str) -> None:
+        run = self._run(place)
+        wanted = getattr(self, f"_{verb}")(run)
+        query = f"select status from quantumflow.{verb}_run(%s)"
+        assert self._refused(lambda: self.engine.value(query, run.id)) == wanted
+
+    def _cancel(self, run: RunState) -> str:
+        if run.status in GOING_ON:
+            run.end("cancelled", self.model.now)
+        return run.status if run.status == "cancelled" else "QF207"
+
+    def _pause(self, run: RunState) -> str:
+        if run.status not in GOING_ON:
+            return "QF207"
+        run.status = "paused"
+        return run.status
+
+    def _resume(self, run: RunState) -> str:
+        if run.status not in GOING_ON:
+            return "QF207"
+        run.status = "started"
+        run.start_ready(self.model.now)
+        return run.status
+
+    def _delete(self, run: RunState) -> str:
+        callbacks = {t.status for key, t in run.tasks.items() if key[0] in CALLBACKS.values()}
+        if run.status in GOING_ON or callbacks & set(LIVE):
+            return "QF213"
+        del self.model.runs[run.id]
+        return run.status
+
+    @precondition(lambda self: self.model.runs)
+    @rule(place=_RECENT, step=st.one_of(st.none(), st.integers(0, 7)))
+    def retry(self, place: int, step: int | None) -> None:
+        run = self._run(place)
+        from_step = None if step is None else f"s{step}"
+        wanted = "QF213"
+        if run.status not in GOING_ON:
+            wanted = run.retry(from_step, self.model.now) or run.status
+        query = "select status from quantumflow.retry_run(%s, %s)"
+        assert self._refused(lambda: self.engine.value(query, run.id, from_step)) == wanted
+
+    # Time.
+
+    @rule(seconds=st.sampled_from([1, 59, 1200, 20000]))
+    def advance(self, seconds: int) -> None:
+        self._set_clock(self.model.now + seconds)
+
+    @precondition(lambda self: any(t.status == "started" for _, _, t in self.model.tasks()))
+    @rule()
+    def let_a_lease_expire(self) -> None:
+        ends = [task.lease_end for _, _, task in self.model.tasks() if task.status == "started"]
+        self._set_clock(max(self.model.now, min(ends)))
+
+    @precondition(lambda self: self.model.runs)
+    @rule()
+    def sweep(self) -> None:
+        self.engine.sweep()
+        self._notice_lapses()
+        # All leases that have run out, not some.
+        assert not any(run.has_lapsed(key, self.model.now) for run, key, _ in self.model.tasks())
+
+    # Tasks.
+
+    @precondition(lambda self: self.model.runs)
+    @rule(quantity=st.sampled_from([1, 2, 10]), lease=_LEASES)
+    def claim(self, quantity: int, lease: int) -> None:
+        self._claim(quantity, lease)
+
+    def _claim(self, quantity: int, lease: int) -> None:
+        tasks = self.engine.claim(quantity, lease=lease)
+        self._notice_lapses()
+        assert len(tasks) <= quantity
+        for task in tasks:
+            key = task.step_slug, task.task_index
+            was_lost = self.model.runs[task.run_id].tasks[key].losses > 0
+            assert not was_lost or len(tasks) == 1, "what was lost before comes alone"
+            self.model.claim(task.run_id, key, task.lease_token, lease)
+            self.attempts.append((task.run_id, key, task.lease_token))
+        if quantity == 10 and len(tasks) < quantity:
+            self._check_nothing_was_left(is_empty=not tasks, is_alone=len(tasks) == 1)
+
+    def _check_nothing_was_left(self, *, is_empty: bool, is_alone: bool) -> None:
+        """A claim that got less than it asked for left only what comes alone."""
+        for run, key, task in self.model.tasks():
+            assert not (is_empty and run.has_lapsed(key, self.model.now))
+            if run.is_claimable(key, self.model.now):
+                assert not is_empty, f"{key} was left"
+                assert is_alone or task.losses > 0, f"{key} was left"
+
+    def _notice_lapses(self) -> None:
+        found = self.engine.rows(
+            "select run_id, step_slug, task_index, retries, attempt "
+            "from quantumflow.task_failures where kind <> 'error'"
+        )
+        self.model.lapse(
+            (run_id, (slug, index))
+            for run_id, slug, index, retries, attempt in found
+            if (slug, index, retries, attempt) not in self.model.runs[run_id].failures
+        )
+
+    @precondition(lambda self: self.model.runs)
+    @rule(output=st.sampled_from([[], ["x", None]]))
+    def work(self, output: Any) -> None:
+        """Claim what there is, and complete it."""
+        before = len(self.attempts)
+        self._claim(10, 30)
+        for attempt in self.attempts[before:]:
+            self._complete(*attempt, output)
+
+    @precondition(lambda self: self.attempts)
+    @rule(place=_RECENT, output=_OUTPUTS)
+    def complete(self, place: int, output: Any) -> None:
+        self._complete(*self._attempt(place), output)
+
+    @precondition(lambda self: self.attempts)
+    @rule(place=_RECENT, final=st.sampled_from([False, False, False, True]))
+    def fail(self, place: int, final: bool) -> None:
+        self._fail(*self._attempt(place), final)
+
+    @precondition(lambda self: any(run.tasks for run in self.model.runs.values()))
+    @rule(place=_RECENT, output=_OUTPUTS, is_failure=st.booleans())
+    def act_by_hand(self, place: int, output: Any, is_failure: bool) -> None:
+        places = [(run.id, key) for run, key, _ in self.model.tasks()]
+        run_id, key = places[-1 - place % len(places)]
+        if is_failure:
+            self._fail(run_id, key, None, False)
+        else:
+            self._complete(run_id, key, None, output)
+
+    def _complete(self, run_id: UUID, key: Key, token: int | None, output: Any) -> None:
+        wanted = self.model.complete(run_id, key, token, output)
+        query = "select quantumflow.complete_task(%s, %s, %s, %s, %s)"
+        assert self.engine.value(query, run_id, *key, Jsonb(output), token) == wanted
+
+    def _fail(self, run_id: UUID, key: Key, token: int | None, final: bool) -> None:
+        wanted = self.model.fail(run_id, key, token, final=final)
+        query = "select quantumflow.fail_task(%s, %s, %s, 'it broke', %s, %s)"
+        assert self.engine.value(query, run_id, *key, token, not final) == wanted
+
+    @precondition(lambda self: self.attempts)
+    @rule(place=_RECENT, lease=_LEASES)
+    def extend(self, place: int, lease: int) -> None:
+        run_id, key, token = self._attempt(place)
+        wanted = self.model.extend(run_id, key, token, lease)
+        query = "select state from quantumflow.extend_leases(%s, %s, %s)"
+        worker, leased = self.engine.worker_id, timedelta(seconds=lease)
+        assert self.engine.value(query, worker, self._reports(run_id, key, token), leased) == wanted
+
+    @precondition(lambda self: self.attempts)
+    @rule(place=_RECENT)
+    def release(self, place: int) -> None:
+        run_id, key, token = self._attempt(place)
+        wanted = self.model.release(run_id, key, token)
+        query = "select quantumflow.release_tasks(%s)"
+        assert self.engine.value(query, self._reports(run_id, key, token)) == wanted
+
+    def _reports(self, run_id: UUID, key: Key, token: int) -> Jsonb:
+        slug, index = key
+        return Jsonb(
+            [
+                {
+                    "run_id": str(run_id),
+                    "step_slug": slug,
+                    "task_index": index,
+                    "lease_token": token,
+                }
+            ]
+        )
+
+    # What is always true.
+
+    @invariant()
+    def no_rule_is_broken(self) -> None:
+        assert self.engine.problems() == []
+
+    @invariant()
+    def the_engine_is_where_the_model_is(self) -> None:
+        model, rows = self.model, self.engine.rows
+        assert {
+            row[0]: row[1:]
+            for row in rows(
+                "select id, status, remaining_steps, retries, output from quantumflow.workflow_runs"
+            )
+        } == {
+            run.id: (run.status, run.remaining_steps, run.retries, run.output)
+            for run in model.runs.values()
+        }
+        assert {
+            row[:2]: row[2:]
+            for row in rows(
+                "select run_id, step_slug, status, remaining_deps, remaining_tasks, output "
+                "from quantumflow.step_states"
+            )
+        } == {
+            (run.id, name): (step.status, step.remaining_deps, step.remaining_tasks, step.output)
+            for run in model.runs.values()
+            for name, step in run.steps.items()
+        }
+        self._check_tasks()
+        assert sorted(
+            rows(
+                "select run_id, step_slug, task_index, retries, attempt, kind, lease_token "
+                "from quantumflow.task_failures"
+            ),
+            key=str,
+        ) == sorted(
+            (
+                (run.id, *key, *failure)
+                for run in model.runs.values()
+                for key, failure in run.failures.items()
+            ),
+            key=str,
+        )
+
+    def _check_tasks(self) -> None:
+        found = self.engine.rows(
+            "select run_id, step_slug, task_index, status, attempts, losses, lease_token, output, "
+            "item_value, extract(epoch from queued_at - %s)::float from quantumflow.step_tasks",
+            EPOCH,
+        )
+        assert {(row[0], row[1:3]): row[3:-1] for row in found} == {
+            (run.id, key): (t.status, t.attempts, t.losses, t.token, t.output, t.item)
+            for run, key, t in self.model.tasks()
+        }
+        for run_id, slug, index, *_, queued_at in found:
+            task = self.model.runs[run_id].tasks[slug, index]
+            latest = max(task.ready_at, task.ready_by)
+            assert task.status != "queued" or task.ready_at - 0.01 < queued_at < latest + 0.01
+            task.delay(queued_at, queued_at)
+
+
+@pytest.fixture(scope="module")
+def engine(server: EmbeddedServer, template: str) -> Iterator[Engine]:
+    """A session on a database of its own."""
+    name = sql.Identifier("machine")
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        create = sql.SQL("create database {} template {}")
+        admin.execute(create.format(name, sql.Identifier(template)))
+        with psycopg.connect(server.dsn("machine"), autocommit=True) as connection:
+            allow_test_clock(connection)
+            yield Engine(connection)
+        admin.execute(sql.SQL("drop database {} with (force)").format(name))
+
+
+@pytest.mark.timeout(0 if "QUANTUMFLOW_MODEL_EXAMPLES" in os.environ else 120)
+def test_any_calls_in_any_order(engine: Engine) -> None:
+    Machine.engine = engine
+    run_state_machine_as_test(Machine, settings=_SETTINGS)
