@@ -81,6 +81,8 @@
 
 -- Mend: after a restore, a copy, or an accident.
 \ir mend/adopt.sql
+\ir mend/send_again.sql
+\ir mend/repair.sql
 
 -- Access: who may call what, and what pg_dump carries.
 \ir access/configure.sql

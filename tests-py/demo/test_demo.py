@@ -241,7 +241,8 @@ def test_a_tampered_database_makes_it_end_with_1(
     mended = database.execute(
         """update quantumflow.step_tasks t set output = s.output -> 9
         from quantumflow.step_states s
-        where (s.run_id, s.step_slug) = (t.run_id, t.step_slug) and s.run_id = %s and t.task_index = 9""",
+        where (s.run_id, s.step_slug) = (t.run_id, t.step_slug)
+          and s.run_id = %s and t.task_index = 9""",
         (runs(database)[0][0],),
     )
     assert mended.rowcount == 1

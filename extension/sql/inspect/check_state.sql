@@ -340,7 +340,9 @@ select
   coalesce(d.open_deps, 0) as open_deps,
   coalesce(k.tasks, 0) as tasks,
   coalesce(k.completed, 0) as completed,
-  coalesce(k.last_index, -1) as last_index
+  coalesce(k.last_index, -1) as last_index,
+  coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled') as deps_can_be_set,
+  coalesce(k.completed, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
 from quantumflow.step_states s
 join quantumflow.workflow_runs r
   on r.id = s.run_id
@@ -382,6 +384,8 @@ comment on column quantumflow._step_facts.open_deps is 'How many of its dependen
 comment on column quantumflow._step_facts.tasks is 'How many tasks it has.';
 comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
 comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';
+comment on column quantumflow._step_facts.deps_can_be_set is 'Whether a step of this status may have that many open dependencies.';
+comment on column quantumflow._step_facts.tasks_can_be_set is 'Whether a step of this status may have that many completed tasks.';
 
 create function quantumflow._check_steps(p_run_id uuid)
 returns setof quantumflow.state_problem
@@ -398,13 +402,13 @@ begin
   )
   select 3, f.run_id, f.step_slug::text, null::int, null::text, null::bigint,
     format('remaining_deps is %s but %s dependencies are not done', f.remaining_deps, f.open_deps),
-    case when f.open_deps = 0 or f.status in ('created', 'skipped', 'cancelled') then 'recount' end
+    case when f.deps_can_be_set then 'recount' end
   from facts f
   where f.remaining_deps <> f.open_deps
   union all
   select 3, f.run_id, f.step_slug, null, null, null,
     format('remaining_tasks is %s of %s but %s tasks are completed', f.remaining_tasks, f.initial_tasks, f.completed),
-    case when f.completed <= f.initial_tasks and f.status <> 'completed' then 'recount' end
+    case when f.tasks_can_be_set then 'recount' end
   from facts f
   where f.remaining_tasks <> f.initial_tasks - f.completed
   union all

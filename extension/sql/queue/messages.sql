@@ -402,3 +402,58 @@ $_all_messages$;
 
 comment on function quantumflow._all_messages() is
 'The text of a query for the messages of all queues: queue, msg_id, vt, message.';
+
+create function quantumflow._tasks_without_message(p_run_id uuid, p_callbacks_only boolean)
+returns tid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_tasks_without_message$
+declare
+  v_queue text;
+  v_found tid[];
+  v_tids  tid[] := '{}';
+begin
+  for v_queue in
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.status in ('queued', 'started')
+    order by t.queue
+  loop
+    -- What somebody holds is being reported, and then needs no message.
+    execute format(
+      $$
+      select array_agg(k.tid)
+      from (
+        select t.ctid as tid
+        from quantumflow.step_tasks t
+        where t.run_id = $1
+          and t.queue = $2
+          and t.status in ('queued', 'started')
+          and (not $3 or t.step_slug in ('_on_complete', '_on_failure'))
+          and not exists (
+            select
+            from pgmq.%I q
+            where q.msg_id = t.message_id
+              and q.message ->> 'workflow_run_id' = t.run_id::text
+              and q.message ->> 'step_name' = t.step_slug
+              and q.message ->> 'task_index' = t.task_index::text
+          )
+        order by t.step_slug, t.task_index
+        for update skip locked
+      ) k
+      $$,
+      'q_' || v_queue)
+    using p_run_id, v_queue, p_callbacks_only
+    into v_found;
+
+    v_tids := v_tids || v_found;
+  end loop;
+
+  return v_tids;
+end
+$_tasks_without_message$;
+
+comment on function quantumflow._tasks_without_message(uuid, boolean) is
+'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds the run.';

@@ -339,6 +339,22 @@ begin
     return array[]::quantumflow._ended_run[];
   end if;
 
+  return quantumflow._gather_outputs(v_ended);
+end
+$_gather_run_outputs$;
+
+comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
+'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
+
+create function quantumflow._gather_outputs(p_ended quantumflow._ended_run[])
+returns quantumflow._ended_run[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_gather_outputs$
+declare
+  v_ended quantumflow._ended_run[] := p_ended;
+begin
   begin
     return quantumflow._with_outputs(v_ended);
   exception
@@ -356,10 +372,10 @@ begin
 
   return v_ended;
 end
-$_gather_run_outputs$;
+$_gather_outputs$;
 
-comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
-'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
+comment on function quantumflow._gather_outputs(quantumflow._ended_run[]) is
+'Adds the outputs of runs that have no step left; null where one cannot be one jsonb value.';
 
 create function quantumflow._with_outputs(p_ended quantumflow._ended_run[])
 returns quantumflow._ended_run[]

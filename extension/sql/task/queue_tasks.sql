@@ -1,4 +1,4 @@
-create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[])
+create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[], p_again boolean default false)
 returns void
 language plpgsql
 volatile
@@ -39,6 +39,25 @@ begin
       headers => v_batch.headers,
       delay => v_batch.vt) with ordinality s (msg_id, n);
 
+    if p_again then
+      update quantumflow.step_tasks t
+      set message_id = k.sent_id
+      from (
+        select n.sent_id, l.ctid as tid
+        from rows from (unnest(v_batch.tasks), unnest(v_messages))
+          as n (run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, sent_id)
+        cross join lateral (
+          select m.ctid
+          from quantumflow.step_tasks m
+          where (m.run_id, m.step_slug, m.task_index) = (n.run_id, n.step_slug, n.task_index)
+          limit 1
+        ) l
+      ) k
+      where t.ctid = k.tid;
+
+      continue;
+    end if;
+
     insert into quantumflow.step_tasks
       (run_id, step_slug, task_index, status, queue, message_id, queued_at, item_value)
     select t.run_id, t.step_slug, t.task_index, 'queued', t.queue, t.sent_id, t.ready_at, t.item_value
@@ -48,8 +67,8 @@ begin
 end
 $_queue_tasks$;
 
-comment on function quantumflow._queue_tasks(quantumflow._new_task[]) is
-'Makes tasks: a message each, and the row that knows its message.
+comment on function quantumflow._queue_tasks(quantumflow._new_task[], boolean) is
+'Makes tasks: a message each, and the row that knows its message; or, with p_again, new messages for tasks that are there.
 
 Errors: QF401 when a queue is gone.';
 

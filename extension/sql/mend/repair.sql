@@ -1,0 +1,325 @@
+create type quantumflow.state_repair as (
+  rule       int,
+  run_id     uuid,
+  step_slug  text,
+  task_index int,
+  queue      text,
+  message_id bigint,
+  problem    text,
+  action     text
+);
+
+comment on type quantumflow.state_repair is 'Something that breaks a rule, as check_state() found it, and what repair() did about it or would do.';
+comment on column quantumflow.state_repair.rule is 'The rule that is broken: see check_state().';
+comment on column quantumflow.state_repair.run_id is 'The run, where there is one.';
+comment on column quantumflow.state_repair.step_slug is 'The step, where there is one.';
+comment on column quantumflow.state_repair.task_index is 'The task, where there is one.';
+comment on column quantumflow.state_repair.queue is 'The queue, where a message is concerned.';
+comment on column quantumflow.state_repair.message_id is 'The msg_id of the message.';
+comment on column quantumflow.state_repair.problem is 'What was wrong.';
+comment on column quantumflow.state_repair.action is
+'In a dry run the remedy, or "none" where a person has to decide; else "done: ...", "none", or "not done: ..." with the reason.';
+
+create function quantumflow.repair(dry_run boolean default true)
+returns setof quantumflow.state_repair
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $repair$
+declare
+  v_problems quantumflow.state_problem[] := quantumflow._find_problems();
+  v_errors   jsonb;
+  v_left     text[];
+begin
+  if repair.dry_run then
+    return query
+    select p.rule, p.run_id, p.step_slug, p.task_index, p.queue, p.message_id, p.problem, coalesce(p.remedy, 'none')
+    from unnest(v_problems) p;
+
+    return;
+  end if;
+
+  perform quantumflow._require_read_committed('repair');
+  perform quantumflow._repair_queues(v_problems);
+  v_errors := quantumflow._repair_runs(v_problems, quantumflow._now());
+
+  select array_agg(quantumflow._key_of(p))
+  into v_left
+  from quantumflow.check_state() p;
+
+  return query
+  select
+    p.rule, p.run_id, p.step_slug, p.task_index, p.queue, p.message_id, p.problem,
+    case
+      when l.key is null then 'done: ' || coalesce(p.remedy, 'it went with the others')
+      when p.remedy is null then 'none'
+      else 'not done: ' || coalesce(v_errors ->> p.run_id::text, 'it is still so')
+    end
+  from unnest(v_problems) with ordinality p (rule, run_id, step_slug, task_index, queue, message_id, problem, remedy, n)
+  left join unnest(v_left) l (key)
+    on l.key = quantumflow._key_of(v_problems[p.n])
+  order by p.n;
+end
+$repair$;
+
+comment on function quantumflow.repair(boolean) is
+'Mends what check_state() finds, as far as that takes no decision, and returns a row per problem that says what it did.
+
+dry_run: true, the default, changes nothing and says what would be done.
+
+It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
+that sleep though their run goes on, counts remaining_tasks, remaining_deps and remaining_steps anew, completes steps whose tasks are
+all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are missing, and cancels what
+goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed is touched.
+A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
+
+Safe while workers work: each run is locked with its tasks and steps, waiting for whoever holds them, and looked at again. A
+transaction that holds a task for long, makes it wait, and with it those who wait for runs it has mended already.
+After a restore, and whenever a queue has lost all it had, rebuild_queues() does it for all tasks at once.
+
+Errors: QF402 pgmq is missing; QF110 a queue''s name is not valid; QF403 a queue holds messages of somebody else; 0A000 unless the
+transaction is read committed.';
+
+create function quantumflow._find_problems()
+returns quantumflow.state_problem[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_find_problems$
+begin
+  return array(
+    select row(
+      p.rule, p.run_id, p.step_slug, p.task_index, p.queue, p.message_id, p.problem,
+      case
+        when p.run_id is null or not bool_or(p.rule = 0 and p.remedy is null) over (partition by p.run_id)
+        then p.remedy
+      end
+    )::quantumflow.state_problem
+    from quantumflow.check_state() with ordinality p (
+      rule, run_id, step_slug, task_index, queue, message_id, problem, remedy, n)
+    order by p.n);
+end
+$_find_problems$;
+
+comment on function quantumflow._find_problems() is
+'What check_state() finds, without a remedy for runs with a row that belongs to nothing.';
+
+create function quantumflow._key_of(p_problem quantumflow.state_problem)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_key_of$
+begin
+  p_problem.problem := null;
+  p_problem.remedy := null;
+
+  return p_problem::text;
+end
+$_key_of$;
+
+comment on function quantumflow._key_of(quantumflow.state_problem) is
+'Which rule a problem breaks, with what: to find it again.';
+
+create function quantumflow._repair_queues(p_problems quantumflow.state_problem[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_repair_queues$
+declare
+  v_batch record;
+begin
+  perform quantumflow._ensure_queue(p.queue)
+  from (
+    select distinct u.queue
+    from unnest(p_problems) u
+    where u.remedy is not null
+      and u.queue is not null
+  ) p
+  where quantumflow._queue_table(p.queue) is null;
+
+  -- A message that is nobody's stays so, whatever happens meanwhile: no run has to be locked for it.
+  for v_batch in
+    select p.queue, p.remedy, array_agg(p.message_id order by p.message_id) as msg_ids
+    from unnest(p_problems) p
+    where p.remedy in ('archive the message', 'remove the message')
+    group by p.queue, p.remedy
+    order by p.queue, p.remedy
+  loop
+    if v_batch.remedy = 'archive the message' then
+      perform quantumflow._archive_foreign(v_batch.queue, v_batch.msg_ids);
+    else
+      perform quantumflow._remove_free_messages(v_batch.queue, v_batch.msg_ids);
+    end if;
+  end loop;
+
+  delete from quantumflow._unfinished_ends e
+  using unnest(p_problems) p
+  where p.remedy = 'forget it'
+    and e.run_id = p.run_id;
+end
+$_repair_queues$;
+
+comment on function quantumflow._repair_queues(quantumflow.state_problem[]) is
+'Makes queues that are missing, and takes out of queues what does not belong there.';
+
+create function quantumflow._repair_runs(p_problems quantumflow.state_problem[], p_now timestamptz)
+returns jsonb
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_repair_runs$
+declare
+  v_run    record;
+  v_errors jsonb := '{}';
+begin
+  -- One after the other, in order of their ids: a batch of reports holds the tasks of its runs in that order too.
+  for v_run in
+    select p.run_id, bool_or(coalesce(p.remedy = 'wake it', false)) as has_sleepers
+    from unnest(p_problems) p
+    where p.run_id is not null
+    group by p.run_id
+    having bool_or(p.remedy is not null)
+    order by p.run_id
+  loop
+    begin
+      perform quantumflow._repair_run(v_run.run_id, v_run.has_sleepers, p_now);
+    exception
+      when others then
+        -- What keeps one run from being mended shall not keep the others.
+        v_errors := v_errors || jsonb_build_object(v_run.run_id, sqlerrm);
+    end;
+  end loop;
+
+  return v_errors;
+end
+$_repair_runs$;
+
+comment on function quantumflow._repair_runs(quantumflow.state_problem[], timestamptz) is
+'Mends the runs that problems name. Returns the error of each that could not be mended, by run.';
+
+create function quantumflow._repair_run(p_run_id uuid, p_has_sleepers boolean, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_repair_run$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  select *
+  into v_run
+  from quantumflow._hold_whole_runs(array[p_run_id]);
+
+  -- What was found before the run was held may be otherwise now, so everything below looks for itself.
+  if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
+    perform quantumflow._stop_runs(array[p_run_id], p_now);
+  end if;
+
+  perform quantumflow._send_again(
+    quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')), p_now);
+
+  if v_run.status = 'started' and p_has_sleepers then
+    perform quantumflow._show_queued(v_run, p_now);
+  end if;
+
+  perform quantumflow._complete_steps(p_run_id, p_now);
+  perform quantumflow._recount(p_run_id);
+
+  -- A map that could not be gathered has failed the run.
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = p_run_id;
+
+  if v_run.status = 'started' then
+    perform quantumflow._start_ready(v_run, p_now);
+  end if;
+
+  if exists (select from quantumflow._check_runs(p_run_id) p where p.remedy = 'end it') then
+    perform quantumflow._finish_runs(
+      quantumflow._gather_outputs(array[row(v_run.id, null, v_run.workflow_slug, v_run.version)::quantumflow._ended_run]),
+      p_now);
+  end if;
+
+  perform quantumflow._fire_callbacks(array[p.run_id], p.step_slug, p_now)
+  from quantumflow._check_runs(p_run_id) p
+  where p.remedy = 'make it';
+end
+$_repair_run$;
+
+comment on function quantumflow._repair_run(uuid, boolean, timestamptz) is
+'Mends one run: locks all of it, waiting, and then brings its messages, steps and counters in line with its tasks.';
+
+create function quantumflow._complete_steps(p_run_id uuid, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_complete_steps$
+declare
+  v_step record;
+begin
+  for v_step in
+    select s.step_slug, s.remaining_tasks, w.step_type
+    from quantumflow._check_steps(p_run_id) p
+    join quantumflow.step_states s
+      on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+    where p.remedy = 'complete it'
+    order by s.step_slug
+  loop
+    if v_step.step_type = 'map' then
+      perform quantumflow._end_map(p_run_id, v_step.step_slug, v_step.remaining_tasks, p_now);
+    else
+      update quantumflow.step_states s
+      set
+        remaining_tasks = 0,
+        status = 'completed',
+        completed_at = p_now
+      where (s.run_id, s.step_slug) = (p_run_id, v_step.step_slug)
+        and s.status = 'started';
+    end if;
+  end loop;
+end
+$_complete_steps$;
+
+comment on function quantumflow._complete_steps(uuid, timestamptz) is
+'Completes the steps of a run whose tasks are all completed. What waits for them is counted and started after that.';
+
+create function quantumflow._recount(p_run_id uuid)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_recount$
+begin
+  update quantumflow.step_states s
+  set
+    remaining_deps = case when f.deps_can_be_set then f.open_deps else s.remaining_deps end,
+    remaining_tasks = case when f.tasks_can_be_set then f.initial_tasks - f.completed else s.remaining_tasks end
+  from quantumflow._step_facts f
+  where f.run_id = p_run_id
+    and (s.run_id, s.step_slug) = (f.run_id, f.step_slug)
+    and (f.remaining_deps <> f.open_deps or f.remaining_tasks <> f.initial_tasks - f.completed);
+
+  update quantumflow.workflow_runs r
+  set remaining_steps = k.open_steps
+  from (
+    select count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
+    from quantumflow.step_states s
+    where s.run_id = p_run_id
+  ) k
+  where r.id = p_run_id
+    and r.remaining_steps <> k.open_steps;
+end
+$_recount$;
+
+comment on function quantumflow._recount(uuid) is
+'Counts the tasks, dependencies and steps of a run that are not done, and corrects what says otherwise.';

@@ -1,0 +1,63 @@
+create function quantumflow._send_again(p_tids tid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $_send_again$
+declare
+  v_tasks quantumflow._new_task[];
+begin
+  select array_agg(
+    row(
+      t.run_id, t.step_slug, t.task_index, null, w.step_type = 'map', t.queue, t.queued_at,
+      case
+        when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
+        when r.status = 'paused' then 'infinity'
+        else quantumflow._visible_at(t.queued_at, r.priority, p_now)
+      end,
+      r.headers
+    )::quantumflow._new_task)
+  into v_tasks
+  from unnest(p_tids) k (tid)
+  join quantumflow.step_tasks t
+    on t.ctid = k.tid
+  cross join lateral (
+    select l.*
+    from quantumflow.workflow_runs l
+    where l.id = t.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.step_type, l.timeout
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+    limit 1
+  ) w;
+
+  perform quantumflow._queue_tasks(v_tasks, true);
+
+  -- As if they had been read, so that a sweep looks at them too.
+  perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 1)
+  from (
+    select k.queue, array_agg(t.message_id) as msg_ids, array_agg(k.vt) as vts
+    from unnest(v_tasks) k
+    cross join lateral (
+      select l.message_id, l.status
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+      limit 1
+    ) t
+    where t.status = 'started'
+    group by k.queue
+  ) s;
+end
+$_send_again$;
+
+comment on function quantumflow._send_again(tid[], timestamptz) is
+'Gives queued and started tasks a new message each. The caller holds them.
+
+A queued task gets its place in the queue back; in a paused run its message sleeps. A started task has lost its lease with its
+message: the next claim or sweep finds that it was lost, though a report that comes before still counts.';
