@@ -72,7 +72,7 @@ GROUPS = {
         "hold_task sweep"
     ),
     "Workers": "register_worker stop_worker",
-    "Looking and mending": "check_state repair doctor adopt setup version",
+    "Looking and mending": "check_state repair rebuild_queues doctor adopt setup version",
     "Access": "configure grant_access revoke_access",
 }
 

@@ -83,6 +83,7 @@
 \ir mend/adopt.sql
 \ir mend/send_again.sql
 \ir mend/repair.sql
+\ir mend/rebuild_queues.sql
 
 -- Access: who may call what, and what pg_dump carries.
 \ir access/configure.sql

@@ -13,13 +13,7 @@ begin
       hint = 'Choose another name.';
   end if;
 
-  if to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is null then
-    raise exception 'pgmq is missing or too old'
-    using
-      errcode = 'QF402',
-      detail = 'quantumflow needs pgmq 1.5.1 or newer in schema pgmq.',
-      hint = 'Run "create extension pgmq", or update it.';
-  end if;
+  perform quantumflow._require_pgmq();
 
   if quantumflow._queue_table(p_queue) is not null then
     perform quantumflow._refuse_foreign_queue(p_queue);
@@ -33,13 +27,7 @@ begin
     return;
   end if;
 
-  perform pgmq.create(queue_name => p_queue);
-
-  -- A claim updates whole pages of messages at once and leaves as many dead ones behind.
-  execute format(
-    'alter table pgmq.%I set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, '
-    'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
-    'q_' || p_queue);
+  perform quantumflow._create_queue(p_queue);
 end
 $_ensure_queue$;
 
@@ -48,6 +36,48 @@ comment on function quantumflow._ensure_queue(text) is
 
 Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1; QF403 when it holds
 messages of somebody else.';
+
+create function quantumflow._require_pgmq()
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_require_pgmq$
+begin
+  if to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is null then
+    raise exception 'pgmq is missing or too old'
+    using
+      errcode = 'QF402',
+      detail = 'quantumflow needs pgmq 1.5.1 or newer in schema pgmq.',
+      hint = 'Run "create extension pgmq", or update it.';
+  end if;
+end
+$_require_pgmq$;
+
+comment on function quantumflow._require_pgmq() is
+'Refuses to work without pgmq.
+
+Errors: QF402 when it is missing or older than 1.5.1.';
+
+create function quantumflow._create_queue(p_queue text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_create_queue$
+begin
+  perform pgmq.create(queue_name => p_queue);
+
+  -- A claim updates whole pages of messages at once and leaves as many dead ones behind.
+  execute format(
+    'alter table pgmq.%I set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, '
+    'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
+    'q_' || p_queue);
+end
+$_create_queue$;
+
+comment on function quantumflow._create_queue(text) is
+'Makes what is missing of a pgmq queue, with storage settings for a busy one.';
 
 create function quantumflow._refuse_foreign_queue(p_queue text)
 returns void

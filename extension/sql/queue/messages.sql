@@ -457,3 +457,71 @@ $_tasks_without_message$;
 
 comment on function quantumflow._tasks_without_message(uuid, boolean) is
 'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds the run.';
+
+create function quantumflow._renew_queue(p_queue text, p_model text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
+set jit = off
+as $_renew_queue$
+declare
+  v_column  record;
+  v_foreign bigint[];
+begin
+  perform quantumflow._create_queue(p_queue);
+
+  -- A dump of an older pgmq brings tables without the columns that came later.
+  for v_column in
+    select k.prefix || p_queue as queue_table, a.attname as name, format_type(a.atttypid, a.atttypmod) as type
+    from unnest(array['q_', 'a_']) k (prefix)
+    join pg_attribute a
+      on a.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_model))
+    where a.attnum > 0
+      and not a.attisdropped
+      and not exists (
+        select
+        from pg_attribute o
+        where o.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+          and o.attname = a.attname
+      )
+    order by k.prefix, a.attnum
+  loop
+    execute format('alter table pgmq.%I add column %I %s', v_column.queue_table, v_column.name, v_column.type);
+  end loop;
+
+  execute format(
+    $$
+    select array_agg(q.msg_id)
+    from pgmq.%I q
+    where not exists (
+      select
+      from quantumflow.step_tasks t
+      where t.run_id::text = q.message ->> 'workflow_run_id'
+        and t.step_slug = q.message ->> 'step_name'
+        and t.task_index::text = q.message ->> 'task_index'
+    )
+    $$,
+    'q_' || p_queue)
+  into v_foreign;
+
+  if v_foreign is not null then
+    perform quantumflow._archive_foreign(p_queue, v_foreign);
+  end if;
+
+  execute format('truncate pgmq.%I', 'q_' || p_queue);
+
+  -- The archive outlives the queue, and a msg_id that it has already could not be archived again.
+  execute format(
+    $$
+    select setval(pg_get_serial_sequence('pgmq.%1$I', 'msg_id'), a.last_id)
+    from (select max(o.msg_id) as last_id from pgmq.%2$I o) a
+    where a.last_id > nextval(pg_get_serial_sequence('pgmq.%1$I', 'msg_id'))
+    $$,
+    'q_' || p_queue, 'a_' || p_queue);
+end
+$_renew_queue$;
+
+comment on function quantumflow._renew_queue(text, text) is
+'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.';

@@ -346,6 +346,12 @@ class DatabaseIsCopy(QueueError):
     code = "QF404"
 
 
+class QueuesInUse(QueueError):
+    """Queues cannot be rebuilt, since others hold tasks, runs or messages."""
+
+    code = "QF405"
+
+
 class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
 
