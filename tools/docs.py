@@ -69,7 +69,7 @@ GROUPS = {
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks fail_task fail_tasks extend_leases release_tasks "
-        "hold_task sweep"
+        "hold_task list_failures sweep"
     ),
     "Workers": "register_worker stop_worker",
     "Looking and mending": "check_state repair rebuild_queues doctor adopt setup version",

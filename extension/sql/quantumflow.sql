@@ -68,6 +68,7 @@
 \ir task/hold.sql
 \ir task/release.sql
 \ir task/sweep.sql
+\ir task/failures.sql
 
 -- Worker: who has been working.
 \ir worker/register.sql

@@ -1,22 +1,31 @@
-"""quantumflow start, status, list, cancel."""
+"""quantumflow start, status, list, cancel, pause, resume, retry, delete, prune, failures."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from quantumflow_client import Client
 from quantumflow_client.cli import _output
 from support.command import DIAMOND, ONE_STEP, Command
 
 Define = Callable[[dict[str, Any]], str]
 Work = Callable[[], bool]
+
+
+@pytest.fixture
+def client(dsn: str) -> Iterator[Client]:
+    """A client of the same database."""
+    with Client(dsn) as client:
+        yield client
 
 
 def test_a_run_gets_what_it_was_started_with(
@@ -176,3 +185,91 @@ def test_a_moment_may_have_any_fraction(fraction: str) -> None:
     assert datetime.strptime(shown, "%Y-%m-%d %H:%M:%S").astimezone() == datetime(
         2026, 7, 1, 12, tzinfo=timezone.utc
     )
+
+
+def test_a_run_is_paused_and_resumed(quantumflow: Command, define: Define, work_once: Work) -> None:
+    run_id = quantumflow.start(define(ONE_STEP))
+    assert quantumflow.json("pause", run_id) == {"run_id": run_id, "status": "paused"}
+    assert not work_once()
+    assert quantumflow("resume", run_id).stdout == f"{run_id} is started.\n"
+    assert work_once()
+    assert quantumflow.error("pause", run_id, expect=4)["code"] == "QF207"
+
+
+def test_a_run_is_retried(
+    quantumflow: Command, define: Define, work_once: Work, connection: psycopg.Connection[Any]
+) -> None:
+    run_id = quantumflow.start(define(DIAMOND))
+    assert quantumflow.error("retry", run_id, expect=4)["code"] == "QF213"
+    work_once()
+    connection.execute(
+        "select quantumflow.fail_task(%s, 'charge', 0, 'oh', retryable => false)", [run_id]
+    )
+    failed = [
+        {"step_slug": "ship", "status": "cancelled", "tasks_again": 1, "tasks_kept": 0},
+        {"step_slug": "charge", "status": "failed", "tasks_again": 1, "tasks_kept": 0},
+        {"step_slug": "pack", "status": "cancelled", "tasks_again": 1, "tasks_kept": 0},
+    ]
+    assert quantumflow.lines("retry", run_id, "--preview") == failed
+    head, *lines = quantumflow("retry", run_id, "--from", "validate", "--preview").stdout.split(
+        "\n"
+    )
+    assert head.split() == ["step", "status", "tasks", "again", "tasks", "kept"]
+    assert lines[1].split() == ["validate", "completed", "1", "0"]
+    assert quantumflow.json("retry", run_id) == {"run_id": run_id, "status": "started"}
+    while work_once():
+        pass
+    assert quantumflow.json("status", run_id)["output"] == {"ship": "ship"}
+    assert quantumflow.error("retry", run_id, expect=4)["code"] == "QF214"
+    assert quantumflow.error("retry", run_id, "--from", "no", expect=3)["code"] == "QF215"
+
+
+def test_a_run_is_deleted(quantumflow: Command, define: Define, work_once: Work) -> None:
+    run_id = quantumflow.start(define(ONE_STEP))
+    assert quantumflow.error("delete", run_id, expect=4)["code"] == "QF213"
+    work_once()
+    assert quantumflow("delete", run_id).stdout == f"{run_id} is deleted.\n"
+    assert quantumflow.error("delete", run_id, expect=3)["code"] == "QF201"
+
+
+def test_old_runs_are_pruned(quantumflow: Command, define: Define, work_once: Work) -> None:
+    define(ONE_STEP)
+    runs = [quantumflow.start("one") for _ in range(6)]
+    for _ in range(5):
+        work_once()
+    assert quantumflow.json("prune", "1 day") == {"deleted": 0}
+    assert quantumflow("prune", "0 s", "--batch", 2).stdout == "5 runs are deleted.\n"
+    assert [run["run_id"] for run in quantumflow.lines("list")] == runs[5:]
+    assert quantumflow.error("prune", "often", expect=4)["code"] == "22007"
+    assert quantumflow.error("prune", "1 day", "--batch", 0, expect=4)["code"] == "QF216"
+
+
+def test_failed_attempts_are_listed(
+    quantumflow: Command, define: Define, client: Client, connection: psycopg.Connection[Any]
+) -> None:
+    def fail() -> None:
+        raise ValueError("no\x1b[2J good")
+
+    assert quantumflow("failures").stdout == "No attempt has failed.\n"
+    run_id = quantumflow.start(define(ONE_STEP | {"retry_delay": 0, "max_attempts": 2}))
+    client.command("only")(fail)
+    while client.status(UUID(run_id))["status"] == "started":
+        client.poll_and_run(until_idle=True, name="mine")
+
+    last, first = quantumflow.lines("failures", run_id)
+    assert (last["attempt"], first["attempt"]) == (2, 1)
+    assert (last["kind"], last["worker"]) == ("error", "mine")
+    assert last["error_details"]["type"] == "ValueError"
+    assert 'raise ValueError("no' in last["error_details"]["traceback"]
+    assert quantumflow.lines("failures", "--limit", 1) == [last]
+    head, line, _ = quantumflow("failures").stdout.splitlines()
+    assert head.split() == ["ended", "task", "attempt", "kind", "worker", "error"]
+    assert line.split()[2:6] == [f"{run_id}/only/0", "2", "error", "mine"]
+    said = quantumflow("failures", run_id, "--traceback", color=True).stdout
+    assert said.count("Traceback (most recent call last):") == 2
+    assert "\x1b[2J" not in said
+
+    connection.execute("update quantumflow.task_failures set error_details = '[1]'")
+    assert "\n[\n  1\n]\n" in quantumflow("failures", "--traceback").stdout
+    connection.execute("update quantumflow.task_failures set error_details = null")
+    assert quantumflow("failures", "--traceback").stdout.count("ValueError") == 2

@@ -12,6 +12,7 @@ begin
     ('check_state', '{viewer}'::text[]),
     ('doctor', '{viewer}'),
     ('get_flow', '{viewer}'),
+    ('list_failures', '{viewer}'),
     ('list_flows', '{viewer}'),
     ('list_runs', '{viewer}'),
     ('retry_preview', '{viewer}'),

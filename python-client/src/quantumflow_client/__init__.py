@@ -5,7 +5,7 @@ from quantumflow_client import Client, Flow
 
 from importlib import metadata as _metadata
 
-from ._sql import WorkflowVersion
+from ._sql import FailedAttempt, RetriedStep, WorkflowVersion
 from .async_client import AsyncClient
 from .client import Client
 from .context import Context
@@ -33,12 +33,14 @@ __all__ = [
     "Client",
     "Context",
     "DefinitionError",
+    "FailedAttempt",
     "Flow",
     "HandlerMissing",
     "LeaseLost",
     "PermanentError",
     "QuantumflowError",
     "QueueError",
+    "RetriedStep",
     "RetryAfter",
     "RunCancelled",
     "RunError",

@@ -302,6 +302,153 @@ def cancel_run(run_id: UUID, reason: str | None) -> Call[None]:
     return Call(_CANCEL_RUN, _nothing, {"run_id": run_id, "reason": reason}, is_repeatable=True)
 
 
+_PAUSE_RUN = _statement(
+    "pause_run", "select status from quantumflow.pause_run(run_id => %(run_id)s)"
+)
+
+
+def pause_run(run_id: UUID) -> Call[str]:
+    """Hold a run; its status then."""
+    return Call(_PAUSE_RUN, _scalar, {"run_id": run_id}, is_repeatable=True)
+
+
+_RESUME_RUN = _statement(
+    "resume_run", "select status from quantumflow.resume_run(run_id => %(run_id)s)"
+)
+
+
+def resume_run(run_id: UUID) -> Call[str]:
+    """Let a run go on; its status then."""
+    return Call(_RESUME_RUN, _scalar, {"run_id": run_id}, is_repeatable=True)
+
+
+_RETRY_RUN = _statement(
+    "retry_run",
+    """
+    select status from quantumflow.retry_run(run_id => %(run_id)s, from_step => %(from_step)s)
+    """,
+)
+
+
+def retry_run(run_id: UUID, from_step: str | None) -> Call[str]:
+    """Run again what an ended run did not finish; its status then."""
+    return Call(_RETRY_RUN, _scalar, {"run_id": run_id, "from_step": from_step})
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedStep:
+    """What a retry would do with a step.
+
+    Attributes:
+        step_slug: The step.
+        status: What it is now.
+        tasks_again: How many of its tasks would run; None for a map whose size is not known before.
+        tasks_kept: How many finished ones would keep their outputs.
+    """
+
+    step_slug: str
+    status: str
+    tasks_again: int | None
+    tasks_kept: int
+
+
+_RETRY_PREVIEW = _statement(
+    "retry_preview",
+    """
+    select step_slug, status, tasks_again, tasks_kept
+    from quantumflow.retry_preview(run_id => %(run_id)s, from_step => %(from_step)s)
+    """,
+)
+
+
+def retry_preview(run_id: UUID, from_step: str | None) -> Call[list[RetriedStep]]:
+    """What a retry would run again."""
+    return Call(
+        _RETRY_PREVIEW,
+        lambda rows: [RetriedStep(*row) for row in rows],
+        {"run_id": run_id, "from_step": from_step},
+        is_repeatable=True,
+    )
+
+
+_DELETE_RUN = _statement(
+    "delete_run", "select status from quantumflow.delete_run(run_id => %(run_id)s)"
+)
+
+
+def delete_run(run_id: UUID) -> Call[str]:
+    """Delete an ended run with all that is its; the status that it had."""
+    return Call(_DELETE_RUN, _scalar, {"run_id": run_id})
+
+
+_PRUNE = _statement(
+    "prune",
+    """
+    select quantumflow.prune(older_than => %(older_than)s::interval, max_runs => %(max_runs)s::int)
+    """,
+)
+
+
+def prune(older_than: timedelta | str, max_runs: int) -> Call[int]:
+    """Delete runs that ended before that; how many."""
+    return Call(_PRUNE, _scalar, {"older_than": older_than, "max_runs": max_runs})
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that did not complete.
+
+    Attributes:
+        run_id: The run.
+        workflow_slug: The workflow.
+        step_slug: The step.
+        task_index: The task.
+        retries: The run's retries at that time.
+        attempt: Which attempt it was, from 1.
+        kind: error, timeout or lost.
+        worker_id: Who had it.
+        worker: The name of that worker, or None.
+        started_at: When it was claimed.
+        ended_at: When its failure was reported or noticed.
+        error_message: What was reported.
+        error_details: What the worker added: `type` and `traceback`.
+    """
+
+    run_id: UUID
+    workflow_slug: str
+    step_slug: str
+    task_index: int
+    retries: int
+    attempt: int
+    kind: str
+    worker_id: UUID | None
+    worker: str | None
+    started_at: datetime | None
+    ended_at: datetime
+    error_message: str | None
+    error_details: Json
+
+
+_LIST_FAILURES = _statement(
+    "list_failures",
+    """
+    select run_id, workflow_slug, step_slug, task_index, retries, attempt, kind, worker_id, worker,
+      started_at, ended_at, error_message, error_details::text
+    from quantumflow.list_failures(run_id => %(run_id)s, max_failures => %(max_failures)s::int)
+    """,
+)
+
+
+def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[FailedAttempt]]:
+    """The attempts that failed last, the latest first."""
+    return Call(
+        _LIST_FAILURES,
+        lambda rows: [FailedAttempt(*[*row[:-1], _decoded([row[-1:]])]) for row in rows],
+        {"run_id": run_id, "max_failures": max_failures},
+        is_repeatable=True,
+    )
+
+
 # Tasks
 
 

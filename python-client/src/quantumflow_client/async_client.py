@@ -11,7 +11,7 @@ from uuid import UUID
 
 from . import _connections, _sql
 from ._call import Call
-from ._sql import WorkflowVersion
+from ._sql import FailedAttempt, RetriedStep, WorkflowVersion
 from ._waiting import Status, until_ended
 from .client import NO_INPUT, definition_of, seconds_of
 
@@ -143,6 +143,57 @@ class AsyncClient:
         Calls quantumflow.cancel_run.
         """
         await self._run(_sql.cancel_run(run_id, reason))
+
+    async def pause(self, run_id: UUID) -> str:
+        """Hold a run; see Client.pause.
+
+        Calls quantumflow.pause_run.
+        """
+        return await self._run(_sql.pause_run(run_id))
+
+    async def resume(self, run_id: UUID) -> str:
+        """Let a paused run go on; see Client.resume.
+
+        Calls quantumflow.resume_run.
+        """
+        return await self._run(_sql.resume_run(run_id))
+
+    async def retry(self, run_id: UUID, from_step: str | None = None) -> str:
+        """Run again what an ended run did not finish; see Client.retry.
+
+        Calls quantumflow.retry_run.
+        """
+        return await self._run(_sql.retry_run(run_id, from_step))
+
+    async def retry_preview(self, run_id: UUID, from_step: str | None = None) -> list[RetriedStep]:
+        """What `retry` would run again; see Client.retry_preview.
+
+        Calls quantumflow.retry_preview.
+        """
+        return await self._run(_sql.retry_preview(run_id, from_step))
+
+    async def delete(self, run_id: UUID) -> None:
+        """Delete a run that has ended; see Client.delete.
+
+        Calls quantumflow.delete_run.
+        """
+        await self._run(_sql.delete_run(run_id))
+
+    async def prune(self, older_than: timedelta, max_runs: int = 1000) -> int:
+        """Delete runs that ended longer ago than that; see Client.prune.
+
+        Calls quantumflow.prune.
+        """
+        return await self._run(_sql.prune(older_than, max_runs))
+
+    async def failures(
+        self, run_id: UUID | None = None, *, max_failures: int = 20
+    ) -> list[FailedAttempt]:
+        """The attempts that failed last; see Client.failures.
+
+        Calls quantumflow.list_failures.
+        """
+        return await self._run(_sql.list_failures(run_id, max_failures=max_failures))
 
     async def _run(
         self, call: Call[T], connection: psycopg.AsyncConnection[Any] | None = None

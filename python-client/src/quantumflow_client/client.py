@@ -13,7 +13,7 @@ from uuid import UUID
 from . import _connections, _sql
 from ._call import Call
 from ._handlers import Registry
-from ._sql import DEFAULT_QUEUE, WorkflowVersion
+from ._sql import DEFAULT_QUEUE, FailedAttempt, RetriedStep, WorkflowVersion
 from ._waiting import Status, until_ended
 from .errors import HandlerMissing
 from .flow import Flow
@@ -293,6 +293,120 @@ class Client:
         Calls quantumflow.cancel_run.
         """
         self._run(_sql.cancel_run(run_id, reason))
+
+    def pause(self, run_id: UUID) -> str:
+        """Hold a run: nothing of it starts until `resume`. What workers have goes on.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            The run's status then.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunHasEnded: It has ended.
+
+        Calls quantumflow.pause_run.
+        """
+        return self._run(_sql.pause_run(run_id))
+
+    def resume(self, run_id: UUID) -> str:
+        """Let a paused run go on.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            The run's status then.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunHasEnded: It has ended.
+
+        Calls quantumflow.resume_run.
+        """
+        return self._run(_sql.resume_run(run_id))
+
+    def retry(self, run_id: UUID, from_step: str | None = None) -> str:
+        """Run again what an ended run did not finish; what it finished keeps its outputs.
+
+        Args:
+            run_id: The run.
+            from_step: Run this step again, too, and all that depends on it.
+
+        Returns:
+            The run's status then.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunError: It cannot be retried; see the subclasses.
+
+        Calls quantumflow.retry_run.
+        """
+        return self._run(_sql.retry_run(run_id, from_step))
+
+    def retry_preview(self, run_id: UUID, from_step: str | None = None) -> list[RetriedStep]:
+        """What `retry` would run again, step by step; changes nothing.
+
+        Args:
+            run_id: As for `retry`.
+            from_step: As for `retry`.
+
+        Raises:
+            As retry.
+
+        Calls quantumflow.retry_preview.
+        """
+        return self._run(_sql.retry_preview(run_id, from_step))
+
+    def delete(self, run_id: UUID) -> None:
+        """Delete a run that has ended, with its steps, tasks and history.
+
+        Args:
+            run_id: The run.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunNotEnded: It goes on, or its callback does.
+
+        Calls quantumflow.delete_run.
+        """
+        self._run(_sql.delete_run(run_id))
+
+    def prune(self, older_than: timedelta, max_runs: int = 1000) -> int:
+        """Delete runs that ended longer ago than that.
+
+        Args:
+            older_than: How long ago.
+            max_runs: How many at most; call again until it returns less.
+
+        Returns:
+            How many runs were deleted.
+
+        Raises:
+            BadPrune: An argument is out of range.
+
+        Calls quantumflow.prune.
+        """
+        return self._run(_sql.prune(older_than, max_runs))
+
+    def failures(
+        self, run_id: UUID | None = None, *, max_failures: int = 20
+    ) -> list[FailedAttempt]:
+        """The attempts that failed last, the latest first, with tracebacks.
+
+        Args:
+            run_id: Those of one run; by default of all.
+            max_failures: How many at most.
+
+        Raises:
+            UnknownRun: There is no such run.
+            BadPageSize: max_failures is out of range.
+
+        Calls quantumflow.list_failures.
+        """
+        return self._run(_sql.list_failures(run_id, max_failures=max_failures))
 
     # Working
 

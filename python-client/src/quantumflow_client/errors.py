@@ -219,7 +219,7 @@ class StartAtNotFinite(RunError):
 
 
 class BadPageSize(RunError):
-    """The number of runs to list is out of range."""
+    """The number of rows to list is out of range."""
 
     code = "QF211"
 

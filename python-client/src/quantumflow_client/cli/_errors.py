@@ -13,6 +13,7 @@ from quantumflow_client.errors import (
     QuantumflowError,
     RunCancelled,
     RunFailed,
+    StepNotInRun,
     UnknownQueue,
     UnknownRun,
     UnknownStep,
@@ -40,7 +41,7 @@ EXIT_CODES = {
     Exit.OK: "done, and all is well",
     Exit.UNWELL: "not well: the run failed or was cancelled, something was found",
     Exit.USAGE: "the command was called wrongly, or its input cannot be read",
-    Exit.NOT_FOUND: "there is no such run, workflow, version or queue",
+    Exit.NOT_FOUND: "there is no such run, workflow, version, step or queue",
     Exit.REFUSED: "the database refused; its code (QFnnn) is in the message",
     Exit.UNREACHABLE: "no database can be reached, or quantumflow is not in it",
     Exit.TIMED_OUT: "what was waited for took too long, and goes on",
@@ -88,7 +89,14 @@ class Problem(Exception):  # noqa: N818 - it is reported, not raised at anybody
         }
 
 
-_NOT_FOUND = (UnknownRun, UnknownWorkflow, UnknownVersion, UnknownStep, UnknownQueue)
+_NOT_FOUND = (
+    UnknownRun,
+    UnknownWorkflow,
+    UnknownVersion,
+    UnknownStep,
+    StepNotInRun,
+    UnknownQueue,
+)
 _UNWELL = (RunFailed, RunCancelled)
 _USAGE = (UnsupportedValue, HandlerMissing)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Exit
-from ._output import as_json, coloured, fitted, one_line, when
+from ._output import as_json, coloured, fitted, lines_of, one_line, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from quantumflow_client._sql import FailedAttempt
     from quantumflow_client._waiting import Status
 
 ENDED = ("completed", "failed", "cancelled")
@@ -25,6 +26,31 @@ RUN_COLUMNS: dict[str, Callable[[Any], object]] = {
     "ended": lambda run: when(run.ended_at),
     "error": lambda run: run.error_message,
 }
+
+RETRY_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "step": lambda step: step.step_slug,
+    "status": lambda step: step.status,
+    "tasks again": lambda step: "?" if step.tasks_again is None else step.tasks_again,
+    "tasks kept": lambda step: step.tasks_kept,
+}
+
+FAILURE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "ended": lambda failed: when(failed.ended_at),
+    "task": lambda failed: f"{failed.run_id}/{failed.step_slug}/{failed.task_index}",
+    "attempt": lambda failed: failed.attempt,
+    "kind": lambda failed: failed.kind,
+    "worker": lambda failed: failed.worker or failed.worker_id,
+    "error": lambda failed: failed.error_message,
+}
+
+
+def failure(failed: FailedAttempt) -> list[str]:
+    """A failed attempt, with all that the worker sent of it."""
+    lines = [_field(name, shown(failed)) for name, shown in FAILURE_COLUMNS.items()]
+    details = failed.error_details
+    if isinstance(details, dict) and isinstance(details.get("traceback"), str):
+        return [*lines, lines_of(details["traceback"])]
+    return lines if details is None else [*lines, as_json(details, indent=2)]
 
 
 def exit_of(status: Status) -> Exit:

@@ -1,4 +1,4 @@
-"""quantumflow start, status, list, cancel: runs."""
+"""quantumflow start, status, list, cancel and so on: runs."""
 
 from __future__ import annotations
 
@@ -149,6 +149,99 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
     """
     app.client.cancel(run_id, reason)
     app.show({"run_id": run_id, "status": "cancelled", "reason": reason}, f"{run_id} is cancelled.")
+
+
+@command("pause", example="quantumflow pause 0198c0de-0000-7000-8000-000000000000")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+def pause(app: App, run_id: UUID) -> None:
+    """Hold a run: nothing of it starts until it is resumed.
+
+    Tasks that run are not disturbed, and what they report is kept.
+    """
+    _show_status(app, run_id, app.client.pause(run_id))
+
+
+@command("resume", example="quantumflow resume 0198c0de-0000-7000-8000-000000000000")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+def resume(app: App, run_id: UUID) -> None:
+    """Let a paused run go on."""
+    _show_status(app, run_id, app.client.resume(run_id))
+
+
+@command(
+    "retry",
+    example="quantumflow retry 0198c0de-0000-7000-8000-000000000000 --from charge --preview\n"
+    "quantumflow retry 0198c0de-0000-7000-8000-000000000000",
+)
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
+@click.option("--preview", is_flag=True, help="Only say what would run again.")
+def retry(app: App, run_id: UUID, from_step: str | None, preview: bool) -> None:
+    """Run again what an ended run did not finish.
+
+    What it finished keeps its outputs, but for --from STEP and all that depends on it.
+    """
+    if preview:
+        steps = app.client.retry_preview(run_id, from_step)
+        app.show_rows(steps, _view.RETRY_COLUMNS, none="")
+    else:
+        _show_status(app, run_id, app.client.retry(run_id, from_step))
+
+
+@command("delete", example="quantumflow delete 0198c0de-0000-7000-8000-000000000000")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+def delete(app: App, run_id: UUID) -> None:
+    """Delete an ended run, with its tasks and their history."""
+    app.client.delete(run_id)
+    app.show({"run_id": run_id, "deleted": True}, f"{run_id} is deleted.")
+
+
+@command("prune", example="quantumflow prune '30 days'")
+@click.argument("older_than", metavar="AGE")
+@click.option(
+    "--batch",
+    type=int,
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="How many in one transaction.",
+)
+def prune(app: App, older_than: str, batch: int) -> None:
+    """Delete the runs that ended longer ago than AGE.
+
+    AGE is an interval as PostgreSQL reads it: '30 days', '12 hours'.
+    """
+    deleted = last = app.run(_sql.prune(older_than, batch))
+    while last == batch:
+        last = app.run(_sql.prune(older_than, batch))
+        deleted += last
+    app.show({"deleted": deleted}, f"{deleted} runs are deleted.")
+
+
+@command(
+    "failures",
+    example="quantumflow failures --limit 5\n"
+    "quantumflow failures 0198c0de-0000-7000-8000-000000000000 --traceback",
+)
+@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@click.option(
+    "--limit", type=int, metavar="N", default=20, show_default=True, help="How many at most."
+)
+@click.option("--traceback", is_flag=True, help="Print what the workers sent with each.")
+def failures(app: App, run_id: UUID | None, limit: int, traceback: bool) -> None:
+    """List the attempts that failed last, of a run or of all.
+
+    A worker's error, a timeout, or a lease that was lost; who had the task, and why it failed.
+    """
+    found = app.client.failures(run_id, max_failures=limit)
+    if traceback and found and not app.as_json:
+        click.echo("\n\n".join("\n".join(_view.failure(failed)) for failed in found))
+    else:
+        app.show_rows(found, _view.FAILURE_COLUMNS, none="No attempt has failed.")
+
+
+def _show_status(app: App, run_id: UUID, status: str) -> None:
+    app.show({"run_id": run_id, "status": status}, f"{run_id} is {status}.")
 
 
 def _wait(app: App, run_id: UUID, timeout: float | None) -> int:

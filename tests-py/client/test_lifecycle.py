@@ -1,0 +1,127 @@
+"""Pausing, resuming, retrying, deleting runs: the same verbs of both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from quantumflow_client import AsyncClient, Client
+from quantumflow_client._sql import FailedAttempt, RetriedStep
+from quantumflow_client.errors import (
+    BadPageSize,
+    BadPrune,
+    NothingToRetry,
+    RunHasEnded,
+    RunNotEnded,
+    StepNotInRun,
+    UnknownRun,
+)
+
+_TWO = {
+    "slug": "two",
+    "max_attempts": 1,
+    "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}],
+}
+
+
+class Both:
+    """The methods of either client, as of one that is not asynchronous."""
+
+    def __init__(self, client: Client | AsyncClient) -> None:
+        self._client = client
+        self._loop = asyncio.new_event_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            answer = getattr(self._client, name)(*arguments, **options)
+            return self._loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
+
+        return call
+
+
+@pytest.fixture(params=["sync", "async"])
+def both(request: pytest.FixtureRequest, client: Client, dsn: str) -> Iterator[Both]:
+    both = Both(client if request.param == "sync" else AsyncClient(dsn))
+    yield both
+    if request.param == "async":
+        both.close()
+    both._loop.close()
+
+
+def test_both_clients_have_the_same_verbs() -> None:
+    def verbs(kind: type) -> set[str]:
+        return {name for name, value in vars(kind).items() if inspect.isfunction(value)}
+
+    of_a_worker = {"command", "register", "poll_and_run", "stop", "with_source"}
+    hidden = {name for name in verbs(Client) | verbs(AsyncClient) if name.startswith("_")}
+    assert verbs(Client) - of_a_worker - hidden == verbs(AsyncClient) - hidden
+
+
+def test_a_run_goes_through_its_life(both: Both, client: Client) -> None:
+    broken = [True]
+
+    @client.command("a")
+    def a() -> int:
+        return 1
+
+    @client.command("b")
+    def b(a: int) -> int:
+        if broken:
+            raise ValueError("broken")
+        return a + 1
+
+    client.deploy(_TWO)
+    run_id = client.start_flow("two")
+
+    assert both.pause(run_id) == both.pause(run_id) == "paused"
+    assert client.poll_and_run(until_idle=True) == 0
+    assert both.resume(run_id) == both.resume(run_id) == "started"
+    with pytest.raises(RunNotEnded):
+        both.delete(run_id)
+    assert client.poll_and_run(until_idle=True, name="mine") == 2
+    assert client.status(run_id)["status"] == "failed"
+    with pytest.raises(RunHasEnded):
+        both.resume(run_id)
+
+    (failed,) = both.failures(run_id)
+    assert both.failures() == [failed]
+    assert isinstance(failed, FailedAttempt)
+    assert (failed.step_slug, failed.attempt, failed.kind, failed.worker) == (
+        "b",
+        1,
+        "error",
+        "mine",
+    )
+    assert failed.error_message == "ValueError: broken"
+    assert 'raise ValueError("broken")' in failed.error_details["traceback"]
+
+    broken.clear()
+    assert both.retry_preview(run_id) == [RetriedStep("b", "failed", 1, 0)]
+    assert [step.step_slug for step in both.retry_preview(run_id, "a")] == ["a", "b"]
+    assert both.retry(run_id) == "started"
+    assert client.poll_and_run(until_idle=True) == 1
+    assert client.wait(run_id) == {"b": 2}
+    with pytest.raises(NothingToRetry):
+        both.retry(run_id)
+    with pytest.raises(StepNotInRun):
+        both.retry(run_id, "nosuch")
+    assert both.retry(run_id, from_step="a") == "started"
+    assert client.poll_and_run(until_idle=True) == 2
+
+    assert both.prune(timedelta(days=1)) == 0
+    both.delete(run_id)
+    with pytest.raises(UnknownRun):
+        both.failures(run_id)
+    client.start_flows("two", [{}] * 3)
+    client.poll_and_run(until_idle=True)
+    assert both.prune(timedelta(0), max_runs=2) == 2
+    assert both.prune(timedelta(0), 2) == 1
+    with pytest.raises(BadPrune):
+        both.prune(timedelta(-1))
+    with pytest.raises(BadPageSize):
+        both.failures(max_failures=0)
