@@ -66,6 +66,10 @@ test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for so
 test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some of them
 	@$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) $(WHERE)
 
+.PHONY: chaos
+chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=
+	@PYTHONPATH=tests-py $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(TASKS),--tasks $(TASKS))
+
 .PHONY: lint
 lint: venv build  ## style, types, versions, documents, the security of the SQL
 	@$(BIN)/ruff check $(PYTHON_CODE)

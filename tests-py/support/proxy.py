@@ -77,6 +77,11 @@ class Proxy:
         """How many connections were cut after a commit, by call."""
         return self._now(lambda: Counter(self._cuts))
 
+    @property
+    def to_cut(self) -> set[str]:
+        """The calls whose next answer will not arrive."""
+        return self._now(lambda: set(+self._to_cut))
+
     def cut_after_commit(self, call: str) -> None:
         """Cut the connection on which the next such call is made, when it has committed.
 

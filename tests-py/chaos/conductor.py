@@ -1,0 +1,349 @@
+"""Chaos: workers go on with their work while everything around them breaks.
+
+The seed decides the workflows, their inputs, which attempts go wrong, which runs the operator
+steers how, and which faults come in which order; the machine decides how they meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.types.json import Jsonb
+
+from chaos import flows
+from chaos.faults import Faults
+from chaos.flows import expect
+from chaos.verdict import Started, Verdict, judge
+from chaos.workers import Workers
+from quantumflow_client import _sql
+from quantumflow_client._connections import Connections
+from quantumflow_client.embedded import EmbeddedServer
+from support.engine import Engine
+from support.proxy import Proxy
+from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
+from support.waiting import wait_until
+
+T = TypeVar("T")
+
+DURABLE = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "deadlock_timeout": "200ms",
+    "max_connections": "400",  # every handler may have one, and the server keeps half-open ones
+}
+
+_TABLES = """
+create schema chaos;
+create table chaos.effects (run_id uuid, step_slug text, task_index int, value bigint);
+create table chaos.operations (
+  run_id uuid, verb text, arguments text[], at timestamptz default clock_timestamp());
+"""
+
+_BACKLOG = 1500
+"""How many messages wait at most before more runs are started."""
+
+_TELL_EVERY = 10.0
+"""How many seconds there are between two words of how it goes."""
+
+_OPERATIONS = "select verb, count(*) from chaos.operations group by verb"
+
+_USUAL = (
+    "terminating connection",
+    "the database system is (starting up|in recovery|not yet accepting|shutting down)",
+    "has (not )?ended|has nothing to run again|is (completed|cancelled|failed)",
+    "connection to client lost",
+)
+"""Errors in the server's log that are as they should be."""
+
+_PATIENCE = 900.0
+"""How many seconds it may take until nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much chaos.
+
+    Attributes:
+        seed: What decides.
+        tasks: How many tasks there are at least.
+        workers: How many worker processes.
+        concurrency: How many handlers run at once in each.
+        lease: Seconds.
+        faults: How many faults of each kind there are at least.
+        pause: How many seconds there are between two faults, on average.
+    """
+
+    seed: int
+    tasks: int
+    workers: int
+    concurrency: int
+    lease: int
+    faults: Mapping[str, int]
+    pause: float
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened."""
+
+    plan: Plan
+    folder: Path
+    verdict: Verdict
+    faults: Counter[str]
+    cuts: Counter[str]
+    links_swallowed: int
+    operations: Counter[str]
+    seconds: float
+    problems: list[str]
+
+    def __str__(self) -> str:
+        verdict = self.verdict
+        figures: dict[str, object] = {
+            "seed": self.plan.seed,
+            "seconds": round(self.seconds),
+            "tasks completed": verdict.tasks,
+            "runs": _listed(verdict.ends),
+            **dict(sorted(self.faults.items())),
+            "half-open connections": self.links_swallowed,
+            "cut after commit": f"{self.cuts.total()} ({_listed(self.cuts)})",
+            "operations": _listed(self.operations),
+            "redelivered": verdict.redelivered,
+            "effects": verdict.effects,
+            "lost": verdict.lost,
+            "doubled": verdict.doubled,
+            "problems": len(self.problems),
+        }
+        lines = [f"{name:22} {value}" for name, value in figures.items()]
+        if self.problems:
+            lines += ["", *self.problems, "", f"logs: {self.folder}"]
+        return "\n".join(lines)
+
+
+def run(plan: Plan, say: Callable[[str], object] = print) -> Report:
+    """Let it happen, and see what is left.
+
+    Args:
+        plan: How much.
+        say: Is told now and then how it goes.
+    """
+    build_extension()
+    folder = REPOSITORY / ".cache" / "chaos" / str(plan.seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with throwaway_server(server_kind(), f"chaos{plan.seed}", settings=DURABLE) as server:
+        report = _Chaos(plan, server, folder, say).run()
+        shutil.copy(server.log_file, folder / "server.log")
+    report.problems += _of_server_log(folder / "server.log")
+    return report
+
+
+class _Chaos:
+    """One run of it."""
+
+    def __init__(
+        self, plan: Plan, server: EmbeddedServer, folder: Path, say: Callable[[str], object]
+    ) -> None:
+        self._plan = plan
+        self._server = server
+        self._folder = folder
+        self._say = say
+        self._dsn = server.create_database("chaos")
+        self._kinds = flows.kinds(plan.seed)
+        self._runs: list[Started] = []
+        self._tasks = 0
+        self._has_broken = threading.Event()
+        self._problems: list[str] = []
+
+    def run(self) -> Report:
+        plan, began = self._plan, time.monotonic()
+        self._prepare()
+        chance = random.Random(f"{plan.seed} faults")
+        with (
+            Proxy(self._dsn, linger=3) as proxy,
+            Workers(
+                make_conninfo(proxy.dsn, connect_timeout=2),
+                plan.workers,
+                self._folder,
+                concurrency=plan.concurrency,
+                lease=plan.lease,
+            ) as workers,
+            self._operator() as operator,
+        ):
+            starter = threading.Thread(target=self._start_runs, args=(proxy.dsn,), daemon=True)
+            starter.start()
+            with Faults(self._server, self._dsn, proxy, workers, chance) as faults:
+                self._break(faults, chance)
+            while starter.is_alive():
+                workers.refill()
+                starter.join(0.5)
+            self._problems += _end(operator)
+            self._settle(workers)
+            workers.end_all(60)
+            self._problems += workers.problems
+            with psycopg.connect(self._dsn, autocommit=True) as connection:
+                verdict = judge(connection, self._runs, self._folder)
+                verbs = connection.execute(_OPERATIONS).fetchall()
+            return Report(
+                plan=plan,
+                folder=self._folder,
+                verdict=verdict,
+                faults=faults.counts,
+                cuts=proxy.cuts,
+                links_swallowed=faults.links_swallowed,
+                operations=Counter(dict(verbs)),
+                seconds=time.monotonic() - began,
+                problems=[*self._problems, *verdict.problems],
+            )
+
+    def _prepare(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            connection.execute(_TABLES)
+            for kind in self._kinds:
+                connection.execute("select quantumflow.define_flow(%s)", (Jsonb(kind.definition),))
+
+    @contextlib.contextmanager
+    def _operator(self) -> Iterator[subprocess.Popen[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.operations", self._dsn, str(self._plan.seed)],
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "tests-py")},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _start_runs(self, dsn: str) -> None:
+        """Start runs until there were enough tasks and faults; the network breaks here, too."""
+        chance = random.Random(f"{self._plan.seed} runs")
+        connections = Connections(dsn)
+        weights = [kind.weight for kind in self._kinds]
+        while self._tasks < self._plan.tasks or not self._has_broken.is_set():
+            (kind,) = chance.choices(self._kinds, weights)
+            run = Started(UUID(int=chance.getrandbits(128)), kind, kind.input(chance))
+            call = _sql.start_flow(
+                kind.slug,
+                run.input,
+                run_id=run.run_id,
+                priority=0,
+                start_at=None,
+                idempotency_key=str(run.run_id),
+                headers=None,
+                version=None,
+            )
+            _persist(lambda call=call: connections.run(call, patience=5))  # type: ignore[misc]
+            self._runs.append(run)
+            self._tasks += sum(map(len, expect(kind, run.input).tasks.values()))
+            if len(self._runs) % 20 == 0:
+                while self._ask(_messages) > _BACKLOG:
+                    time.sleep(0.1)
+        connections.close()
+
+    def _break(self, faults: Faults, chance: random.Random) -> None:
+        """Fault after fault, until there were enough of each and all tasks are started."""
+        bag: list[str] = []
+        rounds, told_at = 0, time.monotonic()
+        while bag or not rounds or self._tasks < self._plan.tasks:
+            if not bag:
+                bag = list(Counter(self._plan.faults).elements())
+                chance.shuffle(bag)
+                rounds += 1
+            time.sleep(chance.uniform(0, 2 * self._plan.pause))
+            faults.happen(bag.pop())
+            if time.monotonic() > told_at + _TELL_EVERY:
+                told_at = time.monotonic()
+                started = f"{len(self._runs):,} runs of {self._tasks:,} tasks are started"
+                self._say(f"{started}; {_listed(faults.counts)}")
+        faults.wait()
+        self._has_broken.set()
+
+    def _settle(self, workers: Workers) -> None:
+        """Wait until nothing is left to do."""
+
+        def is_quiet() -> bool:
+            workers.refill()
+            time.sleep(0.5)
+            return not self._ask(_is_busy)
+
+        try:
+            wait_until(is_quiet, timeout=_PATIENCE)
+        except TimeoutError:
+            for run_id in self._ask(_unfinished):
+                self._problems.append(f"run {run_id} does not end")
+
+    def _ask(self, question: Callable[[Engine], T]) -> T:
+        def ask() -> T:
+            with psycopg.connect(self._dsn, autocommit=True) as connection:
+                return question(Engine(connection))
+
+        return _persist(ask)
+
+
+def _messages(engine: Engine) -> int:
+    return sum(engine.messages(queue) for queue in flows.QUEUES)
+
+
+def _unfinished(engine: Engine) -> list[UUID]:
+    found = engine.rows(
+        "select id from quantumflow.workflow_runs where status in ('started', 'paused')"
+    )
+    return [row[0] for row in found]
+
+
+def _is_busy(engine: Engine) -> bool:
+    return bool(_messages(engine) or _unfinished(engine))
+
+
+def _persist(call: Callable[[], T]) -> T:
+    """Call until the call is answered."""
+    while True:
+        with contextlib.suppress(psycopg.OperationalError):
+            return call()
+        time.sleep(0.1)
+
+
+def _end(operator: subprocess.Popen[str]) -> list[str]:
+    """Ask the operator to end; answers what it found wrong."""
+    operator.send_signal(signal.SIGTERM)
+    said, _ = operator.communicate(timeout=120)
+    problems = [json.loads(line) for line in said.splitlines()]
+    if operator.returncode != 0:
+        problems.append(f"the operator ended with {operator.returncode}")
+    return problems
+
+
+def _of_server_log(log: Path) -> list[str]:
+    """Errors that the server reported and that no fault of ours explains."""
+    text = log.read_text("utf-8", errors="replace")
+    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "<uuid>", text)
+    errors = Counter(re.findall(r"(?:ERROR|PANIC|FATAL): +(.*)", text))
+    return [
+        f"the server said {count} times: {error}"
+        for error, count in errors.items()
+        if not any(re.search(usual, error) for usual in _USUAL)
+    ]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -1,0 +1,131 @@
+"""What breaks, and how often it did."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import psycopg
+
+from chaos.workers import Workers
+from quantumflow_client.embedded import EmbeddedServer
+from support.proxy import BOTH, Direction, Proxy
+from support.waiting import wait_until
+
+_OFTEN = ("claim_tasks", "complete_tasks", "commit", "start_flow")
+_CALLS = (*_OFTEN, "fail_tasks", "extend_leases", "hold_task", "sweep", "register_worker")
+"""The calls whose answers get lost; those that are made all the time come first."""
+
+_TERMINATE = """
+select count(pg_terminate_backend(pid))
+from (
+  select pid
+  from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()
+  order by state = 'active' desc, random()
+  limit %s) s
+"""
+
+
+class Faults:
+    """Breaks one thing at a time.
+
+    Attributes:
+        counts: How many faults there were, by kind.
+        links_swallowed: How many connections were half-open.
+    """
+
+    def __init__(
+        self,
+        server: EmbeddedServer,
+        dsn: str,
+        proxy: Proxy,
+        workers: Workers,
+        chance: random.Random,
+    ) -> None:
+        self._server = server
+        self._dsn = dsn
+        self._proxy = proxy
+        self._workers = workers
+        self._chance = chance
+        self._calls = list(_CALLS)
+        self._open = ExitStack()
+        self.counts: Counter[str] = Counter()
+        self.links_swallowed = 0
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let everything through again."""
+        self._open.close()
+
+    def happen(self, kind: str) -> None:
+        """Let a fault happen."""
+        kinds: dict[str, Callable[[], None]] = {
+            "kill": self._kill,
+            "stall": self._stall,
+            "end": self._end,
+            "terminate": self._terminate,
+            "restart": self._restart,
+            "cut": self._cut,
+            "reset": self._reset,
+            "swallow": self._swallow,
+            "blackout": self._blackout,
+        }
+        kinds[kind]()
+
+    def wait(self) -> None:
+        """Wait until the connections were cut that are cut when something happens."""
+        wait_until(lambda: self._proxy.to_cut.isdisjoint(_OFTEN), timeout=300, what="a cut")
+
+    def _kill(self) -> None:
+        self._workers.kill(self._chance)
+        self.counts["worker killed"] += 1
+
+    def _stall(self) -> None:
+        self._workers.stall(self._chance, self._chance.uniform(1, 9))
+        self.counts["worker stalled"] += 1
+
+    def _end(self) -> None:
+        self._workers.end(self._chance)
+        self.counts["worker ended in order"] += 1
+
+    def _terminate(self) -> None:
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            row = connection.execute(_TERMINATE, (self._chance.randint(1, 3),)).fetchone()
+        assert row is not None
+        self.counts["backend terminated"] += row[0]
+
+    def _restart(self) -> None:
+        self._server.restart("immediate")
+        self.counts["server crashed"] += 1
+
+    def _cut(self) -> None:
+        # All of them in turn, so that even a short chaos has each.
+        self._calls.append(call := self._calls.pop(0))
+        self._proxy.cut_after_commit(call)
+
+    def _reset(self) -> None:
+        self._proxy.reset(self._chance.random(), self._chance)
+        self.counts["connections reset"] += 1
+
+    def _swallow(self) -> None:
+        directions: list[tuple[Direction, ...]] = [BOTH, ("to server",), ("to client",)]
+        directions = directions[self.counts["half-open"] % 3 :]
+        self.links_swallowed += self._proxy.swallow(
+            directions[0], self._chance.random() / 2, self._chance
+        )
+        self.counts["half-open"] += 1
+
+    def _blackout(self) -> None:
+        """No connection works any more, and no new one either, for a while."""
+        self.links_swallowed += self._proxy.swallow()
+        self._open.enter_context(self._proxy.swallowing_new())
+        timer = threading.Timer(self._chance.uniform(1, 4), self._open.close)
+        timer.daemon = True
+        timer.start()
+        self.counts["half-open"] += 1

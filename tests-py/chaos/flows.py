@@ -1,0 +1,296 @@
+"""The workflows of the chaos, what their handlers compute, and the same computed without an engine.
+
+What a task returns depends on all that it is given, in its order, and on nothing else. How it
+misbehaves on the way there depends on its key and the number of the attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+Json = Any
+
+PATIENT: dict[str, Any] = {
+    "max_attempts": 1000,
+    "max_lost": 1000,
+    "retry_delay": 0.05,
+    "timeout": 600,
+}
+"""Limits that no fault of the chaos reaches: then every run ends as the model says."""
+
+EFFECTS = {"effect", "aeffect"}
+"""The commands that write in the task's own transaction."""
+
+QUEUES = ("quantum_flow_queue", "chaos_side_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A workflow, and how it is treated.
+
+    Attributes:
+        definition: What define_flow is given.
+        weight: How often it is started.
+        ends: What becomes of its runs if nobody cancels them.
+        widest: For a workflow that maps over its input: how many items that has at most.
+        is_steered: Whether the operator may pause, cancel and retry its runs.
+    """
+
+    definition: dict[str, Any]
+    weight: int
+    ends: frozenset[str] = frozenset({"completed"})
+    widest: int | None = None
+    is_steered: bool = True
+
+    @property
+    def slug(self) -> str:
+        return str(self.definition["slug"])
+
+    @property
+    def steps(self) -> dict[str, dict[str, Any]]:
+        return {step["name"]: step for step in self.definition["steps"]}
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether steps, not only callbacks, leave rows in chaos.effects."""
+        return any(step["command"] in EFFECTS for step in self.steps.values())
+
+    def input(self, chance: random.Random) -> Json:
+        if self.widest is None:
+            return {"number": chance.randrange(10**9)}
+        return [chance.randrange(10**9) for _ in range(chance.randrange(self.widest + 1))]
+
+
+def step(name: str, *dependencies: str, **more: Any) -> dict[str, Any]:
+    """A step that returns a number; `makes` and `trouble` go to its handler."""
+    args = {key: more.pop(key) for key in ("makes", "trouble") if key in more}
+    command = more.pop("command", "count")
+    if command in EFFECTS:
+        # A transaction whose network is gone keeps its task until the deadline.
+        more["timeout"] = 20
+    return {
+        "name": name,
+        "dependencies": list(dependencies),
+        "command": command,
+        "args": {"name": name} | args,
+    } | more
+
+
+def a_map(name: str, *dependencies: str, **more: Any) -> dict[str, Any]:
+    return step(name, *dependencies, type="map", **more)
+
+
+def kinds(seed: int) -> list[Kind]:
+    """All workflows: those of known shapes, and some of random ones."""
+    chance = random.Random(f"{seed} flows")
+    return [*_known(), *(_random(chance, n) for n in range(8))]
+
+
+def _known() -> list[Kind]:
+    def flow(slug: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return PATIENT | {"slug": slug, "steps": list(steps)} | more
+
+    diamond = [
+        step("top"),
+        step("left", "top", command="acount"),
+        step("right", "top"),
+        step("bottom", "left", "right", command="effect"),
+    ]
+    return [
+        Kind(flow("single", step("only")), 10),
+        Kind(flow("chain", step("s0"), *(step(f"s{n}", f"s{n - 1}") for n in range(1, 6))), 6),
+        Kind(flow("diamond", *diamond, on_complete="note"), 6),
+        Kind(
+            flow(
+                "wide",
+                step("list", makes=[50, 300]),
+                a_map("each", "list"),
+                step("sum", "each"),
+            ),
+            6,
+        ),
+        Kind(
+            flow(
+                "twice",
+                a_map("first", command="acount"),
+                a_map("second", "first"),
+                a_map("third", "second", queue=QUEUES[1]),
+                step("sum", "third", "first"),
+            ),
+            4,
+            widest=60,
+        ),
+        Kind(
+            flow(
+                "empty",
+                step("none", makes=[0, 0]),
+                a_map("first", "none"),
+                a_map("second", "first"),
+                step("end", "second"),
+                on_complete="note",
+            ),
+            3,
+        ),
+        Kind(
+            flow(
+                "flaky",
+                step("list", makes=[5, 20], trouble="raises"),
+                a_map("each", "list", trouble="raises"),
+                step("sum", "each", command="acount", trouble="raises"),
+            ),
+            6,
+        ),
+        Kind(
+            flow("slow", step("late", trouble="sleeps", timeout=1), step("end", "late")),
+            2,
+        ),
+        Kind(
+            flow("curious", step("list", makes=[0, 9]), a_map("each", "list", command="ask")),
+            3,
+        ),
+        Kind(
+            flow(
+                "paid",
+                step("list", makes=[1, 40], command="effect"),
+                a_map("each", "list", command="effect", trouble="raises"),
+                a_map("again", "each", command="aeffect"),
+                step("sum", "again", command="effect"),
+                on_complete="note",
+            ),
+            5,
+        ),
+        Kind(
+            flow(
+                "doomed",
+                step("list", makes=[3, 9]),
+                a_map("each", "list", trouble="dies"),
+                step("beside", command="effect"),
+                on_failure="note",
+            ),
+            3,
+            ends=frozenset({"failed"}),
+        ),
+        Kind(
+            flow(
+                "violent",
+                step("number", trouble="raises"),
+                a_map("each", "number"),
+                on_failure="note",
+            ),
+            1,
+            ends=frozenset({"failed"}),
+        ),
+        # At most once: a task that is lost fails its run instead of running again.
+        Kind(
+            flow("once", step("list", makes=[3, 9]), a_map("each", "list", command="log"))
+            | {"max_lost": 1, "max_attempts": 1},
+            3,
+            ends=frozenset({"completed", "failed"}),
+            is_steered=False,
+        ),
+    ]
+
+
+def _random(chance: random.Random, number: int) -> Kind:
+    """A graph of up to eight steps, each on some of those before it."""
+    steps: list[dict[str, Any]] = []
+    arrays: set[str] = set()
+    maps_input = chance.random() < 0.3
+    for n in range(chance.randint(3, 8)):
+        name = f"s{n}"
+        before = [s["name"] for s in steps]
+        dependencies = chance.sample(before, chance.randint(0, min(3, len(before))))
+        more: dict[str, Any] = {
+            "command": chance.choice(["count", "count", "acount", "effect", "ask"]),
+            "queue": chance.choice(QUEUES),
+        }
+        if chance.random() < 0.3:
+            more["trouble"] = "raises"
+        over = [d for d in dependencies if d in arrays]
+        if over and chance.random() < 0.7:
+            steps.append(a_map(name, *dependencies, map_over=chance.choice(over), **more))
+            arrays.add(name)
+        elif maps_input and not dependencies:
+            steps.append(a_map(name, **more))
+            arrays.add(name)
+        elif chance.random() < 0.5:
+            steps.append(step(name, *dependencies, makes=[0, chance.randint(0, 30)], **more))
+            arrays.add(name)
+        else:
+            steps.append(step(name, *dependencies, **more))
+    callback = {"on_complete": "note"} if chance.random() < 0.5 else {}
+    definition = PATIENT | {"slug": f"random_{number}", "steps": steps} | callback
+    return Kind(definition, 3, widest=20 if maps_input else None)
+
+
+# What a handler returns
+
+
+def digest(value: Json) -> int:
+    """A number that any change of a JSON value changes."""
+    return zlib.crc32(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def compute(args: Mapping[str, Any], task_input: Json) -> Json:
+    """What a task returns."""
+    number = digest([args["name"], task_input])
+    if "makes" not in args:
+        return number
+    least, most = args["makes"]
+    return [digest([number, n]) for n in range(least + number % (most - least + 1))]
+
+
+def note(callback_input: Mapping[str, Json]) -> Json:
+    """What a callback returns; an error's text may name any of several tasks."""
+    return digest([callback_input["run"], callback_input.get("output")])
+
+
+class MisbehaviourError(Exception):
+    """A handler fails, as it is meant to."""
+
+
+def troubles(args: Mapping[str, Any], run_id: UUID, index: int) -> int:
+    """How many of a task's attempts go wrong; most tasks have none that do."""
+    return max(0, digest([args["name"], str(run_id), index]) % 6 - 3)
+
+
+# The same without an engine
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a run's tasks return, by step, and what the run does if it completes."""
+
+    tasks: dict[str, list[Json]] = field(default_factory=dict)
+    outputs: dict[str, Json] = field(default_factory=dict)
+    output: dict[str, Json] = field(default_factory=dict)
+
+
+def expect(kind: Kind, run_input: Json) -> Expected:
+    """Compute a run in one loop; steps that nothing can complete are left out."""
+    found = Expected()
+    for name, this in kind.steps.items():  # each comes after those that it depends on
+        dependencies = this["dependencies"]
+        if not all(d in found.outputs for d in dependencies):
+            continue
+        if this.get("type") == "map":
+            over = this.get("map_over") or next(iter(dependencies), None)
+            items = run_input if over is None else found.outputs[over]
+            if not isinstance(items, Sequence):
+                continue
+            inputs = [{"index": n, "item": item} for n, item in enumerate(items)]
+            found.tasks[name] = [compute(this["args"], given) for given in inputs]
+            found.outputs[name] = found.tasks[name]
+        else:
+            given = {"run": run_input} | {d: found.outputs[d] for d in dependencies}
+            found.outputs[name] = compute(this["args"], given)
+            found.tasks[name] = [found.outputs[name]]
+    needed = {d for this in kind.steps.values() for d in this["dependencies"]}
+    found.output = {name: value for name, value in found.outputs.items() if name not in needed}
+    return found

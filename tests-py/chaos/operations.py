@@ -1,0 +1,173 @@
+"""An operator who steers random runs while everything breaks: python -m chaos.operations DSN SEED.
+
+What is about to be done is written to chaos.operations first. On SIGTERM the operator lets go of
+the runs that are paused, and prints what was found wrong: a line of JSON each.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from chaos import flows
+
+T = TypeVar("T")
+
+_PAUSE = 0.15
+"""How many seconds there are between two operations, on average."""
+
+_REFUSALS = {"QF207", "QF213", "QF214"}
+"""What a run may answer that has ended, or not ended, in the meantime."""
+
+
+class Operator:
+    """Does one thing after another."""
+
+    def __init__(self, dsn: str, seed: int) -> None:
+        kinds = [kind for kind in flows.kinds(seed) if kind.is_steered]
+        self._dsn = dsn
+        self._chance = random.Random(f"{seed} operator")
+        self._slugs = [kind.slug for kind in kinds]
+        self._effects = {kind.slug for kind in kinds if kind.has_effects}
+        self._steps = {kind.slug: list(kind.steps) for kind in kinds}
+        self._connection: psycopg.Connection[Any] | None = None
+        self._must_end = threading.Event()
+        self.problems: list[str] = []
+
+    def run(self) -> None:
+        """Go on until told to end."""
+        verbs: dict[Callable[[], object], int] = {
+            self._pause: 10,
+            self._resume: 10,
+            self._cancel: 6,
+            self._retry: 10,
+            self._sweep: 3,
+            self._start_ready_steps: 3,
+            self._status: 3,
+            self._check: 1,
+            self._repair: 1,
+        }
+        while not self._must_end.wait(self._chance.uniform(0, 2 * _PAUSE)):
+            (verb,) = self._chance.choices(list(verbs), list(verbs.values()))
+            self._persist(verb)
+        while self._persist(self._resume):
+            pass
+
+    def end(self) -> None:
+        """Let go of everything, and end."""
+        self._must_end.set()
+
+    # What there is to do
+
+    def _pause(self) -> None:
+        if run := self._some_run("started"):
+            self._steer("pause_run", run[0])
+
+    def _resume(self) -> bool:
+        run = self._some_run("paused")
+        if run is not None:
+            self._steer("resume_run", run[0])
+        return run is not None
+
+    def _cancel(self) -> None:
+        if run := self._some_run(self._chance.choice(["started", "paused"])):
+            self._steer("cancel_run", run[0])
+
+    def _retry(self) -> None:
+        run = self._some_run(self._chance.choice(["cancelled", "failed", "completed"]))
+        if run is None:
+            return
+        run_id, slug = run
+        step = None
+        # Where effects are counted, nothing that was done may be done again.
+        if slug not in self._effects and self._chance.random() < 0.5:
+            step = self._chance.choice(self._steps[slug])
+        self._steer("retry_preview", run_id, step)
+        self._steer("retry_run", run_id, step)
+
+    def _sweep(self) -> None:
+        self._ask("select * from quantumflow.sweep()")
+
+    def _start_ready_steps(self) -> None:
+        if run := self._some_run("started"):
+            (answer,) = self._ask("select quantumflow.start_ready_steps(%s)", run[0])
+            self._expect_nothing("start_ready_steps() started steps", answer[0])
+
+    def _status(self) -> None:
+        if run := self._some_run(self._chance.choice(["started", "completed"])):
+            self._ask("select quantumflow.status(%s)", run[0])
+        self._ask("select * from quantumflow.doctor()")
+        self._ask("select * from quantumflow.list_runs()")
+
+    def _check(self) -> None:
+        self._expect_nothing("check_state()", self._ask("select * from quantumflow.check_state()"))
+
+    def _repair(self) -> None:
+        self._expect_nothing("repair()", self._ask("select * from quantumflow.repair(false)"))
+
+    # How
+
+    def _some_run(self, status: str) -> tuple[UUID, str] | None:
+        """A run of that status, one of the latest."""
+        found = self._ask(
+            "select id, workflow_slug from quantumflow.workflow_runs "
+            "where status = %s and workflow_slug = any (%s) order by created_at desc limit 40",
+            status,
+            self._slugs,
+        )
+        return self._chance.choice(found) if found else None
+
+    def _steer(self, verb: str, run_id: UUID, *arguments: object) -> None:
+        insert = "insert into chaos.operations values (%s, %s, %s)"
+        self._ask(insert, run_id, verb, list(arguments))
+        places = ", ".join(["%s"] * (1 + len(arguments)))
+        try:
+            self._ask(f"select * from quantumflow.{verb}({places})", run_id, *arguments)
+        except psycopg.Error as error:
+            if error.sqlstate not in _REFUSALS:
+                raise
+
+    def _ask(self, query: str, *parameters: object) -> list[Any]:
+        if self._connection is None:
+            self._connection = psycopg.connect(
+                self._dsn, autocommit=True, application_name="chaos operator"
+            )
+        cursor = self._connection.execute(query, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def _expect_nothing(self, what: str, found: object) -> None:
+        if found:
+            self.problems.append(f"{what}, while work went on: {found}")
+
+    def _persist(self, do: Callable[[], T]) -> T | None:
+        try:
+            return do()
+        except psycopg.OperationalError as error:
+            if error.sqlstate == "40P01":
+                self.problems.append(f"the operator met a deadlock: {error}")
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        except psycopg.Error as error:
+            self.problems.append(f"the operator was refused: {error!r}")
+        return None
+
+
+def main(dsn: str, seed: int) -> None:
+    operator = Operator(dsn, seed)
+    signal.signal(signal.SIGTERM, lambda *_: operator.end())
+    operator.run()
+    for problem in operator.problems:
+        print(json.dumps(problem))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,51 @@
+"""A minute of chaos. `make chaos` is the long one; see conductor for what happens.
+
+Fails when effects are not made in ctx.transaction(), when a report is accepted whatever its token,
+when a lost lease is nobody's business: what docs/guarantees.md lists.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.conductor import Plan, run
+
+
+@pytest.mark.timeout(900)
+def test_nothing_is_lost_or_done_twice_while_everything_breaks() -> None:
+    faults = {
+        "kill": 3,
+        "stall": 1,
+        "end": 1,
+        "terminate": 3,
+        "restart": 1,
+        "cut": 9,
+        "reset": 1,
+        "swallow": 3,
+        "blackout": 1,
+    }
+    report = run(
+        Plan(
+            seed=1,
+            tasks=4000,
+            workers=3,
+            concurrency=20,
+            lease=5,
+            faults=faults,
+            pause=0.6,
+        )
+    )
+    assert report.problems == [], str(report)
+    assert report.verdict.tasks >= 3000
+    assert report.verdict.redelivered > 0
+    assert report.verdict.lost == report.verdict.doubled == 0
+    assert set(report.faults) == {
+        "worker killed",
+        "worker stalled",
+        "worker ended in order",
+        "backend terminated",
+        "server crashed",
+        "connections reset",
+        "half-open",
+    }
+    assert {"claim_tasks", "complete_tasks", "commit", "start_flow"} <= set(report.cuts)

@@ -1,0 +1,230 @@
+"""What is true when the chaos is over, or is reported with the history of the run concerned."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from chaos.flows import EFFECTS, QUEUES, Expected, Kind, digest, expect, note
+from support.engine import Engine
+
+_SHOWN = 5
+"""How many runs are shown with their history, of those that are wrong."""
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that was started."""
+
+    run_id: UUID
+    kind: Kind
+    input: Any
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        tasks: How many tasks were completed.
+        redelivered: How many leases were lost.
+        effects: How many rows the tasks' own transactions left.
+        lost: How many of them are missing.
+        doubled: How many are there too often, or of tasks that did not complete.
+        ends: How many runs ended how.
+        problems: All that is wrong, the lost and the doubled included.
+    """
+
+    tasks: int
+    redelivered: int
+    effects: int
+    lost: int
+    doubled: int
+    ends: Counter[str]
+    problems: list[str]
+
+
+def judge(connection: psycopg.Connection[Any], runs: Iterable[Started], folder: Path) -> Verdict:
+    """Compare everything in the database with what a plain loop computes.
+
+    Args:
+        connection: To the database, in which nothing happens any more.
+        runs: All runs that were started.
+        folder: Where the workers say which tasks they began.
+    """
+    engine = Engine(connection)
+    court = _Court(engine)
+    for run in runs:
+        court.judge(run)
+    problems = court.problems
+    problems += [f"check_state(): {row}" for row in engine.problems()]
+    problems += [
+        f"repair() would mend: {row}" for row in engine.rows("select * from quantumflow.repair()")
+    ]
+    for queue in QUEUES:
+        if messages := engine.messages(queue):
+            problems.append(f"{messages} messages are left in {queue}")
+    begun = Counter(
+        line for file in folder.glob("begun_*") for line in file.read_text().splitlines()
+    )
+    problems += [
+        f"task {task} ran {count} times, though max_lost is 1"
+        for task, count in begun.items()
+        if count > 1
+    ]
+    return Verdict(
+        tasks=court.completed,
+        redelivered=int(
+            engine.value("select count(*) from quantumflow.task_failures where kind = 'lost'")
+        ),
+        effects=sum(court.effects.values()),
+        lost=court.lost,
+        doubled=court.doubled,
+        ends=court.ends,
+        problems=problems,
+    )
+
+
+class _Court:
+    """Judges run after run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._runs = {
+            row[0]: row[1:]
+            for row in engine.rows(
+                "select id, status, output, retries, error_message from quantumflow.workflow_runs"
+            )
+        }
+        self._tasks: dict[UUID, dict[Key, Any]] = defaultdict(dict)
+        for run_id, slug, index, *task in engine.rows(
+            "select run_id, step_slug, task_index, status, output from quantumflow.step_tasks"
+        ):
+            self._tasks[run_id][slug, index] = task
+        self._wrong_attempts = dict(engine.rows(_WRONG_ATTEMPTS))
+        self.effects: Counter[tuple[UUID, str, int, int]] = Counter(
+            engine.rows("select run_id, step_slug, task_index, value from chaos.effects")
+        )
+        self._effects_of: dict[UUID, Counter[tuple[Key, int]]] = defaultdict(Counter)
+        for (run_id, slug, index, value), count in self.effects.items():
+            self._effects_of[run_id][(slug, index), value] += count
+        self._operations: dict[UUID, set[str]] = defaultdict(set)
+        for run_id, verb in engine.rows("select run_id, verb from chaos.operations"):
+            self._operations[run_id].add(verb)
+        self.ends: Counter[str] = Counter()
+        self.completed = self.lost = self.doubled = 0
+        self.problems: list[str] = []
+        self._shown = 0
+
+    def judge(self, run: Started) -> None:
+        found = self._runs.get(run.run_id)
+        if found is None:
+            self._complain(run, ["it was started, and is not there"])
+            return
+        status, output, retries, _error = found
+        self.ends[status] += 1
+        expected = expect(run.kind, run.input)
+        tasks = self._tasks[run.run_id]
+        problems = [
+            *self._of_end(run, status, output, expected),
+            *_of_tasks(run.kind, tasks, expected),
+            *self._of_callbacks(run, status, retries, output),
+            *self._of_effects(run, tasks),
+            *self._wrong_attempts.get(run.run_id, ()),
+        ]
+        self.completed += sum(task[0] == "completed" for task in tasks.values())
+        self._complain(run, problems)
+
+    def _of_end(self, run: Started, status: str, output: Any, expected: Expected) -> Iterator[str]:
+        was_cancelled = "cancel_run" in self._operations[run.run_id]
+        if status not in run.kind.ends | ({"cancelled"} if was_cancelled else set()):
+            yield f"its status is {status}"
+        if status == "completed" and output != expected.output:
+            yield f"its output is {output}, not {expected.output}"
+
+    def _of_callbacks(self, run: Started, status: str, retries: int, output: Any) -> Iterator[str]:
+        for name, end in (("on_complete", "completed"), ("on_failure", "failed")):
+            wanted = name in run.kind.definition and status == end
+            task = self._tasks[run.run_id].get((f"_{name}", retries))
+            given = {"run": run.input} | ({"output": output} if end == "completed" else {})
+            if wanted and task != ["completed", note(given)]:
+                yield f"its {name} is {task}"
+
+    def _of_effects(self, run: Started, tasks: Mapping[Key, Any]) -> Iterator[str]:
+        steps = run.kind.steps
+        wanted = Counter(
+            ((slug, index), digest(output))
+            for (slug, index), (status, output) in tasks.items()
+            if status == "completed" and (slug.startswith("_") or steps[slug]["command"] in EFFECTS)
+        )
+        found = self._effects_of[run.run_id]
+        missing, extra = wanted - found, found - wanted
+        self.lost += missing.total()
+        self.doubled += extra.total()
+        yield from (f"the effect of {key} is missing" for key, _ in missing)
+        yield from (f"the effect of {key} is there {n} times more" for (key, _), n in extra.items())
+
+    def _complain(self, run: Started, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self.problems.append(f"run {run.run_id} of {run.kind.slug}: {problem}")
+        if problems and self._shown < _SHOWN:
+            self._shown += 1
+            self.problems.append(history(self._engine, run.run_id))
+
+
+def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Iterator[str]:
+    for (slug, index), (status, output) in tasks.items():
+        if status != "completed" or slug.startswith("_"):
+            continue
+        outputs = expected.tasks.get(slug, [])
+        if index >= len(outputs) or outputs[index] != output:
+            yield f"task {slug}/{index} returned {output}, not {outputs[index : index + 1]}"
+
+
+_WRONG_ATTEMPTS = """
+select t.run_id, array_agg(concat('task ', t.step_slug, '/', t.task_index, ' was claimed ',
+  t.attempts, ' times: ', t.losses, ' losses, ', f.failures, ' failures'))
+from quantumflow.step_tasks t
+join quantumflow.workflow_runs r on r.id = t.run_id
+cross join lateral (
+  select count(*) as failures
+  from quantumflow.task_failures f
+  where (f.run_id, f.step_slug, f.task_index) = (t.run_id, t.step_slug, t.task_index)
+    and f.kind <> 'lost'
+) f
+where t.status = 'completed'
+  and r.retries = 0
+  and t.attempts <> t.losses + f.failures + 1
+group by t.run_id
+"""
+"""Tasks that were completed by more or less than one attempt."""
+
+
+def history(engine: Engine, run_id: UUID) -> str:
+    """All that is on record about a run."""
+    queries = {
+        "run": "select to_jsonb(r) - 'output' from quantumflow.workflow_runs r where id = %s",
+        "operations": "select verb, arguments, at from chaos.operations where run_id = %s",
+        "steps": "select step_slug, status, remaining_deps, remaining_tasks, initial_tasks "
+        "from quantumflow.step_states where run_id = %s",
+        "tasks": "select step_slug, task_index, status, attempts, losses, worker_id, lease_token, "
+        "message_id, started_at, completed_at from quantumflow.step_tasks where run_id = %s "
+        "order by status = 'completed', step_slug, task_index limit 50",
+        "failures": "select step_slug, task_index, retries, attempt, kind, worker_id, started_at, "
+        "ended_at, error_message from quantumflow.task_failures where run_id = %s "
+        "order by ended_at limit 50",
+    }
+    lines = []
+    for title, query in queries.items():
+        lines.append(f"  {title}:")
+        lines += ["    " + json.dumps(row, default=str)[:400] for row in engine.rows(query, run_id)]
+    return "\n".join(lines)
