@@ -90,7 +90,7 @@ def test_broken_rules_are_found(
     (problem,) = quantumflow.lines("check", expect=1)
     assert (problem["rule"], problem["run_id"]) == (3, broken)
     assert set(problem) == {
-        *("rule", "run_id", "step_slug", "task_index", "queue", "message_id", "problem")
+        *("rule", "run_id", "step_slug", "task_index", "queue", "message_id", "problem", "remedy")
     }
     assert broken in quantumflow("check", broken, expect=1).stdout
     assert quantumflow.lines("check", whole) == []

@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(7);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [
   {"name": "a"}, {"name": "m", "type": "map", "dependencies": ["a"]}, {"name": "z", "dependencies": ["m"]}]}');
@@ -10,6 +10,7 @@ select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a', ou
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000003', priority => 60);
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000004', start_at => now() + interval '1 h');
 select quantumflow.pause_run('10000000-0000-0000-0000-000000000002');
+update quantumflow.step_tasks set attempts = 9 where run_id = '10000000-0000-0000-0000-000000000004';
 create temporary table before as
 select message ->> 'workflow_run_id' as run_id, message ->> 'task_index' as task_index, vt, message, headers
 from pgmq.q_quantum_flow_queue;
@@ -22,8 +23,12 @@ select set_eq(
     ('10000000-0000-0000-0000-000000000001', 'm', 1, 'done: send it a new message'),
     ('10000000-0000-0000-0000-000000000002', 'a', 0, 'done: send it a new message'),
     ('10000000-0000-0000-0000-000000000003', 'a', 0, 'done: send it a new message'),
-    ('10000000-0000-0000-0000-000000000004', 'a', 0, 'done: send it a new message')$$,
-  'each task gets one');
+    ('10000000-0000-0000-0000-000000000004', 'a', 0, 'done: send it a new message'),
+    ('10000000-0000-0000-0000-000000000004', 'a', 0, 'none')$$,
+  'each task gets one, whatever else is wrong with it');
+select is(
+  (select problem from quantumflow.check_state()), '9 failures of 3 and 0 losses of 3', 'which is still so');
+update quantumflow.step_tasks set attempts = 0;
 select results_eq(
   $$select m.message, m.headers
     from pgmq.q_quantum_flow_queue m order by m.message ->> 'workflow_run_id', m.message ->> 'task_index'$$,

@@ -116,6 +116,12 @@ begin
   p_problem.problem := null;
   p_problem.remedy := null;
 
+  -- A task whose message was sent again is the same task.
+  if p_problem.rule <> 2 then
+    p_problem.queue := null;
+    p_problem.message_id := null;
+  end if;
+
   return p_problem::text;
 end
 $_key_of$;

@@ -757,7 +757,7 @@ def doctor() -> Call[list[Finding]]:
 
 @dataclass(frozen=True, slots=True)
 class StateProblem:
-    """Something that breaks one of the rules that are always true."""
+    """Something that breaks a rule that is always true; None as remedy: a person has to decide."""
 
     rule: int
     run_id: UUID | None
@@ -766,12 +766,13 @@ class StateProblem:
     queue: str | None
     message_id: int | None
     problem: str
+    remedy: str | None
 
 
 _CHECK_STATE = _statement(
     "check_state",
     """
-    select rule, run_id, step_slug, task_index, queue, message_id, problem
+    select rule, run_id, step_slug, task_index, queue, message_id, problem, remedy
     from quantumflow.check_state(run_id => %(run_id)s)
     """,
 )
@@ -780,6 +781,52 @@ _CHECK_STATE = _statement(
 def check_state(run_id: UUID | None) -> Call[list[StateProblem]]:
     """Find what breaks the rules, in one run or in all."""
     return Call(_CHECK_STATE, lambda rows: [StateProblem(*row) for row in rows], {"run_id": run_id})
+
+
+@dataclass(frozen=True, slots=True)
+class StateRepair:
+    """Something that breaks a rule that is always true, and what was done about it or would be."""
+
+    rule: int
+    run_id: UUID | None
+    step_slug: str | None
+    task_index: int | None
+    queue: str | None
+    message_id: int | None
+    problem: str
+    action: str
+
+
+_REPAIR = _statement(
+    "repair",
+    """
+    select rule, run_id, step_slug, task_index, queue, message_id, problem, action
+    from quantumflow.repair(dry_run => %(dry_run)s)
+    """,
+)
+
+
+def repair(*, dry_run: bool) -> Call[list[StateRepair]]:
+    """Mend what breaks the rules, or say how."""
+    return Call(_REPAIR, lambda rows: [StateRepair(*row) for row in rows], {"dry_run": dry_run})
+
+
+_REBUILD_QUEUES = _statement(
+    "rebuild_queues", "select queue, messages from quantumflow.rebuild_queues()"
+)
+
+
+def rebuild_queues() -> Call[dict[str, int]]:
+    """Make the queues anew from the tasks; how many messages each has."""
+    return Call(_REBUILD_QUEUES, lambda rows: {row[0]: row[1] for row in rows})
+
+
+_ADOPT = _statement("adopt", "select quantumflow.adopt()")
+
+
+def adopt() -> Call[str]:
+    """Declare that this database's runs go on here; its identity."""
+    return Call(_ADOPT, _scalar)
 
 
 _SETUP = _statement("setup", "select quantumflow.setup()")

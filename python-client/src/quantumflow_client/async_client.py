@@ -11,7 +11,7 @@ from uuid import UUID
 
 from . import _connections, _sql
 from ._call import Call
-from ._sql import FailedAttempt, RetriedStep, WorkflowVersion
+from ._sql import FailedAttempt, RetriedStep, StateProblem, StateRepair, WorkflowVersion
 from ._waiting import Status, until_ended
 from .client import NO_INPUT, definition_of, seconds_of
 
@@ -194,6 +194,34 @@ class AsyncClient:
         Calls quantumflow.list_failures.
         """
         return await self._run(_sql.list_failures(run_id, max_failures=max_failures))
+
+    async def check(self, run_id: UUID | None = None) -> list[StateProblem]:
+        """Find what breaks the rules that are always true; see Client.check.
+
+        Calls quantumflow.check_state.
+        """
+        return await self._run(_sql.check_state(run_id))
+
+    async def repair(self, *, dry_run: bool = True) -> list[StateRepair]:
+        """Mend what `check` finds; see Client.repair.
+
+        Calls quantumflow.repair.
+        """
+        return await self._run(_sql.repair(dry_run=dry_run))
+
+    async def rebuild_queues(self) -> dict[str, int]:
+        """Make the queues anew from the tasks; see Client.rebuild_queues.
+
+        Calls quantumflow.rebuild_queues.
+        """
+        return await self._run(_sql.rebuild_queues())
+
+    async def adopt(self) -> str:
+        """Declare that the runs of this database go on here; see Client.adopt.
+
+        Calls quantumflow.adopt.
+        """
+        return await self._run(_sql.adopt())
 
     async def _run(
         self, call: Call[T], connection: psycopg.AsyncConnection[Any] | None = None

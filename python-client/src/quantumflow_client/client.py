@@ -13,7 +13,14 @@ from uuid import UUID
 from . import _connections, _sql
 from ._call import Call
 from ._handlers import Registry
-from ._sql import DEFAULT_QUEUE, FailedAttempt, RetriedStep, WorkflowVersion
+from ._sql import (
+    DEFAULT_QUEUE,
+    FailedAttempt,
+    RetriedStep,
+    StateProblem,
+    StateRepair,
+    WorkflowVersion,
+)
 from ._waiting import Status, until_ended
 from .errors import HandlerMissing
 from .flow import Flow
@@ -477,6 +484,54 @@ class Client:
         with self._lock:
             for worker in self._workers:
                 worker.stop()
+
+    # Mending
+
+    def check(self, run_id: UUID | None = None) -> list[StateProblem]:
+        """Find what breaks the rules that are always true: nothing, if all is well.
+
+        Args:
+            run_id: Look at this run only.
+
+        Calls quantumflow.check_state.
+        """
+        return self._run(_sql.check_state(run_id))
+
+    def repair(self, *, dry_run: bool = True) -> list[StateRepair]:
+        """Mend what `check` finds, as far as that takes no decision.
+
+        Args:
+            dry_run: Change nothing, but say what would be done.
+
+        Returns:
+            Each problem, and what was done about it.
+
+        Calls quantumflow.repair.
+        """
+        return self._run(_sql.repair(dry_run=dry_run))
+
+    def rebuild_queues(self) -> dict[str, int]:
+        """Make the queues anew from the tasks, after a restore. Stop the workers first.
+
+        Returns:
+            How many messages each queue has.
+
+        Raises:
+            QueuesInUse: Others hold tasks, runs or messages.
+
+        Calls quantumflow.rebuild_queues.
+        """
+        return self._run(_sql.rebuild_queues())
+
+    def adopt(self) -> str:
+        """Declare that the runs of this database, a copy, go on here, and not in its original.
+
+        Returns:
+            The database's identity.
+
+        Calls quantumflow.adopt.
+        """
+        return self._run(_sql.adopt())
 
     def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:
         if commands is None:

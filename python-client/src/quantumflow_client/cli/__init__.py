@@ -14,7 +14,7 @@ import click
 
 from quantumflow_client import __version__
 
-from . import demo, dev, examine, flow, install, run, watch, worker
+from . import demo, dev, examine, flow, install, mend, run, watch, worker
 from ._command import App, Group, common, honour_no_color
 from ._errors import EXIT_CODES
 
@@ -59,6 +59,9 @@ for _command in (
     worker.worker,
     examine.doctor,
     examine.check,
+    mend.repair,
+    mend.rebuild_queues,
+    mend.adopt,
     examine.sweep,
     examine.setup,
     examine.version,

@@ -70,6 +70,7 @@ def check(app: App, run_id: UUID | None) -> int:
             "queue": lambda problem: problem.queue,
             "message": lambda problem: problem.message_id,
             "problem": lambda problem: problem.problem,
+            "repair would": lambda problem: problem.remedy,
         },
         none="Every rule holds.",
     )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="How often to look.",
 )
 def watch(app: App, run_id: UUID | None, interval: float) -> int:
-    """Follow a run to its end, or list the runs that are under way.
+    """Follow a run to its end, or list those under way.
 
     On a terminal the picture is renewed in place. Elsewhere each change is a line, and with
     --json each change is the run's whole status. Ends with the run: with 1 when it failed or
