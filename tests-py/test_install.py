@@ -17,6 +17,7 @@ from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.catalog import describe_schema
 from support.programs import run_program
 from support.server import REPOSITORY
+from upgrade.installation import Installation, install_old
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -91,6 +92,16 @@ def test_an_ordinary_role_installs_plain_sql(
     connection = connect(installer)
     found = connection.execute("select extname from pg_extension where extname <> 'plpgsql'")
     assert found.fetchall() == []
+    assert works(connection)
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_an_ordinary_role_upgrades_what_it_installed(
+    installer: str, connect: Connect, is_plain: bool
+) -> None:
+    connection = connect(installer)
+    install_old(connection, is_plain=is_plain)
+    Installation(installer, is_plain).update(connection)
     assert works(connection)
 
 

@@ -14,6 +14,7 @@ from quantumflow_client import _extension
 from quantumflow_client.cli import install
 from quantumflow_client.embedded import EmbeddedServer, EmbeddedServerError
 from support.command import ONE_STEP, Command
+from upgrade.installation import install_old
 
 
 @pytest.fixture
@@ -103,6 +104,28 @@ def test_what_is_installed_is_left_alone(
     )
     error = quantumflow.error("install", expect=1)
     assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_an_older_version_is_updated(empty: Command, plain: bool) -> None:
+    dsn = empty.environment["QUANTUMFLOW_DSN"] or ""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        install_old(connection, is_plain=plain)
+        with connection.transaction():
+            connection.execute("select from quantumflow.workflow_runs")
+            impatient = make_conninfo(dsn, options="-c lock_timeout=100ms")
+            error = empty.error("install", "--dsn", impatient, expect=4)
+            assert error["code"] == "55P03"
+            assert error["hint"].startswith("Nothing was changed.")
+    assert empty.json("install") == {
+        "version": _extension.version(),
+        "found": "0.1.0",
+        "installed": [],
+        "plain": plain,
+        "queues": "ready; created quantum_flow_queue",
+    }
+    assert "already" in empty("install", "--plain").stdout
+    assert works(empty)
 
 
 def test_on_paper(lost: Command) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from quantumflow_client.cli import _statements
-from quantumflow_client.embedded import EmbeddedServer, pgmq_files
-from support.server import REPOSITORY
-from upgrade.installation import OLD, Installation
+from quantumflow_client.embedded import EmbeddedServer
+from upgrade.installation import Installation, install_old
 
 Connection = psycopg.Connection[Any]
 
@@ -19,13 +17,7 @@ Connection = psycopg.Connection[Any]
 def _make_template(server: EmbeddedServer, *, is_plain: bool) -> str:
     name = f"old_{'plain' if is_plain else 'extension'}"
     with psycopg.connect(server.create_database(name, ()), autocommit=True) as connection:
-        if is_plain:
-            scripts = [text for file, text in pgmq_files().items() if file.endswith(".sql")]
-            release = REPOSITORY / "extension" / "releases" / f"quantumflow--{OLD}.sql"
-            _statements.run_scripts(connection, [*scripts, release.read_text("utf-8")])
-        else:
-            connection.execute("create extension pgmq")
-            connection.execute(f"create extension quantumflow version '{OLD}'")
+        install_old(connection, is_plain=is_plain)
     return name
 
 

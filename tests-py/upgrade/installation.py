@@ -9,6 +9,8 @@ import psycopg
 
 from quantumflow_client import _extension
 from quantumflow_client.cli import _statements
+from quantumflow_client.embedded import pgmq_files
+from support.server import REPOSITORY
 
 Connection = psycopg.Connection[Any]
 
@@ -28,3 +30,14 @@ class Installation:
             _statements.run_scripts(connection, _extension.upgrades_from(OLD))
         else:
             _statements.update_extension(connection, _extension.version())
+
+
+def install_old(connection: Connection, *, is_plain: bool) -> None:
+    """Install pgmq and the old version."""
+    if is_plain:
+        scripts = [text for file, text in pgmq_files().items() if file.endswith(".sql")]
+        release = REPOSITORY / "extension" / "releases" / f"quantumflow--{OLD}.sql"
+        _statements.run_scripts(connection, [*scripts, release.read_text("utf-8")])
+    else:
+        connection.execute("create extension pgmq")
+        connection.execute(f"create extension quantumflow version '{OLD}'")

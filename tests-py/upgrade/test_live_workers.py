@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from quantumflow_client import Client, _extension
-from support.engine import Engine
+from quantumflow_client.embedded import EmbeddedServer
+from support.engine import Engine, Task
 from support.server import REPOSITORY
-from support.waiting import wait_until
+from support.waiting import wait_until, wait_until_blocked
 from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
@@ -53,7 +55,7 @@ def test_workers_go_on(
 ) -> None:
     engine = Engine(old_connection)
     runs, items = 150, 4
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"name": "first"},
         {"name": "each", "type": "map"},
         {"name": "last", "dependencies": ["first", "each"]},
@@ -94,3 +96,72 @@ def test_workers_go_on(
     assert engine.value("select count(*) from quantumflow.task_failures") == 0
     assert engine.problems() == []
     assert engine.value("select quantumflow.version()") == _extension.version()
+
+
+# What somebody may be doing: the call, of a run of two tasks, the first of them held; its answer.
+CALLS: dict[str, tuple[Callable[[Engine, UUID, Task], Any], Any]] = {
+    "claim": (lambda engine, *_: len(engine.claim(9, queues=["claim"])), 1),
+    "complete": (lambda engine, _, task: engine.complete(task, 5), "completed"),
+    "fail": (lambda engine, _, task: engine.fail(task), "retrying"),
+    "fail_for_good": (lambda engine, _, task: engine.fail(task, retryable=False), "failed"),
+    "extend": (lambda engine, _, task: engine.extend([task]), ["held"]),
+    "release": (lambda engine, _, task: engine.release([task]), 1),
+    "sweep": (lambda engine, *_: sum(engine.sweep().values()), 0),
+    "start": (lambda engine, *_: engine.run_status(engine.start("start", [3])), "started"),
+    "start_many": (lambda engine, *_: len(engine.start_many("start_many", [[3], [4]])), 2),
+    "cancel": (lambda engine, run_id, _: engine.cancel(run_id), "cancelled"),
+    "status": (
+        lambda engine, run_id, _: engine.value("select quantumflow.status(%s)->>'status'", run_id),
+        "started",
+    ),
+    "list": (
+        lambda engine, run_id, _: (
+            engine.value("select run_id from quantumflow.list_runs('list')") == run_id
+        ),
+        True,
+    ),
+    "input": (
+        lambda engine, run_id, _: engine.value("select quantumflow.run_input(%s)", run_id),
+        [1, 2],
+    ),
+    "check": (lambda engine, *_: engine.problems(), []),
+    "register": (
+        lambda engine, *_: engine.rows(
+            "select quantumflow.register_worker(gen_random_uuid(), 'w', '{s}', '{register}')"
+        ),
+        [("",)],
+    ),
+}
+
+
+def test_calls_that_wait_for_the_upgrade_go_on(
+    new_database: Callable[..., str],
+    server: EmbeddedServer,
+    old_extension: str,
+    connect: Callable[..., Connection],
+) -> None:
+    """Each has begun in the old version, waits at the first table it needs, ends in the new."""
+    dsn = server.dsn(new_database(old_extension))
+    looking = Engine(connect(dsn))
+    begun = {}
+    for name in CALLS:
+        looking.define(name, [{"name": "s", "type": "map"}], queue=name)
+        run_id = looking.start(name, [1, 2])
+        begun[name] = run_id, looking.claim(1, queues=[name])[0]
+
+    # The connection with the locks is closed first, however the test goes.
+    with ThreadPoolExecutor(len(CALLS)) as pool, psycopg.connect(dsn) as admin:
+        admin.execute(
+            "lock table quantumflow.settings, quantumflow.workflow_runs in access exclusive mode"
+        )
+        answers = {}
+        for name, (call, _) in CALLS.items():
+            engine = Engine(connect(dsn))
+            engine.worker_id = looking.worker_id
+            answers[name] = pool.submit(call, engine, *begun[name])
+            wait_until_blocked(looking.connection, engine.pid)
+        admin.execute("alter extension quantumflow update")
+        admin.commit()
+        found = {name: answer.result(30) for name, answer in answers.items()}
+    assert found == {name: expected for name, (_, expected) in CALLS.items()}
+    assert looking.problems() == []

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from quantumflow_client import _extension
+from quantumflow_client.cli import _statements
+from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from upgrade.installation import OLD, Installation
 
 Connection = psycopg.Connection[Any]
 
+Connect = Callable[..., Connection]
+
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def role(server: EmbeddedServer) -> Iterator[str]:
+    """A role; asked for before a database, it outlives what is granted to it there."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute("create role upgrade_reader")
+        yield "upgrade_reader"
+        admin.execute("drop role upgrade_reader")
 
 
 def version(connection: Connection) -> str:
@@ -55,3 +69,65 @@ def test_tables_in_use_keep_the_order_of_their_columns(
     updated, fresh = (describe_schema(c, ordered=False) for c in (old_connection, connection))
     assert updated == fresh
     assert describe_schema(old_connection) != describe_schema(connection)
+
+
+def test_an_upgrade_that_would_wait_gives_up_and_changes_nothing(
+    old: Installation, old_connection: Connection, connect: Connect
+) -> None:
+    before = describe_schema(old_connection)
+    other = connect(old.dsn, autocommit=False)
+    other.execute("select from quantumflow.workflow_runs")
+    old_connection.execute("set lock_timeout = '100 ms'")
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        old.update(old_connection)
+    assert describe_schema(old_connection) == before
+    assert version(old_connection) == OLD
+    other.rollback()
+    old.update(old_connection)
+    assert version(old_connection) == _extension.version()
+
+
+def test_it_waits_three_seconds_unless_told_otherwise(
+    old: Installation, old_connection: Connection
+) -> None:
+    shown = "select current_setting('lock_timeout'), current_setting('search_path')"
+    before = old_connection.execute(shown).fetchone()
+    if old.is_plain:
+        with old_connection.transaction():
+            old.update(old_connection)
+            assert old_connection.execute(shown).fetchone() == ("3s", "pg_catalog, pg_temp")
+    else:
+        old.update(old_connection)
+    assert old_connection.execute(shown).fetchone() == before
+
+
+def test_the_script_refuses_another_version(old: Installation, old_connection: Connection) -> None:
+    old.update(old_connection)
+    refused = rf"updates quantumflow {OLD} to .*, and here is {_extension.version()}"
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=refused):
+        _statements.run_scripts(old_connection, _extension.upgrades_from(OLD))
+
+
+def test_what_was_granted_stays_granted(
+    role: str, old: Installation, old_connection: Connection
+) -> None:
+    """Functions that are dropped and made anew would lose it."""
+    name = sql.Identifier(role)
+    for grant in (
+        "grant execute on all functions in schema quantumflow to {}",
+        "grant select on all tables in schema quantumflow to {}",
+    ):
+        old_connection.execute(sql.SQL(grant).format(name))
+    granted = """
+        select p.oid::regprocedure::text from pg_proc p
+        where p.pronamespace = 'quantumflow'::regnamespace and p.proname !~ '^_'
+          and has_function_privilege(%(role)s, p.oid, 'execute')
+        union all
+        select c.oid::regclass::text from pg_class c
+        where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'v')
+          and has_table_privilege(%(role)s, c.oid, 'select')
+    """
+    before = {row[0] for row in old_connection.execute(granted, {"role": role})}
+    assert before
+    old.update(old_connection)
+    assert {row[0] for row in old_connection.execute(granted, {"role": role})} == before
