@@ -184,4 +184,6 @@ END {
     sub(/^create view/, "create or replace view", text)
     print "\n" text
   }
+  print ""
+  paste(folder "finish.sql")
 }

@@ -1,17 +1,19 @@
--- Columns that change stand together now, which saves WAL. To get there the tables are written anew, if nobody is using them, no
--- worker has called lately, and it is soon done: whoever only looks, and began before, would find them empty. Otherwise they keep
--- the order that they have, on which nothing depends.
+-- Columns that change stand together now, which saves WAL. To get there the tables are written anew, if nobody else is in the database
+-- and it is soon done: whoever only looks, and began before, would find them empty. Otherwise they keep the order that they have, on
+-- which nothing depends.
 do $regroup$
 begin
   lock table quantumflow.settings, quantumflow.workflow_runs, quantumflow.step_states, quantumflow.step_tasks
     in access exclusive mode nowait;
 
-  if pg_table_size('quantumflow.step_tasks') operator(pg_catalog.>) 100000000
+  if pg_table_size('quantumflow.workflow_runs') + pg_table_size('quantumflow.step_states')
+      + pg_table_size('quantumflow.step_tasks') > 100000000
     or exists (
       select
-      from quantumflow.workers w
-      where w.stopped_at is null
-        and w.last_seen_at operator(pg_catalog.>) (now() operator(pg_catalog.-) interval '5 minutes')
+      from pg_stat_activity a
+      where a.datname = current_database()
+        and a.usesysid is not null
+        and a.pid <> pg_backend_pid()
     )
   then
     raise lock_not_available;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -13,6 +14,7 @@ from quantumflow_client import _extension
 from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
+from support.waiting import wait_until_blocked
 from upgrade.installation import OLD, Installation
 
 Connection = psycopg.Connection[Any]
@@ -131,3 +133,26 @@ def test_what_was_granted_stays_granted(
     assert before
     old.update(old_connection)
     assert {row[0] for row in old_connection.execute(granted, {"role": role})} == before
+
+
+def test_nobody_finds_a_table_empty_that_was_written_anew(
+    server: EmbeddedServer, new_database: Callable[..., str], old_plain: str, connect: Connect
+) -> None:
+    """An upgrade that somebody came to wait for, with an older snapshot, gives up."""
+    dsn = server.dsn(new_database(old_plain))
+    looking, updating = connect(server.dsn("postgres")), connect(dsn, autocommit=False)
+    (script,) = _extension.upgrades_from(OLD)
+    begun, do, last = script.partition("do $finish$")
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            updating.execute(begun.encode())
+            visitor = connect(dsn)
+            rows = "select count(*) from quantumflow.workflow_runs"
+            answer = pool.submit(lambda: visitor.execute(rows).fetchone())
+            wait_until_blocked(looking, visitor.info.backend_pid)
+            with pytest.raises(psycopg.errors.LockNotAvailable, match="somebody came"):
+                updating.execute((do + last).encode())
+        finally:
+            updating.rollback()
+        assert answer.result(30) == (0,)
+    assert version(updating) == OLD

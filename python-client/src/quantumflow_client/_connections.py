@@ -99,17 +99,27 @@ def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     return connection.pgconn.status == psycopg.pq.ConnStatus.OK
 
 
-def _without_prepared(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -> bool:
-    """Whether a call failed only for its prepared statement, and may be repeated without.
+def _is_passing(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -> bool:
+    """Whether a call failed only for what an upgrade, or a pooler, did below it: once more, then.
 
-    The statement's result changed in an upgrade (0A000), or a pooler changed sessions below us
-    (26000).
+    A prepared statement's result changed in an upgrade (0A000), or a pooler changed sessions below
+    us (26000): from now on without. A function had begun when an upgrade replaced what it was about
+    to call (42883, 42703, XX000); nothing has changed then, and the next call is all new.
     """
-    stale = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
-    if not isinstance(error, stale) or connection.prepare_threshold is None:
+    if isinstance(error, _REPLACED):
+        return True
+    if not isinstance(error, _STALE) or connection.prepare_threshold is None:
         return False
     connection.prepare_threshold = None
     return True
+
+
+_STALE = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+_REPLACED = (
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InternalError_,
+)
 
 
 class Connections:
@@ -256,7 +266,7 @@ def run(connection: Connection, call: Call[T], *, patience: float | None = None)
         try:
             return _transact(connection, call)
         except psycopg.Error as error:
-            if not _without_prepared(connection, error):
+            if not _is_passing(connection, error):
                 raise
         return _transact(connection, call)
 
@@ -431,7 +441,7 @@ async def arun(connection: AsyncConnection, call: Call[T]) -> T:
     try:
         return await _atransact(connection, call)
     except psycopg.Error as error:
-        if not _without_prepared(connection, error):
+        if not _is_passing(connection, error):
             raise
     return await _atransact(connection, call)
 

@@ -1,0 +1,37 @@
+do $finish$
+declare
+  v_granted jsonb;
+begin
+  for v_granted in
+    select * from jsonb_array_elements(current_setting('quantumflow.granted')::jsonb)
+  loop
+    if (
+      case v_granted ->> 0
+        when 'function' then to_regprocedure(v_granted ->> 1) is not null
+        else to_regclass(v_granted ->> 1) is not null
+      end
+    )
+    then
+      execute format(
+        'grant %s on %s %s to %s', v_granted ->> 3, v_granted ->> 0, v_granted ->> 1,
+        (v_granted ->> 2) || case when (v_granted ->> 4)::boolean then ' with grant option' else '' end);
+    end if;
+  end loop;
+
+  -- Whoever waits for a table that is gone began before there was the one in its place, and would find it empty.
+  if exists (
+    select
+    from pg_locks l
+    where l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and not l.granted
+      and l.locktype = 'relation'
+      and not exists (select from pg_class c where c.oid = l.relation)
+  )
+  then
+    raise exception 'somebody came while quantumflow was being updated to @to@'
+    using
+      errcode = 'lock_not_available',
+      hint = 'Nothing was changed. Try again.';
+  end if;
+end
+$finish$;
