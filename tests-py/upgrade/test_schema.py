@@ -156,3 +156,10 @@ def test_nobody_finds_a_table_empty_that_was_written_anew(
             updating.rollback()
         assert answer.result(30) == (0,)
     assert version(updating) == OLD
+
+
+def test_an_embedded_server_updates_a_database_that_it_is_asked_for(
+    server: EmbeddedServer, new_database: Callable[..., str], old_extension: str, connect: Connect
+) -> None:
+    dsn = server.create_database(new_database(old_extension))
+    assert version(connect(dsn)) == _extension.version()

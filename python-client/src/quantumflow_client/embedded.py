@@ -226,7 +226,9 @@ class EmbeddedServer:
     def create_database(
         self, name: str = "quantumflow", extensions: Sequence[str] = ("pgmq", "quantumflow")
     ) -> str:
-        """Make a database with extensions, unless it is there; missing extensions are added.
+        """Make a database with extensions, unless it is there.
+
+        Missing extensions are added, and an older quantumflow is updated.
 
         Args:
             name: The database.
@@ -245,6 +247,11 @@ class EmbeddedServer:
                 for extension in extensions:
                     statement = sql.SQL("create extension if not exists {}")
                     connection.execute(statement.format(sql.Identifier(extension)))
+                row = connection.execute(
+                    "select extversion from pg_extension where extname = 'quantumflow'"
+                ).fetchone()
+                if row is not None and _extension.upgrades_from(row[0]):
+                    connection.execute("alter extension quantumflow update")
         return self.dsn(name)
 
     def _place(self) -> tuple[_Owner, Path, Path]:
