@@ -1,26 +1,33 @@
 """Worker processes for the tests to kill: python -m crash.worker_program KIND BEHAVIOUR DSN.
 
-KIND is plain, psycopg and the SQL functions, or client, the package's own worker. BEHAVIOUR is
-hang, which says "begun" and never ends its task; die, which kills itself in its first task; work,
-which ends when there is nothing to claim; or load (plain only), which goes on until it is stopped.
+KIND is plain, psycopg and the SQL functions, client, the package's own worker, or paying, that
+with a handler that writes in ctx.transaction(). BEHAVIOUR is hang, which says "begun" and never
+ends its task; die, which kills itself in its first task; work, which ends when there is nothing to
+claim; load (plain only), which goes on until it is stopped; a point of its transaction at which
+paying kills itself; or told (client only), which goes on, and says how its handlers are stopped.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import enum
 import itertools
 import json
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
 
-from quantumflow_client import Client
+from quantumflow_client import Client, Context, worker
+from quantumflow_client._transaction import TaskTransaction
 from support.engine import Engine, Task
 
 T = TypeVar("T")
@@ -52,6 +59,73 @@ def run_client(behaviour: str, dsn: str) -> None:
         for name in COMMANDS:
             client.command(name)(lambda: _behave(behaviour))
         client.poll_and_run(concurrency=1, until_idle=True)
+
+
+class _Deadly(TaskTransaction):
+    """A transaction in which the worker dies."""
+
+    point = ""
+
+    def _do(self, step: Any) -> Any:
+        what = step.name if isinstance(step, enum.Enum) else call_in(step.statement)
+        self._die_at(f"before {what}")
+        answer = super()._do(step)
+        self._die_at(f"after {what}")
+        return answer
+
+    def _die_at(self, point: str) -> None:
+        if self.point == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def call_in(statement: str) -> str:
+    """The function that a statement calls."""
+    found = re.search(r"quantumflow\.(\w+)", statement)
+    assert found is not None
+    return found[1]
+
+
+def run_paying(behaviour: str, dsn: str) -> None:
+    """The package's worker, with a step that pays in its own transaction."""
+    _Deadly.point = behaviour
+
+    def pay(ctx: Context) -> int:
+        with ctx.transaction() as connection:
+            connection.execute("insert into paid values (%s)", (ctx.attempt,))
+            if behaviour == "written":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if behaviour == "hang":
+                _behave(behaviour)
+        return ctx.attempt
+
+    worker.TaskTransaction = _Deadly  # type: ignore[attr-defined]
+    with Client(dsn) as client:
+        client.command("a")(pay)
+        client.command("b")(lambda a: a)
+        client.poll_and_run(concurrency=1, until_idle=True)
+
+
+def run_told(dsn: str) -> None:
+    """The package's worker, with handlers that only end when they are told to."""
+
+    def wait(ctx: Context) -> None:
+        print("begun", flush=True)
+        while not ctx.cancelled:
+            time.sleep(0.01)
+        print("told", flush=True)
+
+    async def wait_async() -> None:
+        print("begun", flush=True)
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            print("told", flush=True)
+            raise
+
+    with Client(dsn) as client:
+        client.command("a")(wait)
+        client.command("b")(wait_async)
+        client.poll_and_run(lease=timedelta(seconds=1))
 
 
 class Load:
@@ -103,6 +177,10 @@ def main(kind: str, behaviour: str, dsn: str) -> None:
         Load(dsn).run()
     elif kind == "plain":
         run_plain(behaviour, dsn)
+    elif kind == "paying":
+        run_paying(behaviour, dsn)
+    elif behaviour == "told":
+        run_told(dsn)
     else:
         run_client(behaviour, dsn)
 
