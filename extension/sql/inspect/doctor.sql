@@ -112,11 +112,22 @@ begin
     case
       when v_ours <> quantumflow.version()
       then format('The catalog says version %s. Run: alter extension quantumflow update.', v_ours)
-    end;
+    end
+  union all
+  select
+    'identity',
+    case when i.is_copy then 'error' else 'ok' end,
+    case when i.is_copy then 'the database is a copy: its runs were started in another' else 'runs were started in this database' end,
+    case when i.is_copy then 'Workers refuse it. If the original is not used any more: select quantumflow.adopt().' end
+  from (
+    select s.value <> quantumflow._identity() as is_copy
+    from quantumflow.settings s
+    where s.name = 'identity'
+  ) i;
 end
 $_examine_install$;
 
-comment on function quantumflow._examine_install() is 'doctor(): which versions are installed, and how.';
+comment on function quantumflow._examine_install() is 'doctor(): which versions are installed, and how, and whether the database is a copy.';
 
 create function quantumflow._examine_rights()
 returns setof quantumflow.finding
@@ -202,7 +213,7 @@ begin
         return query
         select
           'queue ' || v_queue, 'error', 'its table is not that of pgmq: ' || sqlerrm,
-          'A dump of an old pgmq was restored. Drop the queue with pgmq.drop_queue(), then run quantumflow.setup().';
+          'A dump of an old pgmq was restored. Stop the workers and run: select * from quantumflow.rebuild_queues().';
         continue;
     end;
 
