@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(7);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
 select quantumflow.start_flow('w');
@@ -11,6 +11,9 @@ select throws_ok(
 select throws_ok(
   $$select from quantumflow.claim_tasks(gen_random_uuid(), commands => '{}')$$, 'QF404', null,
   'even if it claims no command');
+select throws_ok(
+  $$select from quantumflow.claim_tasks(gen_random_uuid(), queues => '{gone}')$$, 'QF404', null,
+  'even if its queue was not in the dump');
 select lives_ok($$select quantumflow.start_flow('w')$$, 'runs can be started');
 select lives_ok($$select quantumflow.sweep()$$, 'and swept');
 

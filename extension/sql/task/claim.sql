@@ -24,9 +24,9 @@ declare
   v_left     quantumflow._message[];
   v_taken    quantumflow._held_task[] := array[]::quantumflow._held_task[];
 begin
+  perform quantumflow._refuse_copy();
   perform quantumflow._refuse_bad_claim(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
-  perform quantumflow._refuse_copy();
 
   if claim_tasks.commands = '{}' then
     return;
