@@ -10,7 +10,7 @@ import psycopg
 _FUNCTIONS = """
 select
   p.proname::text,
-  p.prosrc,
+  p.provolatile <> 'v',
   array(
     select row(a.name, format_type(a.type, null), a.n > p.pronargs - p.pronargdefaults)
     from unnest(p.proargnames[:p.pronargs], p.proargtypes::oid[]) with ordinality a (name, type, n)
@@ -32,7 +32,7 @@ class Argument:
 @dataclass(frozen=True, slots=True)
 class Function:
     name: str
-    source: str
+    is_reading: bool
     arguments: tuple[Argument, ...]
 
     @property
@@ -54,8 +54,8 @@ def functions_of(connection: psycopg.Connection[Any]) -> list[Function]:
     return [
         Function(
             name,
-            source,
+            is_reading,
             tuple(Argument(n, t, d in (True, "t")) for n, t, d in arguments),
         )
-        for name, source, arguments in connection.execute(_FUNCTIONS)
+        for name, is_reading, arguments in connection.execute(_FUNCTIONS)
     ]

@@ -27,11 +27,12 @@ begin
     )
   into v_object
   from jsonb_each(p_object) as e
-  where (e.key, e.value) not in (
-    ('dependencies', jsonb '[]'),
-    ('depends_on', jsonb '[]'),
-    ('start_delay', jsonb '0')
-  );
+  where case e.key
+    when 'dependencies' then e.value <> '[]'
+    when 'depends_on' then e.value <> '[]'
+    when 'start_delay' then round(e.value::numeric, 6) <> 0
+    else true
+  end;
 
   return coalesce(v_object, '{}');
 end

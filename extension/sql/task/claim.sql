@@ -356,7 +356,7 @@ begin
         when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'
         when t.status = 'started' then 'timeout'
         when w.step_type <> 'callback' and r.status = 'paused' then 'park'
-        when p_commands is not null and w.command <> all (array_remove(p_commands, null)) then 'later'
+        when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
         else 'claim'
       end
     )::quantumflow._held_task

@@ -1,0 +1,148 @@
+"""The definition parser with almost any JSON: it says what is wrong, or takes it and it runs.
+
+QUANTUMFLOW_FUZZ_EXAMPLES says how many examples; by default few, and the same ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from fuzz.conftest import Connection, Database
+from fuzz.values import STRANGE, json_values
+
+pytestmark = pytest.mark.system
+
+_SETTINGS = settings(
+    max_examples=4 * int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25")),
+    derandomize="QUANTUMFLOW_FUZZ_EXAMPLES" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+_names = st.sampled_from(["a", "b", "c", "d", "e"])
+_seconds = st.sampled_from([0, 0.5, 1, 60, 10**8, 0.0000001, 315360000])
+_counts = st.sampled_from([1, 2, 3, 1.0, 1000000])
+_limits = {
+    "max_attempts": _counts,
+    "max_lost": _counts,
+    "retry_delay": _seconds,
+    "timeout": st.sampled_from([0.001, 0.5, 60, 315360000]),
+    "queue": st.sampled_from(["quantum_flow_queue", "other", "x" * 47]),
+}
+# A step that depends on steps before it alone, by either of the names of the key.
+_step = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["single", "task", "map"]),
+        "command": st.sampled_from(["do", "it's", "%s", "x" * 256]),
+        "args": json_values,
+        "start_delay": _seconds,
+        **_limits,
+    },
+)
+_change = st.tuples(
+    st.sampled_from(["name", "slug", "type", "dependencies", "depends_on", "map_over", "args"])
+    | st.sampled_from(
+        ["steps", "title", "version", "queue", "timeout", "max_attempts", "on_failure"]
+    )
+    | st.sampled_from(STRANGE),
+    json_values | _names | st.lists(_names, max_size=3),
+)
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> Any:
+    """A definition that is right, or has a few things wrong with it."""
+    names = draw(st.lists(_names, unique=True, min_size=1, max_size=5))
+    steps = []
+    for place, name in enumerate(names):
+        before: list[str] = (
+            draw(st.lists(st.sampled_from(names[:place]), max_size=3)) if place else []
+        )
+        step = {draw(st.sampled_from(["name", "slug"])): name, **draw(_step)}
+        if before or place % 2:
+            step[draw(st.sampled_from(["dependencies", "depends_on"]))] = before
+        if step.get("type") == "map" and before:
+            step["map_over"] = draw(st.sampled_from(before))
+        steps.append(step)
+    whole: dict[str, Any] = {
+        "slug": "fuzzed",
+        "steps": draw(st.permutations(steps)),
+        **draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "version": st.just("1.0"),
+                    "title": st.sampled_from(STRANGE),
+                    "on_complete": st.just("tell"),
+                    "on_failure": st.just("mourn"),
+                    **_limits,
+                },
+            )
+        ),
+    }
+    for key, value in draw(st.lists(_change, max_size=2)):
+        draw(st.sampled_from([whole, *whole["steps"]] if _is_whole(whole) else [whole]))[key] = (
+            value
+        )
+    return whole
+
+
+def _is_whole(definition: dict[str, Any]) -> bool:
+    steps = definition["steps"]
+    return isinstance(steps, list) and all(isinstance(step, dict) for step in steps)
+
+
+def _value(connection: Connection, query: str, *parameters: Any) -> Any:
+    return (connection.execute(query, parameters).fetchone() or (None,))[0]
+
+
+@_SETTINGS
+@given(definition=definitions() | json_values)
+def test_a_definition_is_refused_with_its_first_problem_or_runs(
+    database: Database, definition: Any
+) -> None:
+    text = json.dumps(definition)
+    note(text)
+    connection = database.connection
+    with database.undone():
+        problems = connection.execute(
+            "select code, path, message from quantumflow.validate_flow(%s)", [text]
+        ).fetchall()
+        if problems:
+            with pytest.raises(psycopg.Error) as caught, connection.transaction():
+                connection.execute("select quantumflow.define_flow(%s)", [text])
+            assert caught.value.sqlstate == problems[0][0]
+            assert caught.value.diag.message_primary == problems[0][2]
+            assert database.contents() == database.at_rest
+            return
+        version = _value(connection, "select (quantumflow.define_flow(%s)).version", text)
+        slug = definition["slug"]
+        shown = _value(connection, "select quantumflow.get_flow(%s)::text", slug)
+        assert version == _value(connection, "select (quantumflow.define_flow(%s)).version", shown)
+        assert shown == _value(connection, "select quantumflow.get_flow(%s)::text", slug)
+        _run_to_its_end(connection, slug)
+        assert database.problems() == []
+
+
+def _run_to_its_end(connection: Connection, slug: str) -> None:
+    """Start it, complete whatever comes with an array, and wait for nothing."""
+    run_id = _value(connection, "select quantumflow.start_flow(%s, '[1, 2]')", slug)
+    while connection.execute(
+        "select quantumflow.complete_task(run_id, step_slug, task_index, '[7]') "
+        "from quantumflow.step_tasks where run_id = %s and status = 'queued'",
+        [run_id],
+    ).fetchall():
+        pass
+    status = _value(
+        connection, "select status from quantumflow.workflow_runs where id = %s", run_id
+    )
+    assert status == "completed"
