@@ -70,6 +70,12 @@ test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=
 	@PYTHONPATH=tests-py $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(TASKS),--tasks $(TASKS))
 
+.PHONY: mutate mutate-docs
+mutate: venv build $(PGTAP)  ## break the SQL on purpose, piece by piece: do the tests notice? WHERE=claim for some of it
+	@$(BIN)/python tests-py/mutation/mutate.py $(WHERE)
+mutate-docs: venv  ## write the list of what is broken into docs/guarantees.md
+	@$(BIN)/python tests-py/mutation/mutate.py --docs
+
 .PHONY: lint
 lint: venv build  ## style, types, versions, documents, the security of the SQL
 	@$(BIN)/ruff check $(PYTHON_CODE)

@@ -79,6 +79,20 @@ def _completed(setup: Engine, third: Engine, flow: str) -> Case:
     return Case(case.run_id, flow, callback, callback, "left")
 
 
+def _damaged(setup: Engine, third: Engine, flow: str) -> Case:
+    """A run that goes on, but right's message is gone, and the run counts wrongly."""
+    case = _left_and_right(setup, flow)
+    setup.rows(
+        "select pgmq.delete(queue, message_id) from quantumflow.step_tasks "
+        "where run_id = %s and step_slug = 'right'",
+        case.run_id,
+    )
+    setup.connection.execute(
+        "update quantumflow.workflow_runs set remaining_steps = 7 where id = %s", (case.run_id,)
+    )
+    return case
+
+
 @dataclass(frozen=True)
 class Scene:
     """A state of a run, the calls that meet in it, and the rows that can stop them."""
@@ -91,9 +105,12 @@ class Scene:
     steps: dict[str, str] = field(default_factory=dict)
     definition: dict[str, Any] = field(default_factory=dict)
     limits: tuple[int, ...] = (3,)
+    # The call without which the state is not a sound one, if there is one.
+    mends: str = ""
 
 
 _REPORTS = ("complete", "fail", "fail once", "extend", "release")
+_RIGHT = tuple(f"{report} right" for report in _REPORTS)
 _STEERING = ("cancel", "pause", "resume", "retry run", "delete")
 _CALLS = ("claim", *_REPORTS, *_STEERING, "sweep", "prune")
 _JOIN: list[dict[str, Any]] = [
@@ -107,14 +124,14 @@ SCENES = {
     "moving": Scene(
         _moving,
         (*_CALLS, "hold", "add_step", "start", "start_ready_steps"),
-        _REPORTS,
+        _RIGHT,
         definition={"steps": _JOIN, **_NOTED},
         limits=(3, 1),
     ),
     "mapping": Scene(
         _mapping,
         ("claim", *_REPORTS, "cancel", "pause", "sweep"),
-        _REPORTS,
+        _RIGHT,
         steps={"message": "each", "task": "each", "step": "each", "child": "after"},
         definition={
             "steps": [{"name": "each", "type": "map"}, {"name": "after", "dependencies": ["each"]}]
@@ -144,6 +161,13 @@ SCENES = {
         rows=("message", "task", "step", "run", "child", "child task"),
         steps={"message": "_on_complete", "task": "_on_complete"},
         definition={"steps": _JOIN, **_NOTED},
+    ),
+    "damaged": Scene(
+        _damaged,
+        (*_CALLS, "start_ready_steps", "start", "repair"),
+        _RIGHT,
+        definition={"steps": _JOIN, **_NOTED},
+        mends="repair",
     ),
 }
 
@@ -178,6 +202,12 @@ def _start(engine: Engine, case: Case) -> str:
     return "started"
 
 
+def _repair(engine: Engine, _: Case) -> Any:
+    """What it could not do, if anything."""
+    actions = engine.rows("select action from quantumflow.repair(dry_run => false)")
+    return tuple(a for (a,) in actions if not a.startswith("done")) or "repaired"
+
+
 def _hold(engine: Engine, case: Case) -> Any:
     return engine.value(
         "select quantumflow.hold_task(%s, %s, %s, %s)", *case.left.key, case.left.lease_token
@@ -196,6 +226,7 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "pause": _steer("pause_run"),
     "resume": _steer("resume_run"),
     "delete": _steer("delete_run"),
+    "repair": _repair,
     "retry run": _retry,
     "sweep": lambda engine, _: engine.sweep()["lapsed leases"],
     "prune": _prune,
@@ -223,6 +254,7 @@ ANSWERS: dict[str, set[Any]] = {
     "pause": {"paused", _ENDED, _UNKNOWN},
     "resume": {"started", _ENDED, _UNKNOWN},
     "delete": {"failed", "cancelled", "completed", "QF213", _UNKNOWN},
+    "repair": {"repaired"},
     "retry run": {"started", "QF213", _UNKNOWN},
     "sweep": {0, 1, 2},
     "prune": {0, 1},
@@ -266,9 +298,11 @@ class Arena:
         self.setup.set_clock(CLAIMED)
         return SCENES[name].build(self.setup, self.third, flow)
 
-    def state(self, case: Case) -> tuple[Any, ...]:
+    def state(self, name: str, case: Case) -> tuple[Any, ...]:
         """What there is after a sweep: runs, steps, tasks, messages, without times and ids."""
         self.setup.set_clock(LATER)
+        if SCENES[name].mends:
+            call(SCENES[name].mends, case, self.setup)
         self.setup.sweep()
         return tuple(
             self.setup.rows(

@@ -130,6 +130,28 @@ def test_a_claim_does_not_wait_for_a_message_of_a_run_whose_end_is_unfinished(
     assert engine.messages() == 0
 
 
+def test_a_claim_does_not_wait_for_the_row_of_its_worker(
+    engine: Engine, new_engine: Callable[[], Engine]
+) -> None:
+    third, claimer = new_engine(), new_engine()
+    register = "select quantumflow.register_worker(%s, 'worker', null, '{quantum_flow_queue}')"
+    engine.value(register, claimer.worker_id)
+    claimer.set_clock(10)
+    claimer.connection.execute("set lock_timeout = '20 ms'")
+    seen = "select last_seen_at from quantumflow.workers where worker_id = %s"
+    engine.start("pair")
+
+    before = engine.value(seen, claimer.worker_id)
+    with third.connection.transaction(force_rollback=True):
+        third.connection.execute("select from quantumflow.workers for update")
+        tasks = claimer.claim(10)
+        assert len(tasks) == 2
+        assert claimer.extend(tasks) == ["held", "held"]
+        assert engine.value(seen, claimer.worker_id) == before
+    claimer.extend(tasks)
+    assert engine.value(seen, claimer.worker_id) > before
+
+
 def test_a_busy_message_comes_back_after_100_ms(
     engine: Engine, new_engine: Callable[[], Engine]
 ) -> None:

@@ -254,6 +254,27 @@ def test_definitions_that_need_the_same_new_queue_both_succeed(
     assert engines[0].run_status(run_id) == "completed"
 
 
+def test_a_queue_that_another_definition_makes_meanwhile_is_not_made_again(
+    engines: list[Engine], flow: str
+) -> None:
+    """pgmq would say that its tables are there already, in a notice to whoever defines."""
+    a, b, watcher = engines[:3]
+    said: list[str | None] = []
+
+    def remember(notice: psycopg.errors.Diagnostic) -> None:
+        said.append(notice.message_primary)
+
+    b.connection.add_notice_handler(remember)
+    steps = [{"name": "a", "queue": "a_new_queue"}]
+    with a.connection.transaction():
+        a.define(f"{flow}_a", steps)
+        define = Call(b, lambda engine: engine.define(f"{flow}_b", steps))
+        assert define.settle(watcher)
+    assert define.result() == 1
+    b.connection.remove_notice_handler(remember)
+    assert said == []
+
+
 def test_one_workflow_defined_by_many_at_once_is_one_version(
     engines: list[Engine], flow: str
 ) -> None:

@@ -50,6 +50,7 @@ PAIRS = [
     for name, scene in SCENES.items()
     for first in scene.calls
     for second in (*scene.calls, *scene.right_calls)
+    if scene.mends in ("", first, second)
 ]
 SLUGS = {"left", "right", "join", "next", "each", "after", "_on_complete", "_on_failure"}
 OVER = {"completed", "failed", "cancelled"}
@@ -131,7 +132,7 @@ def _in_either_order(arena: Arena, pair: Pair) -> list[tuple[Any, ...]]:
     for order in (1, -1):
         case = arena.new_case(pair.scene, pair.max_lost, of_its_own=pair.changes_flow)
         answers = [call(n, case, arena.racers[0]) for n in (pair.first, pair.second)[::order]]
-        found.append((*answers[::order], arena.state(case)))
+        found.append((*answers[::order], arena.state(pair.scene, case)))
     return found
 
 
@@ -174,7 +175,7 @@ def _problems(
         if is_report and task.step_slug in handed_out - {"each"}:
             yield f"{name}: {answer}, and {task.step_slug} was handed out"
 
-    state = arena.state(case)
+    state = arena.state(pair.scene, case)
     if pair.can_wait and (*answers, state) not in allowed:
         yield f"{answers} and {state}, which no order leads to: {allowed}"
     for problem in arena.setup.problems():

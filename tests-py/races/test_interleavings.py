@@ -176,6 +176,26 @@ def test_a_complete_loses_to_a_sweep_that_holds_the_task(scene: Scene) -> None:
     scene.check("started", "queued", "queued")
 
 
+def test_a_sweep_in_an_open_transaction_leaves_queued_tasks_to_claims(scene: Scene) -> None:
+    scene.watcher.start("pair")
+    with scene.a.connection.transaction():
+        assert scene.a.sweep()["lapsed leases"] == 0
+        assert len(scene.b.claim(5)) == 2
+    scene.check("started", "queued", "queued")
+
+
+def test_a_sweep_looks_again_at_a_lease_that_it_found_lapsed(scene: Scene) -> None:
+    """It reads which messages to look at, and locks them in a second statement."""
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        scene.a.connection.execute("lock table pgmq.q_quantum_flow_queue in exclusive mode")
+        sweep = Call(scene.b, lambda engine: engine.sweep()["lapsed leases"])
+        assert sweep.settle(scene.watcher)
+        assert scene.a.extend([scene.left]) == ["held"]
+    assert sweep.result() == 1
+    scene.check("started", "started", "queued")
+
+
 # Cancel: what it had to skip is finished by whoever held it, or by the next sweep.
 
 
@@ -402,6 +422,63 @@ def test_an_extension_in_an_open_transaction_keeps_a_claim_away(scene: Scene) ->
     scene.clock(LAPSED + 1)
     assert scene.b.claim(5) == []
     assert scene.b.complete(scene.left, 1) == "completed"
+
+
+@pytest.mark.parametrize("verb", ["claim", "fail"])
+def test_an_extension_that_comes_too_late_changes_no_other_lease_or_delay(
+    scene: Scene, verb: str
+) -> None:
+    """It has found the lease its own, and looks again when it has the task."""
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        scene.a.connection.execute("lock table quantumflow.workflow_steps in access exclusive mode")
+        extend = Call(scene.b, lambda engine: engine.extend([scene.left], lease=3000))
+        assert extend.settle(scene.watcher)
+        if verb == "claim":
+            assert [task.step_slug for task in scene.a.claim(1, lease=10)] == ["left"]
+        else:
+            assert scene.a.fail(scene.left) == "retrying"
+    assert extend.result() == ["lost"]
+    scene.clock(LAPSED + 20)
+    assert "left" in {task.step_slug for task in (*scene.b.claim(1), *scene.b.claim(1))}
+
+
+# A message that a claim has in its hands.
+
+
+def test_a_delay_is_kept_though_a_claim_has_put_the_message_aside(scene: Scene) -> None:
+    scene.clock(LAPSED)
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "workflow_runs")
+        fail = Call(scene.b, lambda engine: engine.fail(scene.left))
+        assert fail.settle(scene.watcher)
+        # The message is back in 100 ms, as far as this claim is concerned.
+        assert [task.step_slug for task in scene.a.claim(5)] == ["right"]
+    assert fail.result() == "retrying"
+    scene.clock(LAPSED + 0.5)
+    assert scene.watcher.claim(5) == []
+    scene.clock(LAPSED + 2)
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["left"]
+
+
+# Steps that were left unstarted are started once.
+
+
+def test_ready_steps_are_started_by_one_of_two(scene: Scene) -> None:
+    with scene.watcher.connection.transaction():
+        scene.watcher.value("select status from quantumflow.pause_run(%s)", scene.run_id)
+        for task in (scene.left, scene.right):
+            assert scene.watcher.complete(task) == "completed"
+        # As if by hand: resume_run would start the step itself.
+        scene.watcher.connection.execute(
+            "update quantumflow.workflow_runs set status = 'started' where id = %s", (scene.run_id,)
+        )
+    with scene.a.connection.transaction():
+        assert scene.a.start_ready_steps(scene.run_id) == 1
+        again = Call(scene.b, lambda engine: engine.start_ready_steps(scene.run_id))
+        assert again.settle(scene.watcher)
+    assert again.result() == 0
+    assert [task.step_slug for task in scene.watcher.claim(5)] == ["join"]
 
 
 # The same report twice, from a worker that does not know whether the first arrived.

@@ -47,6 +47,7 @@ def engine(new_engine: Callable[[], Engine]) -> Engine:
                 {"name": "second", "dependencies": [branches[0], branches[-1]]},
             ],
         )
+    engine.define("two_maps", [{"name": name, "type": "map"} for name in ("one", "two")])
     engine.define(
         "gather", [{"name": "each", "type": "map"}, {"name": "first", "dependencies": ["each"]}]
     )
@@ -237,6 +238,32 @@ def test_opposite_orders_stopped_in_the_middle_do_not_deadlock(
 
     assert sorted(outcomes[0] + outcomes[1]) == ["completed"] * 4 + ["duplicate"] * 2
     assert [task.input["each"] for task in engine.claim(4)] == [[0, 1, 2, 3]]
+    assert engine.problems() == []
+
+
+@pytest.mark.parametrize("level", ["step", "run"])
+def test_steps_and_runs_of_batches_in_opposite_orders_do_not_deadlock(
+    engine: Engine, reporters: list[Engine], level: str
+) -> None:
+    """As above, with tasks that are different ones, of the same steps or of the same runs."""
+    first, second, third = reporters[:3]
+    if level == "step":
+        engine.start("two_maps", [0, 1])
+        table = "quantumflow.step_states"
+    else:
+        engine.start_many("join_2", [{}, {}])
+        table = "quantumflow.workflow_runs"
+    # One task of each step or run for either session, the second one's in the opposite order.
+    tasks = sorted(engine.claim(4), key=lambda task: task.key)
+
+    def complete(order: tuple[int, int]) -> Callable[[Engine], list[str]]:
+        return lambda session: session.complete_all([(tasks[n], 1) for n in order])
+
+    with third.connection.transaction(force_rollback=True):
+        third.connection.execute(f"select from {table} for update")
+        calls = [Call(first, complete((0, 2))), Call(second, complete((3, 1)))]
+        assert [call.settle(engine) for call in calls] == [True, True]
+    assert [call.result() for call in calls] == [["completed"] * 2] * 2
     assert engine.problems() == []
 
 

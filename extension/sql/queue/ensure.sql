@@ -23,7 +23,12 @@ begin
   -- Two definitions may need the same new queue at once: the second finds it made.
   perform pg_advisory_xact_lock(hashtext('quantumflow.queue'), hashtext(p_queue));
 
-  if quantumflow._queue_table(p_queue) is not null then
+  -- In the catalog itself: what the session remembers of it may be from before the wait.
+  perform
+  from pg_class c
+  where (c.relnamespace, c.relname) = ('pgmq'::regnamespace, 'q_' || p_queue);
+
+  if found then
     return;
   end if;
 
