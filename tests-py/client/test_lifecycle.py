@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
-from quantumflow_client import AsyncClient, Client
+from quantumflow_client import AsyncClient, Client, Context
 from quantumflow_client._sql import FailedAttempt, RetriedStep
 from quantumflow_client.errors import (
     BadPageSize,
@@ -21,6 +23,7 @@ from quantumflow_client.errors import (
     StepNotInRun,
     UnknownRun,
 )
+from support.waiting import wait_until
 
 _TWO = {
     "slug": "two",
@@ -60,6 +63,40 @@ def test_both_clients_have_the_same_verbs() -> None:
     of_a_worker = {"command", "register", "poll_and_run", "stop", "with_source"}
     hidden = {name for name in verbs(Client) | verbs(AsyncClient) if name.startswith("_")}
     assert verbs(Client) - of_a_worker - hidden == verbs(AsyncClient) - hidden
+
+
+def test_a_pause_disturbs_no_handler(
+    client: Client, work: Callable[..., Any], connection: psycopg.Connection[Any]
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    @client.command("a")
+    def a(ctx: Context) -> bool:
+        begun.set()
+        may_end.wait(30)
+        return ctx.heartbeat()
+
+    client.command("b")(lambda a: a)
+    client.deploy(_TWO)
+    run_id = client.start_flow("two")
+    worker = work(lease=timedelta(seconds=1))
+    assert begun.wait(30)
+    assert client.pause(run_id) == "paused"
+
+    def expiry() -> Any:
+        row = connection.execute("select vt from pgmq.q_quantum_flow_queue").fetchone()
+        assert row is not None
+        return row[0]
+
+    paused_with = expiry()
+    wait_until(lambda: expiry() > paused_with + timedelta(seconds=1), what="renewals")
+    may_end.set()
+    wait_until(lambda: client.status(run_id)["steps"][0]["status"] == "completed")
+    assert client.status(run_id)["steps"][1]["status"] == "created"
+    assert client.status(run_id)["status"] == "paused"
+    client.resume(run_id)
+    assert client.wait(run_id, timeout=30) == {"b": True}
+    worker.stop()
 
 
 def test_a_run_goes_through_its_life(both: Both, client: Client) -> None:

@@ -77,6 +77,7 @@ def failures(engine: Engine) -> list[tuple[Any, ...]]:
 # Together
 
 
+@pytest.mark.system
 def test_writes_completion_and_what_follows_are_one_transaction(
     client: Client, engine: Engine, kind: str
 ) -> None:
@@ -189,14 +190,16 @@ def test_an_output_that_cannot_be_stored_fails_the_task(
     assert paid(engine) == []
 
 
-def test_an_output_that_a_map_cannot_map_over_fails_the_run(client: Client, engine: Engine) -> None:
+def test_an_output_that_the_database_refuses_fails_the_run(client: Client, engine: Engine) -> None:
+    engine.value("select quantumflow.configure('max_output_bytes', '1000')")
     flow = Flow("bad")
-    a = flow.step("a")(paying("sync"))
+    a = flow.step("a")(paying("sync", lambda ctx: ctx.run_input))
     flow.map("b", over=a)(lambda item: item)
     client.deploy(flow)
-    run_id = client.start_flow("bad")
-    assert client.poll_and_run(until_idle=True) == 1
-    assert "(QF305)" in client.status(run_id)["error_message"]
+    for output, code in [("no array", "QF305"), (["x" * 2000], "QF309")]:
+        run_id = client.start_flow("bad", output)
+        assert client.poll_and_run(until_idle=True) == 1
+        assert f"({code})" in client.status(run_id)["error_message"]
     assert paid(engine) == []
 
 
@@ -274,6 +277,7 @@ def test_a_lost_lease_refuses_before_the_first_write(
     assert "came to nothing" not in caplog.text
 
 
+@pytest.mark.system
 def test_nobody_takes_a_held_task_away(client: Client, engine: Engine, kind: str) -> None:
     allow_test_clock(engine.connection)
     answers: list[Any] = []
@@ -391,6 +395,7 @@ def test_a_task_whose_connection_broke_is_done_again_when_its_lease_is_over(
     assert client.wait(run_id) == {"a": 5}
 
 
+@pytest.mark.system
 def test_a_forgotten_transaction_ends_at_the_deadline(client: Client, engine: Engine) -> None:
     pid: list[int] = []
 
@@ -570,21 +575,24 @@ def test_what_cannot_be_completed_raises(
     assert (paid(engine), failures(engine)) == ([], [])
 
 
-def test_a_type_violation_in_the_callers_transaction_is_not_tried_again(
+def test_what_the_database_refuses_in_the_callers_transaction_is_not_tried_again(
     client: Client, dsn: str, engine: Engine
 ) -> None:
+    engine.value("select quantumflow.configure('max_output_bytes', '1000')")
+
     def pay(ctx: Context) -> None:
         with psycopg.connect(dsn) as connection:
             connection.execute(_PAY, (ctx.idempotency_key, 1))
-            ctx.complete("no array", connection=connection)
+            ctx.complete(ctx.run_input, connection=connection)
 
     flow = Flow("bad", retry_delay=0)
     a = flow.step("a")(pay)
     flow.map("b", over=a)(lambda item: item)
     client.deploy(flow)
-    run_id = client.start_flow("bad")
-    assert client.poll_and_run(until_idle=True) == 1
-    assert client.status(run_id)["status"] == "failed"
+    for output, code in [("no array", "QF305"), (["x" * 2000], "QF309")]:
+        run_id = client.start_flow("bad", output)
+        assert client.poll_and_run(until_idle=True) == 1
+        assert f"({code})" in client.status(run_id)["error_message"]
     assert paid(engine) == []
 
 

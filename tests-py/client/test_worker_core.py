@@ -76,6 +76,16 @@ def test_a_worker_connects_before_anything_else() -> None:
     assert core.next(0) == Claim(4)
 
 
+def test_a_task_that_needs_no_report_makes_room_and_may_have_made_work() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 1)
+    core.claimed([], asked=1, now=0.0)
+    assert resting(core.next(0.0)) > 0
+    core.settled(task(0).ref, 0.0)
+    assert core.next(0.0) == Claim(2)
+    assert core.tasks_run == 1
+
+
 def test_it_claims_only_as_many_tasks_as_it_has_free_slots() -> None:
     core = new_core(concurrency=4)
     claim(core, 3)

@@ -10,7 +10,13 @@ import psycopg
 
 from . import _json
 from ._sql import Completion, Failure
-from .errors import PermanentError, RetryAfter, TypeViolation, UnsupportedValue
+from .errors import (
+    PermanentError,
+    RetryAfter,
+    TaskOutputTooLarge,
+    TypeViolation,
+    UnsupportedValue,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from ._sql import TaskRef
 
 R = TypeVar("R", Completion, Failure)
+
+_PERMANENT = (PermanentError, TypeViolation, TaskOutputTooLarge)
 
 _MESSAGE_LIMIT = 8_000
 _TRACEBACK_LIMIT = 32_000
@@ -43,7 +51,7 @@ def completion_of(task: TaskRef, output: object) -> Completion | Failure:
 def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = None) -> Failure:
     """What a handler raised, as a report."""
     if retryable is None:
-        retryable = not isinstance(error, (PermanentError, TypeViolation))
+        retryable = not isinstance(error, _PERMANENT)
     name = type(error).__name__
     try:
         text = str(error)

@@ -17,7 +17,7 @@ import psycopg
 from . import _json, _reports, _sql
 from ._call import Call
 from ._sql import Completion
-from .errors import LeaseLost, TypeViolation
+from .errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -73,7 +73,7 @@ class TaskTransaction:
         self._has_ended = False
 
     def __enter__(self) -> psycopg.Connection[Any]:
-        self._refuse(is_async=False)
+        self._refuse_misuse(is_async=False)
         connection: psycopg.Connection[Any] = _drive(self._beginning(), self._do)
         return connection
 
@@ -84,7 +84,7 @@ class TaskTransaction:
             self._do(_Do.ROLL_BACK)
 
     async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
-        self._refuse(is_async=True)
+        self._refuse_misuse(is_async=True)
         connection: psycopg.AsyncConnection[Any] = await _adrive(self._beginning(), self._ado)
         return connection
 
@@ -121,7 +121,7 @@ class TaskTransaction:
 
     # What to do
 
-    def _refuse(self, *, is_async: bool) -> None:
+    def _refuse_misuse(self, *, is_async: bool) -> None:
         if self._has_ended:
             raise RuntimeError("the handler has ended, and its task's transaction with it")
         if self._connection is not None:
@@ -149,18 +149,17 @@ class TaskTransaction:
             return report
         if isinstance(report, Completion):
             try:
-                outcome = _outcome(self._task, (yield _sql.complete_tasks([report])))
-                if outcome == "completed":
-                    # Before it commits, lest a renewal finds the lease lost.
-                    self._forget_lease()
-                    yield _Do.COMMIT
-                    self.is_settled = True
-                    return None
-                logger.warning("the transaction of %s is rolled back: %s", self._task, outcome)
-                if outcome != "type_violation":
-                    self._lose()
+                _refuse(self._task, (yield _sql.complete_tasks([report])))
+                # Before it commits, lest a renewal finds the lease lost.
+                self._forget_lease()
+                yield _Do.COMMIT
+                self.is_settled = True
+                return None
             except Exception as error:
                 logger.warning("the transaction of %s is rolled back: %s", self._task, error)
+                if isinstance(error, LeaseLost):
+                    self._lose()
+                # Never a completion, now that the writes are gone.
                 report = (
                     _reports.refusal_of(report, error)
                     if isinstance(error, psycopg.Error) and _reports.is_refused_value(error)
@@ -175,12 +174,12 @@ class TaskTransaction:
         return _sql.complete_tasks([Completion(self._task, _json.encode(output, "the output"))])
 
     def _completed(self, outcomes: dict[TaskKey, str]) -> None:
-        outcome = _outcome(self._task, outcomes)
-        if outcome == "type_violation":
-            raise TypeViolation(f"a map maps over the output of {self._task}, which is no array")
+        try:
+            _refuse(self._task, outcomes)
+        except LeaseLost:
+            self._lose()
+            raise
         self._lose()
-        if outcome != "completed":
-            raise LeaseLost(self._task, outcome)
 
     def _lose(self) -> None:
         self.is_settled = True
@@ -242,8 +241,15 @@ class TaskTransaction:
             self._lose()
 
 
-def _outcome(task: TaskRef, outcomes: dict[TaskKey, str]) -> str:
-    return outcomes.get(task[:3], "stale")
+def _refuse(task: TaskRef, outcomes: dict[TaskKey, str]) -> None:
+    """Raise what a completion came to, unless the task is completed."""
+    outcome = outcomes.get(task[:3], "stale")
+    if outcome == "type_violation":
+        raise TypeViolation("the output must be an array, because a map maps over it (QF305)")
+    if outcome == "failed":
+        raise TaskOutputTooLarge("the output is larger than the limits allow (QF309)")
+    if outcome != "completed":
+        raise LeaseLost(task, outcome)
 
 
 def _refuse_closed(connection: psycopg.BaseConnection[Any]) -> None:

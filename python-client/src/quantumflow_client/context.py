@@ -181,6 +181,7 @@ class Context:
         Raises:
             LeaseLost: The task is not this worker's any more, or its run has ended: roll back.
             TypeViolation: A map maps over the output, which is no array: roll back.
+            TaskOutputTooLarge: The output is larger than the limits allow: roll back.
             UnsupportedValue: The output cannot be stored as JSON.
 
         Calls quantumflow.complete_tasks.
