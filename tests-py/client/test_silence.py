@@ -6,6 +6,7 @@ Worker.fetch, in Worker._renew.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -96,4 +97,30 @@ def test_a_handler_whose_question_is_not_answered_asks_again(
     client.deploy({"slug": "one", "max_attempts": 1, "max_lost": 1, "steps": [{"name": "a"}]})
     worker = BackgroundWorker(far_client, lease=_LEASE)
     assert client.wait(client.start_flow("one"), timeout=60) == {"a": [True, True]}
+    worker.stop()
+
+
+def test_a_transaction_that_is_not_answered_ends_with_its_lease(
+    client: Client, far_client: Client, proxy: Proxy, connection: psycopg.Connection[Any]
+) -> None:
+    """Otherwise it would keep its handler until the deadline, which is an hour away."""
+    connection.execute("create table paid (attempt int)")
+    has_failed = threading.Event()
+
+    def handler(ctx: Context) -> int:
+        with ctx.transaction() as own, contextlib.ExitStack() as stack:
+            if ctx.attempt == 1:
+                proxy.swallow()
+                stack.enter_context(proxy.swallowing_new())
+                stack.callback(has_failed.set)
+            own.execute("insert into paid values (%s)", (ctx.attempt,))
+        return ctx.attempt
+
+    far_client.command("a")(handler)
+    client.deploy({"slug": "one", "timeout": 3600, "steps": [{"name": "a"}]})
+    worker = BackgroundWorker(far_client, lease=_LEASE)
+    run_id = client.start_flow("one")
+    assert has_failed.wait(60)
+    assert client.wait(run_id, timeout=60) == {"a": 2}
+    assert connection.execute("select attempt from paid").fetchall() == [(2,)]
     worker.stop()

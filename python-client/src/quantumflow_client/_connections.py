@@ -293,11 +293,10 @@ def limit_waiting(connection: Connection, seconds: Callable[[], float]) -> None:
     wait = connection.wait
 
     def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
-        patience = seconds()
         try:
-            return wait(_giving_up(gen, patience), *args, **kwargs)
-        except _Silence:
-            raise _close(connection, patience) from None
+            return wait(_giving_up(gen, seconds), *args, **kwargs)
+        except _Silence as silence:
+            raise _close(connection, silence) from None
 
     connection.wait = limited  # type: ignore[method-assign]
 
@@ -307,25 +306,28 @@ def alimit_waiting(connection: AsyncConnection, seconds: Callable[[], float]) ->
     wait = connection.wait
 
     async def limited(gen: Any, *args: Any, **kwargs: Any) -> Any:
-        patience = seconds()
         try:
-            return await wait(_giving_up(gen, patience), *args, **kwargs)
-        except _Silence:
-            raise _close(connection, patience) from None
+            return await wait(_giving_up(gen, seconds), *args, **kwargs)
+        except _Silence as silence:
+            raise _close(connection, silence) from None
 
     connection.wait = limited  # type: ignore[method-assign]
 
 
-def _close(connection: psycopg.BaseConnection[Any], patience: float) -> psycopg.OperationalError:
+def _close(connection: psycopg.BaseConnection[Any], silence: _Silence) -> psycopg.OperationalError:
     connection.pgconn.finish()
-    return psycopg.OperationalError(f"the server has said nothing for {patience:g} s")
+    return psycopg.OperationalError(f"the server has said nothing for {silence.seconds:.1f} s")
 
 
 class _Silence(Exception):  # noqa: N818 - nobody else sees it
     """The server does not answer."""
 
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
 
-def _giving_up(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
+
+def _giving_up(gen: Generator[Any, Any, T], seconds: Callable[[], float]) -> Generator[Any, Any, T]:
     """What psycopg waits for, but not for ever: it is resumed with 0 while nothing comes."""
     try:
         state = next(gen)
@@ -335,8 +337,8 @@ def _giving_up(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, An
             now = time.monotonic()
             if ready:
                 heard_at = now
-            elif now >= heard_at + seconds:
-                raise _Silence
+            elif now >= heard_at + seconds():
+                raise _Silence(now - heard_at)
             state = gen.send(ready)
     except StopIteration as stop:
         result: T = stop.value

@@ -388,7 +388,9 @@ class Worker:
             self._leases.drop([task])
 
     def time_left(self, task: Task) -> float:
-        """How many seconds there are to a task's deadline."""
+        """How many seconds there are to a task's deadline, unless its lease is over."""
+        if self.is_over(task.ref):
+            return 0
         return self._by_our_clock(task.deadline) - time.monotonic()
 
     def _by_our_clock(self, moment: datetime) -> float:
