@@ -136,6 +136,24 @@ def test_many_transactions_at_once_share_few_connections(
     assert 1 <= len(set(pids)) <= 5
 
 
+def test_a_callback_has_its_transaction_too(client: Client, engine: Engine) -> None:
+    flow = Flow("ending", on_complete=paying("sync"))
+    flow.step("a")(lambda: 1)
+    client.deploy(flow)
+    client.start_flow("ending")
+    assert client.poll_and_run(until_idle=True) == 2
+    assert paid(engine) == [1]
+    assert (
+        len(
+            engine.rows(
+                "select xmin::text from paid union select xmin::text"
+                " from quantumflow.step_tasks where step_slug = '_on_complete'"
+            )
+        )
+        == 1
+    )
+
+
 # Not at all
 
 
@@ -181,9 +199,9 @@ def test_a_block_that_raises_is_rolled_back_and_may_be_begun_again(
     ],
 )
 def test_an_output_that_cannot_be_stored_fails_the_task(
-    client: Client, engine: Engine, output: Any, error: str, kind: str
+    client: Client, engine: Engine, output: Any, error: str
 ) -> None:
-    run_id = one_step(client, paying(kind, lambda _: output))
+    run_id = one_step(client, paying("sync", lambda _: output))
     assert client.poll_and_run(until_idle=True) == 1
     assert client.status(run_id)["status"] == "failed"
     assert error in client.status(run_id)["error_message"]
@@ -278,7 +296,7 @@ def test_a_lost_lease_refuses_before_the_first_write(
 
 
 @pytest.mark.system
-def test_nobody_takes_a_held_task_away(client: Client, engine: Engine, kind: str) -> None:
+def test_nobody_takes_a_held_task_away(client: Client, engine: Engine) -> None:
     allow_test_clock(engine.connection)
     answers: list[Any] = []
 
@@ -293,23 +311,21 @@ def test_nobody_takes_a_held_task_away(client: Client, engine: Engine, kind: str
         answers.append(row)
         return ctx.attempt
 
-    run_id = one_step(client, paying(kind, meddle))
+    run_id = one_step(client, paying("sync", meddle))
     client.poll_and_run(until_idle=True)
     assert answers == [[], 0, [("held",)]]
     assert client.wait(run_id) == {"a": 1}
     assert paid(engine) == [1]
 
 
-def test_a_run_that_is_cancelled_meanwhile_keeps_nothing(
-    client: Client, engine: Engine, kind: str
-) -> None:
+def test_a_run_that_is_cancelled_meanwhile_keeps_nothing(client: Client, engine: Engine) -> None:
     def cancel(ctx: Context) -> int:
         engine.cancel(ctx.run_id)
         assert engine.task_statuses(ctx.run_id) == {("a", 0): "started"}
         assert engine.problems() == []
         return 1
 
-    run_id = one_step(client, paying(kind, cancel))
+    run_id = one_step(client, paying("sync", cancel))
     client.poll_and_run(until_idle=True)
     assert paid(engine) == []
     assert engine.task_statuses(run_id) == {("a", 0): "cancelled"}
@@ -368,7 +384,7 @@ def test_a_transaction_that_the_network_swallows_is_repeated(
 
 
 def test_a_task_whose_connection_broke_is_done_again_when_its_lease_is_over(
-    client: Client, engine: Engine, kind: str
+    client: Client, engine: Engine
 ) -> None:
     allow_test_clock(engine.connection)
     broken: list[int] = []
@@ -382,7 +398,7 @@ def test_a_task_whose_connection_broke_is_done_again_when_its_lease_is_over(
             broken.extend(pid for pid, _ in pids)
         return ctx.attempt
 
-    run_id = one_step(client, paying(kind, terminate), timeout=86400)
+    run_id = one_step(client, paying("sync", terminate), timeout=86400)
     client.poll_and_run(until_idle=True)
     assert len(broken) == 1
     assert (paid(engine), failures(engine)) == ([], [])
@@ -418,6 +434,27 @@ def test_a_forgotten_transaction_ends_at_the_deadline(client: Client, engine: En
     assert client.wait(run_id) == {"a": 2}
     assert paid(engine) == [2]
     assert [kind for kind, _ in failures(engine)] == ["timeout"]
+
+
+@pytest.mark.system
+def test_a_longer_limit_of_the_session_keeps_no_transaction_open(
+    engine: Engine, connect: Callable[..., Connection]
+) -> None:
+    engine.define("short", [{"name": "a"}], timeout=0.5)
+    engine.start("short")
+    (task,) = engine.claim()
+    holder = connect(autocommit=False)
+    holder.execute(
+        "select set_config(name, '1h', false) from pg_settings where name in"
+        " ('transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')"
+    )
+    holder.commit()
+    hold = "select quantumflow.hold_task(%s, %s, %s, %s)"
+    assert holder.execute(hold, (*task.key, task.lease_token)).fetchone() == ("held",)
+    there = "select count(*) from pg_stat_activity where pid = %s"
+    pid = holder.info.backend_pid
+    wait_until(lambda: engine.value(there, pid) == 0, what="the server ends the session")
+    holder.close()
 
 
 # Connections
@@ -620,7 +657,7 @@ def test_a_cancelled_async_handler_rolls_back(
 
 
 def test_a_stopping_worker_commits_what_runs(
-    client: Client, engine: Engine, kind: str, work: Callable[..., Any]
+    client: Client, engine: Engine, work: Callable[..., Any]
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -629,7 +666,7 @@ def test_a_stopping_worker_commits_what_runs(
         go_on.wait(30)
         return ctx.attempt
 
-    run_id = one_step(client, paying(kind, wait))
+    run_id = one_step(client, paying("sync", wait))
     worker = work()
     assert begun.wait(30)
     client.stop()
