@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, Context, Flow, LeaseLost
+from quantumflow_client._worker_core import Stopping
 from support.engine import Engine, allow_test_clock
 from support.proxy import Proxy
 from support.waiting import wait_until
@@ -654,6 +655,28 @@ def test_a_cancelled_async_handler_rolls_back(
     assert worker.join() == 1
     assert paid(engine) == []
     assert engine.task_statuses(run_id) == {("a", 0): "cancelled"}
+
+
+def test_a_worker_that_must_end_rolls_back_and_hands_back(
+    client: Client, engine: Engine, work: Callable[..., Any]
+) -> None:
+    begun = threading.Event()
+
+    async def pay(ctx: Context) -> None:
+        async with ctx.transaction() as connection:
+            await connection.execute(_PAY, (ctx.idempotency_key, 1))
+            begun.set()
+            await asyncio.sleep(3600)
+
+    run_id = one_step(client, pay)
+    worker = work()
+    assert begun.wait(30)
+    for running in client._workers:
+        running.stop(Stopping.NOW)
+    worker.join()
+    assert paid(engine) == []
+    assert engine.task_statuses(run_id) == {("a", 0): "queued"}
+    assert engine.value("select attempts from quantumflow.step_tasks") == 0
 
 
 def test_a_stopping_worker_commits_what_runs(
