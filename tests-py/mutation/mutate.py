@@ -29,7 +29,7 @@ PAGE = REPOSITORY / "docs" / "guarantees.md"
 BEGIN = "<!-- Written by `make mutate-docs` from tests-py/mutation/mutations.py. -->\n"
 COPIED = ("extension", "python-client/src", "tests-py", "tests-sql", "tools", ".cache/pgtap")
 # A mutant that cannot run a workflow at all says nothing about the tests that should catch it.
-SMOKE = "tests-sql/task/completing_the_last_task_completes_the_run.sql"
+SMOKE = "tests-sql/task/a_null_output_is_stored_as_json_null.sql"
 
 
 def sources() -> dict[Path, str]:

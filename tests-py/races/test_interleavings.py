@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from races.stopping import Call
@@ -389,6 +390,24 @@ def test_a_complete_that_is_rolled_back_does_not_count(scene: Scene) -> None:
     assert scene.a.complete(scene.left, "again") == "completed"
     (join,) = scene.watcher.claim(5)
     assert join.input == {"run": {}, "left": "again", "right": "r"}
+
+
+# Calls on a run at rest.
+
+
+@pytest.mark.parametrize("verb", ["retry_run", "delete_run"])
+def test_a_run_that_goes_on_is_refused_without_waiting_for_its_tasks(
+    scene: Scene, verb: str
+) -> None:
+    """To wait with its other tasks locked would let their leases run out."""
+    call = f"select status from quantumflow.{verb}(%s)"
+    with scene.a.connection.transaction():
+        scene.take(scene.a, "step_tasks")
+        refused = Call(scene.b, lambda engine: engine.value(call, scene.run_id))
+        assert not refused.settle(scene.watcher)
+    with pytest.raises(psycopg.Error) as error:
+        refused.result()
+    assert error.value.sqlstate == "QF213"
 
 
 # Leases are extended without waiting.

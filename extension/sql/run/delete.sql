@@ -15,15 +15,7 @@ declare
 begin
   perform quantumflow._require_read_committed('delete a run');
 
-  select *
-  into v_run
-  from quantumflow._hold_whole_runs(array[delete_run.run_id]);
-
-  if v_run.id is null then
-    perform quantumflow._raise_unknown_run(delete_run.run_id);
-  end if;
-  perform quantumflow._refuse_moving_run(v_run, 'deleted');
-
+  v_run := quantumflow._hold_resting_run(delete_run.run_id, 'deleted');
   perform quantumflow._delete_runs(array[v_run.id]);
 
   return v_run;

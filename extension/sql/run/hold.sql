@@ -60,6 +60,44 @@ $_hold_whole_runs$;
 comment on function quantumflow._hold_whole_runs(uuid[]) is
 'Locks runs with all their tasks and steps, in the order tasks, steps, runs, waiting for each, and returns the runs as they are then.';
 
+create function quantumflow._hold_resting_run(p_run_id uuid, p_verb text)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_resting_run$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  -- Before it is held too: a run that goes on shall not be held up, by one that waits for a task under way.
+  select *
+  into v_run
+  from quantumflow.workflow_runs r
+  where r.id = p_run_id;
+
+  if found then
+    perform quantumflow._refuse_moving_run(v_run, p_verb);
+  end if;
+
+  select *
+  into v_run
+  from quantumflow._hold_whole_runs(array[p_run_id]);
+
+  if v_run.id is null then
+    perform quantumflow._raise_unknown_run(p_run_id);
+  end if;
+  perform quantumflow._refuse_moving_run(v_run, p_verb);
+
+  return v_run;
+end
+$_hold_resting_run$;
+
+comment on function quantumflow._hold_resting_run(uuid, text) is
+'Locks a run that has ended with all its tasks and steps, and refuses one that has not. p_verb: what is to be done with it, retried
+or deleted.
+
+Errors: QF201 unknown run; QF213 the run has not ended, or its callback has not.';
+
 create function quantumflow._refuse_ended_run(p_run quantumflow.workflow_runs, p_verb text)
 returns void
 language plpgsql

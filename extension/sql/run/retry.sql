@@ -17,15 +17,7 @@ declare
 begin
   perform quantumflow._require_read_committed('retry a run');
 
-  -- Lock and refuse.
-  select *
-  into v_run
-  from quantumflow._hold_whole_runs(array[retry_run.run_id]);
-
-  if v_run.id is null then
-    perform quantumflow._raise_unknown_run(retry_run.run_id);
-  end if;
-  perform quantumflow._refuse_moving_run(v_run, 'retried');
+  v_run := quantumflow._hold_resting_run(retry_run.run_id, 'retried');
 
   select array_agg(p.step_slug order by p.step_slug)
   into v_steps
