@@ -15,8 +15,8 @@ update quantumflow.workflow_runs set status = 'started' where id = '10000000-000
 select results_eq(
   'select rule, step_slug, task_index, problem from quantumflow.check_state()',
   $$values
-    (2, 'm', 0, 'the task waits but its message sleeps, as if its run were paused'),
-    (2, 'm', 1, 'the task waits but its message sleeps, as if its run were paused')$$,
+    (2, 'm', 0, 'the task is queued but its message sleeps for ever'),
+    (2, 'm', 1, 'the task is queued but its message sleeps for ever')$$,
   'and nothing else');
 
 select * from finish();

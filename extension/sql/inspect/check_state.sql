@@ -58,7 +58,7 @@ under load too.
 rule:
 0 every row belongs to something (there are no foreign keys);
 1 a run that ended has no queued or started task, callbacks aside, unless it is listed in _unfinished_ends;
-2 every queued or started task has exactly one message, and every message such a task; none sleeps unless its run is paused;
+2 every queued or started task has exactly one message, and every message such a task; only queued tasks of paused runs sleep;
 3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
 6 a step starts only after all its dependencies are done, and does start then;
 7 a map has a task per item and, when it is completed, their outputs in index order;
@@ -260,7 +260,7 @@ begin
       2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
       coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
       case
-        when t.run_id is not null and m.msg_id is not null then 'the task waits but its message sleeps, as if its run were paused'
+        when t.run_id is not null and m.msg_id is not null then format('the task is %%s but its message sleeps for ever', t.status)
         when m.msg_id is null and quantumflow._queue_table(t.queue) is null then 'the task''s queue does not exist'
         when m.msg_id is null then format('the task is %%s but its message is not in the queue', t.status)
         when n.run_id is null then 'the message names no task'
@@ -316,7 +316,14 @@ begin
     ) r on true
     where t.run_id is null
       or m.msg_id is null
-      or (t.status = 'queued' and m.vt = 'infinity' and r.status = 'started')
+      or (
+        m.vt = 'infinity'
+        and case r.status
+          when 'started' then true
+          when 'paused' then t.status = 'started'
+          else t.step_slug like '\_%%'
+        end
+      )
     $$,
     quantumflow._all_messages())
   using p_run_id;

@@ -214,12 +214,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_repair_run$
 declare
-  v_run quantumflow.workflow_runs;
+  v_run quantumflow.workflow_runs := quantumflow._hold_every_row(p_run_id);
 begin
-  select *
-  into v_run
-  from quantumflow._hold_whole_runs(array[p_run_id]);
-
   -- What was found before the run was held may be otherwise now, so everything below looks for itself.
   if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
@@ -228,8 +224,8 @@ begin
   perform quantumflow._send_again(
     quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')), p_now);
 
-  if v_run.status = 'started' and p_has_sleepers then
-    perform quantumflow._show_queued(v_run, p_now);
+  if p_has_sleepers then
+    perform quantumflow._wake_messages(v_run, p_now);
   end if;
 
   perform quantumflow._complete_steps(p_run_id, p_now);
@@ -259,6 +255,46 @@ $_repair_run$;
 
 comment on function quantumflow._repair_run(uuid, boolean, timestamptz) is
 'Mends one run: locks all of it, waiting, and then brings its messages, steps and counters in line with its tasks.';
+
+create function quantumflow._hold_every_row(p_run_id uuid)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_every_row$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  loop
+    v_run := null;
+
+    begin
+      select *
+      into v_run
+      from quantumflow._hold_whole_runs(array[p_run_id]);
+
+      -- Tasks made while this waited are not held yet, and whoever reports one of them would wait for this to end, while holding
+      -- tasks of other runs that this may want next.
+      perform
+      from quantumflow.step_tasks t
+      where t.run_id = p_run_id
+      order by t.step_slug, t.task_index
+      for update nowait;
+
+      return v_run;
+    exception
+      when lock_not_available then
+        -- All that was locked is free again; unless it was a lock_timeout, wait once more, for those tasks too.
+        if v_run.id is null then
+          raise;
+        end if;
+    end;
+  end loop;
+end
+$_hold_every_row$;
+
+comment on function quantumflow._hold_every_row(uuid) is
+'Locks a run with all its steps and tasks, those too that are made meanwhile, waiting for each.';
 
 create function quantumflow._complete_steps(p_run_id uuid, p_now timestamptz)
 returns void

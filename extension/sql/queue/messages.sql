@@ -406,7 +406,7 @@ comment on function quantumflow._all_messages() is
 create function quantumflow._tasks_without_message(p_run_id uuid, p_callbacks_only boolean)
 returns tid[]
 language plpgsql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
 as $_tasks_without_message$
 declare
@@ -421,28 +421,22 @@ begin
       and t.status in ('queued', 'started')
     order by t.queue
   loop
-    -- What somebody holds is being reported, and then needs no message.
     execute format(
       $$
-      select array_agg(k.tid)
-      from (
-        select t.ctid as tid
-        from quantumflow.step_tasks t
-        where t.run_id = $1
-          and t.queue = $2
-          and t.status in ('queued', 'started')
-          and (not $3 or t.step_slug in ('_on_complete', '_on_failure'))
-          and not exists (
-            select
-            from pgmq.%I q
-            where q.msg_id = t.message_id
-              and q.message ->> 'workflow_run_id' = t.run_id::text
-              and q.message ->> 'step_name' = t.step_slug
-              and q.message ->> 'task_index' = t.task_index::text
-          )
-        order by t.step_slug, t.task_index
-        for update skip locked
-      ) k
+      select array_agg(t.ctid order by t.step_slug, t.task_index)
+      from quantumflow.step_tasks t
+      where t.run_id = $1
+        and t.queue = $2
+        and t.status in ('queued', 'started')
+        and (not $3 or t.step_slug in ('_on_complete', '_on_failure'))
+        and not exists (
+          select
+          from pgmq.%I q
+          where q.msg_id = t.message_id
+            and q.message ->> 'workflow_run_id' = t.run_id::text
+            and q.message ->> 'step_name' = t.step_slug
+            and q.message ->> 'task_index' = t.task_index::text
+        )
       $$,
       'q_' || v_queue)
     using p_run_id, v_queue, p_callbacks_only
@@ -456,7 +450,56 @@ end
 $_tasks_without_message$;
 
 comment on function quantumflow._tasks_without_message(uuid, boolean) is
-'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds the run.';
+'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds them.';
+
+create function quantumflow._wake_messages(p_run quantumflow.workflow_runs, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_wake_messages$
+declare
+  v_queue   text;
+  v_msg_ids bigint[];
+  v_vts     timestamptz[];
+begin
+  for v_queue in
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run.id
+      and t.status in ('queued', 'started')
+    order by t.queue
+  loop
+    execute format(
+      $$
+      select
+        coalesce(array_agg(t.message_id order by t.message_id), '{}'),
+        array_agg(
+          case t.status
+            when 'queued' then quantumflow._visible_at(t.queued_at, $2, $3)
+            else $3
+          end
+          order by t.message_id)
+      from quantumflow.step_tasks t
+      join pgmq.%I q
+        on q.msg_id = t.message_id
+      where t.run_id = $1
+        and t.queue = $4
+        and q.vt = 'infinity'
+        and (t.status = 'started' or (t.status = 'queued' and $5 <> 'paused'))
+      $$,
+      'q_' || v_queue)
+    using p_run.id, p_run.priority, p_now, v_queue, p_run.status
+    into v_msg_ids, v_vts;
+
+    perform quantumflow._redelay(v_queue, v_msg_ids, v_vts);
+  end loop;
+end
+$_wake_messages$;
+
+comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
+'Makes messages that sleep although they should not visible: at their places in the queue; of started tasks, at once. The caller
+holds the run with its tasks.';
 
 create function quantumflow._renew_queue(p_queue text, p_model text)
 returns void
