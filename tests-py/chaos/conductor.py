@@ -53,7 +53,8 @@ DURABLE = {
 
 _TABLES = """
 create schema chaos;
-create table chaos.effects (run_id uuid, step_slug text, task_index int, value bigint);
+create table chaos.effects (
+  run_id uuid, step_slug text, task_index int, attempt int, value bigint);
 create table chaos.operations (
   run_id uuid, verb text, arguments text[], at timestamptz default clock_timestamp());
 """

@@ -19,6 +19,8 @@ _SHOWN = 5
 """How many runs are shown with their history, of those that are wrong."""
 
 Key = tuple[str, int]
+Effect = tuple[str, int, int, int]
+"""A row that a task's own transaction left: step, index, attempt, and a digest of the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def judge(connection: psycopg.Connection[Any], runs: Iterable[Started], folder: 
         redelivered=int(
             engine.value("select count(*) from quantumflow.task_failures where kind = 'lost'")
         ),
-        effects=sum(court.effects.values()),
+        effects=court.effects,
         lost=court.lost,
         doubled=court.doubled,
         ends=court.ends,
@@ -107,21 +109,19 @@ class _Court:
         }
         self._tasks: dict[UUID, dict[Key, Any]] = defaultdict(dict)
         for run_id, slug, index, *task in engine.rows(
-            "select run_id, step_slug, task_index, status, output from quantumflow.step_tasks"
+            "select run_id, step_slug, task_index, status, output, attempts "
+            "from quantumflow.step_tasks"
         ):
             self._tasks[run_id][slug, index] = task
         self._wrong_attempts = dict(engine.rows(_WRONG_ATTEMPTS))
-        self.effects: Counter[tuple[UUID, str, int, int]] = Counter(
-            engine.rows("select run_id, step_slug, task_index, value from chaos.effects")
-        )
-        self._effects_of: dict[UUID, Counter[tuple[Key, int]]] = defaultdict(Counter)
-        for (run_id, slug, index, value), count in self.effects.items():
-            self._effects_of[run_id][(slug, index), value] += count
+        self._effects: dict[UUID, Counter[Effect]] = defaultdict(Counter)
+        for run_id, *effect in engine.rows("select * from chaos.effects"):
+            self._effects[run_id].update([tuple(effect)])
         self._operations: dict[UUID, set[str]] = defaultdict(set)
         for run_id, verb in engine.rows("select run_id, verb from chaos.operations"):
             self._operations[run_id].add(verb)
         self.ends: Counter[str] = Counter()
-        self.completed = self.lost = self.doubled = 0
+        self.completed = self.effects = self.lost = self.doubled = 0
         self.problems: list[str] = []
         self._shown = 0
 
@@ -156,22 +156,23 @@ class _Court:
             wanted = name in run.kind.definition and status == end
             task = self._tasks[run.run_id].get((f"_{name}", retries))
             given = {"run": run.input} | ({"output": output} if end == "completed" else {})
-            if wanted and task != ["completed", note(given)]:
+            if wanted and (task is None or task[:2] != ["completed", note(given)]):
                 yield f"its {name} is {task}"
 
     def _of_effects(self, run: Started, tasks: Mapping[Key, Any]) -> Iterator[str]:
         steps = run.kind.steps
         wanted = Counter(
-            ((slug, index), digest(output))
-            for (slug, index), (status, output) in tasks.items()
+            (slug, index, attempts, digest(output))
+            for (slug, index), (status, output, attempts) in tasks.items()
             if status == "completed" and (slug.startswith("_") or steps[slug]["command"] in EFFECTS)
         )
-        found = self._effects_of[run.run_id]
+        found = self._effects[run.run_id]
+        self.effects += found.total()
         missing, extra = wanted - found, found - wanted
         self.lost += missing.total()
         self.doubled += extra.total()
-        yield from (f"the effect of {key} is missing" for key, _ in missing)
-        yield from (f"the effect of {key} is there {n} times more" for (key, _), n in extra.items())
+        yield from (f"the effect {effect} is missing" for effect in missing)
+        yield from (f"the effect {effect} is there {n} times more" for effect, n in extra.items())
 
     def _complain(self, run: Started, problems: Iterable[str]) -> None:
         for problem in problems:
@@ -182,7 +183,7 @@ class _Court:
 
 
 def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Iterator[str]:
-    for (slug, index), (status, output) in tasks.items():
+    for (slug, index), (status, output, _) in tasks.items():
         if status != "completed" or slug.startswith("_"):
             continue
         outputs = expected.tasks.get(slug, [])

@@ -21,7 +21,7 @@ client = Client()
 _SLEEP = 2.5
 """How many seconds a slow attempt takes: longer than its step's timeout."""
 
-_EFFECT = "insert into chaos.effects values (%s, %s, %s, %s)"
+_EFFECT = "insert into chaos.effects values (%s, %s, %s, %s, %s)"
 
 
 def _misbehave(ctx: Context) -> float:
@@ -97,4 +97,4 @@ def log(ctx: Context) -> Json:
 
 
 def _row(ctx: Context, output: Json) -> tuple[Any, ...]:
-    return ctx.run_id, ctx.step_slug, ctx.task_index, digest(output)
+    return ctx.run_id, ctx.step_slug, ctx.task_index, ctx.attempt, digest(output)
