@@ -1,5 +1,5 @@
 begin;
-select plan(4);
+select plan(5);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -29,6 +29,12 @@ set local quantumflow.now = '2030-01-01 00:02:30+00';
 savepoint before;
 select pg_temp.hold('w');
 select results_eq('select pg_temp.limits()', 'select soon from expected order by soon', 'every limit is the time that is left');
+
+-- On a Unix socket they show 0, whatever is set.
+select results_eq(
+  $$select name from pg_settings where name like 'tcp%' and source = 'session' order by name collate "C"$$,
+  $$values ('tcp_keepalives_count'), ('tcp_keepalives_idle'), ('tcp_keepalives_interval'), ('tcp_user_timeout')$$,
+  'and the server asks whether the client''s machine is still there');
 
 rollback to before;
 select pg_temp.hold('slow');

@@ -53,7 +53,7 @@ passed. cancelled: its run has ended. Write nothing unless it is held, and commi
 
 A transaction that is forgotten ends by itself at the task''s deadline: for the rest of it transaction_timeout (PostgreSQL 17 and
 newer), statement_timeout and idle_in_transaction_session_timeout are lowered to the time that is left. Before PostgreSQL 17 that
-time counts anew from each statement.
+time counts anew from each statement. If the client''s machine vanishes it ends after 25 s.
 
 Errors: none.';
 
@@ -64,22 +64,29 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_end_transaction_within$
 declare
-  v_left int := least(ceil(extract(epoch from p_left) * 1000), 2147483647)::int;
+  v_left text := least(ceil(extract(epoch from p_left) * 1000), 2147483647)::text;
   v_name text;
+  v_now  text;
 begin
-  -- 0 is no limit. A server that lacks one of the settings has no row of it.
-  for v_name in
-    select s.name
-    from pg_settings s
-    where s.name in ('transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')
-      and s.setting::bigint not between 1 and v_left
-  loop
-    -- By way of 0, because a timer that runs is not set anew.
-    perform set_config(v_name, '0', true);
-    perform set_config(v_name, v_left::text, true);
+  foreach v_name in array array['transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout'] loop
+    -- 0 is no limit; null is a setting that this server does not have.
+    v_now := current_setting(v_name, true);
+
+    if v_now = '0' or v_now::interval > p_left then
+      -- By way of 0, because a timer that runs is not set anew.
+      perform set_config(v_name, '0', true);
+      perform set_config(v_name, v_left, true);
+    end if;
   end loop;
+
+  -- A machine that is gone says nothing any more, not even that it is.
+  perform set_config('tcp_keepalives_idle', '10', true);
+  perform set_config('tcp_keepalives_interval', '5', true);
+  perform set_config('tcp_keepalives_count', '3', true);
+  perform set_config('tcp_user_timeout', '25000', true);
 end
 $_end_transaction_within$;
 
 comment on function quantumflow._end_transaction_within(interval) is
-'Lets the server end this transaction when so much time has passed, unless it would sooner. Lasts until the transaction ends.';
+'Lets the server end this transaction when so much time has passed, unless it would sooner, and when the client''s machine has not
+answered for 25 s. Lasts until the transaction ends.';
