@@ -162,6 +162,9 @@ class RunState:
 
     # What happens to tasks.
 
+    def deadline(self, key: Key) -> float:
+        return self.tasks[key].started_at + self.flow.step(key[0]).timeout
+
     def is_claimable(self, key: Key, now: float) -> bool:
         task = self.tasks[key]
         may_run = key[0] in CALLBACKS.values() or self.status == "started"
@@ -297,9 +300,15 @@ class Model:
         if fate == "acts":
             run = self.runs[run_id]
             task = run.tasks[key]
-            deadline = task.started_at + run.flow.step(key[0]).timeout
-            task.lease_end = max(task.lease_end, min(self.now + lease, deadline))
+            task.lease_end = max(task.lease_end, min(self.now + lease, run.deadline(key)))
             return "held"
+        return "cancelled" if fate == "run_ended" else "lost"
+
+    def hold(self, run_id: UUID, key: Key, token: int) -> str:
+        fate = self._fate(run_id, key, token, by_hand=False)
+        if fate == "acts":
+            run = self.runs[run_id]
+            return "held" if self.now < run.deadline(key) else "lost"
         return "cancelled" if fate == "run_ended" else "lost"
 
     def claim(self, run_id: UUID, key: Key, token: int, lease: float) -> None:
@@ -322,9 +331,7 @@ class Model:
             run.fail_attempt(key, kind, self.now, final=False)
 
     def _kind_of_lapse(self, run: RunState, key: Key) -> str:
-        task = run.tasks[key]
-        deadline = task.started_at + run.flow.step(key[0]).timeout
-        return "timeout" if task.lease_end >= deadline else "lost"
+        return "timeout" if run.tasks[key].lease_end >= run.deadline(key) else "lost"
 
     def _ends_a_run(self, place: tuple[UUID, Key]) -> bool:
         run, key = self.runs[place[0]], place[1]

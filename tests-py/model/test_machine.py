@@ -36,7 +36,7 @@ from model.rules import Flow
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import EPOCH, Engine, allow_test_clock, remove_runs
 
-_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "30"))
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "20"))
 _SETTINGS = settings(
     max_examples=_EXAMPLES,
     stateful_step_count=80,
@@ -171,6 +171,12 @@ class Machine(RuleBasedStateMachine):
         # All leases that have run out, not some.
         assert not any(run.has_lapsed(key, self.model.now) for run, key, _ in self.model.tasks())
 
+    @precondition(lambda self: self.model.runs)
+    @rule()
+    def repair(self) -> None:
+        """There is nothing to repair, and so nothing changes."""
+        assert self.engine.rows("select * from quantumflow.repair(dry_run => false)") == []
+
     # Tasks.
 
     @precondition(lambda self: self.model.runs)
@@ -257,6 +263,14 @@ class Machine(RuleBasedStateMachine):
         query = "select state from quantumflow.extend_leases(%s, %s, %s)"
         worker, leased = self.engine.worker_id, timedelta(seconds=lease)
         assert self.engine.value(query, worker, self._reports(run_id, key, token), leased) == wanted
+
+    @precondition(lambda self: self.attempts)
+    @rule(place=_RECENT)
+    def hold(self, place: int) -> None:
+        run_id, key, token = self._attempt(place)
+        wanted = self.model.hold(run_id, key, token)
+        query = "select quantumflow.hold_task(%s, %s, %s, %s)"
+        assert self.engine.value(query, run_id, *key, token) == wanted
 
     @precondition(lambda self: self.attempts)
     @rule(place=_RECENT)
@@ -354,7 +368,7 @@ def engine(server: EmbeddedServer, template: str) -> Iterator[Engine]:
         admin.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
-@pytest.mark.timeout(0 if "QUANTUMFLOW_MODEL_EXAMPLES" in os.environ else 120)
+@pytest.mark.timeout(0 if "QUANTUMFLOW_MODEL_EXAMPLES" in os.environ else 600)
 def test_any_calls_in_any_order(engine: Engine) -> None:
     Machine.engine = engine
     run_state_machine_as_test(Machine, settings=_SETTINGS)

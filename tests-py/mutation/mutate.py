@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from mutation.mutations import MUTATIONS, Mutation
 from support.server import REPOSITORY
 
+CACHE = REPOSITORY / ".cache"
 PAGE = REPOSITORY / "docs" / "guarantees.md"
 BEGIN = "<!-- Written by `make mutate-docs` from tests-py/mutation/mutations.py. -->\n"
 COPIED = ("extension", "python-client/src", "tests-py", "tests-sql", "tools", ".cache/pgtap")
@@ -32,10 +33,10 @@ COPIED = ("extension", "python-client/src", "tests-py", "tests-sql", "tools", ".
 SMOKE = "tests-sql/task/a_null_output_is_stored_as_json_null.sql"
 
 
-def sources() -> dict[Path, str]:
-    """The parts of the extension's script."""
-    folder = REPOSITORY / "extension" / "sql"
-    return {path: path.read_text("utf-8") for path in sorted(folder.rglob("*.sql"))}
+def sources(repository: Path = REPOSITORY) -> dict[Path, str]:
+    """The parts of the extension's script, by where they are in the repository."""
+    found = sorted((repository / "extension" / "sql").rglob("*.sql"))
+    return {path.relative_to(repository): path.read_text("utf-8") for path in found}
 
 
 def mutate(mutation: Mutation, texts: dict[Path, str]) -> tuple[Path, str]:
@@ -57,12 +58,12 @@ def mutate(mutation: Mutation, texts: dict[Path, str]) -> tuple[Path, str]:
     return path, text[:start] + body.replace(mutation.old, mutation.new) + text[end:]
 
 
-def copy_repository(folder: Path) -> None:
-    """Copy what the tests need."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+def copy_repository(source: Path, folder: Path) -> None:
+    """Copy what the tests need, but for what a build that is under way writes."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.sql.[0-9]*")
     for name in COPIED:
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=ignored)
-    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+        shutil.copytree(source / name, folder / name, ignore=ignored)
+    shutil.copy(source / "pyproject.toml", folder)
 
 
 def run_tests(folder: Path, tests: tuple[str, ...]) -> bool:
@@ -93,13 +94,13 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> bool:
     return True
 
 
-def try_mutation(mutation: Mutation) -> str:
+def try_mutation(mutation: Mutation, source: Path) -> str:
     """Apply a mutation in a copy and run its tests: caught, survived, or what went wrong."""
-    path, text = mutate(mutation, sources())
-    with tempfile.TemporaryDirectory(prefix="mutant-", dir=REPOSITORY / ".cache") as name:
+    path, text = mutate(mutation, sources(source))
+    with tempfile.TemporaryDirectory(prefix="mutant-", dir=CACHE) as name:
         folder = Path(name)
-        copy_repository(folder)
-        (folder / path.relative_to(REPOSITORY)).write_text(text, "utf-8")
+        copy_repository(source, folder)
+        (folder / path).write_text(text, "utf-8")
         try:
             if not run_tests(folder, (SMOKE,)):
                 return "cannot run a workflow"
@@ -152,8 +153,14 @@ def main() -> int:
     ]
     started = time.monotonic()
     bad = 0
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for mutation, outcome in zip(chosen, pool.map(try_mutation, chosen), strict=True):
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants-", dir=CACHE) as source,
+        ThreadPoolExecutor(arguments.jobs) as pool,
+    ):
+        # From one moment, whatever is edited or built meanwhile.
+        copy_repository(REPOSITORY, Path(source))
+        outcomes = pool.map(lambda mutation: try_mutation(mutation, Path(source)), chosen)
+        for mutation, outcome in zip(chosen, outcomes, strict=True):
             bad += outcome != "caught"
             print(f"{outcome}: {mutation.function}: {mutation.name}", flush=True)
     seconds = time.monotonic() - started
