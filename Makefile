@@ -5,6 +5,7 @@
 PYTHON ?= python3
 PG_CONFIG ?= pg_config
 WHERE ?=
+ARGS ?=
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -42,8 +43,12 @@ demo: venv build  ## see it work: a workflow from start to end, on an embedded P
 	@$(BIN)/quantumflow demo
 
 .PHONY: bench
-bench: venv build  ## time the engine against raw pgmq on the same server
-	@$(BIN)/python benchmarks/engine.py
+bench: venv build  ## measure the engine beside its peers; ARGS="--only W1,W6", ARGS=--full
+	@$(BIN)/python -m benchmarks run $(ARGS)
+
+.PHONY: bench-page
+bench-page: venv build  ## write docs/benchmarks.md from benchmarks/recorded.json
+	@$(BIN)/python -m benchmarks page
 
 .PHONY: psql
 psql: venv build  ## psql in the database of the embedded PostgreSQL in .quantumflow

@@ -1,0 +1,1 @@
+"""The benchmarks: quantumflow beside its peers, on one server, in one run."""

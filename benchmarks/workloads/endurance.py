@@ -1,0 +1,254 @@
+"""W14, W16: full tables, and old snapshots."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from benchmarks.bench import Bench, Load, drain
+from benchmarks.peers import UnavailableError
+from benchmarks.results import Key
+from benchmarks.server import Database, Pump
+from benchmarks.shapes import CHAIN, MAP, SINGLE, Shape
+from benchmarks.systems import Absurd, Pgflow, Quantumflow, Raw, System, WrongError
+
+# How finished rows are copied: for each table the column that names the run, and what replaces
+# which of its columns; new_id is the copy's run, other_id another new key.
+_COPIED = {
+    "quantumflow": {
+        "quantumflow.workflow_runs": ("id", {"id": "new_id"}),
+        "quantumflow.step_states": ("run_id", {"run_id": "new_id"}),
+        "quantumflow.step_tasks": ("run_id", {"run_id": "new_id"}),
+    },
+    "pgflow": {
+        "pgflow.runs": ("run_id", {"run_id": "new_id"}),
+        "pgflow.step_states": ("run_id", {"run_id": "new_id"}),
+        "pgflow.step_tasks": ("run_id", {"run_id": "new_id"}),
+    },
+    "absurd": {
+        "absurd.t_bench": ("task_id", {"task_id": "new_id", "last_attempt_run": "other_id"}),
+        "absurd.r_bench": ("task_id", {"task_id": "new_id", "run_id": "other_id"}),
+    },
+}
+
+
+def flat(bench: Bench) -> None:
+    """W14: the same work in an empty database, and beside very many finished tasks.
+
+    The finished tasks are copies of the rows of runs that were really done.
+    """
+    sizes = bench.pick((20_000, 100_000), (1_000_000, 10_000_000))
+    bench.results.about["finished"] = sizes
+    few, many = bench.pick((300, 2_000), (2_000, 10_000))
+    for system, shapes, load in (
+        (Quantumflow(), {"single-step": SINGLE, "chain of 10": CHAIN, "map": MAP}, many),
+        (Pgflow(), {"single-step": SINGLE}, few),
+        (Absurd(), {"single-step": SINGLE}, few),
+    ):
+        loads = {
+            "single-step": Load(load),
+            "chain of 10": Load(load // 10),
+            "map": Load(items=load),
+        }
+        try:
+            with contextlib.ExitStack() as stack:
+                databases = {
+                    size: stack.enter_context(_filled(bench, system, shapes, size))
+                    for size in (0, *sizes)
+                }
+                for name, shape in shapes.items():
+                    bench.size("W14", name, {str(loads[name])})
+                    for number in bench.turns(f"W14 {name}"):
+                        for size, database in databases.items():
+                            rate = _rate(bench, database, system, shape, loads[name])
+                            if number:
+                                case = f"{name}, {size:,} finished"
+                                bench.results.add("W14", case, system.name, **{"tasks/s": rate})
+                for size, database in databases.items():
+                    state = system.state(database)
+                    if state.left or state.completed_runs != state.runs:
+                        raise WrongError(f"{system.name}, {size} finished: {state}")
+        except (UnavailableError, WrongError) as error:
+            bench.give_up(f"W14, {system.name}", error)
+
+
+@contextlib.contextmanager
+def _filled(
+    bench: Bench, system: System, shapes: dict[str, Shape], tasks: int
+) -> Iterator[Database]:
+    with bench.server.database(system.template(bench.server)) as database:
+        for shape in shapes.values():
+            system.define(database, shape)
+        if tasks:
+            shape = shapes.get("chain of 10", SINGLE)
+            runs = 1_000 // len(shape.steps)
+            pump = database.pump()
+            system.start(pump, shape, Load(runs).inputs())
+            drain(system, shape, [pump], 1_000)
+            _copy(database, _COPIED[system.schema], copies=tasks // 1_000)
+            database.execute("vacuum (freeze, analyze)")
+        yield database
+
+
+def _copy(
+    database: Database, tables: dict[str, tuple[str, dict[str, str]]], *, copies: int
+) -> None:
+    """Multiply what is there, a hundred copies a transaction."""
+    with psycopg.connect(database.dsn(), autocommit=True) as connection:
+        first, (key, _) = next(iter(tables.items()))
+        connection.execute(f"create table original as select {key} as old_id from {first}".encode())
+        for begin in range(0, copies, 100):
+            with connection.transaction():
+                connection.execute(
+                    "create temp table copies on commit drop as "
+                    "select old_id, uuidv7() as new_id, uuidv7() as other_id "
+                    "from original cross join generate_series(1, %s)",
+                    [min(100, copies - begin)],
+                )
+                for table, (column, replaced) in tables.items():
+                    found = connection.execute(
+                        "select attname from pg_attribute where attrelid = %s::regclass "
+                        "and attnum > 0 and not attisdropped and attgenerated = ''",
+                        [table],
+                    )
+                    names = [row[0] for row in found]
+                    values = [f"c.{replaced[n]}" if n in replaced else f't."{n}"' for n in names]
+                    quoted = ", ".join(f'"{name}"' for name in names)
+                    connection.execute(
+                        f"insert into {table} ({quoted}) select {', '.join(values)} "
+                        f"from {table} t join copies c on c.old_id = t.{column} "
+                        "order by c.new_id".encode()
+                    )
+        connection.execute("drop table original")
+
+
+def _rate(bench: Bench, database: Database, system: System, shape: Shape, load: Load) -> float:
+    pump = database.pump()
+    system.start(pump, shape, Load(20).inputs() if not load.items else ["[1, 2, 3]"])
+    drain(system, shape, [pump], 20 * len(shape.steps) if not load.items else 3)
+    with bench.server.admin() as admin:
+        admin.execute("checkpoint")
+    began = time.perf_counter()
+    system.start(pump, shape, load.inputs())
+    drain(system, shape, [pump], load.tasks(shape))
+    seconds = time.perf_counter() - began
+    database.close()
+    return load.tasks(shape) / seconds
+
+
+def held_snapshot(bench: Bench) -> None:
+    """W16: half of its own peak load, while somebody's old snapshot keeps dead rows alive."""
+    before, held, after = bench.pick((3, 15, 15), (30, 600, 120))
+    bench.size("W16", "held", {f"{before} s, then {held} s with the snapshot, then {after} s"})
+    probe = Load(bench.pick(2_000, 20_000))
+    few = Load(bench.pick(300, 2_000))
+    for system, load in ((Quantumflow(), probe), (Raw(), probe), (Pgflow(), few)):
+        try:
+            peak = bench.time(system, SINGLE, load)["tasks/s"]
+            _hold(bench, system, peak / 2, before, held, after)
+        except (UnavailableError, WrongError) as error:
+            bench.give_up(f"W16, {system.name}", error)
+
+
+def _hold(
+    bench: Bench, system: System, rate: float, before: float, held: float, after: float
+) -> None:
+    with bench.server.database(system.template(bench.server)) as database:
+        system.define(database, SINGLE)
+        load = _OpenLoad(system, database.pump(), database.pump(), rate)
+        load.begin()
+        time.sleep(before)
+        with psycopg.connect(database.dsn()) as holder:
+            holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            holder.execute("select count(*) from pg_class")
+            done = load.done
+            began = time.monotonic()
+            time.sleep(held)
+            share = (load.done - done) / (rate * (time.monotonic() - began))
+            holder.rollback()
+        recovery = load.wait_for_calm(after)
+        load.end()
+        system.check(database, runs=load.offered, tasks=load.offered)
+    bench.results.add(
+        "W16",
+        "held",
+        system.name,
+        **{"offered/s": rate, "share served": share, "recovery s": recovery},
+    )
+    key = Key("W16", "held", "tasks/s", system.name)
+    bench.results.traces[key] = load.trace
+
+
+class _OpenLoad:
+    """Starts runs at a fixed rate, by the clock, and works on them with one worker."""
+
+    _TICK = 0.01
+
+    def __init__(self, system: System, starter: Pump, worker: Pump, rate: float) -> None:
+        self.offered = 0
+        self.done = 0
+        self.trace: list[tuple[float, float]] = []
+        self._system = system
+        self._rate = rate
+        self._is_over = False
+        self._error: Exception | None = None
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(self._offer, starter)),
+            threading.Thread(target=self._guarded, args=(self._serve, worker)),
+            threading.Thread(target=self._guarded, args=(self._watch, None)),
+        ]
+
+    def begin(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for_calm(self, at_most: float) -> float:
+        """Wait until less than half a second's work is waiting; after how many seconds."""
+        began = time.monotonic()
+        while self.offered - self.done > self._rate / 2 and time.monotonic() - began < at_most:
+            time.sleep(self._TICK)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        """Offer no more, and let the rest be done."""
+        self._is_over = True
+        for thread in self._threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _offer(self, pump: Pump) -> None:
+        began = time.monotonic()
+        while not self._is_over:
+            due = int((time.monotonic() - began) * self._rate) - self.offered
+            if due > 0:
+                self._system.start(pump, SINGLE, ["{}"] * due)
+                self.offered += due
+            time.sleep(self._TICK)
+
+    def _serve(self, pump: Pump) -> None:
+        while not self._is_over or self.done < self.offered:
+            done = self._system.work(pump, SINGLE)
+            self.done += done
+            if not done:
+                time.sleep(self._TICK / 10)
+
+    def _watch(self, _: None) -> None:
+        began = last = time.monotonic()
+        seen = 0
+        while not self._is_over:
+            time.sleep(1)
+            now, done = time.monotonic(), self.done
+            self.trace.append((round(now - began, 1), round((done - seen) / (now - last), 1)))
+            last, seen = now, done
+
+    def _guarded(self, job, pump) -> None:  # type: ignore[no-untyped-def]
+        try:
+            job(pump)
+        except Exception as error:
+            self._error = error
+            self._is_over = True

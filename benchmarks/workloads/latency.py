@@ -1,0 +1,169 @@
+"""W3, W10, W15: how long things take, SQL against SQL."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks.bench import STUCK, Bench, Load, drain
+from benchmarks.results import percentile
+from benchmarks.server import Database, Pump
+from benchmarks.shapes import CHAIN, MAP, SINGLE
+from benchmarks.systems import Absurd, Pgflow, Quantumflow, Raw, System, WrongError
+from benchmarks.systems.quantumflow import Task
+
+from .throughput import handing_over
+
+
+def chain_alone(bench: Bench) -> None:
+    """W3: a chain of ten, one run at a time, on one connection."""
+    runs = bench.pick(10, 200)
+    systems = [Quantumflow(batch=1), *handing_over(bench), Pgflow(batch=1), Absurd()]
+    bench.size("W3", "SQL", {str(Load(runs))})
+    bench.compare("W3", "SQL", [(s.name, partial(_one_at_a_time, bench, s, runs)) for s in systems])
+
+
+def _one_at_a_time(bench: Bench, system: System, runs: int) -> dict[str, float]:
+    load = Load(runs)
+    times = []
+    with bench.prepared(system, CHAIN, load) as (_, pumps):
+        for text in load.inputs():
+            began = time.perf_counter()
+            system.start(pumps[0], CHAIN, [text])
+            drain(system, CHAIN, pumps, len(CHAIN.steps))
+            times.append(1000 * (time.perf_counter() - began))
+    return {"run ms p50": percentile(times, 0.5), "run ms p99": percentile(times, 0.99)}
+
+
+def mixed(bench: Bench) -> None:
+    """W10: short runs that arrive while a long map is worked on, and without it."""
+    items, runs = bench.pick(5_000, 100_000), bench.pick(50, 500)
+    bench.size("W10", "short runs", {f"{runs} short runs beside a map of {items:,}"})
+
+    def arrive(with_map: bool) -> dict[str, float]:
+        system = Quantumflow()
+        with bench.server.database(system.template(bench.server)) as database:
+            system.define(database, MAP)
+            system.define(database, SINGLE)
+            starter, worker = database.pump(), database.pump()
+            tasks = runs + (items if with_map else 0)
+            if with_map:
+                system.start(starter, MAP, Load(items=items).inputs())
+            work = threading.Thread(target=drain, args=(system, SINGLE, [worker], tasks))
+            work.start()
+            for text in Load(runs).inputs():
+                system.start(starter, SINGLE, [text])
+                time.sleep(0.01)
+            work.join()
+            total = runs + (1 if with_map else 0)
+            system.check(database, runs=total, tasks=tasks)
+            times = database.value(
+                "select array_agg(extract(epoch from completed_at - created_at)::float * 1000) "
+                "from quantumflow.workflow_runs where workflow_slug = 'single'"
+            )
+        return {"run ms p50": percentile(times, 0.5), "run ms p99": percentile(times, 0.99)}
+
+    bench.compare("W10", "beside a map", [("quantumflow", partial(arrive, with_map=True))])
+    bench.compare("W10", "alone", [("quantumflow", partial(arrive, with_map=False))])
+
+
+BACKLOGS = ("empty", "delayed", "queued", "in flight", "other command")
+
+
+def claims(bench: Bench) -> None:
+    """W15: how long a claim takes, whatever else is in the queue.
+
+    Ten runs are started before each claim of ten, and only the claim is timed: until it has ten.
+    """
+    part = bench.pick(10, 1)
+    sizes = {"delayed": 100_000, "queued": 100_000, "in flight": 10_000, "other command": 50_000}
+    sizes = {name: size // part for name, size in sizes.items()}
+    count = bench.pick(50, 300)
+    bench.size("W15", "claim", {f"{size:,} {name}" for name, size in sizes.items()})
+    for name in BACKLOGS:
+        size = sizes.get(name, 0)
+        contestants: list[tuple[str, Callable[[], dict[str, float]]]] = [
+            ("quantumflow", partial(_claims, bench, name, size, count)),
+        ]
+        if name != "other command":
+            contestants.append(("raw pgmq", partial(_reads, bench, name, size, count)))
+        bench.compare("W15", name, contestants)
+
+
+_LATER = {"slug": "later", "steps": [{"name": "a", "type": "map", "start_delay": 86400}]}
+_OTHER = {"slug": "other", "steps": [{"name": "a", "type": "map", "command": "other"}]}
+_CLAIM = """
+    select run_id, step_slug, task_index, lease_token, input
+    from quantumflow.claim_tasks($1::uuid, 10, lease => '1 h', commands => array['only', 'each'])
+    """
+
+
+def _claims(bench: Bench, backlog: str, size: int, count: int) -> dict[str, float]:
+    system = Quantumflow()
+    with bench.server.database(system.template(bench.server)) as database:
+        system.define(database, SINGLE)
+        system.define(database, MAP)
+        pump = database.pump()
+        _fill(database, system, pump, backlog, size)
+        bench.server.quiesce(database)
+        times = []
+        for _ in range(count + 20):
+            system.start(pump, SINGLE, ["{}"] * 10)
+            began = time.perf_counter()
+            tasks: list[Task] = []
+            while len(tasks) < 10 and time.perf_counter() - began < STUCK:
+                tasks += system.tasks(pump(_CLAIM, system.worker_id))
+            times.append(1000 * (time.perf_counter() - began))
+            if len(tasks) < 10:
+                raise WrongError(f"{len(tasks)} of 10 tasks claimed, {backlog}")
+            system.complete(pump, SINGLE, tasks)
+        broken = database.value("select count(*) from quantumflow.check_state()")
+        if broken:
+            raise WrongError(f"{broken} rules are broken, {backlog}")
+    return _spread(times[20:])
+
+
+def _fill(database: Database, system: Quantumflow, pump: Pump, backlog: str, size: int) -> None:
+    if backlog == "empty":
+        return
+    definition = {"delayed": _LATER, "other command": _OTHER}.get(backlog)
+    slug = "map" if definition is None else definition["slug"]
+    if definition is not None:
+        database.value("select quantumflow.define_flow(%s::jsonb)::text", json.dumps(definition))
+    for begin in range(0, size, 10_000):
+        items = json.dumps(list(range(min(10_000, size - begin))))
+        pump("select quantumflow.start_flow($1, $2::jsonb)", str(slug), items)
+    if backlog == "in flight":
+        for _ in range(size // 1_000):
+            pump(
+                "select count(*) from quantumflow.claim_tasks($1::uuid, 1000, lease => '1 h')",
+                system.worker_id,
+            )
+
+
+def _reads(bench: Bench, backlog: str, size: int, count: int) -> dict[str, float]:
+    system = Raw()
+    with bench.server.database(system.template(bench.server)) as database:
+        pump = database.pump()
+        system.send(pump, size)
+        if backlog == "delayed":
+            database.execute("update pgmq.q_raw set vt = now() + interval '1 day'")
+        elif backlog == "in flight":
+            database.execute(f"select count(*) from pgmq.read('raw', 3600, {size})")
+        bench.server.quiesce(database)
+        times = []
+        for _ in range(count + 20):
+            system.send(pump, 10)
+            began = time.perf_counter()
+            found = pump("select msg_id, message from pgmq.read('raw', 3600, 10)")
+            times.append(1000 * (time.perf_counter() - began))
+            ids = b",".join(found.get_value(n, 0) or b"" for n in range(found.ntuples))
+            pump("select count(*) from pgmq.delete('raw', $1::bigint[])", b"{" + ids + b"}")
+    return _spread(times[20:])
+
+
+def _spread(times: list[float]) -> dict[str, float]:
+    return {"ms p50": percentile(times, 0.5), "ms p99": percentile(times, 0.99)}

@@ -1,0 +1,110 @@
+"""W2, W7: starting runs, many and large."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+
+from benchmarks.bench import Bench, Load, drain
+from benchmarks.server import Pump
+from benchmarks.shapes import MAP, SINGLE, Shape, diamond
+from benchmarks.systems import Pgflow, Quantumflow, Raw, System
+
+from .throughput import chunked
+
+
+def rates(bench: Bench) -> None:
+    """W2: how many runs a second are started, by some clients at once; nobody works meanwhile."""
+    for shape in (SINGLE, diamond(18)):
+        steps = len(shape.steps)
+        ours = bench.pick(1_600, 20_000) // (1 if steps == 1 else 10)
+        slow = bench.pick(160, 2_000) // (1 if steps == 1 else 10)
+        for clients in bench.pick((1, 4), (1, 4, 16)):
+            each = [(Quantumflow(), ours), (Pgflow(), slow)]
+            case = f"{steps}-step, {clients} client{'s' if clients > 1 else ''}"
+            bench.size("W2", case, {str(Load(runs)) for _, runs in each})
+            bench.compare(
+                "W2",
+                case,
+                [(s.name, partial(_one_by_one, bench, s, shape, n, clients)) for s, n in each],
+            )
+        bench.size("W2", f"{steps}-step, by the hundred", {str(Load(ours))})
+        bench.compare(
+            "W2",
+            f"{steps}-step, by the hundred",
+            [("quantumflow", partial(_in_bulk, bench, shape, ours))],
+        )
+
+
+def _one_by_one(
+    bench: Bench, system: System, shape: Shape, runs: int, clients: int
+) -> dict[str, float]:
+    load = Load(runs // clients * clients)
+    with bench.prepared(system, shape, load, workers=clients) as (_, pumps):
+
+        def start(pump: Pump, inputs: list[str]) -> None:
+            for text in inputs:
+                system.start(pump, shape, [text])
+
+        inputs = load.inputs()
+        threads = [
+            threading.Thread(target=start, args=(pump, inputs[n::clients]))
+            for n, pump in enumerate(pumps)
+        ]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - began
+        drain(system, shape, pumps[:1], load.tasks(shape))
+    return {"runs/s": load.runs / seconds}
+
+
+def _in_bulk(bench: Bench, shape: Shape, runs: int) -> dict[str, float]:
+    system, load = Quantumflow(), Load(runs)
+    with bench.prepared(system, shape, load) as (_, pumps):
+        began = time.perf_counter()
+        system.start(pumps[0], shape, load.inputs())
+        seconds = time.perf_counter() - began
+        drain(system, shape, pumps, load.tasks(shape))
+    return {"runs/s": load.runs / seconds}
+
+
+def large_map(bench: Bench) -> None:
+    """W7: a map of very many items: the start, the first task, all of it; and by the chunk."""
+    load = Load(items=bench.pick(10_000, 100_000))
+    shapes = [("one task an item", MAP), *(("chunks of 50", shape) for shape in chunked(bench))]
+    few = Load(items=bench.pick(1_000, 10_000))
+    for case, shape in shapes:
+        bench.size("W7", case, {str(load), str(few)})
+        bench.compare(
+            "W7",
+            case,
+            [
+                ("raw pgmq", partial(bench.time, Raw(), MAP, load)),
+                ("quantumflow", partial(_large, bench, shape, load)),
+                ("pgflow", partial(bench.time, Pgflow(), MAP, few)),
+            ],
+        )
+
+
+def _large(bench: Bench, shape: Shape, load: Load) -> dict[str, float]:
+    system = Quantumflow()
+    (text,) = load.inputs()
+    with bench.prepared(system, shape, load) as (_, pumps):
+        began = time.perf_counter()
+        system.start(pumps[0], shape, [text])
+        started = time.perf_counter()
+        tasks = system.claim(pumps[0])
+        claimed = time.perf_counter()
+        done = system.complete(pumps[0], shape, tasks)
+        drain(system, shape, pumps, load.tasks(shape) - done)
+        ended = time.perf_counter()
+    return {
+        "start s": started - began,
+        "first task s": claimed - started,
+        "seconds": ended - began,
+        "items/s": load.items / (ended - began),
+    }

@@ -1,0 +1,65 @@
+"""What a task costs, in counters that do not depend on the machine: speed cannot rot unseen.
+
+Each figure is held within 5 %, both ways: one that got better is to be written down here as well,
+lest it gets worse again unseen. Map tasks, single-step runs and chain steps are counted as the
+benchmarks count them, starts included, at batches of 100, on a server that does nothing else.
+
+Fails when, in the extension, a hot table gets another index, a hot function another statement, an
+update touches an indexed column, or a row is written once more than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.bench import Bench, Load
+from benchmarks.counters import Cost
+from benchmarks.results import Results
+from benchmarks.server import Server
+from benchmarks.shapes import CHAIN, MAP, SINGLE, Shape
+from benchmarks.systems import Quantumflow
+from support.server import build_extension
+
+_TOLERANCE = 0.05
+
+_QUIET = {
+    "autovacuum": "off",
+    "bgwriter_lru_maxpages": "0",
+    "checkpoint_timeout": "1h",
+    "fsync": "off",
+    "full_page_writes": "off",
+}
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    build_extension()
+    with Server(_QUIET) as server:
+        yield Bench(server, Results(), rounds=0, is_full=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "load", "expected"),
+    [
+        pytest.param(
+            MAP, Load(items=2_000), Cost(1362, 0.5535, 0.0205, 62.34, 5.003, 1.0, 0), id="map task"
+        ),
+        pytest.param(
+            SINGLE, Load(2_000), Cost(2230, 0.91, 0.03, 116.8, 7.0, 1.0, 0), id="single-step run"
+        ),
+        pytest.param(
+            CHAIN, Load(200), Cost(2047, 0.712, 0.021, 103.7, 6.1, 1.0, 0), id="chain step"
+        ),
+    ],
+)
+def test_a_task_costs_what_it_did(bench: Bench, shape: Shape, load: Load, expected: Cost) -> None:
+    found = bench.cost(Quantumflow(), shape, load).as_dict()
+
+    off = {
+        name: f"{found[name]:.4g}, not {value:.4g}"
+        for name, value in expected.as_dict().items()
+        if found[name] != pytest.approx(value, rel=_TOLERANCE)
+    }
+    assert off == {}
