@@ -5,8 +5,9 @@ pgmq and quantumflow. It fails when psql does, when a line is "not ok", when the
 lines are not those of the plan, or when it does not end as it should. Together they must leave
 nothing behind. Only a failing file's output is printed.
 
-QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one.
-QUANTUMFLOW_TEST_FROM=0.1.0 installs that version first, and upgrades it.
+QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one,
+QUANTUMFLOW_TEST_BINDIR=/folder/with/initdb on that one. QUANTUMFLOW_TEST_PGMQ=1.11.1 takes that
+pgmq (see tools/fetch_pgmq.py), and QUANTUMFLOW_TEST_FROM=0.1.0 upgrades that quantumflow.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FOLDER = Path(__file__).resolve().parent
 REPOSITORY = FOLDER.parent
 sys.path.insert(0, str(REPOSITORY / "tests-py"))
 
-from quantumflow_client.embedded import EmbeddedServer  # noqa: E402
+from quantumflow_client.embedded import EmbeddedServer, _find_bindir  # noqa: E402
 from support.server import build_extension, server_kind, throwaway_server  # noqa: E402
 
 PGTAP = REPOSITORY / ".cache" / "pgtap"
@@ -133,6 +134,15 @@ def make_database(server: EmbeddedServer, name: str) -> str:
     return dsn
 
 
+def versions_of(dsn: str) -> str:
+    """What the tests ran on."""
+    with psycopg.connect(dsn) as connection:
+        server = connection.info.parameter_status("server_version")
+        found = connection.execute("select extversion from pg_extension where extname = 'pgmq'")
+        (pgmq,) = found.fetchone() or (None,)
+    return f"PostgreSQL {server} with pgmq {pgmq}" + (f", upgraded from {OLD}" if OLD else "")
+
+
 def main(where: list[str]) -> int:
     """Run the files on a server of their own; 0 when all passed."""
     files = find(where)
@@ -142,7 +152,8 @@ def main(where: list[str]) -> int:
     started = time.monotonic()
     files_of = [*PGTAP.glob("pgtap*"), *RELEASES.glob(f"quantumflow--{OLD}.sql")]
     with throwaway_server(server_kind(), "sql", extension_files=files_of) as server:
-        psql = server.bindir / "psql"
+        # Not every installation has one; the newest speaks with all servers.
+        psql = next(b / "psql" for b in (server.bindir, _find_bindir("embedded")) if (b / "psql").exists())
         # A database a worker, so that no file waits for another's locks.
         free: SimpleQueue[str] = SimpleQueue()
         for number in range(WORKERS):
@@ -159,6 +170,7 @@ def main(where: list[str]) -> int:
         with ThreadPoolExecutor(WORKERS) as pool:
             results = list(pool.map(run_one, files))
         left = {contents(psql, server.dsn(f"tests_{number}")) for number in range(WORKERS)}
+        versions = versions_of(server.dsn("tests_0"))
 
     bad = [result for result in results if result.problems]
     for result in bad:
@@ -169,7 +181,7 @@ def main(where: list[str]) -> int:
     passed = sum(result.passed for result in results)
     print(
         f"{len(files) - len(bad)} of {len(files)} SQL test files passed ({passed} assertions) "
-        f"on the {server.kind} PostgreSQL in {time.monotonic() - started:.1f} s"
+        f"on {versions} in {time.monotonic() - started:.1f} s"
     )
     return 1 if bad or left != {before} else 0
 

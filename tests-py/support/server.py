@@ -35,6 +35,22 @@ def server_kind() -> Kind:
     return cast("Kind", kind)
 
 
+def pgmq_version() -> str | None:
+    """The version of pgmq that was asked for, QUANTUMFLOW_TEST_PGMQ; None: what is installed."""
+    return os.environ.get("QUANTUMFLOW_TEST_PGMQ")
+
+
+def _other_pgmq() -> list[Path]:
+    """The files of the version of pgmq that was asked for; see tools/fetch_pgmq.py."""
+    version = pgmq_version()
+    if version is None:
+        return []
+    files = list((REPOSITORY / ".cache" / f"pgmq-{version}").glob("pgmq*"))
+    if not files:
+        raise FileNotFoundError(f"there is no pgmq {version}: run 'make test-pgmq'")
+    return files
+
+
 def build_extension() -> None:
     """Assemble the extension's script, lest the tests look at an older one."""
     subprocess.run(["make", "-s", "-C", REPOSITORY / "extension"], check=True)
@@ -61,8 +77,9 @@ def throwaway_server(
     server = EmbeddedServer(
         folder / f"{os.getpid()}-{kind}-{name}",
         kind=kind,
+        bindir=os.environ.get("QUANTUMFLOW_TEST_BINDIR"),
         settings=_SETTINGS | (settings or {}),
-        extension_files=extension_files,
+        extension_files=[*_other_pgmq(), *extension_files],
     )
     try:
         server.start()

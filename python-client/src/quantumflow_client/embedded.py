@@ -10,13 +10,15 @@ PostgreSQL refuses to run as root. Started by root, it runs as an existing other
 whoever owns the database already). When that user cannot reach the folder, because it lies below a
 closed one such as /root, the server lives in a folder below TMPDIR instead, whose name depends only
 on the folder asked for, so that the next call finds the same server. The package's binaries are
-copied into the server's folder when the user cannot reach them.
+copied into the server's folder when the user cannot reach them, and when they look for extensions
+only beside themselves: PostgreSQL up to 17, unless it is Debian's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import logging
@@ -263,7 +265,7 @@ class EmbeddedServer:
         else:
             home = _temporary_folder(self.directory, owner)
         bindir = self._bindir or _find_bindir(self.kind)
-        if not owner.can_run(bindir / "postgres"):
+        if not owner.can_run(bindir / "postgres") or _extension_setting(bindir) is None:
             bindir = _copied(bindir, home)
         return owner, home, bindir
 
@@ -311,9 +313,13 @@ class EmbeddedServer:
 
         root = home / "extensions"
         folder = root / "extension"
-        if _major_version(bindir) < 18:  # found through Debian's extension_destdir
+        setting = _extension_setting(bindir)
+        if setting == "extension_destdir":
             sharedir = _output(bindir / "pg_config", "--sharedir")
             folder = root / sharedir.lstrip("/") / "extension"
+        elif setting is None:  # the server looks only beside itself: the copy has its own
+            share = bindir.parent / "share"
+            folder = (share / "postgresql" if (share / "postgresql").is_dir() else share) / "extension"
         for part in reversed([folder, *folder.parents]):
             if part.is_relative_to(root):
                 part.mkdir(exist_ok=True)
@@ -374,10 +380,10 @@ class EmbeddedServer:
             "port": str(_PORT),
             "unix_socket_directories": str(sockets),
         }
-        if _major_version(bindir) >= 18:
-            settings["extension_control_path"] = f"{staged_at}:$system"
-        else:
-            settings["extension_destdir"] = str(staged_at)
+        setting = _extension_setting(bindir)
+        if setting is not None:
+            tail = ":$system" if setting == "extension_control_path" else ""
+            settings[setting] = f"{staged_at}{tail}"
 
         log = self.log_file
         with contextlib.suppress(FileNotFoundError):
@@ -480,6 +486,17 @@ def _major_version(bindir: Path) -> int:
     found = re.search(r"\) (\d+)", _output(bindir / "postgres", "--version"))
     assert found is not None
     return int(found[1])
+
+
+@functools.cache
+def _extension_setting(bindir: Path) -> str | None:
+    """The setting that tells a server where else extensions are; None: it has none.
+
+    PostgreSQL 18 has one; Debian's packages of older versions have one of their own.
+    """
+    known = _output(bindir / "postgres", "--describe-config")
+    settings = ("extension_control_path", "extension_destdir")
+    return next((name for name in settings if f"{name}\t" in known), None)
 
 
 def _write_if_changed(file: Path, content: bytes) -> None:
