@@ -71,6 +71,18 @@ test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for so
 test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some of them
 	@$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) $(WHERE)
 
+# PostgreSQL 18 is the embedded one.
+MATRIX = $(addprefix .cache/postgres/,14 15 16 17)
+
+.PHONY: test-matrix
+test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, on older pgmqs, after an upgrade
+	@for folder in $(MATRIX); do \
+	  QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; \
+	done
+	@$(BIN)/python tests-sql/run.py $(WHERE)
+	@for pgmq in 1.11.1 1.5.1; do QUANTUMFLOW_TEST_PGMQ=$$pgmq $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
+	@QUANTUMFLOW_TEST_FROM=0.1.0 $(BIN)/python tests-sql/run.py $(WHERE)
+
 .PHONY: chaos
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=
 	@PYTHONPATH=tests-py $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(TASKS),--tasks $(TASKS))
@@ -123,6 +135,12 @@ clean:  ## remove what was built or fetched, the embedded PostgreSQL's data incl
 	@if test -x $(BIN)/python && test -d .quantumflow; then $(BIN)/python tools/dev_psql.py --destroy; fi
 	@$(MAKE) -s -C extension clean
 	rm -rf $(VENV) .cache .quantumflow .hypothesis .mypy_cache .pytest_cache .ruff_cache python-client/dist
+
+# Servers of other versions, from npm, checked likewise.
+$(MATRIX): tools/fetch_postgres.py
+	@rm -rf $@
+	@$(PYTHON) tools/fetch_postgres.py $(notdir $@) $@
+	@touch $@
 
 # pgTAP, the SQL tests' library: plain SQL, from npm, checked against what it was when it was chosen.
 $(PGTAP): tools/fetch_pgtap.py

@@ -7,7 +7,7 @@ nothing behind. Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one,
 QUANTUMFLOW_TEST_BINDIR=/folder/with/initdb on that one. QUANTUMFLOW_TEST_PGMQ=1.11.1 takes that
-pgmq (see tools/fetch_pgmq.py), and QUANTUMFLOW_TEST_FROM=0.1.0 upgrades that quantumflow.
+pgmq, and QUANTUMFLOW_TEST_FROM=0.1.0 upgrades that quantumflow.
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ def main(where: list[str]) -> int:
     files_of = [*PGTAP.glob("pgtap*"), *RELEASES.glob(f"quantumflow--{OLD}.sql")]
     with throwaway_server(server_kind(), "sql", extension_files=files_of) as server:
         # Not every installation has one; the newest speaks with all servers.
-        psql = next(b / "psql" for b in (server.bindir, _find_bindir("embedded")) if (b / "psql").exists())
+        psql = next(
+            b / "psql" for b in (server.bindir, _find_bindir("embedded")) if (b / "psql").exists()
+        )
         # A database a worker, so that no file waits for another's locks.
         free: SimpleQueue[str] = SimpleQueue()
         for number in range(WORKERS):

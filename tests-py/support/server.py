@@ -12,6 +12,8 @@ from typing import Literal, cast
 
 from quantumflow_client.embedded import EmbeddedServer
 
+from .old_pgmq import old_pgmq_files
+
 REPOSITORY = Path(__file__).parents[2]
 
 Kind = Literal["embedded", "system"]
@@ -33,22 +35,6 @@ def server_kind() -> Kind:
     if kind not in ("embedded", "system"):
         raise ValueError(f"QUANTUMFLOW_TEST_SERVER is {kind!r}, neither 'embedded' nor 'system'")
     return cast("Kind", kind)
-
-
-def pgmq_version() -> str | None:
-    """The version of pgmq that was asked for, QUANTUMFLOW_TEST_PGMQ; None: what is installed."""
-    return os.environ.get("QUANTUMFLOW_TEST_PGMQ")
-
-
-def _other_pgmq() -> list[Path]:
-    """The files of the version of pgmq that was asked for; see tools/fetch_pgmq.py."""
-    version = pgmq_version()
-    if version is None:
-        return []
-    files = list((REPOSITORY / ".cache" / f"pgmq-{version}").glob("pgmq*"))
-    if not files:
-        raise FileNotFoundError(f"there is no pgmq {version}: run 'make test-pgmq'")
-    return files
 
 
 def build_extension() -> None:
@@ -74,12 +60,13 @@ def throwaway_server(
     """
     folder = REPOSITORY / ".cache" / "servers"
     _remove_leftovers(folder)
+    pgmq = os.environ.get("QUANTUMFLOW_TEST_PGMQ")
     server = EmbeddedServer(
         folder / f"{os.getpid()}-{kind}-{name}",
         kind=kind,
         bindir=os.environ.get("QUANTUMFLOW_TEST_BINDIR"),
         settings=_SETTINGS | (settings or {}),
-        extension_files=[*_other_pgmq(), *extension_files],
+        extension_files=[*(old_pgmq_files(pgmq) if pgmq else []), *extension_files],
     )
     try:
         server.start()

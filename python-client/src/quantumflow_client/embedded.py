@@ -319,7 +319,9 @@ class EmbeddedServer:
             folder = root / sharedir.lstrip("/") / "extension"
         elif setting is None:  # the server looks only beside itself: the copy has its own
             share = bindir.parent / "share"
-            folder = (share / "postgresql" if (share / "postgresql").is_dir() else share) / "extension"
+            folder = (
+                share / "postgresql" if (share / "postgresql").is_dir() else share
+            ) / "extension"
         for part in reversed([folder, *folder.parents]):
             if part.is_relative_to(root):
                 part.mkdir(exist_ok=True)
