@@ -29,6 +29,7 @@ CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
 JOINS = ("tests-py/races/test_joins.py",)
 DEFINITIONS = ("tests-py/races/test_definitions.py",)
+UNDER_LOAD = ("tests-py/mend/test_repairing_under_load.py",)
 MODEL = ("tests-py/model/test_machine.py",)
 
 CLAIMING = [
@@ -879,4 +880,108 @@ STARTS = [
     ),
 ]
 
-MUTATIONS = [*CLAIMING, *LEASES, *REPORTS, *RUNS, *STARTS]
+MENDING = [
+    Mutation(
+        "a copy of a database may claim",
+        "claim_tasks",
+        "  perform quantumflow._refuse_copy();\n",
+        "",
+        _sql("mend/a_copy_of_a_database_hands_out_no_task_until_it_is_adopted"),
+    ),
+    Mutation(
+        "a start does not record which database it is in",
+        "_start_runs",
+        "  perform quantumflow._record_identity();\n",
+        "",
+        ("tests-py/backup/test_clone_guard.py",),
+    ),
+    Mutation(
+        "a repair does not lock tasks that were made while it waited",
+        "_hold_every_row",
+        "      for update nowait;",
+        "      limit 0;",
+        UNDER_LOAD,
+    ),
+    Mutation(
+        "a repair does not lock the run",
+        "_repair_run",
+        "quantumflow._hold_every_row(p_run_id);",
+        "(select r from quantumflow.workflow_runs r where r.id = p_run_id);",
+        UNDER_LOAD,
+    ),
+    Mutation(
+        "a repair sends a message at once, whatever the priority, delay or pause",
+        "_send_again",
+        "        when r.status = 'paused' then 'infinity'\n"
+        "        else quantumflow._visible_at(t.queued_at, r.priority, p_now)",
+        "        else p_now",
+        _sql("mend/repair_sends_new_messages_for_those_that_are_gone"),
+    ),
+    Mutation(
+        "a started task that is sent again may time out",
+        "_send_again",
+        "least(p_now, t.started_at + w.timeout - interval '1 ms')",
+        "p_now",
+        _sql("mend/rebuild_queues_sends_every_live_task_its_message_again"),
+    ),
+    Mutation(
+        "a sweep overlooks started tasks that were sent again",
+        "_send_again",
+        "  perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 1)",
+        "  perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 0)",
+        _sql("mend/repair_counts_the_lease_of_a_started_task_whose_message_is_gone_as_lost"),
+    ),
+    Mutation(
+        "a repair recounts a run that has lost a row",
+        "_find_problems",
+        "bool_or(p.rule = 0 and p.remedy is null) over (partition by p.run_id)",
+        "false",
+        _sql("mend/repair_leaves_what_takes_a_decision"),
+    ),
+    Mutation(
+        "a run that cannot be mended keeps the others from it",
+        "_repair_runs",
+        "      when others then",
+        "      when lock_not_available then",
+        _sql("mend/repair_mends_the_others_when_it_cannot_mend_a_run"),
+    ),
+    Mutation(
+        "queues are rebuilt beside those who work",
+        "_lock_all_work",
+        "quantumflow._unfinished_ends\n    in exclusive mode;",
+        "quantumflow._unfinished_ends\n    in access share mode;",
+        ("tests-py/mend/test_rebuilding_queues.py",),
+    ),
+    Mutation(
+        "a rebuilt queue keeps the columns of an older pgmq",
+        "_renew_queue",
+        "execute format('alter table pgmq.%I add column %I %s',"
+        " v_column.queue_table, v_column.name, v_column.type);",
+        "null;",
+        _sql("mend/rebuild_queues_makes_queues_that_are_gone_or_of_another_make"),
+    ),
+    Mutation(
+        "a rebuilt queue counts its messages from 1, beside an archive that has them",
+        "_renew_queue",
+        "    where a.last_id > nextval",
+        "    where false and a.last_id > nextval",
+        _sql("mend/rebuild_queues_makes_queues_that_are_gone_or_of_another_make"),
+    ),
+    Mutation(
+        "a rebuilt queue drops what is somebody else's",
+        "_renew_queue",
+        "  if v_foreign is not null then",
+        "  if false then",
+        _sql("mend/rebuild_queues_sends_every_live_task_its_message_again"),
+    ),
+    Mutation(
+        "check_state calls an unfinished end a problem",
+        "_check_ends",
+        "        and not exists ("
+        "select from quantumflow._unfinished_ends e where e.run_id = t.run_id)\n",
+        "",
+        ("tests-py/mend/test_checking_under_load.py",),
+    ),
+]
+
+MUTATIONS = [*CLAIMING, *LEASES, *REPORTS, *RUNS, *STARTS, *MENDING]

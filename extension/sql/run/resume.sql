@@ -11,9 +11,8 @@ set enable_bitmapscan = off
 set jit = off
 as $resume_run$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_run   quantumflow.workflow_runs;
-  v_batch record;
+  v_now timestamptz := quantumflow._now();
+  v_run quantumflow.workflow_runs;
 begin
   perform quantumflow._require_read_committed('resume a run');
 
@@ -31,20 +30,7 @@ begin
 
   perform quantumflow._start_ready(v_run, v_now);
 
-  -- Every queued task, and not only what the pause parked: failures and claims have parked others since.
-  for v_batch in
-    select
-      t.queue,
-      array_agg(t.message_id order by t.message_id) as msg_ids,
-      array_agg(quantumflow._visible_at(t.queued_at, v_run.priority, v_now) order by t.message_id) as vts
-    from quantumflow.step_tasks t
-    where t.run_id = v_run.id
-      and t.status = 'queued'
-    group by t.queue
-    order by t.queue
-  loop
-    perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
-  end loop;
+  perform quantumflow._show_queued(v_run, v_now);
 
   select *
   into v_run
@@ -61,6 +47,35 @@ steps that became ready meanwhile start. Resuming a run that is not paused chang
 
 Errors: QF201 unknown run; QF207 the run has ended; QF401 the queue of a step that would start is gone; 0A000 unless the
 transaction is read committed.';
+
+create function quantumflow._show_queued(p_run quantumflow.workflow_runs, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_show_queued$
+declare
+  v_batch record;
+begin
+  -- Every queued task, and not only what the pause parked: failures and claims have parked others since.
+  for v_batch in
+    select
+      t.queue,
+      array_agg(t.message_id order by t.message_id) as msg_ids,
+      array_agg(quantumflow._visible_at(t.queued_at, p_run.priority, p_now) order by t.message_id) as vts
+    from quantumflow.step_tasks t
+    where t.run_id = p_run.id
+      and t.status = 'queued'
+    group by t.queue
+    order by t.queue
+  loop
+    perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+  end loop;
+end
+$_show_queued$;
+
+comment on function quantumflow._show_queued(quantumflow.workflow_runs, timestamptz) is
+'Puts the messages of a run''s queued tasks where they belong when it is not paused. The caller holds the run.';
 
 create function quantumflow._visible_at(p_queued_at timestamptz, p_priority int, p_now timestamptz)
 returns timestamptz
