@@ -109,7 +109,7 @@ def _about(results: Results) -> Iterator[str]:
         yield (
             "The sizes are small, which is enough to see that all works and what the counters say; "
             "rates and latencies of such a run, on a machine that others use too, are not to be "
-            "quoted.\n"
+            "quoted. Where the targets name a size, that of a full run is meant.\n"
         )
     yield from _list("Not measured, and why:", results.missing)
     yield from _list("Failed, so without figures:", results.failed)

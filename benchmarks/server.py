@@ -118,6 +118,7 @@ class Server:
         self._templates: dict[str, str] = {}
 
     def __enter__(self) -> Server:
+        _remove_leftovers()
         self.embedded.start()
         # Asking for these again and again starts processes.
         self.dsn = self.embedded.dsn("postgres")
@@ -178,6 +179,15 @@ class Server:
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )
+
+
+def _remove_leftovers() -> None:
+    """Remove the servers of runs that were killed."""
+    for found in CACHE.glob("server-*"):
+        try:
+            os.kill(int(found.name.removeprefix("server-")), 0)
+        except ProcessLookupError:
+            EmbeddedServer(found).destroy()
 
 
 def _ticks(process: Path, postmaster: str) -> int:

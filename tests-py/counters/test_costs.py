@@ -44,13 +44,13 @@ def bench() -> Iterator[Bench]:
     ("shape", "load", "expected"),
     [
         pytest.param(
-            MAP, Load(items=2_000), Cost(1362, 0.5535, 0.0205, 62.34, 5.003, 1.0, 0), id="map task"
+            MAP, Load(items=2_000), Cost(1362, 0.576, 0.0205, 62.37, 5.003, 1.0, 0), id="map task"
         ),
         pytest.param(
-            SINGLE, Load(2_000), Cost(2230, 0.91, 0.03, 116.8, 7.0, 1.0, 0), id="single-step run"
+            SINGLE, Load(2_000), Cost(2230, 0.96, 0.03, 116.9, 7.0, 1.0, 0), id="single-step run"
         ),
         pytest.param(
-            CHAIN, Load(200), Cost(2047, 0.712, 0.021, 103.7, 6.1, 1.0, 0), id="chain step"
+            CHAIN, Load(200), Cost(2047, 0.735, 0.021, 103.7, 6.1, 1.0, 0), id="chain step"
         ),
     ],
 )
