@@ -233,7 +233,7 @@ LEASES = [
         "_settle_lapsed",
         "v_task.failures >= v_task.max_attempts",
         "v_task.failures > v_task.max_attempts",
-        MODEL,
+        (*_sql("task/an_attempt_past_its_deadline_is_a_failure_of_kind_timeout"), *MODEL),
     ),
     Mutation(
         "a loss counts as a failure",
@@ -448,7 +448,7 @@ REPORTS = [
         "_hold_reported",
         "t.attempts + (t.status = 'queued')::int - t.losses as failures",
         "t.attempts + (t.status = 'queued')::int as failures",
-        MODEL,
+        (*_sql("task/a_lost_lease_counts_apart_from_failures"), *MODEL),
     ),
     Mutation(
         "failing by hand spends no attempt",
@@ -577,14 +577,14 @@ REPORTS = [
         "release_tasks",
         "        lease_token = null,\n",
         "",
-        MODEL,
+        (*_sql("task/every_report_has_the_outcome_its_task_and_token_call_for"), *MODEL),
     ),
     Mutation(
         "a release in a paused run is not parked",
         "release_tasks",
         "          when 'paused' then 'infinity'\n",
         "          when 'none' then 'infinity'\n",
-        MODEL,
+        (*_sql("run/pausing_does_not_disturb_what_workers_have"), *MODEL),
     ),
     Mutation(
         "a completed map's outputs are in no order",
@@ -615,21 +615,27 @@ RUNS = [
         "_release_dependents",
         "l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready",
         "l.remaining_deps = k.done_deps as becomes_ready",
-        MODEL,
+        (*_sql("run/start_ready_steps_starts_what_a_pause_held_back"), *MODEL),
     ),
     Mutation(
         "steps that end in one call count as one",
         "_count_finished_steps",
         "select f.run_id, count(*)::int as finished",
         "select f.run_id, 1 as finished",
-        MODEL,
+        (
+            *_sql(
+                "task/a_batch_may_hold_results_of_any_runs",
+                "task/a_step_with_several_dependencies_starts_once",
+            ),
+            *MODEL,
+        ),
     ),
     Mutation(
         "a retried map counts the tasks that it kept again",
         "_step_became_ready",
         "remaining_tasks = m.items - m.kept",
         "remaining_tasks = m.items",
-        MODEL,
+        (*_sql("run/retrying_a_map_keeps_its_finished_tasks"), *MODEL),
     ),
     Mutation(
         "a second failure replaces the first",
@@ -727,14 +733,20 @@ RUNS = [
         "resume_run",
         "  perform quantumflow._show_queued(v_run, v_now);\n",
         "",
-        MODEL,
+        (*_sql("run/a_paused_run_hands_out_nothing_until_it_is_resumed"), *MODEL),
     ),
     Mutation(
         "a resumed run starts no steps",
         "resume_run",
         "  perform quantumflow._start_ready(v_run, v_now);\n",
         "",
-        MODEL,
+        (
+            *_sql(
+                "run/resuming_a_run_ends_it_when_nothing_is_left",
+                "run/pausing_does_not_disturb_what_workers_have",
+            ),
+            *MODEL,
+        ),
     ),
     Mutation(
         "ready steps are started without holding the run",
@@ -765,7 +777,7 @@ RUNS = [
         "_forget_tasks",
         "        and t.status in ('queued', 'started')\n      returning t.queue, t.message_id\n",
         "        and t.status = 'none'\n      returning t.queue, t.message_id\n",
-        MODEL,
+        (*_sql("run/retrying_cancels_a_callback_that_is_still_to_be_done"), *MODEL),
     ),
     Mutation(
         "a retry leaves the record of an unfinished end",
@@ -779,21 +791,24 @@ RUNS = [
         "retry_run",
         "cardinality(array(select unnest(w.dependencies) intersect select unnest(v_steps)))",
         "cardinality(w.dependencies)",
-        MODEL,
+        (*_sql("run/retrying_a_failed_run_keeps_what_was_finished"), *MODEL),
     ),
     Mutation(
         "a run that goes on is retried or deleted",
         "_refuse_moving_run",
         "if p_run.status in ('started', 'paused') then",
         "if false then",
-        MODEL,
+        (
+            *_sql("run/a_run_that_goes_on_is_not_deleted", "run/retrying_is_refused_with_a_reason"),
+            *MODEL,
+        ),
     ),
     Mutation(
         "a run whose callback is still to be done is deleted",
         "_refuse_moving_run",
         "if v_callback is not null and p_verb = 'deleted' then",
         "if false then",
-        MODEL,
+        (*_sql("run/a_run_that_goes_on_is_not_deleted"), *MODEL),
     ),
     Mutation(
         "a call on a run at rest waits for the tasks of one that goes on",
