@@ -16,6 +16,7 @@ select results_eq(
      l.usual between l.low and l.high from quantumflow._limits() l order by 1',
   $$values
     ('max_definition_bytes', true, true, true), ('max_depth', true, true, true), ('max_error_bytes', true, true, true),
+    ('max_headers_bytes', true, true, true),
     ('max_input_bytes', true, true, true), ('max_map_items', true, true, true), ('max_output_bytes', true, true, true),
     ('max_steps', true, true, true)$$,
   'every limit can be set to its lowest and its highest value');

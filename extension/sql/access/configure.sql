@@ -48,7 +48,8 @@ comment on function quantumflow.configure(text, text) is
 
 max_steps: steps of a definition; usually 10,000. max_depth: steps in its longest chain; 1,000.
 max_definition_bytes: its size; 4 MB (4194304). max_map_items: items that a map maps over; 1,000,000, at most 2,000,000.
-max_input_bytes: the size of a run''s input, and of its headers; 64 MB (67108864).
+max_input_bytes: the size of a run''s input; 64 MB (67108864). max_headers_bytes: the size of its headers, which each message of
+the run carries; 8 kB (8192), at most 32 kB.
 max_output_bytes: the size of a task''s output; 64 MB. What exceeds it fails the task without another attempt.
 max_error_bytes: the size of an error''s text, and of its details; 128 kB (131072). A longer text is cut.
 Sizes are in the bytes that PostgreSQL keeps a value in before it compresses them. What is there already stays.

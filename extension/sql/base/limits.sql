@@ -12,6 +12,7 @@ begin
     ('max_definition_bytes', 4194304, 1000, 268435455),
     ('max_map_items', 1000000, 1000, 2000000),
     ('max_input_bytes', 67108864, 1000, 268435455),
+    ('max_headers_bytes', 8192, 1000, 32768),
     ('max_output_bytes', 67108864, 1000, 268435455),
     ('max_error_bytes', 131072, 1000, 268435455);
 end

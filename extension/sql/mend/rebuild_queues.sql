@@ -71,19 +71,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_lock_all_work$
 declare
-  v_queues text;
+  v_queue regclass;
 begin
   -- In the order of reports. Waits for a moment, since autovacuum gives way only to those who wait.
   lock table quantumflow.step_tasks, quantumflow.step_states, quantumflow.workflow_runs, quantumflow._unfinished_ends
     in exclusive mode;
 
-  select string_agg(quantumflow._queue_table(k.queue)::text, ', ' order by k.queue)
-  into v_queues
-  from quantumflow._known_queues() k (queue);
-
-  if v_queues is not null then
-    execute format('lock table %s in access exclusive mode', v_queues);
-  end if;
+  for v_queue in
+    select quantumflow._queue_table(k.queue)
+    from quantumflow._known_queues() k (queue)
+    order by k.queue
+  loop
+    execute format('lock table %s in access exclusive mode', v_queue);
+  end loop;
 exception
   when lock_not_available or deadlock_detected then
     raise exception 'queues cannot be rebuilt while others work'

@@ -180,7 +180,7 @@ set search_path = pg_catalog, pg_temp
 as $_repair_runs$
 declare
   v_run    record;
-  v_errors jsonb := '{}';
+  v_errors jsonb := jsonb '{}';
 begin
   -- One after the other, in order of their ids: a batch of reports holds the tasks of its runs in that order too.
   for v_run in

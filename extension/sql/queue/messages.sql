@@ -412,7 +412,7 @@ as $_tasks_without_message$
 declare
   v_queue text;
   v_found tid[];
-  v_tids  tid[] := '{}';
+  v_tids  tid[] := array[]::tid[];
 begin
   for v_queue in
     select distinct t.queue
@@ -517,7 +517,7 @@ begin
 
   -- A dump of an older pgmq brings tables without the columns that came later.
   for v_column in
-    select k.prefix || p_queue as queue_table, a.attname as name, format_type(a.atttypid, a.atttypmod) as type
+    select k.prefix || p_queue as queue_table, a.attname as name, a.atttypid::regtype as type
     from unnest(array['q_', 'a_']) k (prefix)
     join pg_attribute a
       on a.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_model))

@@ -108,8 +108,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_step_became_ready$
 declare
+  c_portion  constant int := 20000;
   v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
-  v_tasks    quantumflow._new_task[];
+  v_items    bigint;
 begin
   -- A map learns its size here; one over an empty array is done at once.
   if exists (select from unnest(p_steps) k where k.step_type = 'map') then
@@ -134,16 +135,42 @@ begin
       where (s.run_id, s.step_slug) = (m.run_id, m.step_slug)
       returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.items
     )
-    select coalesce(
-      array_agg(
-        row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
-        order by d.run_id, d.step_slug),
-      '{}')
-    into v_taskless
-    from sized d
-    where d.items = 0;
+    select
+      coalesce(
+        array_agg(
+          row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
+          order by d.run_id, d.step_slug) filter (where d.items = 0),
+        '{}'),
+      sum(d.items)
+    into v_taskless, v_items
+    from sized d;
   end if;
 
+  if v_items > c_portion then
+    perform quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now);
+  else
+    perform quantumflow._make_tasks(p_steps, null, null, p_now);
+  end if;
+
+  return v_taskless;
+end
+$_step_became_ready$;
+
+comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz) is
+'The only way a step gets its tasks: one for a single step, one per item for a map. Returns the maps of nothing, which are done.
+
+A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
+that saw it ready.';
+
+create function quantumflow._make_tasks(p_steps quantumflow._step_ref[], p_first int, p_last int, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_tasks$
+declare
+  v_tasks quantumflow._new_task[];
+begin
   select array_agg(
     row(
       k.run_id, k.step_slug, i.task_index, i.item_value, k.step_type = 'map', w.queue, d.ready_at,
@@ -172,11 +199,16 @@ begin
     select 0 as task_index, null::jsonb as item_value
     where k.step_type = 'single'
     union all
-    select (e.n - 1)::int, e.item
+    select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(
       case
-        when k.step_type = 'map'
-        then quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)
+        when k.step_type <> 'map' then null
+        when p_first is null then quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)
+        else
+          jsonb_path_query_array(
+            quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug),
+            '$[$first to $last]',
+            jsonb_build_object('first', p_first, 'last', p_last))
       end) with ordinality e (item, n)
   ) i
   where case
@@ -189,16 +221,38 @@ begin
   end;
 
   perform quantumflow._queue_tasks(v_tasks);
-
-  return v_taskless;
 end
-$_step_became_ready$;
+$_make_tasks$;
 
-comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz) is
-'The only way a step gets its tasks: one for a single step, one per item for a map. Returns the maps of nothing, which are done.
+comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz) is
+'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null.';
 
-A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
-that saw it ready.';
+create function quantumflow._make_tasks_in_portions(p_steps quantumflow._step_ref[], p_portion int, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_tasks_in_portions$
+declare
+  v_step  quantumflow._step_ref;
+  v_tasks int;
+begin
+  foreach v_step in array p_steps loop
+    select s.initial_tasks
+    into v_tasks
+    from quantumflow.step_states s
+    where (s.run_id, s.step_slug) = (v_step.run_id, v_step.step_slug);
+
+    for v_first in 0 .. v_tasks - 1 by p_portion loop
+      perform quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now);
+    end loop;
+  end loop;
+end
+$_make_tasks_in_portions$;
+
+comment on function quantumflow._make_tasks_in_portions(quantumflow._step_ref[], int, timestamptz) is
+'Makes the tasks of steps with many items, p_portion at a time: all at once, with their messages, would need gigabytes, and more
+than an array may hold.';
 
 create function quantumflow._kept_tasks(p_run_id uuid, p_step_slug text)
 returns int

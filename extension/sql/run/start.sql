@@ -377,8 +377,9 @@ declare
   v_max_items bigint := case when p_are_mapped then quantumflow._limit('max_map_items') end;
   v_fact      text;
 begin
-  if quantumflow._bytes(p_headers) > v_max_bytes then
-    v_fact := format('headers have %s bytes, and %s are allowed', quantumflow._bytes(p_headers), v_max_bytes);
+  if p_headers is not null and quantumflow._bytes(p_headers) > quantumflow._limit('max_headers_bytes') then
+    v_fact := format(
+      'headers have %s bytes, and %s are allowed', quantumflow._bytes(p_headers), quantumflow._limit('max_headers_bytes'));
 
   -- One by one only where there are enough bytes for one to exceed a limit; an item has four at least.
   elsif pg_column_size(p_inputs) > least(v_max_bytes, 4 * v_max_items) then
@@ -401,12 +402,12 @@ begin
     using
       errcode = 'QF217',
       detail = 'Nothing was started.',
-      hint = 'Pass a reference to what is large; quantumflow.configure() sets max_input_bytes and max_map_items.';
+      hint = 'Pass a reference to what is large; quantumflow.configure() sets max_input_bytes, max_headers_bytes and max_map_items.';
   end if;
 end
 $_refuse_large_inputs$;
 
 comment on function quantumflow._refuse_large_inputs(jsonb[], jsonb, boolean) is
-'Refuses inputs and headers over max_input_bytes, and inputs that a map would make more than max_map_items tasks of.
+'Refuses inputs over max_input_bytes, headers over max_headers_bytes, and inputs that a map would make more than max_map_items tasks of.
 
 Errors: QF217 when one is too large.';
