@@ -59,7 +59,7 @@ per queued or started task and nothing else. Queued tasks get their places back,
 sleep. What was started has lost its lease: the next claim hands it out again, though a report that comes before still counts.
 Messages that name no task of ours go to pgmq''s archive; the archives are kept. It can be repeated.
 
-Stop the workers first. Everything else waits meanwhile: about a minute for a million tasks.
+Stop the workers first. Everything else waits meanwhile: 220,000 messages took 4 s of processor time.
 
 Errors: QF405 others hold tasks, runs or queues; nothing has changed then; QF402 when pgmq is missing or older than 1.5.1; 0A000
 unless the transaction is read committed.';
