@@ -16,7 +16,6 @@ from quantumflow_client import Client, _extension
 from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.engine import Engine
-from support.old_pgmq import VERSION as OLD_PGMQ
 from support.old_pgmq import old_pgmq_script
 from support.programs import run_program
 from support.server import build_extension, throwaway_server
@@ -26,6 +25,7 @@ FORMATS = {
     "custom": ["--format=custom"],
     "directory": ["--format=directory", "-j4"],
 }
+OLD_PGMQS = ("1.11.1", "1.5.1")  # the latter a stand-in, by its shape
 SYSTEM = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -125,27 +125,31 @@ def test_queues_that_were_not_dumped_are_made_again(
 
 @pytest.fixture(scope="module")
 def server_with_old_pgmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    script = tmp_path_factory.mktemp("pgmq") / f"pgmq--{OLD_PGMQ}.sql"
-    script.write_text(old_pgmq_script(), "utf-8")
+    folder = tmp_path_factory.mktemp("pgmq")
+    scripts = [folder / f"pgmq--{version}.sql" for version in OLD_PGMQS]
+    for version, script in zip(OLD_PGMQS, scripts, strict=True):
+        script.write_text(old_pgmq_script(version), "utf-8")
     build_extension()
-    with throwaway_server("embedded", "old-pgmq", extension_files=[script]) as started:
+    with throwaway_server("embedded", "old-pgmq", extension_files=scripts) as started:
         yield started
 
 
+@pytest.mark.parametrize("version", OLD_PGMQS)
 def test_a_dump_of_an_older_pgmq_goes_on_in_a_newer_one(
-    server_with_old_pgmq: EmbeddedServer, tmp_path: Path
+    server_with_old_pgmq: EmbeddedServer, tmp_path: Path, version: str
 ) -> None:
     server = server_with_old_pgmq
-    dsn, restored = server.create_database("old", ()), server.create_database("new", ())
+    dsn = server.create_database(f"old {version}", ())
+    restored = server.create_database(f"new {version}", ())
     with psycopg.connect(dsn, autocommit=True) as connection:
-        version = sql.SQL("create extension pgmq version {}").format(sql.Literal(OLD_PGMQ))
-        connection.execute(version)
+        statement = sql.SQL("create extension pgmq version {}")
+        connection.execute(statement.format(sql.Literal(version)))
         connection.execute("create extension quantumflow")
     runs = fill_database(dsn)
     move(server, dsn, restored, tmp_path)
     with session(restored) as engine:
         version_now = "select extversion from pg_extension where extname = 'pgmq'"
-        assert engine.value(version_now) != OLD_PGMQ
+        assert engine.value(version_now) != version
     go_on(restored, runs)
 
 
