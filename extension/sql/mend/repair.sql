@@ -281,7 +281,7 @@ begin
       order by t.step_slug, t.task_index
       for update nowait;
 
-      return v_run;
+      exit;
     exception
       when lock_not_available then
         -- All that was locked is free again; unless it was a lock_timeout, wait once more, for those tasks too.
@@ -290,6 +290,8 @@ begin
         end if;
     end;
   end loop;
+
+  return v_run;
 end
 $_hold_every_row$;
 
