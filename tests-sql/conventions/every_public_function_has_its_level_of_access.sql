@@ -3,9 +3,8 @@ select plan(2);
 
 select bag_eq(
   $$select distinct proname::text from pg_proc
-    where pronamespace = 'quantumflow'::regnamespace and not starts_with(proname, '_')
-      and proname not in ('repair', 'rebuild_queues')$$,
-  $$select function_name from quantumflow._levels() where function_name not in ('repair', 'rebuild_queues')$$,
+    where pronamespace = 'quantumflow'::regnamespace and not starts_with(proname, '_')$$,
+  $$select function_name from quantumflow._levels()$$,
   'each public function is listed in _levels(), and nothing else is');
 
 select is_empty(
