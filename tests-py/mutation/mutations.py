@@ -580,25 +580,11 @@ REPORTS = [
         (*_sql("task/every_report_has_the_outcome_its_task_and_token_call_for"), *MODEL),
     ),
     Mutation(
-        "a release in a paused run is not parked",
-        "release_tasks",
-        "          when 'paused' then 'infinity'\n",
-        "          when 'none' then 'infinity'\n",
-        (*_sql("run/pausing_does_not_disturb_what_workers_have"), *MODEL),
-    ),
-    Mutation(
         "a completed map's outputs are in no order",
         "_gather_map",
         "jsonb_agg(t.output order by t.task_index)",
         "jsonb_agg(t.output order by t.output desc)",
         _sql("task/a_maps_outputs_are_gathered_in_index_order"),
-    ),
-    Mutation(
-        "a map is completed though its run failed while it was gathered",
-        "_end_map",
-        "case when v_output is null or s.status <> 'started' then s.status",
-        "case when v_output is null then s.status",
-        _sql("task/a_map_too_large_to_gather_fails_and_not_its_last_reporter"),
     ),
 ]
 
@@ -764,13 +750,6 @@ RUNS = [
             _pair("unfinished", "retry run", "complete"),
             _pair("unfinished", "complete", "retry run"),
         ),
-    ),
-    Mutation(
-        "a run at rest is changed without holding it",
-        "_hold_whole_runs",
-        "  order by r.id\n  for update;",
-        "  order by r.id\n  ;",
-        (_pair("failed", "retry run", "retry run"), _pair("failed", "retry run", "delete")),
     ),
     Mutation(
         "a retry leaves the callback of before",

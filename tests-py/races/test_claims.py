@@ -130,6 +130,25 @@ def test_a_claim_does_not_wait_for_a_message_of_a_run_whose_end_is_unfinished(
     assert engine.messages() == 0
 
 
+def test_a_lapse_that_ends_a_run_does_not_wait_for_a_claim_of_that_run(
+    engine: Engine, new_engine: Callable[[], Engine]
+) -> None:
+    third, claimer = new_engine(), new_engine()
+    claimer.connection.execute("set lock_timeout = '20 ms'")
+    claimer.set_clock(10)
+    third.set_clock(0.5)
+    run_id = engine.start("fragile")
+    (left,) = engine.claim(1, lease=1)
+    with third.connection.transaction():
+        assert len(third.claim(1)) == 1
+        assert claimer.sweep()["lapsed leases"] == 0
+    assert engine.run_status(run_id) == "started"
+    claimer.set_clock(11)
+    assert claimer.sweep()["lapsed leases"] == 1
+    assert engine.task_statuses(run_id)[left.step_slug, 0] == "failed"
+    assert engine.problems() == []
+
+
 def test_a_claim_does_not_wait_for_the_row_of_its_worker(
     engine: Engine, new_engine: Callable[[], Engine]
 ) -> None:

@@ -467,17 +467,19 @@ def test_an_extension_that_comes_too_late_changes_no_other_lease_or_delay(
 
 def test_a_delay_is_kept_though_a_claim_has_put_the_message_aside(scene: Scene) -> None:
     scene.clock(LAPSED)
-    with scene.a.connection.transaction():
-        scene.take(scene.a, "workflow_runs")
-        fail = Call(scene.b, lambda engine: engine.fail(scene.left))
-        assert fail.settle(scene.watcher)
-        # The message is back in 100 ms, as far as this claim is concerned.
-        assert [task.step_slug for task in scene.a.claim(5)] == ["right"]
+    with scene.watcher.connection.transaction():
+        with scene.a.connection.transaction():
+            scene.take(scene.a, "workflow_runs")
+            fail = Call(scene.b, lambda engine: engine.fail(scene.left))
+            assert fail.settle(scene.a)
+            # Back in 100 ms, as far as this claim is concerned.
+            assert scene.watcher.claim(5) == []
+        assert fail.settle(scene.a)
     assert fail.result() == "retrying"
     scene.clock(LAPSED + 0.5)
-    assert scene.watcher.claim(5) == []
+    assert "left" not in {task.step_slug for task in scene.watcher.claim(5)}
     scene.clock(LAPSED + 2)
-    assert [task.step_slug for task in scene.watcher.claim(5)] == ["left"]
+    assert "left" in {task.step_slug for task in scene.watcher.claim(5)}
 
 
 # Steps that were left unstarted are started once.

@@ -246,13 +246,14 @@ def test_steps_and_runs_of_batches_in_opposite_orders_do_not_deadlock(
     engine: Engine, reporters: list[Engine], level: str
 ) -> None:
     """As above, with tasks that are different ones, of the same steps or of the same runs."""
-    first, second, third = reporters[:3]
+    first, second, third, fourth = reporters
     if level == "step":
-        engine.start("two_maps", [0, 1])
-        table = "quantumflow.step_states"
+        run_id = engine.start("two_maps", [0, 1])
+        query = f"select from quantumflow.step_states where run_id = '{run_id}' and step_slug = %s"
+        keys: list[object] = ["one", "two"]
     else:
-        engine.start_many("join_2", [{}, {}])
-        table = "quantumflow.workflow_runs"
+        query = "select from quantumflow.workflow_runs where id = %s"
+        keys = [*sorted(engine.start_many("join_2", [{}, {}]))]
     # One task of each step or run for either session, the second one's in the opposite order.
     tasks = sorted(engine.claim(4), key=lambda task: task.key)
 
@@ -260,8 +261,12 @@ def test_steps_and_runs_of_batches_in_opposite_orders_do_not_deadlock(
         return lambda session: session.complete_all([(tasks[n], 1) for n in order])
 
     with third.connection.transaction(force_rollback=True):
-        third.connection.execute(f"select from {table} for update")
-        calls = [Call(first, complete((0, 2))), Call(second, complete((3, 1)))]
+        third.connection.execute(query + " for update", (keys[0],))
+        with fourth.connection.transaction(force_rollback=True):
+            fourth.connection.execute(query + " for update", (keys[1],))
+            calls = [Call(first, complete((0, 2))), Call(second, complete((3, 1)))]
+            assert [call.settle(engine) for call in calls] == [True, True]
+        # Whoever had taken the second one first would hold it now, and wait for the first.
         assert [call.settle(engine) for call in calls] == [True, True]
     assert [call.result() for call in calls] == [["completed"] * 2] * 2
     assert engine.problems() == []
