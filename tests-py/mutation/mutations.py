@@ -556,7 +556,7 @@ REPORTS = [
         "_record_failures",
         "h.attempts + (h.status = 'queued')::int - h.losses)) as delay",
         "h.attempts + (h.status = 'queued')::int)) as delay",
-        MODEL,
+        _sql("task/a_loss_makes_no_retry_wait_longer"),
     ),
     Mutation(
         "a re-delay does not wait for the claim that has the message",
