@@ -26,20 +26,18 @@ from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg.types.json import Jsonb
 
 from chaos import flows
 from chaos.faults import Faults
 from chaos.flows import expect
-from chaos.verdict import Started, Verdict, judge
+from chaos.runs import Started, messages, persist, prepare, settle, start
+from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
-from quantumflow_client import _sql
 from quantumflow_client._connections import Connections
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 from support.proxy import Proxy
 from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
-from support.waiting import wait_until
 
 T = TypeVar("T")
 
@@ -50,14 +48,6 @@ DURABLE = {
     "deadlock_timeout": "200ms",
     "max_connections": "400",  # every handler may have one, and the server keeps half-open ones
 }
-
-_TABLES = """
-create schema chaos;
-create table chaos.effects (
-  run_id uuid, step_slug text, task_index int, attempt int, value bigint);
-create table chaos.operations (
-  run_id uuid, verb text, arguments text[], at timestamptz default clock_timestamp());
-"""
 
 _BACKLOG = 1500
 """How many messages wait at most before more runs are started."""
@@ -197,7 +187,7 @@ class _Chaos:
                 workers.refill()
                 starter.join(0.5)
             self._problems += _end(operator)
-            self._settle(workers)
+            self._problems += settle(self._ask, patience=_PATIENCE, meanwhile=workers.refill)
             workers.end_all(60)
             self._problems += workers.problems
             with psycopg.connect(self._dsn, autocommit=True) as connection:
@@ -217,9 +207,7 @@ class _Chaos:
 
     def _prepare(self) -> None:
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute(_TABLES)
-            for kind in self._kinds:
-                connection.execute("select quantumflow.define_flow(%s)", (Jsonb(kind.definition),))
+            prepare(connection, self._kinds)
 
     @contextlib.contextmanager
     def _operator(self) -> Iterator[subprocess.Popen[str]]:
@@ -243,21 +231,11 @@ class _Chaos:
         while self._tasks < self._plan.tasks or not self._has_broken.is_set():
             (kind,) = chance.choices(self._kinds, weights)
             run = Started(UUID(int=chance.getrandbits(128)), kind, kind.input(chance))
-            call = _sql.start_flow(
-                kind.slug,
-                run.input,
-                run_id=run.run_id,
-                priority=0,
-                start_at=None,
-                idempotency_key=str(run.run_id),
-                headers=None,
-                version=None,
-            )
-            _persist(lambda call=call: connections.run(call, patience=5))  # type: ignore[misc]
+            start(connections, run)
             self._runs.append(run)
             self._tasks += sum(map(len, expect(kind, run.input).tasks.values()))
             if len(self._runs) % 20 == 0:
-                while self._ask(_messages) > _BACKLOG:
+                while self._ask(messages) > _BACKLOG:
                     time.sleep(0.1)
         connections.close()
 
@@ -279,49 +257,12 @@ class _Chaos:
         faults.wait()
         self._has_broken.set()
 
-    def _settle(self, workers: Workers) -> None:
-        """Wait until nothing is left to do."""
-
-        def is_quiet() -> bool:
-            workers.refill()
-            time.sleep(0.5)
-            return not self._ask(_is_busy)
-
-        try:
-            wait_until(is_quiet, timeout=_PATIENCE)
-        except TimeoutError:
-            for run_id in self._ask(_unfinished):
-                self._problems.append(f"run {run_id} does not end")
-
     def _ask(self, question: Callable[[Engine], T]) -> T:
         def ask() -> T:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
                 return question(Engine(connection))
 
-        return _persist(ask)
-
-
-def _messages(engine: Engine) -> int:
-    return sum(engine.messages(queue) for queue in flows.QUEUES)
-
-
-def _unfinished(engine: Engine) -> list[UUID]:
-    found = engine.rows(
-        "select id from quantumflow.workflow_runs where status in ('started', 'paused')"
-    )
-    return [row[0] for row in found]
-
-
-def _is_busy(engine: Engine) -> bool:
-    return bool(_messages(engine) or _unfinished(engine))
-
-
-def _persist(call: Callable[[], T]) -> T:
-    """Call until the call is answered."""
-    while True:
-        with contextlib.suppress(psycopg.OperationalError):
-            return call()
-        time.sleep(0.1)
+        return persist(ask)
 
 
 def _end(operator: subprocess.Popen[str]) -> list[str]:

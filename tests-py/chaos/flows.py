@@ -187,9 +187,9 @@ def _known() -> list[Kind]:
         ),
         # At most once: a task that is lost fails its run instead of running again.
         Kind(
-            flow("once", step("list", makes=[3, 9]), a_map("each", "list", command="log"))
+            flow("once", step("list", makes=[20, 60]), a_map("each", "list", command="log"))
             | {"max_lost": 1, "max_attempts": 1},
-            3,
+            4,
             ends=frozenset({"completed", "failed"}),
             is_steered=False,
         ),

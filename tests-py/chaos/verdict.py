@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,23 +12,12 @@ from uuid import UUID
 import psycopg
 
 from chaos.flows import EFFECTS, QUEUES, Expected, Kind, digest, expect, note
+from chaos.runs import SHOWN, Started, history
 from support.engine import Engine
-
-_SHOWN = 5
-"""How many runs are shown with their history, of those that are wrong."""
 
 Key = tuple[str, int]
 Effect = tuple[str, int, int, int]
 """A row that a task's own transaction left: step, index, attempt, and a digest of the output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A run that was started."""
-
-    run_id: UUID
-    kind: Kind
-    input: Any
 
 
 @dataclass(slots=True)
@@ -177,13 +165,16 @@ class _Court:
     def _complain(self, run: Started, problems: Iterable[str]) -> None:
         for problem in problems:
             self.problems.append(f"run {run.run_id} of {run.kind.slug}: {problem}")
-        if problems and self._shown < _SHOWN:
+        if problems and self._shown < SHOWN:
             self._shown += 1
             self.problems.append(history(self._engine, run.run_id))
 
 
 def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Iterator[str]:
-    for (slug, index), (status, output, _) in tasks.items():
+    limit = kind.definition["max_attempts"] + kind.definition["max_lost"] - 1
+    for (slug, index), (status, output, attempts) in tasks.items():
+        if attempts > limit:
+            yield f"task {slug}/{index} was claimed {attempts} times, and may be {limit} times"
         if status != "completed" or slug.startswith("_"):
             continue
         outputs = expected.tasks.get(slug, [])
@@ -208,24 +199,3 @@ where t.status = 'completed'
 group by t.run_id
 """
 """Tasks that were completed by more or less than one attempt."""
-
-
-def history(engine: Engine, run_id: UUID) -> str:
-    """All that is on record about a run."""
-    queries = {
-        "run": "select to_jsonb(r) - 'output' from quantumflow.workflow_runs r where id = %s",
-        "operations": "select verb, arguments, at from chaos.operations where run_id = %s",
-        "steps": "select step_slug, status, remaining_deps, remaining_tasks, initial_tasks "
-        "from quantumflow.step_states where run_id = %s",
-        "tasks": "select step_slug, task_index, status, attempts, losses, worker_id, lease_token, "
-        "message_id, started_at, completed_at from quantumflow.step_tasks where run_id = %s "
-        "order by status = 'completed', step_slug, task_index limit 50",
-        "failures": "select step_slug, task_index, retries, attempt, kind, worker_id, started_at, "
-        "ended_at, error_message from quantumflow.task_failures where run_id = %s "
-        "order by ended_at limit 50",
-    }
-    lines = []
-    for title, query in queries.items():
-        lines.append(f"  {title}:")
-        lines += ["    " + json.dumps(row, default=str)[:400] for row in engine.rows(query, run_id)]
-    return "\n".join(lines)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.flows import QUEUES
@@ -19,7 +20,16 @@ from support.server import REPOSITORY
 class Workers:
     """So many worker processes, whatever happens to them. A context manager that ends them all."""
 
-    def __init__(self, dsn: str, count: int, folder: Path, *, concurrency: int, lease: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        count: int,
+        folder: Path,
+        *,
+        concurrency: int,
+        lease: int,
+        queues: Sequence[str] = QUEUES,
+    ) -> None:
         """Describe the workers.
 
         Args:
@@ -28,9 +38,10 @@ class Workers:
             folder: Where their logs go.
             concurrency: How many handlers run at once in each.
             lease: Seconds.
+            queues: Which they serve.
         """
         self._options = ["--concurrency", str(concurrency), "--lease", str(lease)]
-        self._options += [word for queue in QUEUES for word in ("--queue", queue)]
+        self._options += [word for queue in queues for word in ("--queue", queue)]
         self._count = count
         self._folder = folder
         self._environment = os.environ | {
