@@ -1,7 +1,7 @@
 """A minute of chaos. `make chaos` is the long one; see conductor for what happens.
 
-Fails when effects are not made in ctx.transaction(), when a report is accepted whatever its token,
-when a lost lease is nobody's business: what docs/guarantees.md lists.
+Fails when handlers write on a connection of their own instead of in ctx.transaction(), and when
+resume_run does not wake the messages of the run.
 """
 
 from __future__ import annotations
