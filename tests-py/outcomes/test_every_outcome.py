@@ -285,6 +285,12 @@ class Scene:
                     "insert into quantumflow._unfinished_ends values (%s, quantumflow._now())",
                     (self.run_id,),
                 )
+            if wanted == "failed":
+                self.engine.value(
+                    "select quantumflow._fire_callbacks("
+                    "array[%s], '_on_failure', quantumflow._now())",
+                    self.run_id,
+                )
         if state.task == "cancelled" and not ends_by_itself:
             self._write_status("cancelled")
         assert self.engine.run_status(self.run_id) == wanted
