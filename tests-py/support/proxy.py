@@ -135,12 +135,17 @@ class Proxy:
         return len(links)
 
     def _wants_cut(self, call: str) -> bool:
-        wanted = self._to_cut[call] > 0
-        self._to_cut[call] -= wanted
+        return self._to_cut[call] > 0
+
+    def _takes_cut(self, call: str) -> bool:
+        # Not before it has committed: one that fails, or whose client dies, leaves it to another.
+        if wanted := self._wants_cut(call):
+            self._to_cut[call] -= 1
+            self._cuts[call] += 1
         return wanted
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = _Link(reader, writer, self._wants_cut, self._cuts.update)
+        link = _Link(reader, writer, self._wants_cut, self._takes_cut)
         if self._swallows_new:
             link.swallow(BOTH)
         self._links.add(link)
@@ -174,13 +179,13 @@ class _Link:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         wants_cut: Callable[[str], bool],
-        was_cut: Callable[[list[str]], object],
+        takes_cut: Callable[[str], bool],
     ) -> None:
         self.swallowed: set[Direction] = set()
         self._client, self._to_client = reader, writer
         self._writers = [writer]
         self._wants_cut = wants_cut
-        self._was_cut = was_cut
+        self._takes_cut = takes_cut
         self._statements: dict[bytes, str] = {}
         self._asked = ""
         self._cutting: str | None = None
@@ -243,9 +248,11 @@ class _Link:
                 for kind, body in messages.of(data):
                     if kind == b"E":
                         self._cutting = None
-                    elif kind == b"Z" and self._cutting is not None and body == b"I":
-                        self._was_cut([self._cutting])
-                        return
+                    elif kind == b"Z" and self._cutting is not None:
+                        # In a transaction nothing is committed yet.
+                        if body == b"I" and self._takes_cut(self._cutting):
+                            return
+                        self._cutting = None
                 if self._cutting is None:
                     self._to_client.write(held)
                     held = b""
