@@ -35,9 +35,14 @@ T = TypeVar("T")
 COMMANDS = ["a", "b", "note"]
 
 
+def say(word: str) -> None:
+    """Print a line in one piece, as print() does not when threads print at once."""
+    os.write(sys.stdout.fileno(), f"{word}\n".encode())
+
+
 def _behave(behaviour: str) -> str:
     if behaviour == "hang":
-        print("begun", flush=True)
+        say("begun")
         signal.pause()
     if behaviour == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -109,17 +114,17 @@ def run_told(dsn: str) -> None:
     """The package's worker, with handlers that only end when they are told to."""
 
     def wait(ctx: Context) -> None:
-        print("begun", flush=True)
+        say("begun")
         while not ctx.cancelled:
             time.sleep(0.01)
-        print("told", flush=True)
+        say("told")
 
     async def wait_async() -> None:
-        print("begun", flush=True)
+        say("begun")
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
-            print("told", flush=True)
+            say("told")
             raise
 
     with Client(dsn) as client:
