@@ -38,6 +38,7 @@
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
 \ir queue/ensure.sql
 \ir queue/messages.sql
+\ir queue/notify.sql
 \ir queue/setup.sql
 
 -- Run: start it, move it on, end it, steer it, look at it.
@@ -63,6 +64,7 @@
 \ir task/lapse.sql
 \ir task/report.sql
 \ir task/complete.sql
+\ir task/hand_over.sql
 \ir task/fail.sql
 \ir task/extend.sql
 \ir task/hold.sql

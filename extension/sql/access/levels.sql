@@ -23,6 +23,7 @@ begin
     ('version', '{viewer}'),
 
     ('claim_tasks', '{worker}'),
+    ('complete_and_claim', '{worker}'),
     ('complete_tasks', '{worker}'),
     ('extend_leases', '{worker}'),
     ('fail_tasks', '{worker}'),

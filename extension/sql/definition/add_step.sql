@@ -11,7 +11,8 @@ create function quantumflow.add_step(
   timeout       interval default null,
   start_delay   interval default '0',
   queue         text default null,
-  args          jsonb default null
+  args          jsonb default null,
+  chunk_size    int default null
 )
 returns quantumflow.workflow_steps
 language plpgsql
@@ -48,7 +49,8 @@ begin
     'retry_delay', extract(epoch from add_step.retry_delay),
     'timeout', extract(epoch from add_step.timeout),
     'start_delay', extract(epoch from add_step.start_delay),
-    'queue', add_step.queue
+    'queue', add_step.queue,
+    'chunk_size', add_step.chunk_size
   ));
   if add_step.args is not null then
     v_step := v_step || jsonb_build_object('args', add_step.args);
@@ -80,7 +82,7 @@ end
 $add_step$;
 
 comment on function quantumflow.add_step(
-  text, text, text[], text, text, text, int, int, interval, interval, interval, text, jsonb
+  text, text, text[], text, text, text, int, int, interval, interval, interval, text, jsonb, int
 ) is
 'Adds a step to a workflow''s current version, or replaces the step of that name.
 

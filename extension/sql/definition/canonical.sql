@@ -11,7 +11,7 @@ begin
     jsonb_object_agg(
       case e.key when 'depends_on' then 'dependencies' else e.key end,
       case
-        when e.key in ('max_attempts', 'max_lost', 'retry_delay', 'timeout', 'start_delay')
+        when e.key in ('max_attempts', 'max_lost', 'retry_delay', 'timeout', 'start_delay', 'chunk_size')
           then to_jsonb(trim_scale(round(e.value::numeric, 6)))
         when e.key in ('dependencies', 'depends_on')
           then (

@@ -93,7 +93,7 @@ begin
 
   insert into quantumflow.workflow_steps (
     workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents,
-    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args
+    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size
   )
   with step as materialized (
     select
@@ -130,7 +130,8 @@ begin
     make_interval(secs => (s.settings ->> 'timeout')::double precision),
     make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
     s.settings ->> 'queue',
-    s.value -> 'args'
+    s.value -> 'args',
+    (s.value ->> 'chunk_size')::int
   from step s;
 end
 $_store_steps$;

@@ -59,10 +59,12 @@ create table quantumflow.workflow_steps (
   start_delay   interval not null,
   queue         text not null,
   args          jsonb,
+  chunk_size    int,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
   constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
   constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
+  constraint workflow_steps_chunk_size_of_maps check (chunk_size is null or (chunk_size >= 1 and step_type = 'map')),
   constraint workflow_steps_max_attempts_positive check (max_attempts >= 1),
   constraint workflow_steps_max_lost_positive check (max_lost >= 1),
   constraint workflow_steps_retry_delay_not_negative check (retry_delay >= '0 s'),
@@ -80,7 +82,7 @@ comment on column quantumflow.workflow_steps.version is 'The version.';
 comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
 comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
 comment on column quantumflow.workflow_steps.step_type is
-'single: one task. map: one task per item. callback: run when a run of this version ends.';
+'single: one task. map: one task per item or per chunk of items. callback: run when a run of this version ends.';
 comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step.';
 comment on column quantumflow.workflow_steps.map_over is
 'The dependency whose array a map step maps over; null: the run''s input.';
@@ -94,6 +96,8 @@ comment on column quantumflow.workflow_steps.timeout is 'How long one attempt ma
 comment on column quantumflow.workflow_steps.start_delay is 'How long the step''s tasks wait once the step is ready.';
 comment on column quantumflow.workflow_steps.queue is 'The pgmq queue of the step''s tasks.';
 comment on column quantumflow.workflow_steps.args is 'Handed to the handler unchanged.';
+comment on column quantumflow.workflow_steps.chunk_size is
+'How many items of a map one task has, all of them in one array; null: one item a task, as it is.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

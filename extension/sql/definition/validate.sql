@@ -40,6 +40,7 @@ begin
       ('step', 'dependencies', 'array', 'QF101', null, null, null, false, 'an array of step names'),
       ('step', 'depends_on', 'array', 'QF101', null, null, null, false, 'an array of step names'),
       ('step', 'map_over', 'string', 'QF101', '', null, null, false, 'the name of a dependency'),
+      ('step', 'chunk_size', 'number', 'QF101', null, 1, 100000, true, 'a whole number from 1 to 100000'),
       ('step', 'start_delay', 'number', 'QF101', null, 0, 315360000, false, 'a number of seconds from 0 to 315360000'),
       ('both', 'max_attempts', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
       ('both', 'max_lost', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
@@ -162,7 +163,8 @@ begin
       case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key,
       coalesce(s.value -> 'dependencies', s.value -> 'depends_on') as dependencies,
       coalesce(s.value ->> 'type', 'single') = 'map' as is_map,
-      s.value -> 'map_over' as map_over
+      s.value -> 'map_over' as map_over,
+      s.value ? 'chunk_size' as has_chunks
     from jsonb_array_elements(v_steps) with ordinality as s(value, number)
   ),
   step as materialized (
@@ -174,6 +176,7 @@ begin
       g.key,
       case when jsonb_typeof(g.dependencies) = 'array' then g.dependencies else '[]' end as dependencies,
       g.is_map,
+      g.has_chunks,
       case when jsonb_typeof(g.map_over) = 'string' then g.map_over end as map_over
     from given g
     where jsonb_typeof(g.name) = 'string'
@@ -236,6 +239,12 @@ begin
     select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', g.longest_chain, v_max_depth), -1
     from graph g
     where g.longest_chain > v_max_depth
+
+    union all
+    select 'QF108', format('steps[%s].chunk_size', s.index), format('single step %s has chunk_size', s.shown), s.index
+    from step s
+    where s.has_chunks
+      and not s.is_map
 
     union all
     select

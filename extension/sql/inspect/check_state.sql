@@ -457,24 +457,23 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $_check_outputs$
 begin
-  -- Gathered again map by map: a join of items with tasks was planned so that it compared each with each.
+  -- Gathered again map by map, once it is known to be one.
   return query
-  select 7, s.run_id, s.step_slug::text, null::int, null::text, null::bigint,
-    format('the map''s output is not the outputs of its %s tasks in index order', s.initial_tasks), null::text
-  from quantumflow.step_states s
-  join quantumflow.workflow_runs r
-    on r.id = s.run_id
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
-    and w.step_type = 'map'
-  cross join lateral (
-    select coalesce(jsonb_agg(t.output order by t.task_index), '[]') as output
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
-  ) k
-  where (p_run_id is null or s.run_id = p_run_id)
-    and s.status = 'completed'
-    and s.output is distinct from k.output;
+  select 7, m.run_id, m.step_slug::text, null::int, null::text, null::bigint,
+    format('the map''s output is not the outputs of its %s tasks in index order', m.initial_tasks), null::text
+  from (
+    select s.run_id, s.step_slug, s.initial_tasks, s.output
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+      and w.step_type = 'map'
+    where (p_run_id is null or s.run_id = p_run_id)
+      and s.status = 'completed'
+    offset 0
+  ) m
+  where m.output is distinct from coalesce(quantumflow._gather_map(m.run_id, m.step_slug), '[]');
 end
 $_check_outputs$;
 

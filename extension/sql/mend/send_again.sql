@@ -18,7 +18,7 @@ begin
         when r.status = 'paused' then 'infinity'
         else quantumflow._visible_at(t.queued_at, r.priority, p_now)
       end,
-      r.headers
+      r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
   from unnest(p_tids) k (tid)

@@ -19,6 +19,42 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_read_messages$
 declare
+  v_name     text := 'quantumflow.bound_of_' || p_queue;
+  v_bound    text := nullif(current_setting(v_name, true), '');
+  v_began    timestamptz := clock_timestamp();
+  v_messages quantumflow._message[];
+begin
+  -- While a snapshot is held for long, what was read stays in the front of the index of vt, and every claim would pass it again.
+  if split_part(v_bound, ' ', 2)::float8 > extract(epoch from v_began) then
+    v_messages := quantumflow._read_from(p_queue, p_quantity, to_timestamp(split_part(v_bound, ' ', 1)::float8), p_now);
+  end if;
+
+  if v_messages is null then
+    v_messages := quantumflow._read_from(p_queue, p_quantity, '-infinity', p_now);
+
+    if v_messages is not null and clock_timestamp() - v_began > interval '3 ms' + p_quantity * interval '30 us' then
+      perform set_config(
+        v_name, format('%s %s', extract(epoch from v_messages[1].vt), extract(epoch from v_began) + 1), false);
+    end if;
+  end if;
+
+  return v_messages;
+end
+$_read_messages$;
+
+comment on function quantumflow._read_messages(text, int, timestamptz) is
+'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
+
+Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message. When that took long, the session
+remembers, in the setting quantumflow.bound_of_<queue>, where it found the first, and begins there for a second.';
+
+create function quantumflow._read_from(p_queue text, p_quantity int, p_from timestamptz, p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_from$
+declare
   v_messages quantumflow._message[];
 begin
   execute format(
@@ -41,24 +77,42 @@ begin
     from (
       select q.msg_id, q.vt, q.message
       from pgmq.%I q
-      where q.vt <= $1
+      where q.vt between $3 and $1
       order by q.vt
       limit $2
       for update skip locked
     ) m
     $$,
     'q_' || p_queue)
-  using p_now, p_quantity
+  using p_now, p_quantity, p_from
   into v_messages;
 
   return v_messages;
 end
-$_read_messages$;
+$_read_from$;
 
-comment on function quantumflow._read_messages(text, int, timestamptz) is
-'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
+comment on function quantumflow._read_from(text, int, timestamptz, timestamptz) is
+'_read_messages, of those that have been visible since p_from or later.';
 
-Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message.';
+create function quantumflow._oldest_vt(p_queue text, p_now timestamptz)
+returns timestamptz
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_oldest_vt$
+declare
+  v_vt timestamptz;
+begin
+  execute format('select q.vt from pgmq.%I q where q.vt <= $1 order by q.vt limit 1', 'q_' || p_queue)
+  using p_now
+  into v_vt;
+
+  return v_vt;
+end
+$_oldest_vt$;
+
+comment on function quantumflow._oldest_vt(text, timestamptz) is
+'Since when the message has been visible that has been visible longest; null when none is.';
 
 create function quantumflow._set_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[], p_reads int default 0)
 returns void
@@ -282,18 +336,34 @@ declare
   v_msg_ids  bigint[];
   v_messages quantumflow._message[];
 begin
-  -- Messages that were read before and are visible again; a bounded look at those that have been visible longest.
+  -- Visible messages of started tasks, among those visible longest. The first condition spares most of the others a look at their
+  -- task: what was never read, nor sent with a lease, has never been claimed.
   execute format(
     $$
     select array_agg(q.msg_id)
     from (
-      select m.msg_id, m.read_ct
+      select m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
       from pgmq.%I m
       where m.vt <= $1
       order by m.vt
       limit 10000
     ) q
-    where q.read_ct > 0
+    where (q.read_ct > 0 or q.vt >= q.enqueued_at + interval '1 ms')
+      and exists (
+        select
+        from quantumflow.step_tasks t
+        where t.run_id = case
+            when q.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+            then (q.message ->> 'workflow_run_id')::uuid
+          end
+          and t.step_slug = q.message ->> 'step_name'
+          and t.task_index = case
+            when q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
+            then (q.message ->> 'task_index')::int
+          end
+          and t.status = 'started'
+        offset 0
+      )
     $$,
     'q_' || p_queue)
   using p_now
@@ -329,7 +399,7 @@ end
 $_read_lapsed$;
 
 comment on function quantumflow._read_lapsed(text, timestamptz) is
-'Locks messages that were claimed once and are visible again, so that their lease may have run out. Null when there is none.';
+'Locks messages of started tasks that are visible, so that their lease has run out. Null when there is none.';
 
 create function quantumflow._recall_put_back(p_queue text, p_commands text[], p_now timestamptz)
 returns int

@@ -12,8 +12,9 @@ comment on type quantumflow._ended_run is 'A run that has no step left, and what
 create function quantumflow._advance(
   p_done  quantumflow._step_ref[],
   p_ready quantumflow._step_ref[],
-  p_now   timestamptz)
-returns void
+  p_now   timestamptz,
+  p_offer quantumflow._offer default null)
+returns quantumflow._offer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -22,6 +23,8 @@ declare
   v_done     quantumflow._step_ref[] := p_done;
   v_ready    quantumflow._step_ref[] := p_ready;
   v_finished quantumflow._step_ref[] := p_done;
+  v_offer    quantumflow._offer := p_offer;
+  v_started  record;
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
@@ -31,7 +34,9 @@ begin
 
     exit when v_ready = '{}';
 
-    v_done := quantumflow._step_became_ready(v_ready, p_now);
+    v_started := quantumflow._step_became_ready(v_ready, p_now, v_offer);
+    v_offer := v_started.p_offer;
+    v_done := v_started.p_taskless;
     v_ready := '{}';
     v_finished := v_finished || v_done;
   end loop;
@@ -39,11 +44,14 @@ begin
   if v_finished <> '{}' then
     perform quantumflow._count_finished_steps(v_finished, p_now);
   end if;
+
+  return v_offer;
 end
 $_advance$;
 
-comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz) is
-'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left.
+comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left. Returns
+the offer of the worker that caused it, with the tasks that it was given.
 
 The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
 
@@ -101,69 +109,79 @@ comment on function quantumflow._release_dependents(quantumflow._step_ref[], tim
 
 A single step that becomes ready is marked started by the same update. In a paused run nothing becomes ready.';
 
-create function quantumflow._step_became_ready(p_steps quantumflow._step_ref[], p_now timestamptz)
-returns quantumflow._step_ref[]
+create function quantumflow._step_became_ready(
+  p_steps          quantumflow._step_ref[],
+  p_now            timestamptz,
+  inout p_offer    quantumflow._offer,
+  out   p_taskless quantumflow._step_ref[])
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_step_became_ready$
 declare
-  c_portion  constant int := 20000;
-  v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
-  v_items    bigint;
+  c_portion constant int := 20000;
+  v_tasks   bigint;
 begin
+  p_taskless := array[]::quantumflow._step_ref[];
+
   -- A map learns its size here; one over an empty array is done at once.
   if exists (select from unnest(p_steps) k where k.step_type = 'map') then
     with sized as (
       update quantumflow.step_states s
       set
-        status = case m.items when 0 then 'completed' else 'started' end,
-        initial_tasks = m.items,
-        remaining_tasks = m.items - m.kept,
+        status = case m.tasks when 0 then 'completed' else 'started' end,
+        initial_tasks = m.tasks,
+        remaining_tasks = m.tasks - m.kept,
         started_at = p_now,
-        completed_at = case m.items when 0 then p_now end,
-        output = case m.items when 0 then '[]'::jsonb end
+        completed_at = case m.tasks when 0 then p_now end,
+        output = case m.tasks when 0 then '[]'::jsonb end
       from (
         select
           k.*,
-          jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)) as items,
+          ceil(
+            jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
+            / quantumflow._chunk_size(k.workflow_slug, k.version, k.step_slug))::int as tasks,
           quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
         from unnest(p_steps) k
         where k.step_type = 'map'
         offset 0
       ) m
       where (s.run_id, s.step_slug) = (m.run_id, m.step_slug)
-      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.items
+      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.tasks
     )
     select
       coalesce(
         array_agg(
           row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
-          order by d.run_id, d.step_slug) filter (where d.items = 0),
+          order by d.run_id, d.step_slug) filter (where d.tasks = 0),
         '{}'),
-      sum(d.items)
-    into v_taskless, v_items
+      sum(d.tasks)
+    into p_taskless, v_tasks
     from sized d;
   end if;
 
-  if v_items > c_portion then
-    perform quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now);
+  if v_tasks > c_portion then
+    p_offer := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
   else
-    perform quantumflow._make_tasks(p_steps, null, null, p_now);
+    p_offer := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
   end if;
-
-  return v_taskless;
 end
 $_step_became_ready$;
 
-comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz) is
-'The only way a step gets its tasks: one for a single step, one per item for a map. Returns the maps of nothing, which are done.
+comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'The only way a step gets its tasks: one for a single step, one per item, or per chunk of items, for a map. Returns the maps of
+nothing, which are done, and the offer with what was handed over.
 
 A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
 that saw it ready.';
 
-create function quantumflow._make_tasks(p_steps quantumflow._step_ref[], p_first int, p_last int, p_now timestamptz)
-returns void
+create function quantumflow._make_tasks(
+  p_steps quantumflow._step_ref[],
+  p_first int,
+  p_last  int,
+  p_now   timestamptz,
+  p_offer quantumflow._offer)
+returns quantumflow._offer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -178,7 +196,7 @@ begin
         when d.ready_at > p_now then d.ready_at
         else p_now - make_interval(secs => r.priority)
       end,
-      r.headers
+      r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
   from unnest(p_steps) k
@@ -189,7 +207,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.queue, l.start_delay
+    select l.queue, l.start_delay, l.chunk_size
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -202,14 +220,17 @@ begin
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(
       case
-        when k.step_type <> 'map' then null
-        when p_first is null then quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug)
-        else
-          jsonb_path_query_array(
-            quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug),
-            '$[$first to $last]',
-            jsonb_build_object('first', p_first, 'last', p_last))
+        when k.step_type = 'map' and w.chunk_size is null
+        then quantumflow._map_items(k, p_first, p_last, 1)
       end) with ordinality e (item, n)
+    union all
+    select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
+    from jsonb_array_elements(
+      case
+        when w.chunk_size is not null
+        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
+      end) with ordinality e (item, n)
+    group by 1
   ) i
   where case
     when r.retries > 0 then not exists (
@@ -220,15 +241,69 @@ begin
     else true
   end;
 
+  if p_offer.free > cardinality(p_offer.taken) then
+    v_tasks := quantumflow._take_up(p_offer, p_steps, v_tasks, p_now);
+    perform quantumflow._queue_tasks(v_tasks);
+
+    return quantumflow._with_taken(p_offer, p_steps, v_tasks);
+  end if;
+
   perform quantumflow._queue_tasks(v_tasks);
+
+  return p_offer;
 end
 $_make_tasks$;
 
-comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz) is
-'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null.';
+comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz, quantumflow._offer) is
+'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null. Returns the offer with those that were
+handed over.';
 
-create function quantumflow._make_tasks_in_portions(p_steps quantumflow._step_ref[], p_portion int, p_now timestamptz)
-returns void
+create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_items$
+declare
+  v_source jsonb := quantumflow._map_source(p_step.run_id, p_step.workflow_slug, p_step.version, p_step.step_slug);
+begin
+  if p_first is null then
+    return v_source;
+  end if;
+
+  return jsonb_path_query_array(
+    v_source, '$[$first to $last]',
+    jsonb_build_object('first', p_first::bigint * p_chunk_size, 'last', (p_last + 1)::bigint * p_chunk_size - 1));
+end
+$_map_items$;
+
+comment on function quantumflow._map_items(quantumflow._step_ref, int, int, int) is
+'The items of a map that its tasks p_first to p_last have; all of them when p_first is null.';
+
+create function quantumflow._chunk_size(p_workflow_slug text, p_version int, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_chunk_size$
+begin
+  return (
+    select coalesce(w.chunk_size, 1)
+    from quantumflow.workflow_steps w
+    where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug)
+  );
+end
+$_chunk_size$;
+
+comment on function quantumflow._chunk_size(text, int, text) is
+'How many items of a map one task has.';
+
+create function quantumflow._make_tasks_in_portions(
+  p_steps   quantumflow._step_ref[],
+  p_portion int,
+  p_now     timestamptz,
+  p_offer   quantumflow._offer)
+returns quantumflow._offer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -236,6 +311,7 @@ as $_make_tasks_in_portions$
 declare
   v_step  quantumflow._step_ref;
   v_tasks int;
+  v_offer quantumflow._offer := p_offer;
 begin
   foreach v_step in array p_steps loop
     select s.initial_tasks
@@ -244,13 +320,15 @@ begin
     where (s.run_id, s.step_slug) = (v_step.run_id, v_step.step_slug);
 
     for v_first in 0 .. v_tasks - 1 by p_portion loop
-      perform quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now);
+      v_offer := quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now, v_offer);
     end loop;
   end loop;
+
+  return v_offer;
 end
 $_make_tasks_in_portions$;
 
-comment on function quantumflow._make_tasks_in_portions(quantumflow._step_ref[], int, timestamptz) is
+comment on function quantumflow._make_tasks_in_portions(quantumflow._step_ref[], int, timestamptz, quantumflow._offer) is
 'Makes the tasks of steps with many items, p_portion at a time: all at once, with their messages, would need gigabytes, and more
 than an array may hold.';
 

@@ -222,7 +222,7 @@ begin
   select array_agg(
     row(
       r.id, w.step_slug, r.retries, null, false, w.queue, p_now,
-      p_now - make_interval(secs => r.priority), r.headers
+      p_now - make_interval(secs => r.priority), r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
   from unnest(p_run_ids) u (run_id)

@@ -69,6 +69,7 @@ begin
     group by t.queue
     order by t.queue
   loop
+    perform quantumflow._notify(v_batch.queue, p_now);
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
   end loop;
 end

@@ -16,67 +16,23 @@ set enable_bitmapscan = off
 set jit = off
 as $claim_tasks$
 declare
-  v_now      timestamptz := quantumflow._now();
-  v_queue    text;
-  v_read     int;
-  v_looked   int;
-  v_messages quantumflow._message[];
-  v_left     quantumflow._message[];
-  v_taken    quantumflow._held_task[] := array[]::quantumflow._held_task[];
+  v_now timestamptz := quantumflow._now();
 begin
   perform quantumflow._refuse_copy();
   perform quantumflow._refuse_bad_claim(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
 
-  if claim_tasks.commands = '{}' then
-    return;
-  end if;
-
-  perform quantumflow._finish_ends(10, v_now);
-  perform quantumflow._worker_seen(claim_tasks.worker_id, v_now);
-
-  -- Rounds, because a message that was read may turn out not to be claimable; nearly always there is one.
-  foreach v_queue in array claim_tasks.queues loop
-    v_looked := 0;
-
-    while cardinality(v_taken) < claim_tasks.quantity and v_looked < 10 * claim_tasks.quantity::bigint loop
-      v_read := claim_tasks.quantity - cardinality(v_taken);
-      v_messages := quantumflow._read_messages(v_queue, v_read, v_now);
-      -- The same ones again are left for the next claim, unless their leases had only just been found run out.
-      exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
-
-      v_left := v_messages;
-      v_looked := v_looked + cardinality(v_messages);
-      v_taken := v_taken || quantumflow._claim_messages(
-        v_queue, v_messages, cardinality(v_taken) > 0,
-        claim_tasks.worker_id, claim_tasks.lease, claim_tasks.commands, v_now);
-
-      -- A task lost before goes out alone.
-      exit when v_taken[1].losses > 0;
-      exit when cardinality(v_messages) < v_read and cardinality(v_taken) > 0;
-    end loop;
-
-    exit when v_taken[1].losses > 0 or cardinality(v_taken) = claim_tasks.quantity;
-  end loop;
-
-  begin
-    return query
-    select *
-    from quantumflow._hand_out(v_taken, claim_tasks.lease, v_now);
-  exception
-    when program_limit_exceeded or out_of_memory or internal_error then
-      -- Some input is larger than a jsonb value may be: hand the others out, and fail that task.
-      for n in 1 .. cardinality(v_taken) loop
-        begin
-          return query
-          select *
-          from quantumflow._hand_out(v_taken[n:n], claim_tasks.lease, v_now);
-        exception
-          when program_limit_exceeded or out_of_memory or internal_error then
-            perform quantumflow._fail_oversized(v_taken[n], v_now);
-        end;
-      end loop;
-  end;
+  return query
+  select *
+  from quantumflow._hand_out_each(
+    quantumflow._claim(
+      row(
+        claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands,
+        array[]::quantumflow._held_task[]
+      )::quantumflow._offer,
+      v_now),
+    claim_tasks.lease,
+    v_now);
 end
 $claim_tasks$;
 
@@ -97,6 +53,86 @@ deadline, as a failure of kind timeout. A task whose input cannot be one jsonb v
 Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
 somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
 
+create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_claim$
+declare
+  v_queue    text;
+  v_read     int;
+  v_looked   int;
+  v_messages quantumflow._message[];
+  v_left     quantumflow._message[];
+  v_taken    quantumflow._held_task[] := p_offer.taken;
+begin
+  if p_offer.commands = '{}' then
+    return v_taken;
+  end if;
+
+  perform quantumflow._finish_ends(10, p_now);
+  perform quantumflow._worker_seen(p_offer.worker_id, p_now);
+
+  -- Rounds, because a message that was read may turn out not to be claimable; nearly always there is one.
+  foreach v_queue in array p_offer.queues loop
+    v_looked := 0;
+
+    while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
+      v_read := p_offer.free - cardinality(v_taken);
+      v_messages := quantumflow._read_messages(v_queue, v_read, p_now);
+      -- The same ones again are left for the next claim, unless their leases had only just been found run out.
+      exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
+
+      v_left := v_messages;
+      v_looked := v_looked + cardinality(v_messages);
+      v_taken := v_taken || quantumflow._claim_messages(
+        v_queue, v_messages, cardinality(v_taken) > 0, p_offer.worker_id, p_offer.lease, p_offer.commands, p_now);
+
+      -- A task lost before goes out alone.
+      exit when v_taken[1].losses > 0;
+      exit when cardinality(v_messages) < v_read and cardinality(v_taken) > 0;
+    end loop;
+
+    exit when v_taken[1].losses > 0 or cardinality(v_taken) = p_offer.free;
+  end loop;
+
+  return v_taken;
+end
+$_claim$;
+
+comment on function quantumflow._claim(quantumflow._offer, timestamptz) is
+'Claims as many tasks as the offer has room for, counting those it has been given, and returns them all.';
+
+create function quantumflow._hand_out_each(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+returns setof quantumflow.claimed_task
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hand_out_each$
+begin
+  return query
+  select *
+  from quantumflow._hand_out(p_taken, p_lease, p_now);
+exception
+  when program_limit_exceeded or out_of_memory or internal_error then
+    -- Some input is larger than a jsonb value may be: hand the others out, and fail that task.
+    for n in 1 .. cardinality(p_taken) loop
+      begin
+        return query
+        select *
+        from quantumflow._hand_out(p_taken[n:n], p_lease, p_now);
+      exception
+        when program_limit_exceeded or out_of_memory or internal_error then
+          perform quantumflow._fail_oversized(p_taken[n], p_now);
+      end;
+    end loop;
+end
+$_hand_out_each$;
+
+comment on function quantumflow._hand_out_each(quantumflow._held_task[], interval, timestamptz) is
+'What a claim returns for the tasks it has taken; those whose input is too large for one jsonb value fail instead.';
+
 create function quantumflow._hand_out(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
@@ -110,36 +146,26 @@ begin
     k.workflow_slug,
     k.step_slug,
     k.task_index,
-    w.command,
-    w.args,
-    (
-      select i.input
-      from quantumflow._task_inputs i
-      where (i.run_id, i.step_slug, i.task_index) = (k.run_id, k.step_slug, k.task_index)
-    ),
+    i.command,
+    i.args,
+    i.input,
     k.attempts,
-    w.max_attempts,
+    i.max_attempts,
     k.lease_token,
     p_now + least(p_lease, k.timeout),
     p_now + k.timeout,
     k.queue,
     k.message_id,
-    (select r.headers from quantumflow.workflow_runs r where r.id = k.run_id)
+    i.headers
   from unnest(p_taken) k
-  cross join lateral (
-    select s.command, s.args, s.max_attempts
-    from quantumflow.workflow_steps s
-    where (s.workflow_slug, s.version, s.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-    limit 1
-  ) w
   -- A lease found lost in a later round may have ended the run of a task taken before.
-  where exists (
-    select
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
-      and t.status = 'started'
-    offset 0
-  );
+  cross join lateral (
+    select *
+    from quantumflow._task_inputs l
+    where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+      and l.status = 'started'
+    limit 1
+  ) i;
 end
 $_hand_out$;
 

@@ -61,46 +61,15 @@ set enable_bitmapscan = off
 set jit = off
 as $complete_tasks$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_held  quantumflow._held_task[];
-  v_steps quantumflow._step_progress[];
+  v_done record;
 begin
-  -- Refuse.
   perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
 
-  -- Lock: the tasks, their steps, their runs.
-  v_held := quantumflow._hold_reported(complete_tasks.results, 'complete');
-  v_steps := quantumflow._hold_steps(v_held);
-  v_held := quantumflow._hold_runs(
-    v_held,
-    case
-      when exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then 'update'
-      when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
-      else 'key share'
-    end);
+  v_done := quantumflow._complete(complete_tasks.results, quantumflow._now(), null);
 
-  -- Change: what came too late, then tasks, steps, what they lead to, messages.
-  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
-    perform quantumflow._cancel_late(v_held);
-    v_steps := quantumflow._without_ended_runs(v_steps);
-  end if;
-
-  perform quantumflow._record_outputs(complete_tasks.results, v_held, v_now);
-  perform quantumflow._advance(quantumflow._count_done_tasks(v_steps, v_now), '{}', v_now);
-  perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
-
-  if exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then
-    perform quantumflow._fail_violations(v_held, v_now);
-  end if;
-
-  -- Return.
   return query
-  select
-    o.run_id, o.step_slug, o.task_index,
-    case o.outcome
-      when 'acts' then 'completed' when 'violates' then 'type_violation' when 'fails' then 'failed' else o.outcome
-    end
-  from quantumflow._report_outcomes(v_held) o;
+  select *
+  from quantumflow._report_outcomes(v_done.p_held);
 end
 $complete_tasks$;
 
@@ -117,6 +86,49 @@ QF309 in error_message. duplicate: this attempt has reported before; nothing cha
 or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
 
 Errors: QF301 results is no array; QF401 the queue of a step that would start is gone. A report never raises for a race it lost.';
+
+create function quantumflow._complete(
+  p_results     jsonb,
+  p_now         timestamptz,
+  inout p_offer quantumflow._offer,
+  out   p_held  quantumflow._held_task[])
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_complete$
+declare
+  v_steps quantumflow._step_progress[];
+begin
+  -- Lock: the tasks, their steps, their runs.
+  p_held := quantumflow._hold_reported(p_results, 'complete');
+  v_steps := quantumflow._hold_steps(p_held);
+  p_held := quantumflow._hold_runs(
+    p_held,
+    case
+      when exists (select from unnest(p_held) h where h.outcome in ('violates', 'fails')) then 'update'
+      when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
+      else 'key share'
+    end);
+
+  -- Change: what came too late, then tasks, steps, what they lead to, messages.
+  if exists (select from unnest(p_held) h where h.outcome = 'run_ended') then
+    perform quantumflow._cancel_late(p_held);
+    v_steps := quantumflow._without_ended_runs(v_steps);
+  end if;
+
+  perform quantumflow._record_outputs(p_results, p_held, p_now);
+  p_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
+  perform quantumflow._remove_reported(p_held, array['acts', 'violates', 'fails']);
+
+  if exists (select from unnest(p_held) h where h.outcome in ('violates', 'fails')) then
+    perform quantumflow._fail_violations(p_held, p_now);
+  end if;
+end
+$_complete$;
+
+comment on function quantumflow._complete(jsonb, timestamptz, quantumflow._offer) is
+'What complete_tasks does: records results, moves their runs on, and hands what becomes ready over to the worker that has made an
+offer, if any. Returns that offer with what was taken, and what became of each result.';
 
 create function quantumflow._hold_steps(p_held quantumflow._held_task[])
 returns quantumflow._step_progress[]
@@ -203,7 +215,8 @@ begin
     completed_at = case h.outcome when 'acts' then p_now end,
     failed_at = case when h.outcome <> 'acts' then p_now end,
     error_message = case h.outcome
-      when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output')
+      when 'violates' then quantumflow._violation(
+        p_results -> h.ord -> 'output', case h.step_type when 'map' then t.item_value end)
       when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
     end
   from unnest(p_held) h
@@ -217,7 +230,7 @@ comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[],
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
 
-create function quantumflow._violation(p_output jsonb)
+create function quantumflow._violation(p_output jsonb, p_items jsonb)
 returns text
 language plpgsql
 immutable
@@ -225,13 +238,20 @@ set search_path = pg_catalog, pg_temp
 as $_violation$
 begin
   return format(
-    'the output must be an array, because a map maps over it, but is JSON of type %s (QF305)',
-    coalesce(jsonb_typeof(p_output), 'null'));
+    'the output must be %s, but is %s (QF305)',
+    case
+      when p_items is null then 'an array, because a map maps over it'
+      else format('an array of %s, one for each item of the chunk', jsonb_array_length(p_items))
+    end,
+    case
+      when jsonb_typeof(p_output) = 'array' then format('one of %s', jsonb_array_length(p_output))
+      else 'JSON of type ' || coalesce(jsonb_typeof(p_output), 'null')
+    end);
 end
 $_violation$;
 
-comment on function quantumflow._violation(jsonb) is
-'The error message of a type violation.';
+comment on function quantumflow._violation(jsonb, jsonb) is
+'The error message of a type violation; p_items is the chunk of a map task, null for a single step.';
 
 create function quantumflow._excess(p_output jsonb, p_is_mapped boolean)
 returns text
@@ -399,16 +419,32 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_gather_map$
 declare
-  v_output jsonb;
+  v_in_chunks boolean;
+  v_output    jsonb;
 begin
-  select jsonb_agg(t.output order by t.task_index)
-  into v_output
-  from quantumflow.step_tasks t
-  where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  select w.chunk_size is not null
+  into v_in_chunks
+  from quantumflow.workflow_runs r
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, p_step_slug)
+  where r.id = p_run_id;
+
+  if v_in_chunks then
+    select jsonb_agg(e.output order by t.task_index, e.n)
+    into v_output
+    from quantumflow.step_tasks t
+    cross join jsonb_array_elements(case jsonb_typeof(t.output) when 'array' then t.output end) with ordinality e (output, n)
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  else
+    select jsonb_agg(t.output order by t.task_index)
+    into v_output
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  end if;
 
   return v_output;
 end
 $_gather_map$;
 
 comment on function quantumflow._gather_map(uuid, text) is
-'The outputs of a map''s tasks as an array in index order, nulls kept. Raises 54000 when that is too large for a jsonb value.';
+'The outputs of a map''s items as an array in index order, nulls kept. Raises 54000 when that is too large for a jsonb value.';

@@ -4,6 +4,7 @@ select
   t.step_slug,
   t.task_index,
   case
+    when w.chunk_size is not null then jsonb_build_object('items', t.item_value, 'index', t.task_index * w.chunk_size)
     when w.step_type = 'map' then jsonb_build_object('item', t.item_value, 'index', t.task_index)
     when t.step_slug = '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
     when t.step_slug = '_on_failure' then jsonb_build_object('run', r.input, 'error', r.error_message)
@@ -22,7 +23,12 @@ select
           on (o.run_id, o.step_slug, o.task_index) = (s.run_id, s.step_slug, 0)
       ) g
     )
-  end as input
+  end as input,
+  t.status,
+  w.command,
+  w.args,
+  w.max_attempts,
+  r.headers
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r
   on r.id = t.run_id
@@ -30,7 +36,8 @@ join quantumflow.workflow_steps w
   on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug);
 
 comment on view quantumflow._task_inputs is
-'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, which fetches the rest on
+'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, {"items", "index"}
+for one of a map in chunks, with the index of the first item, which fetches the rest on
 demand, or {"run", "output"} or {"run", "error"} for a callback.
 
 A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.';
@@ -38,3 +45,8 @@ comment on column quantumflow._task_inputs.run_id is 'The run.';
 comment on column quantumflow._task_inputs.step_slug is 'The step.';
 comment on column quantumflow._task_inputs.task_index is 'The task.';
 comment on column quantumflow._task_inputs.input is 'The input.';
+comment on column quantumflow._task_inputs.status is 'The task''s status.';
+comment on column quantumflow._task_inputs.command is 'The handler to call.';
+comment on column quantumflow._task_inputs.args is 'The args of the step.';
+comment on column quantumflow._task_inputs.max_attempts is 'How many failures end the task.';
+comment on column quantumflow._task_inputs.headers is 'The headers of the run.';

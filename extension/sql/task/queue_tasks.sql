@@ -5,6 +5,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_queue_tasks$
 declare
+  v_now      timestamptz := quantumflow._now();
   v_batch    record;
   v_messages bigint[];
 begin
@@ -31,6 +32,10 @@ begin
   loop
     perform quantumflow._require_queue(v_batch.queue);
 
+    if v_batch.vt <= v_now then
+      perform quantumflow._notify(v_batch.queue, v_now);
+    end if;
+
     select array_agg(s.msg_id order by s.n)
     into v_messages
     from pgmq.send_batch(
@@ -45,7 +50,9 @@ begin
       from (
         select n.sent_id, l.ctid as tid
         from rows from (unnest(v_batch.tasks), unnest(v_messages))
-          as n (run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, sent_id)
+          as n (
+            run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, worker_id, lease_token, started_at,
+            sent_id)
         cross join lateral (
           select m.ctid
           from quantumflow.step_tasks m
@@ -59,16 +66,24 @@ begin
     end if;
 
     insert into quantumflow.step_tasks
-      (run_id, step_slug, task_index, status, queue, message_id, queued_at, item_value)
-    select t.run_id, t.step_slug, t.task_index, 'queued', t.queue, t.sent_id, t.ready_at, t.item_value
+      (run_id, step_slug, task_index, queue, message_id, queued_at, item_value,
+       attempts, worker_id, lease_token, started_at, status)
+    select
+      t.run_id, t.step_slug, t.task_index, t.queue, t.sent_id, t.ready_at, t.item_value,
+      (t.lease_token is not null)::int, t.worker_id, t.lease_token, t.started_at,
+      case when t.lease_token is null then 'queued' else 'started' end
     from rows from (unnest(v_batch.tasks), unnest(v_messages))
-      as t (run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, sent_id);
+      as t (
+        run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, worker_id, lease_token, started_at,
+        sent_id);
   end loop;
 end
 $_queue_tasks$;
 
 comment on function quantumflow._queue_tasks(quantumflow._new_task[], boolean) is
 'Makes tasks: a message each, and the row that knows its message; or, with p_again, new messages for tasks that are there.
+
+What is handed over is born started; for the rest that can be claimed at once, idle workers are woken.
 
 Errors: QF401 when a queue is gone.';
 

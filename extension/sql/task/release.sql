@@ -11,6 +11,7 @@ set enable_bitmapscan = off
 set jit = off
 as $release_tasks$
 declare
+  v_now      timestamptz := quantumflow._now();
   v_held     quantumflow._held_task[];
   v_batch    record;
   v_released int := 0;
@@ -51,6 +52,7 @@ begin
     group by r.queue
     order by r.queue
   loop
+    perform quantumflow._notify(v_batch.queue, v_now);
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
     v_released := v_released + cardinality(v_batch.msg_ids);
   end loop;

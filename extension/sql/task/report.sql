@@ -86,6 +86,9 @@ begin
         when v.is_live and v.place > 1 then 'duplicate'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
+        when v.is_live and p_verb = 'complete' and v.chunk_size is not null and not quantumflow._fits_chunk(
+          v.run_id, v.step_slug, v.task_index, p_reports -> v.ord -> 'output')
+        then 'violates'
         when v.is_live and p_verb = 'fail' and (v.is_final or v.failures >= v.max_attempts) then 'fails'
         when v.is_live then 'acts'
         when v.is_known and v.status in ('cancelled', 'skipped') then 'run_ended'
@@ -132,7 +135,7 @@ begin
         limit 1
       ) r on true
       left join lateral (
-        select l.step_type, l.timeout, l.feeds_map, l.max_attempts
+        select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
         limit 1
@@ -147,9 +150,31 @@ $_hold_reported$;
 comment on function quantumflow._hold_reported(jsonb, text) is
 'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.
 
-p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map,
+p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map
+or does not fit its chunk,
 "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence of the manual.
 Of the run only what never changes is read here.';
+
+create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fits_chunk$
+begin
+  return case
+    when jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) = (
+      select jsonb_array_length(t.item_value)
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
+    )
+    else false
+  end;
+end
+$_fits_chunk$;
+
+comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
+'Whether an output is an array with an entry for each item of the task''s chunk.';
 
 create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
 returns boolean
@@ -278,7 +303,9 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, and removes their messages.';
 
-create function quantumflow._report_outcomes(p_held quantumflow._held_task[])
+create function quantumflow._report_outcomes(
+  p_held  quantumflow._held_task[],
+  p_words jsonb default '{"acts": "completed", "violates": "type_violation", "fails": "failed"}')
 returns setof quantumflow.task_outcome
 language plpgsql
 immutable
@@ -290,14 +317,14 @@ begin
     h.run_id,
     h.step_slug,
     h.task_index,
-    h.outcome
+    coalesce(p_words ->> h.outcome, h.outcome)
   from unnest(p_held) h
   order by h.ord;
 end
 $_report_outcomes$;
 
-comment on function quantumflow._report_outcomes(quantumflow._held_task[]) is
-'The answer to a batch of reports, in its order.';
+comment on function quantumflow._report_outcomes(quantumflow._held_task[], jsonb) is
+'The answer to a batch of reports, in its order; p_words says how what acted is called.';
 
 create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
 returns void

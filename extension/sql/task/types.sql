@@ -48,6 +48,44 @@ comment on column quantumflow.task_outcome.step_slug is 'The step.';
 comment on column quantumflow.task_outcome.task_index is 'The task.';
 comment on column quantumflow.task_outcome.outcome is 'completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
 
+create type quantumflow.task_exchange as (
+  outcome          text,
+  run_id           uuid,
+  workflow_slug    text,
+  step_slug        text,
+  task_index       int,
+  command          text,
+  args             jsonb,
+  input            jsonb,
+  attempt          int,
+  max_attempts     int,
+  lease_token      bigint,
+  lease_expires_at timestamptz,
+  deadline         timestamptz,
+  queue            text,
+  message_id       bigint,
+  headers          jsonb
+);
+
+comment on type quantumflow.task_exchange is
+'A row of complete_and_claim: with an outcome it is the answer to a result, as a task_outcome; without, a task, as a claimed_task.';
+comment on column quantumflow.task_exchange.outcome is 'What became of a result; null where the row is a task that is handed out.';
+comment on column quantumflow.task_exchange.run_id is 'The run.';
+comment on column quantumflow.task_exchange.workflow_slug is 'The workflow.';
+comment on column quantumflow.task_exchange.step_slug is 'The step; _on_complete or _on_failure for a callback.';
+comment on column quantumflow.task_exchange.task_index is 'The position of the item from 0; 0 for a single step.';
+comment on column quantumflow.task_exchange.command is 'The handler to call.';
+comment on column quantumflow.task_exchange.args is 'The args of the step, unchanged.';
+comment on column quantumflow.task_exchange.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error"}.';
+comment on column quantumflow.task_exchange.attempt is 'Which attempt this is, from 1.';
+comment on column quantumflow.task_exchange.max_attempts is 'How many failures end the task.';
+comment on column quantumflow.task_exchange.lease_token is 'To be shown with the report.';
+comment on column quantumflow.task_exchange.lease_expires_at is 'Until when the claimer holds the task, unless it extends the lease.';
+comment on column quantumflow.task_exchange.deadline is 'Until when the lease can be extended: the timeout of the step after the claim.';
+comment on column quantumflow.task_exchange.queue is 'The queue it came from.';
+comment on column quantumflow.task_exchange.message_id is 'The msg_id of its message.';
+comment on column quantumflow.task_exchange.headers is 'The headers of the run.';
+
 create type quantumflow.task_lease as (
   run_id           uuid,
   step_slug        text,
@@ -65,19 +103,24 @@ comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
 comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held, unless its rows were busy; null when it is not.';
 
 create type quantumflow._new_task as (
-  run_id     uuid,
-  step_slug  text,
-  task_index int,
-  item_value jsonb,
-  is_map     boolean,
-  queue      text,
-  ready_at   timestamptz,
-  vt         timestamptz,
-  headers    jsonb
+  run_id      uuid,
+  step_slug   text,
+  task_index  int,
+  item_value  jsonb,
+  is_map      boolean,
+  queue       text,
+  ready_at    timestamptz,
+  vt          timestamptz,
+  headers     jsonb,
+  worker_id   uuid,
+  lease_token bigint,
+  started_at  timestamptz
 );
 
 comment on type quantumflow._new_task is
-'A task to be made: from when it may be claimed (ready_at), and the vt its message is sent with, earlier by its priority.';
+'A task to be made: from when it may be claimed (ready_at), and the vt its message is sent with, earlier by its priority.
+
+One that is handed over as it is made has a worker_id, a lease_token and a started_at, and its vt is the end of its lease.';
 
 create type quantumflow._held_task as (
   ord           int,
@@ -107,6 +150,18 @@ comment on type quantumflow._held_task is
 'A task whose row this transaction has locked, with what the row and its run said then, and what the call decided about it.
 
 tid is where the row is, so that the update need not look for it again. A report that names no task has only its key.';
+
+create type quantumflow._offer as (
+  worker_id uuid,
+  free      int,
+  queues    text[],
+  lease     interval,
+  commands  text[],
+  taken     quantumflow._held_task[]
+);
+
+comment on type quantumflow._offer is
+'What a worker that reports could start at once, and the tasks it has been given of those that its report made ready.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,
