@@ -19,42 +19,6 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_read_messages$
 declare
-  v_name     text := 'quantumflow.bound_of_' || p_queue;
-  v_bound    text := nullif(current_setting(v_name, true), '');
-  v_began    timestamptz := clock_timestamp();
-  v_messages quantumflow._message[];
-begin
-  -- While a snapshot is held for long, what was read stays in the front of the index of vt, and every claim would pass it again.
-  if split_part(v_bound, ' ', 2)::float8 > extract(epoch from v_began) then
-    v_messages := quantumflow._read_from(p_queue, p_quantity, to_timestamp(split_part(v_bound, ' ', 1)::float8), p_now);
-  end if;
-
-  if v_messages is null then
-    v_messages := quantumflow._read_from(p_queue, p_quantity, '-infinity', p_now);
-
-    if v_messages is not null and clock_timestamp() - v_began > interval '3 ms' + p_quantity * interval '30 us' then
-      perform set_config(
-        v_name, format('%s %s', extract(epoch from v_messages[1].vt), extract(epoch from v_began) + 1), false);
-    end if;
-  end if;
-
-  return v_messages;
-end
-$_read_messages$;
-
-comment on function quantumflow._read_messages(text, int, timestamptz) is
-'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
-
-Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message. When that took long, the session
-remembers, in the setting quantumflow.bound_of_<queue>, where it found the first, and begins there for a second.';
-
-create function quantumflow._read_from(p_queue text, p_quantity int, p_from timestamptz, p_now timestamptz)
-returns quantumflow._message[]
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_read_from$
-declare
   v_messages quantumflow._message[];
 begin
   execute format(
@@ -77,22 +41,24 @@ begin
     from (
       select q.msg_id, q.vt, q.message
       from pgmq.%I q
-      where q.vt between $3 and $1
+      where q.vt <= $1
       order by q.vt
       limit $2
       for update skip locked
     ) m
     $$,
     'q_' || p_queue)
-  using p_now, p_quantity, p_from
+  using p_now, p_quantity
   into v_messages;
 
   return v_messages;
 end
-$_read_from$;
+$_read_messages$;
 
-comment on function quantumflow._read_from(text, int, timestamptz, timestamptz) is
-'_read_messages, of those that have been visible since p_from or later.';
+comment on function quantumflow._read_messages(text, int, timestamptz) is
+'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
+
+Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message.';
 
 create function quantumflow._oldest_vt(p_queue text, p_now timestamptz)
 returns timestamptz
