@@ -69,6 +69,10 @@ as $_oldest_vt$
 declare
   v_vt timestamptz;
 begin
+  if quantumflow._queue_table(p_queue) is null then
+    return null;
+  end if;
+
   execute format('select q.vt from pgmq.%I q where q.vt <= $1 order by q.vt limit 1', 'q_' || p_queue)
   using p_now
   into v_vt;
