@@ -68,8 +68,8 @@ GROUPS = {
         "retry_preview delete_run prune status list_runs run_input step_output"
     ),
     "Tasks": (
-        "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks extend_leases release_tasks "
-        "hold_task list_failures sweep"
+        "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
+        "extend_leases release_tasks hold_task list_failures sweep"
     ),
     "Workers": "register_worker stop_worker",
     "Looking and mending": "check_state repair rebuild_queues doctor adopt setup version",

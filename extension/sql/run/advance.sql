@@ -119,11 +119,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_step_became_ready$
 declare
-  c_portion constant int := 20000;
-  v_tasks   bigint;
+  c_portion  constant int := 20000;
+  v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
+  v_tasks    bigint;
 begin
-  p_taskless := array[]::quantumflow._step_ref[];
-
   -- A map learns its size here; one over an empty array is done at once.
   if exists (select from unnest(p_steps) k where k.step_type = 'map') then
     with sized as (
@@ -156,9 +155,11 @@ begin
           order by d.run_id, d.step_slug) filter (where d.tasks = 0),
         '{}'),
       sum(d.tasks)
-    into p_taskless, v_tasks
+    into v_taskless, v_tasks
     from sized d;
   end if;
+
+  p_taskless := v_taskless;
 
   if v_tasks > c_portion then
     p_offer := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
