@@ -17,7 +17,7 @@ from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.catalog import describe_schema
 from support.programs import run_program
 from support.server import REPOSITORY
-from upgrade.installation import Installation, install_old
+from upgrade.installation import OLD, Installation, install_old
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -96,22 +96,29 @@ def test_an_ordinary_role_installs_plain_sql(
 
 
 @pytest.mark.parametrize("is_plain", [False, True])
+@pytest.mark.parametrize("version", OLD)
 def test_an_ordinary_role_upgrades_what_it_installed(
-    installer: str, connect: Connect, is_plain: bool
+    installer: str, connect: Connect, version: str, is_plain: bool
 ) -> None:
     connection = connect(installer)
-    install_old(connection, is_plain=is_plain)
-    Installation(installer, is_plain).update(connection)
+    install_old(connection, version, is_plain=is_plain)
+    Installation(installer, version, is_plain).update(connection)
     assert works(connection)
 
 
 @pytest.mark.parametrize("is_plain", [False, True])
+@pytest.mark.parametrize("version", OLD)
 def test_what_a_superuser_upgrades_stays_its_owners(
-    server: EmbeddedServer, empty_database: str, installer: str, connect: Connect, is_plain: bool
+    server: EmbeddedServer,
+    empty_database: str,
+    installer: str,
+    connect: Connect,
+    version: str,
+    is_plain: bool,
 ) -> None:
     """Functions with the rights of their owner would have a superuser's."""
-    install_old(connect(installer), is_plain=is_plain)
-    Installation(installer, is_plain).update(connect(server.dsn(empty_database)))
+    install_old(connect(installer), version, is_plain=is_plain)
+    Installation(installer, version, is_plain).update(connect(server.dsn(empty_database)))
     owners = """
         select proowner::regrole from pg_proc where pronamespace = 'quantumflow'::regnamespace
         union

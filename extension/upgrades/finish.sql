@@ -7,7 +7,7 @@ begin
   loop
     if (
       case v_granted ->> 0
-        when 'function' then to_regprocedure(v_granted ->> 1) is not null
+        when 'function' then to_regproc(v_granted ->> 1) is not null
         else to_regclass(v_granted ->> 1) is not null
       end
     )

@@ -21,7 +21,8 @@ begin
     set local lock_timeout = '3 s';
   end if;
 
-  -- What is dropped and made anew loses what was granted on it; finish.sql grants it again.
+  -- What is dropped and made anew loses what was granted on it; finish.sql grants it again. A function goes by its name alone: it may
+  -- have got another argument.
   perform set_config(
     'quantumflow.granted',
     (
@@ -29,7 +30,7 @@ begin
         o.kind, o.name, case a.grantee when 0 then 'public' else a.grantee::regrole::text end, a.privilege_type, a.is_grantable
       )), '[]')::text
       from (
-        select 'function', p.oid::regprocedure::text, p.proacl, p.proowner
+        select 'function', p.oid::regproc::text, p.proacl, p.proowner
         from pg_proc p
         where p.pronamespace = 'quantumflow'::regnamespace
         union all

@@ -14,7 +14,7 @@ from quantumflow_client import _extension
 from quantumflow_client.cli import install
 from quantumflow_client.embedded import EmbeddedServer, EmbeddedServerError
 from support.command import ONE_STEP, Command
-from upgrade.installation import install_old
+from upgrade.installation import OLD, install_old
 
 
 @pytest.fixture
@@ -107,19 +107,20 @@ def test_what_is_installed_is_left_alone(
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_an_older_version_is_updated(empty: Command, plain: bool) -> None:
+@pytest.mark.parametrize("version", OLD)
+def test_an_older_version_is_updated(empty: Command, version: str, plain: bool) -> None:
     dsn = empty.environment["QUANTUMFLOW_DSN"] or ""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        install_old(connection, is_plain=plain)
+        install_old(connection, version, is_plain=plain)
         with connection.transaction():
-            connection.execute("select from quantumflow.workflow_runs")
+            connection.execute("select from quantumflow.settings")
             impatient = make_conninfo(dsn, options="-c lock_timeout=100ms")
             error = empty.error("install", "--dsn", impatient, expect=4)
             assert error["code"] == "55P03"
             assert error["hint"].startswith("Nothing was changed.")
     assert empty.json("install") == {
         "version": _extension.version(),
-        "found": "0.1.0",
+        "found": version,
         "installed": [],
         "plain": plain,
         "queues": "ready; created quantum_flow_queue",
@@ -130,8 +131,9 @@ def test_an_older_version_is_updated(empty: Command, plain: bool) -> None:
 
 def test_on_paper(lost: Command) -> None:
     assert lost("install", "--sql").stdout == _extension.script()
-    (upgrade,) = _extension.upgrades_from("0.1.0")
-    assert lost("install", "--sql", "--from", "0.1.0").stdout == upgrade
+    for version in OLD:
+        upgrade = "".join(_extension.upgrades_from(version))
+        assert lost("install", "--sql", "--from", version).stdout == upgrade
     assert lost("install", "--sql", "--from", _extension.version()).stdout == ""
     error = lost.error("install", "--sql", "--from", "0.0.1", expect=1)
     assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")

@@ -30,6 +30,14 @@ def wait_until(predicate: Callable[[], T], *, timeout: float = 30.0, what: str =
     return answer
 
 
+def is_blocked(connection: psycopg.Connection[Any], pid: int) -> bool:
+    """Whether a session waits for a lock, as seen by another."""
+    found = connection.execute(
+        "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'", (pid,)
+    )
+    return found.rowcount > 0
+
+
 def wait_until_blocked(
     connection: psycopg.Connection[Any], pid: int, *, timeout: float = 30.0
 ) -> None:
@@ -40,14 +48,9 @@ def wait_until_blocked(
         pid: The backend that is expected to wait, `other.info.backend_pid`.
         timeout: Seconds after which to give up.
     """
-
-    def blocked() -> bool:
-        found = connection.execute(
-            "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'", (pid,)
-        )
-        return found.rowcount > 0
-
-    wait_until(blocked, timeout=timeout, what=f"backend {pid} waits for a lock")
+    wait_until(
+        lambda: is_blocked(connection, pid), timeout=timeout, what=f"backend {pid} waits for a lock"
+    )
 
 
 def wait_until_idle(

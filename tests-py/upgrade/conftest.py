@@ -1,7 +1,8 @@
-"""Databases with quantumflow 0.1.0, as an extension and as plain SQL, that can be updated."""
+"""Databases with old versions, as an extension and as plain SQL, that can be updated."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,37 +10,43 @@ import psycopg
 import pytest
 
 from quantumflow_client.embedded import EmbeddedServer
-from upgrade.installation import Installation, install_old
+from upgrade.installation import OLD, Installation, install_old
 
 Connection = psycopg.Connection[Any]
 
 
-def _make_template(server: EmbeddedServer, *, is_plain: bool) -> str:
-    name = f"old_{'plain' if is_plain else 'extension'}"
-    with psycopg.connect(server.create_database(name, ()), autocommit=True) as connection:
-        install_old(connection, is_plain=is_plain)
-    return name
-
-
 @pytest.fixture(scope="session")
-def old_extension(server: EmbeddedServer) -> str:
-    """The name of a database with the old extension, to be copied."""
-    return _make_template(server, is_plain=False)
+def old_template(server: EmbeddedServer) -> Callable[[str, bool], str]:
+    """Answers the name of a database with a version, plain or not, to be copied."""
+
+    @functools.cache
+    def make(version: str, is_plain: bool) -> str:
+        name = f"old_{version}_{'plain' if is_plain else 'extension'}"
+        with psycopg.connect(server.create_database(name, ()), autocommit=True) as connection:
+            install_old(connection, version, is_plain=is_plain)
+        return name
+
+    return make
 
 
-@pytest.fixture(scope="session")
-def old_plain(server: EmbeddedServer) -> str:
-    """The name of a database with the old version as plain SQL, to be copied."""
-    return _make_template(server, is_plain=True)
+@pytest.fixture(params=OLD)
+def old_version(request: pytest.FixtureRequest) -> str:
+    """Each version that there was."""
+    return str(request.param)
 
 
 @pytest.fixture(params=["extension", "plain"])
 def old(
-    request: pytest.FixtureRequest, server: EmbeddedServer, new_database: Callable[..., str]
+    request: pytest.FixtureRequest,
+    server: EmbeddedServer,
+    new_database: Callable[..., str],
+    old_template: Callable[[str, bool], str],
+    old_version: str,
 ) -> Installation:
-    """A fresh database with the old version."""
-    template = request.getfixturevalue(f"old_{request.param}")
-    return Installation(server.dsn(new_database(template)), request.param == "plain")
+    """A fresh database with an old version."""
+    is_plain = request.param == "plain"
+    dsn = server.dsn(new_database(old_template(old_version, is_plain)))
+    return Installation(dsn, old_version, is_plain)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where the old version is, and how it is updated."""
+"""Where an old version is, and how it is updated."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ from support.server import REPOSITORY
 
 Connection = psycopg.Connection[Any]
 
-OLD = "0.1.0"
+_RELEASES = REPOSITORY / "extension" / "releases"
+OLD = sorted(
+    file.stem.removeprefix("quantumflow--")
+    for file in _RELEASES.glob("quantumflow--*.sql")
+    if file.stem.count("--") == 1 and file.stem != f"quantumflow--{_extension.version()}"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A database with the old version: where it is, and how it was installed."""
+    """A database with an old version: where it is, which, and how it was installed."""
 
     dsn: str
+    version: str
     is_plain: bool
 
     def update(self, connection: Connection) -> None:
         """Update to the version that is built."""
         if self.is_plain:
-            _statements.run_scripts(connection, _extension.upgrades_from(OLD))
+            _statements.run_scripts(connection, _extension.upgrades_from(self.version))
         else:
             _statements.update_extension(connection, _extension.version())
 
 
-def install_old(connection: Connection, *, is_plain: bool) -> None:
-    """Install pgmq and the old version."""
+def install_old(connection: Connection, version: str, *, is_plain: bool) -> None:
+    """Install pgmq and an old version."""
     if is_plain:
         scripts = [text for file, text in pgmq_files().items() if file.endswith(".sql")]
-        release = REPOSITORY / "extension" / "releases" / f"quantumflow--{OLD}.sql"
+        release = _RELEASES / f"quantumflow--{version}.sql"
         _statements.run_scripts(connection, [*scripts, release.read_text("utf-8")])
     else:
         connection.execute("create extension pgmq")
-        connection.execute(f"create extension quantumflow version '{OLD}'")
+        connection.execute(f"create extension quantumflow version '{version}'")

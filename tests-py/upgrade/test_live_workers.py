@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,7 +23,7 @@ from quantumflow_client import Client, _connections, _extension
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task
 from support.server import REPOSITORY
-from support.waiting import wait_until, wait_until_blocked
+from support.waiting import is_blocked, wait_until
 from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
@@ -99,6 +100,12 @@ def test_workers_go_on(
     assert engine.value("select quantumflow.version()") == _extension.version()
 
 
+# What the upgrade locks first, so that nobody who waits for it has what it needs.
+FIRST = {
+    "0.1.0": "quantumflow.settings, quantumflow.workflow_runs",
+    "0.2.0": "quantumflow.settings",
+}
+
 # What somebody may be doing: the call, of a run of two tasks, the first of them held; its answer.
 CALLS: dict[str, tuple[Callable[[Engine, UUID, Task], Any], Any]] = {
     "claim": (lambda engine, *_: len(engine.claim(9, queues=["claim"])), 1),
@@ -145,14 +152,19 @@ def _persist(engine: Engine, call: Callable[[Engine], T]) -> T:
     return call(engine)
 
 
+def _is_settled(answer: Future[Any], looking: Engine, pid: int) -> bool:
+    return answer.done() or is_blocked(looking.connection, pid)
+
+
 def test_calls_that_wait_for_the_upgrade_go_on(
     new_database: Callable[..., str],
     server: EmbeddedServer,
-    old_extension: str,
+    old_template: Callable[[str, bool], str],
+    old_version: str,
     connect: Callable[..., Connection],
 ) -> None:
-    """Each has begun in the old version, waits at the first table it needs, ends in the new."""
-    dsn = server.dsn(new_database(old_extension))
+    """Each has begun in the old version, waits at a table it needs, or is done, ends in the new."""
+    dsn = server.dsn(new_database(old_template(old_version, False)))
     looking = Engine(connect(dsn))
     begun = {}
     for name in CALLS:
@@ -162,15 +174,13 @@ def test_calls_that_wait_for_the_upgrade_go_on(
 
     # The connection with the locks is closed first, however the test goes.
     with ThreadPoolExecutor(len(CALLS)) as pool, psycopg.connect(dsn) as admin:
-        admin.execute(
-            "lock table quantumflow.settings, quantumflow.workflow_runs in access exclusive mode"
-        )
+        admin.execute(f"lock table {FIRST[old_version]} in access exclusive mode")
         answers = {}
         for name, (call, _) in CALLS.items():
             engine = Engine(connect(dsn))
             engine.worker_id = looking.worker_id
             answers[name] = pool.submit(_persist, engine, lambda e, c=call, b=begun[name]: c(e, *b))
-            wait_until_blocked(looking.connection, engine.pid)
+            wait_until(partial(_is_settled, answers[name], looking, engine.pid))
         admin.execute("alter extension quantumflow update")
         admin.commit()
         found = {name: answer.result(30) for name, answer in answers.items()}

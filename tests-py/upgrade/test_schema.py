@@ -15,7 +15,7 @@ from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from support.waiting import wait_until_blocked
-from upgrade.installation import OLD, Installation
+from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
 
@@ -50,7 +50,7 @@ def dumped(connection: Connection) -> set[str]:
 def test_an_updated_schema_is_a_fresh_one(
     old: Installation, old_connection: Connection, connection: Connection
 ) -> None:
-    assert version(old_connection) == OLD
+    assert version(old_connection) == old.version
     old.update(old_connection)
     assert describe_schema(old_connection) == describe_schema(connection)
     assert version(old_connection) == _extension.version()
@@ -70,7 +70,8 @@ def test_tables_in_use_keep_the_order_of_their_columns(
     reader.rollback()
     updated, fresh = (describe_schema(c, ordered=False) for c in (old_connection, connection))
     assert updated == fresh
-    assert describe_schema(old_connection) != describe_schema(connection)
+    if old.version == "0.1.0":  # the hop from there writes them anew when it can
+        assert describe_schema(old_connection) != describe_schema(connection)
 
 
 def test_an_upgrade_that_would_wait_gives_up_and_changes_nothing(
@@ -78,12 +79,12 @@ def test_an_upgrade_that_would_wait_gives_up_and_changes_nothing(
 ) -> None:
     before = describe_schema(old_connection)
     other = connect(old.dsn, autocommit=False)
-    other.execute("select from quantumflow.workflow_runs")
+    other.execute("select from quantumflow.workflow_runs, quantumflow.workflow_steps")
     old_connection.execute("set lock_timeout = '100 ms'")
     with pytest.raises(psycopg.errors.LockNotAvailable):
         old.update(old_connection)
     assert describe_schema(old_connection) == before
-    assert version(old_connection) == OLD
+    assert version(old_connection) == old.version
     other.rollback()
     old.update(old_connection)
     assert version(old_connection) == _extension.version()
@@ -105,15 +106,15 @@ def test_it_waits_three_seconds_unless_told_otherwise(
 
 def test_the_script_refuses_another_version(old: Installation, old_connection: Connection) -> None:
     old.update(old_connection)
-    refused = rf"updates quantumflow {OLD} to .*, and here is {_extension.version()}"
+    refused = rf"updates quantumflow {old.version} to .*, and here is {_extension.version()}"
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=refused):
-        _statements.run_scripts(old_connection, _extension.upgrades_from(OLD))
+        _statements.run_scripts(old_connection, _extension.upgrades_from(old.version))
 
 
 def test_what_was_granted_stays_granted(
     role: str, old: Installation, old_connection: Connection
 ) -> None:
-    """Functions that are dropped and made anew would lose it."""
+    """Functions that are dropped and made anew, with other arguments even, would lose it."""
     name = sql.Identifier(role)
     for grant in (
         "grant execute on all functions in schema quantumflow to {}",
@@ -121,7 +122,7 @@ def test_what_was_granted_stays_granted(
     ):
         old_connection.execute(sql.SQL(grant).format(name))
     granted = """
-        select p.oid::regprocedure::text from pg_proc p
+        select p.oid::regproc::text from pg_proc p
         where p.pronamespace = 'quantumflow'::regnamespace and p.proname !~ '^_'
           and has_function_privilege(%(role)s, p.oid, 'execute')
         union all
@@ -136,12 +137,15 @@ def test_what_was_granted_stays_granted(
 
 
 def test_nobody_finds_a_table_empty_that_was_written_anew(
-    server: EmbeddedServer, new_database: Callable[..., str], old_plain: str, connect: Connect
+    server: EmbeddedServer,
+    new_database: Callable[..., str],
+    old_template: Callable[[str, bool], str],
+    connect: Connect,
 ) -> None:
     """An upgrade that somebody came to wait for, with an older snapshot, gives up."""
-    dsn = server.dsn(new_database(old_plain))
+    dsn = server.dsn(new_database(old_template("0.1.0", True)))
     looking, updating = connect(server.dsn("postgres")), connect(dsn, autocommit=False)
-    (script,) = _extension.upgrades_from(OLD)
+    script = _extension.upgrades_from("0.1.0")[0]
     begun, do, last = script.partition("do $finish$")
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -155,11 +159,15 @@ def test_nobody_finds_a_table_empty_that_was_written_anew(
         finally:
             updating.rollback()
         assert answer.result(30) == (0,)
-    assert version(updating) == OLD
+    assert version(updating) == "0.1.0"
 
 
 def test_an_embedded_server_updates_a_database_that_it_is_asked_for(
-    server: EmbeddedServer, new_database: Callable[..., str], old_extension: str, connect: Connect
+    server: EmbeddedServer,
+    new_database: Callable[..., str],
+    old_template: Callable[[str, bool], str],
+    old_version: str,
+    connect: Connect,
 ) -> None:
-    dsn = server.create_database(new_database(old_extension))
+    dsn = server.create_database(new_database(old_template(old_version, False)))
     assert version(connect(dsn)) == _extension.version()

@@ -89,8 +89,10 @@ begin
 
   -- Return.
   return query
-  select *
-  from quantumflow._report_outcomes(v_held, '{"acts": "retrying", "fails": "failed"}');
+  select
+    o.run_id, o.step_slug, o.task_index,
+    case o.outcome when 'acts' then 'retrying' when 'fails' then 'failed' else o.outcome end
+  from quantumflow._report_outcomes(v_held) o;
 end
 $fail_tasks$;
 

@@ -37,7 +37,7 @@ begin
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb
-  from quantumflow._report_outcomes(v_done.p_held) o;
+  from quantumflow._completion_outcomes(v_done.p_held) o;
 
   return query
   select null::text, c.*

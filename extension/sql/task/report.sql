@@ -303,9 +303,7 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, and removes their messages.';
 
-create function quantumflow._report_outcomes(
-  p_held  quantumflow._held_task[],
-  p_words jsonb default '{"acts": "completed", "violates": "type_violation", "fails": "failed"}')
+create function quantumflow._report_outcomes(p_held quantumflow._held_task[])
 returns setof quantumflow.task_outcome
 language plpgsql
 immutable
@@ -317,14 +315,14 @@ begin
     h.run_id,
     h.step_slug,
     h.task_index,
-    coalesce(p_words ->> h.outcome, h.outcome)
+    h.outcome
   from unnest(p_held) h
   order by h.ord;
 end
 $_report_outcomes$;
 
-comment on function quantumflow._report_outcomes(quantumflow._held_task[], jsonb) is
-'The answer to a batch of reports, in its order; p_words says how what acted is called.';
+comment on function quantumflow._report_outcomes(quantumflow._held_task[]) is
+'The answer to a batch of reports, in its order.';
 
 create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
 returns void
