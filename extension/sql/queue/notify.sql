@@ -5,9 +5,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_notify$
 begin
-  -- Where something has waited for longer than it takes to be woken, nobody is idle. A commit that notifies waits for all others.
+  -- Idle workers look at least once a second. So where something has waited for longer, nobody is idle; and a commit that notifies
+  -- keeps all others that do waiting while it is written to disk.
   if quantumflow._limit('notify') = 1
-    and coalesce(quantumflow._oldest_vt(p_queue, p_now) > p_now - interval '100 ms', true)
+    and coalesce(quantumflow._oldest_vt(p_queue, p_now) > p_now - interval '1 s', true)
   then
     perform pg_notify('quantumflow', p_queue);
   end if;
@@ -16,4 +17,6 @@ $_notify$;
 
 comment on function quantumflow._notify(text, timestamptz) is
 'Wakes workers that listen on channel quantumflow, with the queue''s name, once the transaction commits: unless the setting notify is
-0, or the queue has a backlog. To be called before messages are sent.';
+0, or the queue has a backlog. To be called before messages are sent, or shown.
+
+A worker that listens must look by itself, too: nobody is told of delays that end, nor, for a second, of what is sent behind them.';

@@ -69,7 +69,10 @@ begin
     group by t.queue
     order by t.queue
   loop
-    perform quantumflow._notify(v_batch.queue, p_now);
+    if p_now >= any (v_batch.vts) then
+      perform quantumflow._notify(v_batch.queue, p_now);
+    end if;
+
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
   end loop;
 end

@@ -52,7 +52,10 @@ begin
     group by r.queue
     order by r.queue
   loop
-    perform quantumflow._notify(v_batch.queue, v_now);
+    if v_now >= any (v_batch.vts) then
+      perform quantumflow._notify(v_batch.queue, v_now);
+    end if;
+
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
     v_released := v_released + cardinality(v_batch.msg_ids);
   end loop;
