@@ -109,7 +109,7 @@ class Scene:
     mends: str = ""
 
 
-_REPORTS = ("complete", "fail", "fail once", "extend", "release")
+_REPORTS = ("complete", "exchange", "fail", "fail once", "extend", "release")
 _RIGHT = tuple(f"{report} right" for report in _REPORTS)
 _STEERING = ("cancel", "pause", "resume", "retry run", "delete")
 _CALLS = ("claim", *_REPORTS, *_STEERING, "sweep", "prune")
@@ -172,11 +172,16 @@ SCENES = {
 }
 
 
-def _claim(engine: Engine, case: Case) -> tuple[str, ...]:
-    found = engine.claim(5)
+def _handed_out(tasks: list[Task], case: Case) -> tuple[str, ...]:
     return tuple(
-        sorted(t.step_slug if t.run_id == case.run_id else f"other {t.step_slug}" for t in found)
+        sorted(t.step_slug if t.run_id == case.run_id else f"other {t.step_slug}" for t in tasks)
     )
+
+
+def _exchange(engine: Engine, case: Case, task: Task, output: str) -> tuple[str, ...]:
+    """The outcome, and what was handed out."""
+    (outcome,), tasks = engine.exchange([(task, output)], 5)
+    return outcome, *_handed_out(tasks, case)
 
 
 def _steer(verb: str) -> Callable[[Engine, Case], Any]:
@@ -215,8 +220,9 @@ def _hold(engine: Engine, case: Case) -> Any:
 
 
 CALLS: dict[str, Callable[[Engine, Case], Any]] = {
-    "claim": _claim,
+    "claim": lambda engine, case: _handed_out(engine.claim(5), case),
     "complete": lambda engine, case: engine.complete(case.left, "left"),
+    "exchange": lambda engine, case: _exchange(engine, case, case.left, "left"),
     "fail": lambda engine, case: engine.fail(case.left, retryable=False),
     "fail once": lambda engine, case: engine.fail(case.left),
     "extend": lambda engine, case: engine.extend([case.left])[0],
@@ -234,17 +240,22 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "start": _start,
     "start_ready_steps": lambda engine, case: engine.start_ready_steps(case.run_id),
     "complete right": lambda engine, case: engine.complete(case.right, "right"),
+    "exchange right": lambda engine, case: _exchange(engine, case, case.right, "right"),
     "fail right": lambda engine, case: engine.fail(case.right, retryable=False),
     "fail once right": lambda engine, case: engine.fail(case.right),
     "extend right": lambda engine, case: engine.extend([case.right])[0],
     "release right": lambda engine, case: engine.release([case.right]),
 }
 NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
+# What passes over what it finds busy may leave another state than it would alone.
+PASSES_OVER = NEVER_WAIT | {"exchange", "exchange right"}
 
 _ENDED, _UNKNOWN = "QF207", "QF201"
-# What a call may answer, whatever runs beside it. A claim answers what it was handed.
+# What a call may answer, whatever runs beside it, beside the tasks it was handed.
 ANSWERS: dict[str, set[Any]] = {
+    "claim": {None},
     "complete": {"completed", "duplicate", "stale", "run_ended"},
+    "exchange": {"completed", "duplicate", "stale", "run_ended"},
     "fail": {"failed", "duplicate", "stale", "run_ended"},
     "fail once": {"retrying", "duplicate", "stale", "run_ended"},
     "extend": {"held", "lost", "cancelled"},

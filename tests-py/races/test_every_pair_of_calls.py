@@ -38,7 +38,7 @@ from psycopg import sql
 
 from quantumflow_client.embedded import EmbeddedServer
 from races.conftest import OPTIONS
-from races.scenes import ACTED, ANSWERS, NEVER_WAIT, SCENES, Arena, Case, call
+from races.scenes import ACTED, ANSWERS, NEVER_WAIT, PASSES_OVER, SCENES, Arena, Case, call
 from races.stopping import Call, holding
 from support.engine import Engine
 
@@ -71,7 +71,7 @@ class Pair:
 
     @property
     def can_wait(self) -> bool:
-        return not NEVER_WAIT & {self.first, self.second}
+        return not PASSES_OVER & {self.first, self.second}
 
 
 @pytest.fixture(scope="module")
@@ -161,18 +161,22 @@ def _problems(
         yield f"{error.sqlstate} {error}"
         return
 
-    handed_out: set[str] = set()
+    handed_out: list[str] = []
     for name, answer in zip(names, answers, strict=True):
-        if name == "claim":
-            handed_out |= {slug for slug in answer if not slug.startswith("other ")}
-            if not handed_out <= SLUGS:
-                yield f"claim: {answer}"
-        elif answer not in ANSWERS[name.removesuffix(" right")]:
+        outcome, tasks = _parts(name, answer)
+        handed_out += [slug for slug in tasks if not slug.startswith("other ")]
+        if not set(handed_out) <= SLUGS or outcome not in ANSWERS[name.removesuffix(" right")]:
             yield f"{name}: {answer}"
+    if len(handed_out) > len(set(handed_out)) and "each" not in handed_out:
+        yield f"{answers}: handed out twice"
     for name, answer in zip(names, answers, strict=True):
         task = case.right if name.endswith("right") else case.left
-        is_report = name.startswith(("complete", "fail")) and answer in ACTED
-        if is_report and task.step_slug in handed_out - {"each"}:
+        is_report = name.startswith(("complete", "exchange", "fail"))
+        if (
+            is_report
+            and _parts(name, answer)[0] in ACTED
+            and task.step_slug in {*handed_out} - {"each"}
+        ):
             yield f"{name}: {answer}, and {task.step_slug} was handed out"
 
     state = arena.state(pair.scene, case)
@@ -184,6 +188,13 @@ def _problems(
     if (pair.scene, pair.max_lost, state) not in seen:
         seen.add((pair.scene, pair.max_lost, state))
         yield from _problems_on_the_way_to_the_end(arena, case, answers)
+
+
+def _parts(name: str, answer: Any) -> tuple[Any, tuple[str, ...]]:
+    """The outcome of a call, and what it handed out."""
+    if name == "claim":
+        return None, answer
+    return (answer[0], answer[1:]) if name.startswith("exchange") else (answer, ())
 
 
 def _problems_on_the_way_to_the_end(arena: Arena, case: Case, answers: list[Any]) -> Iterator[str]:

@@ -6,7 +6,8 @@ Fails when, in the extension:
 
 - _hold_runs takes FOR KEY SHARE where a step ends (joins are lost);
 - _hold_steps does not lock the steps (maps are never gathered);
-- _hold_reported locks tasks in the order of the reports (deadlocks).
+- _hold_reported locks tasks in the order of the reports (deadlocks);
+- _with_taken hands out what it did not mark (a task goes to two).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -27,6 +29,8 @@ from races.stopping import Call
 from support.engine import Engine, Task, remove_runs
 
 pytestmark = pytest.mark.system
+
+T = TypeVar("T")
 
 WIDTHS = [2, 3, 4, 8, 16, 32, 64]
 SESSIONS = 4
@@ -87,28 +91,38 @@ def _tasks_by_run(tasks: Sequence[Task]) -> dict[UUID, list[Task]]:
 
 
 def _finish_together(
-    reporters: Sequence[Engine], runs: Sequence[Sequence[tuple[Task, object]]]
-) -> list[str]:
-    """Let the sessions complete the tasks of run after run, each a share of every run."""
+    reporters: Sequence[Engine],
+    runs: Sequence[Sequence[tuple[Task, object]]],
+    report: Callable[[Engine, Task, object], Sequence[T]],
+) -> list[T]:
+    """Let the sessions report the tasks of run after run, each a share of every run."""
     barrier = threading.Barrier(len(reporters))
 
-    def work(number: int, engine: Engine) -> list[str]:
-        outcomes = []
+    def work(number: int, engine: Engine) -> list[T]:
+        answers: list[T] = []
         for run in runs:
             barrier.wait(30)
-            outcomes += [_insist(engine, *report) for report in run[number :: len(reporters)]]
-        return outcomes
+            for result in run[number :: len(reporters)]:
+                answers += report(engine, *result)
+        return answers
 
     with concurrent.futures.ThreadPoolExecutor(len(reporters)) as pool:
         futures = [pool.submit(work, *pair) for pair in enumerate(reporters)]
-        return [outcome for future in futures for outcome in future.result(120)]
+        return [answer for future in futures for answer in future.result(120)]
 
 
-def _insist(engine: Engine, task: Task, output: object) -> str:
+def _insist(engine: Engine, task: Task, output: object) -> list[str]:
     """Complete a task, again and again as long as the snapshot was too old for it."""
     while True:
         with contextlib.suppress(psycopg.errors.SerializationFailure):
-            return engine.complete(task, output)
+            return [engine.complete(task, output)]
+
+
+def _exchange(engine: Engine, task: Task, output: object) -> list[Task]:
+    """Complete a task; answers what was handed out for it."""
+    outcomes, tasks = engine.exchange([(task, output)], 9)
+    assert outcomes == ["completed"]
+    return tasks
 
 
 def _rounds(width: int) -> list[int]:
@@ -143,6 +157,7 @@ def test_every_join_starts_exactly_once(
         outcomes = _finish_together(
             reporters,
             [[(task, [task.step_slug, task.task_index]) for task in t] for t in by_run.values()],
+            _insist,
         )
 
         assert outcomes == ["completed"] * (count * width)
@@ -160,6 +175,86 @@ def test_every_join_starts_exactly_once(
 
     for reporter in reporters:
         reporter.connection.close()
+
+
+@pytest.mark.parametrize("shape", ["join", "gather"])
+@pytest.mark.parametrize("width", [2, 32])
+def test_every_join_is_handed_over_exactly_once(
+    engine: Engine, reporters: list[Engine], width: int, shape: str
+) -> None:
+    """As above, with complete_and_claim: to whoever ended the last step, and to nobody else."""
+    count = ROUND // width
+    flow = f"join_{width}" if shape == "join" else "gather"
+    behind = ("first", "second") if shape == "join" else ("first",)
+    engine.start_many(flow, [list(range(width)) if shape == "gather" else {}] * count)
+    by_run = _tasks_by_run(engine.claim(count * width))
+    for tasks in by_run.values():
+        random.Random(width).shuffle(tasks)
+
+    joins = _finish_together(
+        reporters,
+        [[(task, [task.step_slug, task.task_index]) for task in t] for t in by_run.values()],
+        _exchange,
+    )
+
+    assert sorted((join.run_id, join.step_slug) for join in joins) == sorted(
+        itertools.product(by_run, behind)
+    )
+    for join in joins:
+        assert join.input == _input_of(join.step_slug, shape, width)
+    assert engine.claim(1) == []
+    assert engine.problems() == []
+    # What was handed over is reported by one call, and ends all runs.
+    assert set(engine.complete_all([(join, None) for join in joins])) == {"completed"}
+    ended = "select status, count(*) from quantumflow.workflow_runs group by status"
+    assert engine.rows(ended) == [("completed", count)]
+    assert engine.problems() == []
+
+
+def test_sessions_that_exchange_share_chains_and_maps_without_a_claim(
+    engine: Engine, reporters: list[Engine]
+) -> None:
+    """Each task goes to one of them, once, to the end of all runs; none is forgotten."""
+    engine.define(
+        "line",
+        [
+            {"name": "a"},
+            {"name": "each", "type": "map", "dependencies": ["a"], "chunk_size": 3},
+            {"name": "again", "type": "map", "dependencies": ["each"]},
+            {"name": "z", "dependencies": ["again"]},
+        ],
+    )
+    runs, items = 25, 8
+    engine.start_many("line", [{}] * runs)
+    barrier = threading.Barrier(len(reporters))
+
+    def output_of(task: Task) -> object:
+        if task.step_slug == "a":
+            return list(range(items))
+        return task.input["items"] if task.step_slug == "each" else None
+
+    def work(engine: Engine) -> list[Task]:
+        done: list[Task] = []
+        barrier.wait(30)
+        _, tasks = engine.exchange([], 3)
+        # Others may have all that is left of a step when this one has nothing to do.
+        while tasks or engine.messages() > 0:
+            done += tasks
+            outcomes, tasks = engine.exchange([(task, output_of(task)) for task in tasks], 3)
+            assert set(outcomes) <= {"completed"}
+        return done
+
+    with concurrent.futures.ThreadPoolExecutor(len(reporters)) as pool:
+        done = [task for tasks in pool.map(work, reporters) for task in tasks]
+
+    assert len({task.key for task in done}) == len(done) == runs * (1 + 3 + items + 1)
+    assert {task.attempt for task in done} == {1}
+    ended = "select status, output, count(*) from quantumflow.workflow_runs group by 1, 2"
+    assert engine.rows(ended) == [("completed", {"z": None}, runs)]
+    assert engine.value("select output from quantumflow.step_states where step_slug = 'each'") == (
+        list(range(items))
+    )
+    assert engine.problems() == []
 
 
 def _input_of(slug: str, shape: str, width: int) -> dict[str, object]:

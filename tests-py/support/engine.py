@@ -107,6 +107,29 @@ class Engine:
         (outcome,) = self.complete_all([(task, output)])
         return outcome
 
+    def exchange(
+        self,
+        results: Sequence[tuple[Task, Any]],
+        quantity: int = 1,
+        *,
+        lease: float = 300,
+        queues: Sequence[str] | None = None,
+        commands: Sequence[str] | None = None,
+    ) -> tuple[list[str], list[Task]]:
+        """complete_and_claim: what became of the results, and the tasks handed out."""
+        found = self.rows(
+            "select outcome, run_id, step_slug, task_index, lease_token, input, attempt "
+            "from quantumflow.complete_and_claim(%s, %s, %s, %s, %s, %s)",
+            self.worker_id,
+            Jsonb([task.report(output=output) for task, output in results]),
+            quantity,
+            list(queues or ["quantum_flow_queue"]),
+            timedelta(seconds=lease),
+            None if commands is None else list(commands),
+        )
+        outcomes = [row[0] for row in found if row[0] is not None]
+        return outcomes, [Task(*row[1:]) for row in found if row[0] is None]
+
     def fail_all(self, tasks: Sequence[Task], **more: Any) -> list[str]:
         reports = [task.report(error_message="it broke", **more) for task in tasks]
         return self._outcomes("select outcome from quantumflow.fail_tasks(%s)", reports)
