@@ -12,7 +12,10 @@ from quantumflow_client._worker_core import (
     BATCH_BYTES,
     BATCH_ROWS,
     GRACE,
+    HERD,
     IDLE_MOST,
+    IDLE_MOST_LISTENING,
+    IDLE_WOKEN,
     LINGER,
     RETRY_MOST,
     Claim,
@@ -167,6 +170,45 @@ def test_empty_claims_come_ever_more_rarely_up_to_a_limit() -> None:
     assert pauses[0] == 0.01
     assert pauses == sorted(pauses)
     assert pauses[-1] == IDLE_MOST
+
+
+def idle(core: WorkerCore) -> float:
+    """Let a core find nothing until its pauses grow no more; how long they are then."""
+    for _ in range(20):
+        core.claimed([], asked=4, now=0)
+    return resting(core.next(0))
+
+
+def test_who_hears_of_new_work_looks_more_rarely() -> None:
+    core = new_core()
+    core.listening(True)
+    assert idle(core) == IDLE_MOST_LISTENING > IDLE_MOST
+    core.listening(False)
+    assert idle(core) == IDLE_MOST
+
+
+@pytest.mark.parametrize("random", [0.5, 1.0])
+def test_a_woken_worker_claims_within_a_moment_of_its_own(random: float) -> None:
+    core = new_core(random=random)
+    idle(core)
+    core.woken(0.05)
+    assert resting(core.next(0.05)) == pytest.approx(HERD * random)
+    assert core.next(0.05 + HERD) == Claim(4)
+    core.claimed([], asked=4, now=0.1)
+    assert resting(core.next(0.1)) <= 2 * IDLE_WOKEN
+
+
+def test_to_be_woken_delays_no_claim() -> None:
+    core = new_core(random=1.0)
+    core.woken(0.0)
+    assert core.next(0.0) == Claim(4)
+
+
+def test_a_worker_without_room_is_not_woken() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 2)
+    core.woken(1.0)
+    assert resting(core.next(1.0)) > HERD
 
 
 def test_jitter_halves_a_pause_at_most() -> None:

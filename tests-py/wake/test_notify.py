@@ -111,11 +111,11 @@ def test_nobody_is_told_of_what_was_rolled_back(
     engine: Engine, heard: Callable[[], list[str]]
 ) -> None:
     with engine.connection.transaction():
+        with engine.connection.transaction(force_rollback=True):
+            start(engine, "two")
+        start(engine, "later")
+    with engine.connection.transaction(force_rollback=True):
         start(engine, "chain")
-        raise psycopg.Rollback
-    with engine.connection.transaction(), engine.connection.transaction():
-        start(engine, "two")
-        raise psycopg.Rollback
     assert heard() == []
 
 

@@ -86,6 +86,11 @@ def _arguments(dsn: str, prepare_threshold: int | None) -> dict[str, Any]:
     return arguments
 
 
+def connect(dsn: str) -> Connection:
+    """An autocommit connection for what is neither a call nor prepared."""
+    return psycopg.connect(**_arguments(dsn, None) | {"autocommit": True})
+
+
 def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     """Whether a connection can be used again, as far as the socket knows; no round trip."""
     if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:

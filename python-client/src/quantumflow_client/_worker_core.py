@@ -29,8 +29,18 @@ BATCH_ROWS = 500
 BATCH_BYTES = 16_000_000
 """How much one report holds at most, unless a single result is larger."""
 
-IDLE_FIRST, IDLE_MOST = 0.01, 1.0
-"""How many seconds after an empty claim the next one comes: doubled each time, jittered."""
+IDLE_FIRST, IDLE_MOST, IDLE_MOST_LISTENING = 0.01, 0.2, 1.0
+"""How many seconds after an empty claim the next one comes: doubled each time, jittered.
+
+A worker that hears of new work still looks for what nobody tells of: delays that end, leases that
+run out. The database counts on it: see quantumflow._notify.
+"""
+
+IDLE_WOKEN = 0.05
+"""How many seconds that delay is at most when a worker was woken."""
+
+HERD = 0.002
+"""How many seconds the claims of idle workers are apart at most that one notification wakes."""
 
 RETRY_FIRST, RETRY_MOST = 0.1, 10.0
 """How many seconds after a failed call the next one comes: doubled each time, jittered."""
@@ -131,6 +141,7 @@ class WorkerCore:
         self._unstarted: list[TaskRef] = []
         self._claim_at = 0.0
         self._idle_delay = 0.0
+        self._idle_most = IDLE_MOST
         self._is_idle = False
         self._has_claimed = False
         self._sweep_at: float | None = None
@@ -177,7 +188,7 @@ class WorkerCore:
             self._idle_delay = 0.0
             self._claim_at = now if len(tasks) >= asked else now + IDLE_FIRST
         else:
-            self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), IDLE_MOST)
+            self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), self._idle_most)
             self._claim_at = now + self._jittered(self._idle_delay)
 
     def finished(self, report: Report, now: float) -> None:
@@ -213,6 +224,15 @@ class WorkerCore:
         """Release was answered."""
         self._retry_delay = 0.0
         self._unstarted = []
+
+    def woken(self, now: float) -> None:
+        """Somebody says that there is new work."""
+        self._idle_delay = min(self._idle_delay, IDLE_WOKEN)
+        self._claim_at = min(self._claim_at, now + HERD * self._random())
+
+    def listening(self, is_listening: bool) -> None:
+        """Whether somebody would say so has changed."""
+        self._idle_most = IDLE_MOST_LISTENING if is_listening else IDLE_MOST
 
     def stop(self, now: float, how: Stopping = Stopping.SOON) -> None:
         """Somebody wants the worker to end."""

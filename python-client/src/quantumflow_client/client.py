@@ -426,6 +426,7 @@ class Client:
         lease: timedelta = _LEASE,
         once: bool = False,
         until_idle: bool = False,
+        listen: bool | str = True,
         handle_signals: bool = True,
         name: str | None = None,
     ) -> int:
@@ -444,7 +445,10 @@ class Client:
             once: Claim only once.
             until_idle: Return when there is nothing to claim and nothing runs. A task that waits
                 for its retry is not waited for.
-            handle_signals: Whether to listen to SIGTERM and SIGINT; only in the main thread.
+            listen: Whether to be told of new work (LISTEN), on one more connection a process, which
+                is idle; else, and where nothing is heard, the worker looks several times a second.
+                A DSN: listen there, past a pooler.
+            handle_signals: Whether to react to SIGTERM and SIGINT; only in the main thread.
             name: A name for people; by default the host and the process.
 
         Returns:
@@ -467,6 +471,7 @@ class Client:
             lease=lease,
             once=once,
             until_idle=until_idle,
+            listen=listen,
             name=name,
         )
         listens = handle_signals and threading.current_thread() is threading.main_thread()

@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from math import inf
 from queue import Empty, SimpleQueue
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
-from . import _connections, _reports, _sql
+from . import _connections, _listener, _reports, _sql
 from ._leases import Leases
 from ._sql import Completion, Failure
 from ._transaction import TaskTransaction
@@ -84,6 +84,7 @@ class Worker:
         lease: timedelta,
         once: bool = False,
         until_idle: bool = False,
+        listen: bool | str = True,
         name: str | None = None,
     ) -> None:
         """Describe a worker.
@@ -97,6 +98,7 @@ class Worker:
             lease: How long a lease is; it is renewed at a third of that.
             once: Whether to claim only once.
             until_idle: Whether to return when there is nothing to claim and nothing runs.
+            listen: Whether to listen for new work, or where.
             name: A name for people; by default the host and the process.
         """
         self.id = uuid.uuid4()
@@ -117,6 +119,9 @@ class Worker:
             until_idle=until_idle,
             random=random.random,
         )
+        # One that ends when there is nothing to do never waits for it.
+        self._listen = False if once or until_idle else listen
+        self._listening = ExitStack()
         self._leases = Leases(lease.total_seconds())
         self._leases_lock = threading.Lock()
         self._executions: dict[TaskRef, _Execution] = {}
@@ -147,6 +152,7 @@ class Worker:
             self._work()
         finally:
             self._ended.set()
+            self._listening.close()
             self._threads.end()
             self._loop.end()
             self.transactions.close()
@@ -263,9 +269,22 @@ class Worker:
         self._core.connected()
         if self._is_new:
             self._renewals.start()
+            self._begin_listening()
         else:
             logger.info("connected again", extra={"worker_id": self.id})
         self._is_new = False
+
+    def _begin_listening(self) -> None:
+        if self._listen is False:
+            return
+        to = self._connections.dsn()
+        here = to if self._listen is True else self._listen
+        ear = _listener.Ear(
+            self._queues,
+            wake=lambda: self._events.put(self._core.woken),
+            listening=lambda heard: self._events.put(lambda _: self._core.listening(heard)),
+        )
+        self._listening.enter_context(_listener.listening(ear, here=here, to=to))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -49,6 +49,11 @@ from ._command import App, command
 )
 @click.option("--once", is_flag=True, help="Claim once, run that, and end.")
 @click.option("--until-idle", is_flag=True, help="End when there is nothing to claim.")
+@click.option(
+    "--listen/--no-listen",
+    default=True,
+    help="Be told of new work, on one more connection, or only look for it.  [default: listen]",
+)
 @click.option("--name", metavar="TEXT", help="A name for people.  [default: host and process]")
 @click.option(
     "--deploy", is_flag=True, help="Define the flows in the database first, if they changed."
@@ -61,6 +66,7 @@ def worker(
     lease: float,
     once: bool,
     until_idle: bool,
+    listen: bool,
     name: str | None,
     deploy: bool,
 ) -> None:
@@ -79,6 +85,7 @@ def worker(
             lease=timedelta(seconds=lease),
             once=once,
             until_idle=until_idle,
+            listen=listen,
             name=name,
         )
     finally:

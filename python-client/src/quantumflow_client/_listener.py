@@ -1,0 +1,210 @@
+"""Hears of new work: one connection a process and database, idle in LISTEN, for all its workers.
+
+It only ever makes workers look sooner. Whether notifications arrive at all is tried out whenever it
+has connected, because a pooler in transaction mode takes a LISTEN and lets nothing through.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from . import _connections
+
+if TYPE_CHECKING:
+    from ._connections import Connection
+
+logger = logging.getLogger("quantumflow_client")
+
+CHANNEL = "quantumflow"
+
+PATIENCE = 5.0
+"""How many seconds the server may take for an answer, or to pass a notification on."""
+
+ASK_EVERY = 30.0
+"""How many seconds there are between two looks whether the connection is alive."""
+
+RETRY_FIRST, RETRY_MOST = 0.1, 30.0
+"""How many seconds after a lost connection the next one comes: doubled each time."""
+
+RETRY_DEAF = 600.0
+"""How many seconds after nothing was heard it is tried again."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ear:
+    """Who wants to hear of what.
+
+    Attributes:
+        queues: Of new work in these queues.
+        wake: Called when there may be some.
+        listening: Called with whether notifications arrive, when that has changed.
+    """
+
+    queues: Sequence[str]
+    wake: Callable[[], None]
+    listening: Callable[[bool], None]
+
+
+_listeners: dict[tuple[int, str, str], _Listener] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def listening(ear: Ear, *, here: str, to: str) -> Iterator[None]:
+    """Listen meanwhile, on this process's one connection for that.
+
+    Args:
+        ear: Who is told, from the listener's thread.
+        here: The DSN to listen on.
+        to: The DSN on which the work is done: the same, or another way to the same database.
+    """
+    # A fork has its parent's listeners, but not their threads.
+    key = os.getpid(), here, to
+    with _lock:
+        listener = _listeners.get(key) or _listeners.setdefault(key, _Listener(here, to))
+        listener.add(ear)
+    try:
+        yield
+    finally:
+        with _lock:
+            is_last = listener.remove(ear)
+            if is_last:
+                del _listeners[key]
+        if is_last:
+            listener.end()
+
+
+class _Listener:
+    """A thread that listens until it is told to end."""
+
+    def __init__(self, here: str, to: str) -> None:
+        self._here = here
+        self._to = to
+        self._ears: list[Ear] = []
+        self._ears_lock = threading.Lock()
+        self._is_listening = False
+        self._has_warned = False
+        self._beside_answers: list[str] = []
+        self._interrupted, self._interrupt = socket.socketpair()
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="quantumflow-listener", daemon=True)
+        self._thread.start()
+
+    def add(self, ear: Ear) -> None:
+        with self._ears_lock:
+            self._ears.append(ear)
+            if self._is_listening:
+                ear.listening(True)
+
+    def remove(self, ear: Ear) -> bool:
+        """Whether it was the last."""
+        with self._ears_lock:
+            self._ears.remove(ear)
+            return not self._ears
+
+    def end(self) -> None:
+        self._has_ended.set()
+        self._interrupt.close()
+        # Not for as long as it may take to connect.
+        self._thread.join(1)
+
+    def _main(self) -> None:
+        pause = RETRY_FIRST
+        while not self._has_ended.is_set():
+            try:
+                with _connections.connect(self._here) as connection:
+                    self._beside_answers = []
+                    connection.add_notify_handler(self._hear_beside)
+                    if self._is_heard(connection):
+                        pause = RETRY_FIRST
+                        self._listen(connection)
+                    else:
+                        pause = RETRY_DEAF
+                        self._warn()
+            except (psycopg.Error, OSError) as error:
+                pause = min(pause * 2, RETRY_MOST)
+                logger.info("cannot listen, again in %.1f s: %s", pause, error)
+            finally:
+                self._tell(False)
+            self._has_ended.wait(pause)
+        self._interrupted.close()
+
+    def _hear_beside(self, notice: psycopg.Notify) -> None:
+        self._beside_answers.append(notice.payload)
+
+    def _is_heard(self, connection: Connection) -> bool:
+        """Whether a notification of somebody else arrives while the connection is idle."""
+        token = f"?{uuid.uuid4()}"
+        self._ask(connection)
+        with (
+            _connections.connect(self._to) as other,
+            _connections.waiting_at_most(PATIENCE, other),
+        ):
+            other.execute("select pg_notify(%s, %s)", (CHANNEL, token))
+        give_up = time.monotonic() + PATIENCE
+        while (left := give_up - time.monotonic()) > 0 and not self._has_ended.is_set():
+            if token in self._heard(connection, left):
+                return True
+        with suppress(psycopg.Error):
+            connection.execute(f"unlisten {CHANNEL}")
+        return self._has_ended.is_set()
+
+    def _listen(self, connection: Connection) -> None:
+        self._tell(True)
+        # For what was told while nobody listened.
+        self._wake(None)
+        while not self._has_ended.is_set():
+            if heard := self._heard(connection, ASK_EVERY):
+                self._wake(set(heard))
+            elif not self._has_ended.is_set():
+                self._ask(connection)
+
+    def _ask(self, connection: Connection) -> None:
+        with _connections.waiting_at_most(PATIENCE, connection):
+            connection.execute(f"listen {CHANNEL}")
+
+    def _heard(self, connection: Connection, seconds: float) -> list[str]:
+        """What was heard, at the latest after so many seconds, or when this is to end."""
+        if not self._beside_answers:
+            with selectors.DefaultSelector() as selector:
+                selector.register(connection.fileno(), selectors.EVENT_READ)
+                selector.register(self._interrupted, selectors.EVENT_READ)
+                selector.select(seconds)
+            connection.pgconn.consume_input()
+        heard, self._beside_answers = self._beside_answers, []
+        while (notice := connection.pgconn.notifies()) is not None:
+            heard.append(notice.extra.decode(errors="replace"))
+        return heard
+
+    def _wake(self, queues: set[str] | None) -> None:
+        with self._ears_lock:
+            for ear in self._ears:
+                if queues is None or not queues.isdisjoint(ear.queues):
+                    ear.wake()
+
+    def _tell(self, is_listening: bool) -> None:
+        with self._ears_lock:
+            if self._is_listening is not is_listening:
+                self._is_listening = is_listening
+                for ear in self._ears:
+                    ear.listening(is_listening)
+
+    def _warn(self) -> None:
+        if not self._has_warned and not self._has_ended.is_set():
+            self._has_warned = True
+            logger.warning(
+                "notifications do not arrive (is there a pooler in transaction mode between?): "
+                "workers look for new work several times a second instead"
+            )
