@@ -63,7 +63,7 @@ def test_there_is_no_other_sql_in_the_client() -> None:
     ]
     assert found == []
     executing = [path.name for path, text in sources.items() if ".execute" in text]
-    assert set(executing) - others == {"_call.py"}
+    assert set(executing) - others == {"_call.py", "_listener.py"}
 
 
 def test_every_call_of_the_client_is_registered() -> None:

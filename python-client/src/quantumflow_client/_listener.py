@@ -20,14 +20,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from . import _connections
+from . import _connections, _sql
 
 if TYPE_CHECKING:
     from ._connections import Connection
 
 logger = logging.getLogger("quantumflow_client")
-
-CHANNEL = "quantumflow"
 
 PATIENCE = 5.0
 """How many seconds the server may take for an answer, or to pass a notification on."""
@@ -152,13 +150,13 @@ class _Listener:
             _connections.connect(self._to) as other,
             _connections.waiting_at_most(PATIENCE, other),
         ):
-            other.execute("select pg_notify(%s, %s)", (CHANNEL, token))
+            other.execute(_sql.NOTIFY, (token,))
         give_up = time.monotonic() + PATIENCE
         while (left := give_up - time.monotonic()) > 0 and not self._has_ended.is_set():
             if token in self._heard(connection, left):
                 return True
         with suppress(psycopg.Error):
-            connection.execute(f"unlisten {CHANNEL}")
+            connection.execute(_sql.UNLISTEN)
         return self._has_ended.is_set()
 
     def _listen(self, connection: Connection) -> None:
@@ -173,7 +171,7 @@ class _Listener:
 
     def _ask(self, connection: Connection) -> None:
         with _connections.waiting_at_most(PATIENCE, connection):
-            connection.execute(f"listen {CHANNEL}")
+            connection.execute(_sql.LISTEN)
 
     def _heard(self, connection: Connection, seconds: float) -> list[str]:
         """What was heard, at the latest after so many seconds, or when this is to end."""

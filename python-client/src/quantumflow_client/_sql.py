@@ -843,3 +843,10 @@ _VERSION = _statement("version", "select quantumflow.version()")
 def version() -> Call[str]:
     """The version of quantumflow in the database."""
     return Call(_VERSION, _scalar)
+
+
+# What is no call of a function: to be told of new work.
+
+LISTEN = "listen quantumflow"
+UNLISTEN = "unlisten quantumflow"
+NOTIFY = "select pg_notify('quantumflow', %s)"
