@@ -41,21 +41,42 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize(
-    ("shape", "load", "expected"),
+    ("shape", "load", "hands_over", "expected"),
     [
         pytest.param(
-            MAP, Load(items=2_000), Cost(1362, 0.576, 0.0205, 62.37, 5.003, 1.0, 0), id="map task"
+            MAP,
+            Load(items=2_000),
+            False,
+            Cost(1306, 0.478, 0.0205, 54.33, 5.003, 1.0, 0),
+            id="map task",
         ),
         pytest.param(
-            SINGLE, Load(2_000), Cost(2230, 0.96, 0.03, 116.9, 7.0, 1.0, 0), id="single-step run"
+            SINGLE,
+            Load(2_000),
+            False,
+            Cost(2126, 0.88, 0.03, 105.0, 7.0, 1.0, 0),
+            id="single-step run",
         ),
         pytest.param(
-            CHAIN, Load(200), Cost(2047, 0.735, 0.021, 103.7, 6.1, 1.0, 0), id="chain step"
+            CHAIN,
+            Load(200),
+            False,
+            Cost(1986, 0.664, 0.021, 95.46, 6.1, 1.0, 0),
+            id="chain step",
+        ),
+        pytest.param(
+            CHAIN,
+            Load(200),
+            True,
+            Cost(1527, 0.599, 0.0115, 83.82, 4.3, 1.0, 0),
+            id="chain step handed over",
         ),
     ],
 )
-def test_a_task_costs_what_it_did(bench: Bench, shape: Shape, load: Load, expected: Cost) -> None:
-    found = bench.cost(Quantumflow(), shape, load).as_dict()
+def test_a_task_costs_what_it_did(
+    bench: Bench, shape: Shape, load: Load, hands_over: bool, expected: Cost
+) -> None:
+    found = bench.cost(Quantumflow(hands_over=hands_over), shape, load).as_dict()
 
     off = {
         name: f"{found[name]:.4g}, not {value:.4g}"

@@ -5,14 +5,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_now$
 begin
-  if coalesce(current_setting('quantumflow.now', true), '') <> ''
-    and exists (
-      select
-      from quantumflow.settings s
-      where s.name = 'test_clock'
-        and s.value = 'on'
-    )
-  then
+  if coalesce(current_setting('quantumflow.now', true), '') = '' then
+    return clock_timestamp();
+  end if;
+
+  if exists (select from quantumflow.settings s where s.name = 'test_clock' and s.value = 'on') then
     return current_setting('quantumflow.now')::timestamptz;
   end if;
 

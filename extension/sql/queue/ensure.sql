@@ -121,11 +121,13 @@ Errors: QF403 when it holds messages of somebody else.';
 
 create function quantumflow._queue_table(p_queue text)
 returns regclass
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_queue_table$
-  select to_regclass(format('pgmq.%I', 'q_' || p_queue));
+begin
+  return to_regclass(format('pgmq.%I', 'q_' || p_queue));
+end
 $_queue_table$;
 
 comment on function quantumflow._queue_table(text) is

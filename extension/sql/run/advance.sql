@@ -9,6 +9,14 @@ create type quantumflow._ended_run as (
 
 comment on type quantumflow._ended_run is 'A run that has no step left, and what it leaves.';
 
+create type quantumflow._readied as (
+  taskless quantumflow._step_ref[],
+  offer    quantumflow._offer
+);
+
+comment on type quantumflow._readied is
+'Of the steps that became ready the maps of nothing, which are done, and the offer of a worker with the tasks that it was given.';
+
 create function quantumflow._advance(
   p_done  quantumflow._step_ref[],
   p_ready quantumflow._step_ref[],
@@ -24,19 +32,19 @@ declare
   v_ready    quantumflow._step_ref[] := p_ready;
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
-  v_started  record;
+  v_started  quantumflow._readied;
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
-    if exists (select from unnest(v_done) d where d.dependents <> '{}') then
+    if v_done <> '{}' then
       v_ready := v_ready || quantumflow._release_dependents(v_done, p_now);
     end if;
 
     exit when v_ready = '{}';
 
     v_started := quantumflow._step_became_ready(v_ready, p_now, v_offer);
-    v_offer := v_started.p_offer;
-    v_done := v_started.p_taskless;
+    v_offer := v_started.offer;
+    v_done := v_started.taskless;
     v_ready := '{}';
     v_finished := v_finished || v_done;
   end loop;
@@ -110,10 +118,10 @@ comment on function quantumflow._release_dependents(quantumflow._step_ref[], tim
 A single step that becomes ready is marked started by the same update. In a paused run nothing becomes ready.';
 
 create function quantumflow._step_became_ready(
-  p_steps          quantumflow._step_ref[],
-  p_now            timestamptz,
-  inout p_offer    quantumflow._offer,
-  out   p_taskless quantumflow._step_ref[])
+  p_steps quantumflow._step_ref[],
+  p_now   timestamptz,
+  p_offer quantumflow._offer)
+returns quantumflow._readied
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -122,6 +130,7 @@ declare
   c_portion  constant int := 20000;
   v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
   v_tasks    bigint;
+  v_offer    quantumflow._offer;
 begin
   -- A map learns its size here; one over an empty array is done at once.
   if exists (select from unnest(p_steps) k where k.step_type = 'map') then
@@ -159,13 +168,13 @@ begin
     from sized d;
   end if;
 
-  p_taskless := v_taskless;
-
   if v_tasks > c_portion then
-    p_offer := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
+    v_offer := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
   else
-    p_offer := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
+    v_offer := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
   end if;
+
+  return row(v_taskless, v_offer)::quantumflow._readied;
 end
 $_step_became_ready$;
 

@@ -36,7 +36,8 @@ begin
 
   v_found := (quantumflow._start_runs(
     start_flow.workflow_slug, start_flow.version, array[v_run_id], array[coalesce(start_flow.input, '{}')],
-    start_flow.priority, start_flow.start_at, start_flow.idempotency_key, start_flow.headers))[1];
+    start_flow.priority, start_flow.start_at, start_flow.idempotency_key, start_flow.headers,
+    start_flow.run_id is null and start_flow.idempotency_key is null))[1];
 
   -- Somebody else may have started it in between.
   v_found := coalesce(v_found, quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key));
@@ -113,7 +114,7 @@ begin
 
   v_run_ids := quantumflow._start_runs(
     start_flows.workflow_slug, null, coalesce(v_run_ids, '{}'), coalesce(v_inputs, '{}'),
-    start_flows.priority, null, null, null);
+    start_flows.priority, null, null, null, true);
 
   return query
   select u.run_id
@@ -135,7 +136,8 @@ create function quantumflow._start_runs(
   p_priority        int,
   p_start_at        timestamptz,
   p_idempotency_key text,
-  p_headers         jsonb)
+  p_headers         jsonb,
+  p_are_new         boolean)
 returns uuid[]
 language plpgsql
 volatile
@@ -146,7 +148,6 @@ declare
   v_version    int;
   v_steps      int;
   v_maps_input boolean;
-  v_run_ids    uuid[];
   v_ready      quantumflow._step_ref[];
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
@@ -191,26 +192,24 @@ begin
   where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
     and v.frozen_at is null;
 
-  with started as (
+  if p_are_new then
+    -- Not ready for a conflict, which would cost a record of the log for each run.
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at)
+    select
+      u.run_id, p_workflow_slug, v_version, 'started', u.input, v_steps, p_priority, p_headers, v_now, greatest(v_now, p_start_at)
+    from unnest(p_run_ids, p_inputs) u (run_id, input);
+  else
     insert into quantumflow.workflow_runs
       (id, workflow_slug, version, status, input, remaining_steps, priority, headers, idempotency_key, created_at, started_at)
-    select
-      u.run_id, p_workflow_slug, v_version, 'started', u.input, v_steps, p_priority, p_headers, p_idempotency_key,
-      v_now, greatest(v_now, p_start_at)
-    from unnest(p_run_ids, p_inputs) u (run_id, input)
-    on conflict do nothing
-    returning id
-  )
-  select array_agg(s.id)
-  into v_run_ids
-  from started s;
+    values
+      (p_run_ids[1], p_workflow_slug, v_version, 'started', p_inputs[1], v_steps, p_priority, p_headers, p_idempotency_key,
+       v_now, greatest(v_now, p_start_at))
+    on conflict do nothing;
 
-  if v_run_ids is null then
-    return array[]::uuid[];
-  end if;
-
-  if cardinality(v_run_ids) = cardinality(p_run_ids) then
-    v_run_ids := p_run_ids;
+    if not found then
+      return array[]::uuid[];
+    end if;
   end if;
 
   -- A single step that waits for nothing is written as started at once.
@@ -225,7 +224,7 @@ begin
     case w.step_type when 'single' then 1 end,
     v_now,
     case when w.step_type = 'single' and w.dependencies = '{}' then v_now end
-  from unnest(v_run_ids) u (run_id)
+  from unnest(p_run_ids) u (run_id)
   cross join quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
     and w.step_type <> 'callback';
@@ -233,7 +232,7 @@ begin
   select array_agg(
     row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref)
   into v_ready
-  from unnest(v_run_ids) u (run_id)
+  from unnest(p_run_ids) u (run_id)
   cross join quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
     and w.step_type <> 'callback'
@@ -241,12 +240,13 @@ begin
 
   perform quantumflow._advance('{}', v_ready, v_now);
 
-  return v_run_ids;
+  return p_run_ids;
 end
 $_start_runs$;
 
-comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb) is
-'Starts one run per id and input; ids and idempotency keys that exist already are left out of what it returns.
+comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean) is
+'Starts one run per id and input, and returns the ids. Unless they are new, there is one, and it may exist already, or its
+idempotency key: then it returns none.
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
 

@@ -116,7 +116,8 @@ begin
   from quantumflow._hand_out(p_taken, p_lease, p_now);
 exception
   when program_limit_exceeded or out_of_memory or internal_error then
-    -- Some input is larger than a jsonb value may be: hand the others out, and fail that task.
+    -- Some input is larger than a jsonb value may be: hand the others out, and fail that task. What was begun to be returned has not
+    -- got here: _hand_out returns all or nothing.
     for n in 1 .. cardinality(p_taken) loop
       begin
         return query
@@ -296,29 +297,9 @@ begin
     perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
   end if;
 
-  if exists (select from unnest(v_held) h where h.outcome <> 'claim') then
+  if exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0) then
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
-  end if;
-
-  -- A lease that lapsed may have ended its run, and with it other tasks that were to be handed out here.
-  if exists (select from unnest(v_held) h where h.outcome in ('lost', 'timeout')) then
-    v_held := array(
-      select h
-      from unnest(v_held) h
-      where h.outcome = 'claim'
-        and (
-          h.step_type = 'callback'
-          or exists (
-            select
-            from quantumflow.workflow_runs r
-            where r.id = h.run_id
-              and r.status in ('started', 'paused')
-          )
-        ));
-  end if;
-
-  if exists (select from unnest(v_held) h where h.outcome = 'claim' and h.losses > 0) then
-    v_held := quantumflow._lost_go_alone(v_held, p_has_others);
+    v_held := quantumflow._lost_go_alone(quantumflow._without_ended(v_held), p_has_others);
   end if;
 
   select array_agg(
@@ -356,6 +337,32 @@ $_claim_messages$;
 
 comment on function quantumflow._claim_messages(text, quantumflow._message[], boolean, uuid, interval, text[], timestamptz) is
 'Claims those of the tasks named by messages that may be claimed, and puts the other messages where they belong.';
+
+create function quantumflow._without_ended(p_held quantumflow._held_task[])
+returns quantumflow._held_task[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_without_ended$
+begin
+  return array(
+    select h
+    from unnest(p_held) h
+    where h.outcome = 'claim'
+      and (
+        h.step_type = 'callback'
+        or exists (
+          select
+          from quantumflow.workflow_runs r
+          where r.id = h.run_id
+            and r.status in ('started', 'paused')
+        )
+      ));
+end
+$_without_ended$;
+
+comment on function quantumflow._without_ended(quantumflow._held_task[]) is
+'Those of the tasks that may be claimed whose runs go on: a lease that had run out may have ended one just now.';
 
 create function quantumflow._hold_messages(
   p_queue    text,

@@ -13,6 +13,14 @@ create type quantumflow._step_progress as (
 comment on type quantumflow._step_progress is
 'A step that this call has locked: how many of its tasks it completes, and whether that ends the step.';
 
+create type quantumflow._completion as (
+  held  quantumflow._held_task[],
+  offer quantumflow._offer
+);
+
+comment on type quantumflow._completion is
+'What became of reported results, and the offer of the worker that reported them with the tasks that it was given.';
+
 create function quantumflow.complete_task(
   run_id      uuid,
   step_slug   text,
@@ -61,7 +69,7 @@ set enable_bitmapscan = off
 set jit = off
 as $complete_tasks$
 declare
-  v_done record;
+  v_done quantumflow._completion;
 begin
   perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
 
@@ -69,7 +77,7 @@ begin
 
   return query
   select *
-  from quantumflow._completion_outcomes(v_done.p_held);
+  from quantumflow._completion_outcomes(v_done.held);
 end
 $complete_tasks$;
 
@@ -88,41 +96,44 @@ or there is no such task; nothing changed. run_ended: the run was over first, an
 Errors: QF301 results is no array; QF401 the queue of a step that would start is gone. A report never raises for a race it lost.';
 
 create function quantumflow._complete(
-  p_results     jsonb,
-  p_now         timestamptz,
-  inout p_offer quantumflow._offer,
-  out   p_held  quantumflow._held_task[])
+  p_results jsonb,
+  p_now     timestamptz,
+  p_offer   quantumflow._offer)
+returns quantumflow._completion
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
+  v_held  quantumflow._held_task[];
   v_steps quantumflow._step_progress[];
+  v_offer quantumflow._offer;
 begin
-  -- Lock: the tasks, their steps, their runs.
-  p_held := quantumflow._hold_reported(p_results, 'complete');
-  v_steps := quantumflow._hold_steps(p_held);
-  p_held := quantumflow._hold_runs(
-    p_held,
+  -- Lock: the tasks, which are written at once, their steps, their runs.
+  v_held := quantumflow._record_results(p_results, p_now);
+  v_steps := quantumflow._hold_steps(v_held);
+  v_held := quantumflow._hold_runs(
+    v_held,
     case
-      when exists (select from unnest(p_held) h where h.outcome in ('violates', 'fails')) then 'update'
+      when exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then 'update'
       when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
       else 'key share'
     end);
 
-  -- Change: what came too late, then tasks, steps, what they lead to, messages.
-  if exists (select from unnest(p_held) h where h.outcome = 'run_ended') then
-    perform quantumflow._cancel_late(p_held);
+  -- Change: what came too late, then steps, what they lead to, messages.
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+    perform quantumflow._cancel_late(v_held);
     v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
 
-  perform quantumflow._record_outputs(p_results, p_held, p_now);
-  p_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
-  perform quantumflow._remove_reported(p_held, array['acts', 'violates', 'fails']);
+  v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
+  perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
 
-  if exists (select from unnest(p_held) h where h.outcome in ('violates', 'fails')) then
-    perform quantumflow._fail_violations(p_held, p_now);
+  if exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then
+    perform quantumflow._fail_violations(v_held, p_now);
   end if;
+
+  return row(v_held, v_offer)::quantumflow._completion;
 end
 $_complete$;
 
@@ -219,34 +230,81 @@ $_without_ended_runs$;
 comment on function quantumflow._without_ended_runs(quantumflow._step_progress[]) is
 'Leaves out the steps of runs that ended before this call got hold of them.';
 
+create function quantumflow._record_results(p_results jsonb, p_now timestamptz)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_results$
+declare
+  v_held   quantumflow._held_task[] := array[]::quantumflow._held_task[];
+  v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete');
+  v_missed int[];
+begin
+  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them.
+  loop
+    v_missed := quantumflow._record_outputs(p_results, v_read, p_now);
+
+    exit when v_missed is null;
+
+    v_held := v_held || array(select r from unnest(v_read) r where r.ord <> all (v_missed));
+    v_read := quantumflow._read_reported(p_results, 'complete', v_missed);
+  end loop;
+
+  return v_held || v_read;
+end
+$_record_results$;
+
+comment on function quantumflow._record_results(jsonb, timestamptz) is
+'Writes results to their tasks, in order of their keys, waiting for each, and says what each result comes to, as the tasks were.
+
+The update is the lock: to lock rows that are about to be written costs a record of the log each. Should a run turn out to have ended,
+_cancel_late takes it back.';
+
 create function quantumflow._record_outputs(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
-returns void
+returns int[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_record_outputs$
+declare
+  v_missed int[];
 begin
-  update quantumflow.step_tasks t
-  set
-    status = case h.outcome when 'acts' then 'completed' else 'failed' end,
-    attempts = h.attempts + (h.outcome <> 'acts' and h.status = 'queued')::int,
-    output = case when h.outcome <> 'fails' then coalesce(p_results -> h.ord -> 'output', 'null') end,
-    started_at = coalesce(t.started_at, p_now),
-    completed_at = case h.outcome when 'acts' then p_now end,
-    failed_at = case when h.outcome <> 'acts' then p_now end,
-    error_message = case h.outcome
-      when 'violates' then quantumflow._violation(
-        p_results -> h.ord -> 'output', case h.step_type when 'map' then t.item_value end)
-      when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
-    end
+  with recorded as (
+    update quantumflow.step_tasks t
+    set
+      status = case h.outcome when 'acts' then 'completed' else 'failed' end,
+      attempts = h.attempts + (h.outcome <> 'acts' and h.status = 'queued')::int,
+      output = case when h.outcome <> 'fails' then coalesce(p_results -> h.ord -> 'output', 'null') end,
+      started_at = coalesce(t.started_at, p_now),
+      completed_at = case h.outcome when 'acts' then p_now end,
+      failed_at = case when h.outcome <> 'acts' then p_now end,
+      error_message = case h.outcome
+        when 'violates' then quantumflow._violation(
+          p_results -> h.ord -> 'output', case h.step_type when 'map' then t.item_value end)
+        when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
+      end
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails')
+      and t.ctid = h.tid
+      and t.status = h.status
+      and t.message_id = h.message_id
+      and t.lease_token is not distinct from h.lease_token
+    returning h.ord
+  )
+  select array_agg(h.ord)
+  into v_missed
   from unnest(p_held) h
   where h.outcome in ('acts', 'violates', 'fails')
-    and t.ctid = h.tid;
+    and h.ord not in (select r.ord from recorded r);
+
+  return v_missed;
 end
 $_record_outputs$;
 
 comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
-'Writes what the held tasks were completed with. An output that offends a map is kept on its failed task, one too large is not.
+'Writes what tasks were completed with, unless they have changed since they were read; returns which results those are, null for none.
+An output that offends a map is kept on its failed task, one too large is not.
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
 

@@ -18,7 +18,7 @@ set jit = off
 as $complete_and_claim$
 declare
   v_now  timestamptz := quantumflow._now();
-  v_done record;
+  v_done quantumflow._completion;
 begin
   perform quantumflow._refuse_non_array(complete_and_claim.results, 'results');
   perform quantumflow._refuse_bad_claim(
@@ -37,11 +37,11 @@ begin
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb
-  from quantumflow._completion_outcomes(v_done.p_held) o;
+  from quantumflow._completion_outcomes(v_done.held) o;
 
   return query
   select null::text, c.*
-  from quantumflow._hand_out_each(quantumflow._claim(v_done.p_offer, v_now), complete_and_claim.lease, v_now) c;
+  from quantumflow._hand_out_each(quantumflow._claim(v_done.offer, v_now), complete_and_claim.lease, v_now) c;
 end
 $complete_and_claim$;
 
@@ -126,9 +126,9 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_with_taken$
 declare
-  v_offer quantumflow._offer := p_offer;
+  v_given quantumflow._held_task[];
 begin
-  v_offer.taken := p_offer.taken || array(
+  v_given := array(
     select row(
       k.n, k.run_id, k.step_slug, k.task_index, t.tid, k.queue, t.message_id, 'started', 1, 0,
       k.worker_id, k.lease_token, k.started_at, k.ready_at,
@@ -153,7 +153,9 @@ begin
     where k.lease_token is not null
     order by k.vt, k.n);
 
-  return v_offer;
+  return row(
+    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.taken || v_given
+  )::quantumflow._offer;
 end
 $_with_taken$;
 

@@ -71,11 +71,40 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_reported$
+begin
+  perform
+  from (
+    select p.run_id, p.step_slug, p.task_index
+    from quantumflow._parse_reports(p_reports) p
+    order by p.run_id, p.step_slug, p.task_index
+    offset 0
+  ) k
+  cross join lateral (
+    select
+    from quantumflow.step_tasks l
+    where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+    for update
+  ) t;
+
+  -- Read in a statement after the one that may have waited.
+  return quantumflow._read_reported(p_reports, p_verb);
+end
+$_hold_reported$;
+
+comment on function quantumflow._hold_reported(jsonb, text) is
+'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.';
+
+create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_ords int[] default null)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_reported$
 declare
   v_may_exceed boolean := p_verb = 'complete' and quantumflow._may_exceed(p_reports);
   v_held       quantumflow._held_task[];
 begin
-  -- Laterals, so that the sorted reports drive the locks, whatever the statistics say of the tables.
+  -- Laterals, so that the reports drive the plan, whatever the statistics say of the tables.
   select array_agg(
     row(
       v.ord, v.run_id, v.step_slug, v.task_index, v.tid, v.queue, v.message_id, v.status, v.attempts, v.losses,
@@ -117,7 +146,8 @@ begin
       from (
         select *
         from quantumflow._parse_reports(p_reports) p
-        order by p.run_id, p.step_slug, p.task_index, p.ord
+        where p_ords is null
+          or p.ord = any (p_ords)
         offset 0
       ) k
       left join lateral (
@@ -126,7 +156,7 @@ begin
           l.worker_id, l.lease_token, l.started_at, l.queued_at
         from quantumflow.step_tasks l
         where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
-        for update
+        limit 1
       ) t on true
       left join lateral (
         select l.workflow_slug, l.version
@@ -145,15 +175,14 @@ begin
 
   return coalesce(v_held, '{}');
 end
-$_hold_reported$;
+$_read_reported$;
 
-comment on function quantumflow._hold_reported(jsonb, text) is
-'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.
+comment on function quantumflow._read_reported(jsonb, text, int[]) is
+'The tasks that reports name, in order of their keys, and what each report comes to as they are now; p_ords: only these reports.
 
 p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map
-or does not fit its chunk,
-"fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence of the manual.
-Of the run only what never changes is read here.';
+or does not fit its chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended,
+by the precedence of the manual. Of the run only what never changes is read here.';
 
 create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
 returns boolean
@@ -283,11 +312,24 @@ begin
   for v_batch in
     with cancelled as (
       update quantumflow.step_tasks t
-      set status = 'cancelled'
+      set
+        status = 'cancelled',
+        attempts = h.attempts,
+        started_at = h.started_at,
+        output = null,
+        completed_at = null,
+        failed_at = null,
+        error_message = case t.status when 'failed' then null else t.error_message end
       from unnest(p_held) h
+      cross join lateral (
+        select l.ctid as tid
+        from quantumflow.step_tasks l
+        where (l.run_id, l.step_slug, l.task_index) = (h.run_id, h.step_slug, h.task_index)
+        limit 1
+      ) c
       where h.outcome = 'run_ended'
         and h.status in ('queued', 'started')
-        and t.ctid = h.tid
+        and t.ctid = c.tid
       returning t.queue, t.message_id
     )
     select c.queue, array_agg(c.message_id order by c.message_id) as msg_ids
@@ -301,7 +343,7 @@ end
 $_cancel_late$;
 
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
-'Cancels the held tasks of runs that have ended, and removes their messages.';
+'Cancels the held tasks of runs that have ended, whatever this call has written to them, and removes their messages.';
 
 create function quantumflow._report_outcomes(p_held quantumflow._held_task[])
 returns setof quantumflow.task_outcome
