@@ -18,6 +18,7 @@ _SCRIPTS = st.one_of(
 _ITEMS: st.SearchStrategy[list[Any]] = st.lists(
     st.sampled_from([None, 0, 1, "x", [], {"a": None}]), max_size=5
 )
+_CHUNKS = st.sampled_from([None, None, 1, 2, 3])
 
 
 @st.composite
@@ -39,6 +40,7 @@ def _steps(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> list[Step]:
                 map_over=map_over,
                 max_attempts=draw(st.integers(1, 4)),
                 max_lost=draw(st.integers(1, 4)),
+                chunk_size=draw(_CHUNKS) if is_map else None,
                 **{name: draw(values) for name, values in more.items()},
             )
         )

@@ -114,7 +114,8 @@ class RunState:
         state.status = "started"
         items = [None]
         if step.is_map:
-            items = self.output_of(step.map_over) if step.map_over else self.flow.run_input
+            source = self.output_of(step.map_over) if step.map_over else self.flow.run_input
+            items = step.tasks(source)
             kept = sum(key[0] == step.name for key in self.tasks)
             state.remaining_tasks = len(items) - kept
         for index, item in enumerate(items):
@@ -137,7 +138,7 @@ class RunState:
             outputs = sorted(
                 (key, t.output) for key, t in self.tasks.items() if key[0] == step.name
             )
-            state.output = [output for _, output in outputs]
+            state.output = step.gathered([output for _, output in outputs])
         for other in self.flow.steps:
             if step.name in other.dependencies:
                 self.steps[other.name].remaining_deps -= 1
@@ -264,6 +265,15 @@ class Model:
             else ("duplicate")
         )
 
+    def fits(self, run_id: UUID, key: Key, output: Any) -> bool:
+        """Whether the task may have this output, if it may have any."""
+        run = self.runs[run_id]
+        if key[0] in CALLBACKS.values():
+            return True
+        if run.flow.step(key[0]).chunk_size is not None:
+            return isinstance(output, list) and len(output) == len(run.tasks[key].item)
+        return not run.flow.feeds_map(key[0]) or isinstance(output, list)
+
     def complete(self, run_id: UUID, key: Key, token: int | None, output: Any) -> str:
         fate = self._fate(run_id, key, token, by_hand=token is None)
         if fate != "acts":
@@ -272,7 +282,7 @@ class Model:
         task = run.tasks[key]
         is_callback = key[0] in CALLBACKS.values()
         task.output = output
-        if not is_callback and run.flow.feeds_map(key[0]) and not isinstance(output, list):
+        if not self.fits(run_id, key, output):
             run.fail_attempt(key, "error", self.now, final=True)
             return "type_violation"
         task.status = "completed"

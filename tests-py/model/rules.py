@@ -34,6 +34,17 @@ class Step:
     scripts: tuple[tuple[str, ...], ...] = ((),)
     timeout: int = TIMEOUT
     retry_delay: int = 1
+    chunk_size: int | None = None
+
+    def tasks(self, items: list[Any]) -> list[Any]:
+        """What each task of a map over items is given of them."""
+        if self.chunk_size is None:
+            return items
+        return [items[n : n + self.chunk_size] for n in range(0, len(items), self.chunk_size)]
+
+    def gathered(self, outputs: list[Any]) -> list[Any]:
+        """The output of a map whose tasks had these."""
+        return outputs if self.chunk_size is None else [o for chunk in outputs for o in chunk]
 
     def script(self, index: int) -> tuple[str, ...]:
         return self.scripts[index % len(self.scripts)]
@@ -50,6 +61,8 @@ class Step:
         }
         if self.map_over is not None:
             found["map_over"] = self.map_over
+        if self.chunk_size is not None:
+            found["chunk_size"] = self.chunk_size
         return found
 
 
@@ -111,9 +124,8 @@ def output_of(flow: Flow, step: str, task_input: Any) -> Any:
     digest = hashlib.sha256(text.encode()).hexdigest()
     if not step.startswith("_") and flow.feeds_map(step):
         return [f"{digest[:8]} {n}" for n in range(int(digest[0], 16) % 4)]
-    if digest[0] in "0123":
-        return None
-    return {"step": step, "digest": digest[:8]}
+    output = None if digest[0] in "0123" else {"step": step, "digest": digest[:8]}
+    return [output] * len(task_input["items"]) if "items" in task_input else output
 
 
 def play(step: Step, index: int) -> Counts:
@@ -149,7 +161,12 @@ def expect(flow: Flow) -> Expected:
             continue
         if step.is_map:
             source = expected.outputs[step.map_over] if step.map_over else flow.run_input
-            inputs = [{"item": item, "index": n} for n, item in enumerate(source)]
+            inputs = [
+                {"item": part, "index": n}
+                if step.chunk_size is None
+                else {"items": part, "index": n * step.chunk_size}
+                for n, part in enumerate(step.tasks(source))
+            ]
         else:
             outputs = {name: expected.outputs[name] for name in step.dependencies}
             inputs = [{"run": flow.run_input} | outputs]
@@ -162,7 +179,9 @@ def expect(flow: Flow) -> Expected:
             continue
         outputs_of_tasks = [output_of(flow, step.name, task_input) for task_input in inputs]
         expected.steps[step.name] = "completed"
-        expected.outputs[step.name] = outputs_of_tasks if step.is_map else outputs_of_tasks[0]
+        expected.outputs[step.name] = (
+            step.gathered(outputs_of_tasks) if step.is_map else outputs_of_tasks[0]
+        )
     if expected.status == "completed":
         inner = {name for step in flow.steps for name in step.dependencies}
         expected.output = {n: out for n, out in expected.outputs.items() if n not in inner}

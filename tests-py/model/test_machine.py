@@ -34,7 +34,7 @@ from model.flows import bare_flows
 from model.machine import CALLBACKS, GOING_ON, LIVE, Key, Model, RunState
 from model.rules import Flow
 from quantumflow_client.embedded import EmbeddedServer
-from support.engine import EPOCH, Engine, allow_test_clock, remove_runs
+from support.engine import EPOCH, Engine, Task, allow_test_clock, remove_runs
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "20"))
 _SETTINGS = settings(
@@ -185,10 +185,20 @@ class Machine(RuleBasedStateMachine):
         self._claim(quantity, lease)
 
     def _claim(self, quantity: int, lease: int) -> None:
-        now = self.model.now
-        before = [(run, key) for run, key, _ in self.model.tasks() if run.is_claimable(key, now)]
+        before = self._claimable()
         tasks = self.engine.claim(quantity, lease=lease)
         self._notice_lapses()
+        self._take(tasks, before, quantity, lease)
+
+    def _claimable(self) -> list[tuple[RunState, Key]]:
+        now = self.model.now
+        return [(run, key) for run, key, _ in self.model.tasks() if run.is_claimable(key, now)]
+
+    def _take(
+        self, tasks: list[Task], before: list[tuple[RunState, Key]], quantity: int, lease: int
+    ) -> None:
+        """Tasks were handed out, of those that could be before, and of what the call made."""
+        now = self.model.now
         assert len(tasks) <= quantity
         for task in tasks:
             key = task.step_slug, task.task_index
@@ -204,6 +214,55 @@ class Machine(RuleBasedStateMachine):
             for run, key, _ in self.model.tasks():
                 assert not run.is_claimable(key, now)
                 assert not run.has_lapsed(key, now)
+
+    @precondition(lambda self: self.attempts)
+    @rule(
+        places=st.lists(_RECENT, max_size=3),
+        output=_OUTPUTS,
+        is_fitting=st.sampled_from([True, True, True, False]),
+        quantity=st.sampled_from([1, 2, 10]),
+        lease=_LEASES,
+    )
+    def exchange(
+        self, places: list[int], output: Any, is_fitting: bool, quantity: int, lease: int
+    ) -> None:
+        """Report some, and get others for them: what becomes ready, and what there was."""
+        results: list[tuple[Task, Any]] = []
+        # In a batch, one that does not fit would be judged after the others.
+        is_fitting = is_fitting or len(places) > 1
+        for place in places:
+            run_id, key, token = self._attempt(place)
+            fitting = self._fitting(run_id, key, output) if is_fitting else output
+            results.append((Task(run_id, *key, token, None, 0), fitting))
+        wanted = [
+            self.model.complete(t.run_id, (t.step_slug, t.task_index), t.lease_token, fitting)
+            for t, fitting in results
+        ]
+        before = self._claimable()
+        outcomes, tasks = self.engine.exchange(results, quantity, lease=lease)
+        assert outcomes == wanted
+        self._notice_lapses()
+        self._forget_cancelled(before)
+        self._take(tasks, before, quantity, lease)
+
+    def _forget_cancelled(self, handed_over: list[tuple[RunState, Key]]) -> None:
+        """What was handed over, but then cancelled by a lapse that the call noticed."""
+        for run, key in handed_over:
+            task = run.tasks[key]
+            if task.status == "cancelled":
+                ((task.attempts, task.token),) = self.engine.rows(
+                    "select attempts, lease_token from quantumflow.step_tasks "
+                    "where (run_id, step_slug, task_index) = (%s, %s, %s)",
+                    run.id,
+                    *key,
+                )
+
+    def _fitting(self, run_id: UUID, key: Key, output: Any) -> Any:
+        """The output, or what may stand for it."""
+        run = self.model.runs.get(run_id)
+        if run is None or key not in run.tasks or self.model.fits(run_id, key, output):
+            return output
+        return [output] * len(run.tasks[key].item or [])
 
     def _notice_lapses(self) -> None:
         found = self.engine.rows(
@@ -222,13 +281,15 @@ class Machine(RuleBasedStateMachine):
         """Claim what there is, and complete it."""
         before = len(self.attempts)
         self._claim(10, 30)
-        for attempt in self.attempts[before:]:
-            self._complete(*attempt, output)
+        for run_id, key, token in self.attempts[before:]:
+            self._complete(run_id, key, token, self._fitting(run_id, key, output))
 
     @precondition(lambda self: self.attempts)
-    @rule(place=_RECENT, output=_OUTPUTS)
-    def complete(self, place: int, output: Any) -> None:
-        self._complete(*self._attempt(place), output)
+    @rule(place=_RECENT, output=_OUTPUTS, is_fitting=st.booleans())
+    def complete(self, place: int, output: Any, is_fitting: bool) -> None:
+        run_id, key, token = self._attempt(place)
+        fitting = self._fitting(run_id, key, output) if is_fitting else output
+        self._complete(run_id, key, token, fitting)
 
     @precondition(lambda self: self.attempts)
     @rule(place=_RECENT, final=st.sampled_from([False, False, False, True]))

@@ -66,13 +66,18 @@ class Worker:
     def work(self) -> int:
         """Claim and report until there is nothing to claim; answers how many tasks there were."""
         done = 0
-        while tasks := self._engine.claim(self._chance.choice([1, 1, 2, 5]), lease=LEASE):
+        tasks: list[Task] = []
+        while tasks := tasks or self._engine.claim(self._room(), lease=LEASE):
             self._after_each_call()
-            self._do(tasks)
             done += len(tasks)
+            tasks = self._do(tasks)
         return done
 
-    def _do(self, tasks: list[Task]) -> None:
+    def _room(self) -> int:
+        return self._chance.choice([1, 1, 2, 5])
+
+    def _do(self, tasks: list[Task]) -> list[Task]:
+        """Do what the scripts say; answers what was handed out with the last reports."""
         completed: list[tuple[Task, object]] = []
         for task in tasks:
             action, earlier = self._notes.begin(task)
@@ -108,12 +113,17 @@ class Worker:
             self._after_each_call()
         for task, _ in completed:
             self._notes.end(task)
+        handed_out: list[Task] = []
         if completed:
-            outcomes = self._engine.complete_all(completed)
+            if self._chance.random() < 0.5:
+                outcomes, handed_out = self._engine.exchange(completed, self._room(), lease=LEASE)
+            else:
+                outcomes = self._engine.complete_all(completed)
             assert set(outcomes) <= {"completed", "run_ended"}
             self._after_each_call()
             again = self._engine.complete_all(completed[:1])
             assert again[0] in ("duplicate", "run_ended")
+        return handed_out
 
     def _keep_to_the_deadline(self, task: Task) -> None:
         # An extension that meets a message in the hands of a claim, which lets go of it because it

@@ -4,8 +4,8 @@ What must come out is worked out by `outcome_of` below, which restates the prece
 contract and knows nothing of the engine. A state is built through public functions where they lead
 to it, by direct writes where nothing does. Each call is made from it, and rolled back. Then:
 
-- the answer is the one expected, and the single form of a call answers and changes what the form
-  with a batch does;
+- the answer is the one expected, and the single form of a call, and the one that claims too, answer
+  and change what the form with a batch does;
 - exactly the rows and columns changed that the answer speaks of, none where nothing may change;
 - where the state was a legal one, check_state() is empty.
 
@@ -358,6 +358,19 @@ class Scene:
         assert row is not None
         return row[0]
 
+    def call_and_claim(self, report: dict[str, Any]) -> Any:
+        """Complete in a call that would also claim, if it were for any command."""
+        engine = self.engine
+        (row,) = engine.rows(
+            "select outcome, run_id, step_slug, task_index, command, lease_token, queue "
+            "from quantumflow.complete_and_claim(%s, %s, 10, %s, commands => '{}')",
+            engine.worker_id,
+            Jsonb([report]),
+            QUEUES,
+        )
+        assert row[1:] == (self.run_id, self.step, report["task_index"], None, None, None)
+        return row[0]
+
     def rows(self) -> Rows:
         """All that a call could change, but for workers."""
         found = self.engine.rows(
@@ -503,13 +516,15 @@ def _check(scene: Scene, state: State, token: str, call: str, before: Rows) -> l
     forms: dict[str, Callable[[str, dict[str, Any]], Any]] = {"batch": scene.call}
     if call not in ("extend", "hold", "release") and token not in ("missing", "malformed"):
         forms["single"] = scene.call_single
+    if call == "complete":
+        forms["exchange"] = lambda _, report: scene.call_and_claim(report)
     wrong = []
     afters = []
     for form, function in forms.items():
         with scene.engine.connection.transaction(force_rollback=True):
             if call == "fail, attempts used up":
                 scene.use_up_attempts()
-            # The same chance for both forms.
+            # The same chance for all forms.
             scene.engine.value("select setseed(0.5)")
             got = function(call, report)
             after = scene.rows()
@@ -525,7 +540,7 @@ def _check(scene: Scene, state: State, token: str, call: str, before: Rows) -> l
             if state.is_legal and (problems := scene.engine.problems()):
                 wrong.append(f"{call}, token {token}, {form}: {problems}")
     if any(_without_ids(after) != _without_ids(afters[0]) for after in afters):
-        wrong.append(f"{call}, token {token}: the two forms differ")
+        wrong.append(f"{call}, token {token}: the forms differ")
     return wrong
 
 
