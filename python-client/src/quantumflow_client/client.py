@@ -462,11 +462,9 @@ class Client:
         Calls quantumflow.register_worker, claim_tasks, complete_tasks, fail_tasks, extend_leases,
         release_tasks, sweep, stop_worker.
         """
-        worker = Worker(
-            self._connections,
-            self._handlers,
-            commands=self._commands_to_serve(commands),
-            queues=list(self._queues if queues is None else queues),
+        worker = self._worker(
+            commands=commands,
+            queues=queues,
             concurrency=concurrency,
             lease=lease,
             once=once,
@@ -537,6 +535,21 @@ class Client:
         Calls quantumflow.adopt.
         """
         return self._run(_sql.adopt())
+
+    def _worker(
+        self,
+        *,
+        commands: Sequence[str] | None = None,
+        queues: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Worker:
+        return Worker(
+            self._connections,
+            self._handlers,
+            commands=self._commands_to_serve(commands),
+            queues=list(self._queues if queues is None else queues),
+            **options,
+        )
 
     def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:
         if commands is None:

@@ -138,6 +138,10 @@ class Worker:
         self._stopping = Stopping.NO
         self._is_new = True
 
+    def try_connection(self) -> None:
+        """Connect once, to learn of what would end `run` at once."""
+        self._connections.run(_sql.version())
+
     def run(self) -> int:
         """Work until there is a reason to stop.
 

@@ -6,16 +6,22 @@ import json
 import logging
 import sys
 import time
+from contextlib import closing, suppress
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quantumflow_client.client import Client
 from quantumflow_client.flow import Flow
 
-from . import _sources
-from ._command import App, command
+from . import _processes, _sources
+from ._command import App, command, report
+from ._errors import problem_of
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
 @command(
@@ -47,6 +53,14 @@ from ._command import App, command
     show_default=True,
     help="How long tasks stay this worker's if it dies; it renews them while it lives.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="How many processes do so, each with a --concurrency of its own.",
+)
 @click.option("--once", is_flag=True, help="Claim once, run that, and end.")
 @click.option("--until-idle", is_flag=True, help="End when there is nothing to claim.")
 @click.option(
@@ -64,6 +78,7 @@ def worker(
     queues: tuple[str, ...],
     concurrency: int,
     lease: float,
+    processes: int,
     once: bool,
     until_idle: bool,
     listen: bool,
@@ -74,26 +89,67 @@ def worker(
 
     OBJECT is a Client, a Flow or a list of Flows in the module MODULE, which is looked for in the
     current folder too. A Client keeps its own database unless --dsn names another. The worker
-    works until SIGTERM or Ctrl-C, then finishes what runs and ends with 0.
+    works until SIGTERM or Ctrl-C, then finishes what runs and ends with 0. Of several processes,
+    one that crashes is replaced.
     """
     _log_to_stderr(as_json=app.as_json)
-    client = _client_of(app, _sources.object_of(source), source, deploy=deploy)
+    client = _client_of(app, source, deploy=deploy)
+    options: dict[str, Any] = {
+        "queues": queues or None,
+        "concurrency": concurrency,
+        "lease": timedelta(seconds=lease),
+        "once": once,
+        "until_idle": until_idle,
+        "listen": listen,
+        "name": name,
+    }
     try:
-        tasks = client.poll_and_run(
-            queues=queues or None,
-            concurrency=concurrency,
-            lease=timedelta(seconds=lease),
-            once=once,
-            until_idle=until_idle,
-            listen=listen,
-            name=name,
-        )
+        if processes == 1:
+            ended = _processes.Ended(client.poll_and_run(**options))
+        else:
+            # What would stop every process is found out before there is one.
+            client._worker(**options).try_connection()  # noqa: SLF001
+            client.close()
+            program = partial(_work, app.dsn, app.as_json, source, options)
+            ended = _processes.run(program, processes, ends_by_itself=once or until_idle)
     finally:
         client.close()
-    app.show({"tasks_run": tasks}, f"Ran {tasks} tasks.")
+    app.show({"tasks_run": ended.tasks_run}, f"Ran {ended.tasks_run} tasks.")
+    raise click.exceptions.Exit(ended.exit_code)
 
 
-def _client_of(app: App, found: Any, source: str, *, deploy: bool) -> Client:
+def _work(
+    dsn: str | None,
+    as_json: bool,
+    source: str,
+    options: dict[str, Any],
+    pipe: Connection,
+    number: int,
+) -> None:
+    """What one of several processes does."""
+    _processes.begin_child()
+    _log_to_stderr(as_json=as_json)
+    app = App()
+    app.dsn, app.as_json = dsn, as_json
+    if options["name"]:
+        options = options | {"name": f"{options['name']} {number}"}
+    try:
+        with closing(_client_of(app, source, deploy=False)) as client:
+            worker = client._worker(**options)  # noqa: SLF001
+            _processes.obey(pipe, worker)
+            ended = _processes.Ended(worker.run())
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        report(problem, error, as_json=as_json)
+        ended = _processes.Ended(exit_code=problem.exit_code)
+    with suppress(OSError):
+        pipe.send(ended)
+
+
+def _client_of(app: App, source: str, *, deploy: bool) -> Client:
+    found = _sources.object_of(source)
     if isinstance(found, Client):
         if deploy:
             raise click.UsageError(f"{source} is a Client, which has no flows to deploy")
