@@ -204,7 +204,8 @@ begin
       k.run_id, k.step_slug, i.task_index, i.item_value, k.step_type = 'map', w.queue, d.ready_at,
       case
         when d.ready_at > p_now then d.ready_at
-        else p_now - make_interval(secs => r.priority)
+        -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
+        else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
       end,
       r.headers, null, null, null
     )::quantumflow._new_task)
