@@ -124,13 +124,13 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_front$
 declare
-  v_noted double precision[] := nullif(current_setting('quantumflow.front_' || p_queue, true), '');
+  v_noted numeric[] := nullif(current_setting('quantumflow.front_' || p_queue, true), '')::numeric[];
 begin
   if extract(epoch from p_now) between v_noted[1] and v_noted[2] then
     return to_timestamp(v_noted[1]);
   end if;
 
-  return '-infinity';
+  return '-infinity'::timestamptz;
 end
 $_front$;
 
@@ -151,12 +151,12 @@ as $_remember_front$
 declare
   v_name  text := 'quantumflow.front_' || p_queue;
   v_first timestamptz := coalesce(p_oldest, p_now);
-  v_until double precision;
+  v_until numeric;
 begin
   if p_front > '-infinity' then
-    v_until := (current_setting(v_name)::double precision[])[2];
+    v_until := (current_setting(v_name)::numeric[])[2];
   else
-    v_until := extract(epoch from p_now) + 2e-6 * p_passed;
+    v_until := extract(epoch from p_now) + 0.000002 * p_passed;
   end if;
 
   -- A sender reads the clock some time before it commits; only where very many are sent at once there is no room for that.
