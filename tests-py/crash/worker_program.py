@@ -136,6 +136,9 @@ def run_told(dsn: str) -> None:
 class Load:
     """Claims and completes batches whatever happens to the connection, and tells what it was told.
 
+    Every other time it completes and claims in one call: what an answer that got lost handed out
+    comes back when its lease is over.
+
     Every output is unique, and each line on the standard output is an answer that did arrive.
     """
 
@@ -146,20 +149,28 @@ class Load:
         self._outputs = (f"{os.getpid()} {n}" for n in itertools.count())
 
     def run(self) -> None:
-        while True:
-            tasks = self._persist(lambda engine: engine.claim(20, lease=1.0))
+        tasks: list[Task] = []
+        for is_claiming in itertools.cycle((True, False)):
             if not tasks:
+                tasks = self._persist(lambda engine: engine.claim(20, lease=1.0))
+            if tasks:
+                results = [(task, next(self._outputs)) for task in tasks]
+                tasks = self._report(results, is_claiming=is_claiming)
+            else:
                 time.sleep(0.01)
-                continue
-            self._report([(task, next(self._outputs)) for task in tasks])
 
-    def _report(self, results: list[tuple[Task, Any]]) -> None:
+    def _report(self, results: list[tuple[Task, Any]], *, is_claiming: bool) -> list[Task]:
         # After a failure it is not known whether the report arrived, so it is sent again.
-        outcomes = self._persist(lambda engine: engine.complete_all(results))
+        tasks: list[Task] = []
+        if is_claiming:
+            outcomes, tasks = self._persist(lambda e: e.exchange(results, 20, lease=1.0))
+        else:
+            outcomes = self._persist(lambda engine: engine.complete_all(results))
         for (task, output), outcome in zip(results, outcomes, strict=True):
             line = [str(task.run_id), task.step_slug, task.task_index, output, outcome]
             print(json.dumps(line))
         sys.stdout.flush()
+        return tasks
 
     def _persist(self, call: Callable[[Engine], T]) -> T:
         while True:

@@ -26,8 +26,6 @@ from support.engine import Engine, Task, allow_test_clock, remove_runs
 
 pytestmark = pytest.mark.system
 
-pytestmark = pytest.mark.system
-
 LAPSED = 20
 
 
@@ -85,20 +83,35 @@ def engines(new_engine: Callable[[], Engine]) -> tuple[Engine, Engine, Engine]:
         timeout=3600,
         on_failure="note",
     )
+    engines[0].define(
+        "line",
+        [{"name": "left"}, {"name": "right"}, {"name": "after", "dependencies": ["left"]}],
+        timeout=3600,
+    )
     engines[0].define("alone", [{"name": "left"}], timeout=3600, on_complete="note")
     return engines
 
 
-@pytest.fixture
-def scene(engines: tuple[Engine, Engine, Engine]) -> Scene:
+def _scene(engines: tuple[Engine, Engine, Engine], flow: str) -> Scene:
     a, b, watcher = engines
     remove_runs(watcher.connection)
     watcher.set_clock(0)
-    run_id = watcher.start("pair")
+    run_id = watcher.start(flow)
     tasks = {task.step_slug: task for task in watcher.claim(2, lease=10)}
     scene = Scene(run_id, tasks["left"], tasks["right"], a, b, watcher)
     scene.clock(5)
     return scene
+
+
+@pytest.fixture
+def scene(engines: tuple[Engine, Engine, Engine]) -> Scene:
+    return _scene(engines, "pair")
+
+
+@pytest.fixture
+def line(engines: tuple[Engine, Engine, Engine]) -> Scene:
+    """A scene in which after waits for left alone, and nothing for right."""
+    return _scene(engines, "line")
 
 
 # A lease that has run out: whoever takes the task first has it.
@@ -390,6 +403,109 @@ def test_a_complete_that_is_rolled_back_does_not_count(scene: Scene) -> None:
     assert scene.a.complete(scene.left, "again") == "completed"
     (join,) = scene.watcher.claim(5)
     assert join.input == {"run": {}, "left": "again", "right": "r"}
+
+
+# Hand-overs: a report that claims hands out what it makes ready, if it makes it ready.
+
+
+def _exchange(scene: Scene, engine: Engine) -> tuple[list[str], list[str]]:
+    outcomes, tasks = engine.exchange([(scene.left, 1)], 5, lease=10)
+    return outcomes, [task.step_slug for task in tasks]
+
+
+def test_of_a_run_that_is_paused_first_nothing_is_handed_over(line: Scene) -> None:
+    with line.a.connection.transaction():
+        line.take(line.a, "workflow_runs")
+        exchange = Call(line.b, lambda engine: _exchange(line, engine))
+        assert exchange.settle(line.watcher)
+        line.a.value("select status from quantumflow.pause_run(%s)", line.run_id)
+    assert exchange.result() == (["completed"], [])
+    assert line.watcher.step_statuses(line.run_id)["after"] == "created"
+    assert line.watcher.problems() == []
+    line.a.value("select status from quantumflow.resume_run(%s)", line.run_id)
+    assert [task.step_slug for task in line.b.claim(5)] == ["after"]
+    line.check("started", "completed", "queued")
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_of_a_run_that_ends_first_nothing_is_handed_over(line: Scene, end: str) -> None:
+    with line.a.connection.transaction():
+        line.take(line.a, "workflow_runs")
+        exchange = Call(line.b, lambda engine: _exchange(line, engine))
+        assert exchange.settle(line.watcher)
+        if end == "cancelled":
+            assert line.a.cancel(line.run_id) == "cancelled"
+        else:
+            assert line.a.fail(line.right, retryable=False) == "failed"
+    assert exchange.result() == (["run_ended"], [])
+    assert line.watcher.step_statuses(line.run_id)["after"] == "cancelled"
+    line.check(end, "cancelled", end)
+    assert line.watcher.messages() == 0
+
+
+@pytest.mark.parametrize("verb", ["retry_run", "delete_run"])
+def test_a_result_from_before_a_retry_or_deletion_hands_nothing_over(
+    line: Scene, verb: str
+) -> None:
+    assert line.watcher.cancel(line.run_id) == "cancelled"
+    with line.a.connection.transaction():
+        line.a.value(f"select status from quantumflow.{verb}(%s)", line.run_id)
+        assert _exchange(line, line.b) == (["run_ended"], [])
+    # What it claims beside are the retried run's first steps.
+    claimed = {"retry_run": ["left", "right"], "delete_run": []}[verb]
+    assert _exchange(line, line.b) == (["stale"], claimed)
+    assert line.watcher.problems() == []
+
+
+def test_what_was_handed_over_is_cancelled_with_its_run(line: Scene) -> None:
+    with line.a.connection.transaction():
+        outcomes, (after,) = line.a.exchange([(line.left, 1)], 5, lease=10)
+        assert (outcomes, after.step_slug) == (["completed"], "after")
+        cancel = Call(line.b, lambda engine: engine.cancel(line.run_id))
+        assert cancel.settle(line.watcher)
+    assert cancel.result() == "cancelled"
+    assert line.a.extend([after]) == ["cancelled"]
+    assert line.a.exchange([(after, 1)]) == (["run_ended"], [])
+    line.check("cancelled", "completed", "cancelled")
+    assert line.watcher.messages() == 0
+
+
+def test_a_hand_over_that_is_rolled_back_was_none(line: Scene) -> None:
+    with line.a.connection.transaction(force_rollback=True):
+        assert _exchange(line, line.a) == (["completed"], ["after"])
+        assert line.b.claim(5) == []
+        exchange = Call(line.b, lambda engine: _exchange(line, engine))
+        assert exchange.settle(line.watcher)
+    assert exchange.result() == (["completed"], ["after"])
+    assert line.watcher.claim(5) == []
+    line.check("started", "completed", "queued")
+
+
+def test_of_two_with_the_same_result_one_is_handed_what_comes_of_it(line: Scene) -> None:
+    with line.a.connection.transaction():
+        assert _exchange(line, line.a) == (["completed"], ["after"])
+        exchange = Call(line.b, lambda engine: _exchange(line, engine))
+        assert exchange.settle(line.watcher)
+    assert exchange.result() == (["duplicate"], [])
+    line.check("started", "completed", "queued")
+
+
+def test_what_the_answer_that_got_lost_handed_over_comes_back_alone(line: Scene) -> None:
+    """The worker knows nothing of its commit: it reports again, and waits as all the others do."""
+    assert _exchange(line, line.a) == (["completed"], ["after"])
+    assert _exchange(line, line.a) == (["duplicate"], [])
+    assert line.b.claim(5) == []
+    assert line.b.complete(line.right, 1) == "completed"
+    line.clock(LAPSED)
+    assert line.watcher.sweep()["lapsed leases"] == 1
+    line.watcher.start_many("alone", [{}] * 2)
+    (after,) = line.b.claim(5)
+    assert (after.step_slug, after.attempt) == ("after", 2)
+    kinds = "select step_slug, kind, attempt from quantumflow.task_failures"
+    assert line.watcher.rows(kinds) == [("after", "lost", 1)]
+    assert line.b.exchange([(after, 2)], 5)[0] == ["completed"]
+    assert line.watcher.run_output(line.run_id) == {"right": 1, "after": 2}
+    assert line.watcher.problems() == []
 
 
 # Calls on a run at rest.
