@@ -15,8 +15,16 @@ from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import BOTH, Direction, Proxy
 from support.waiting import wait_until
 
-_OFTEN = ("claim_tasks", "complete_tasks", "commit", "start_flow")
-_CALLS = (*_OFTEN, "fail_tasks", "extend_leases", "hold_task", "sweep", "register_worker")
+_OFTEN = ("claim_tasks", "complete_and_claim", "commit", "start_flow")
+_CALLS = (
+    *_OFTEN,
+    "complete_tasks",
+    "fail_tasks",
+    "extend_leases",
+    "hold_task",
+    "sweep",
+    "register_worker",
+)
 """The calls whose answers get lost; those that are made all the time come first."""
 
 _TERMINATE = """

@@ -48,4 +48,4 @@ def test_nothing_is_lost_or_done_twice_while_everything_breaks() -> None:
         "connections reset",
         "half-open",
     }
-    assert {"claim_tasks", "complete_tasks", "commit", "start_flow"} <= set(report.cuts)
+    assert {"claim_tasks", "complete_and_claim", "commit", "start_flow"} <= set(report.cuts)

@@ -39,15 +39,15 @@ def context(
         return None if value is None else json.dumps(value)
 
     task = Task(
-        TaskRef(RUN, step_slug, 0, 7),
+        TaskRef(str(RUN), step_slug, 0, 7),
         "flow",
         "command",
         None if args is None else json.dumps(args),
         json.dumps(input),
         1,
         3,
-        LATER,
-        LATER,
+        LATER.timestamp(),
+        LATER.timestamp(),
         None,
     )
     nothing: Any = None
@@ -56,7 +56,7 @@ def context(
         cancelled=lambda: False,
         heartbeat=lambda: True,
         fetch=fetch,
-        transaction=nothing,
+        transaction=lambda: nothing,
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from quantumflow_client._leases import Leases
 from quantumflow_client._sql import LeaseState, TaskKey, TaskRef
 
-A, B = (TaskRef(UUID(int=1), "step", index, 7) for index in (0, 1))
+A, B = (TaskRef("run", "step", index, 7) for index in (0, 1))
 
 
 def answers(**states: str) -> dict[TaskKey, LeaseState]:

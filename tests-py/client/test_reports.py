@@ -18,7 +18,7 @@ from quantumflow_client._reports import completion_of, failure_of, refusal_of, s
 from quantumflow_client._sql import Completion, Failure, TaskRef
 from quantumflow_client.errors import UnsupportedValue
 
-TASK = TaskRef(UUID(int=1), "step", 0, 7)
+TASK = TaskRef(str(UUID(int=1)), "step", 0, 7)
 
 
 def deep(depth: int) -> list[Any]:

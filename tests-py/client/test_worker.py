@@ -403,7 +403,7 @@ def test_leases_are_extended_while_a_report_waits(
     holding.execute(wait_for)
     work(lease=short_lease)
     reporting = (
-        "select from pg_stat_activity where query like '%complete_tasks%'"
+        "select from pg_stat_activity where query like '%complete_and_claim%'"
         " and wait_event_type = 'Lock' and datname = current_database()"
     )
     wait_until(lambda: looking.execute(reporting).rowcount)
@@ -583,15 +583,15 @@ def test_a_deadlocked_report_is_repeated(
     from quantumflow_client import worker
 
     caplog.set_level(logging.INFO)
-    post, posts = worker.Worker._post, []
+    exchange, posts = worker.Worker._exchange, []
 
-    def deadlocked_once(self: worker.Worker, *arguments: Any) -> None:
+    def deadlocked_once(self: worker.Worker, *arguments: Any) -> bool:
         posts.append(arguments)
         if len(posts) == 1:
             raise psycopg.errors.DeadlockDetected("deadlock detected")
-        post(self, *arguments)
+        return exchange(self, *arguments)
 
-    monkeypatch.setattr(worker.Worker, "_post", deadlocked_once)
+    monkeypatch.setattr(worker.Worker, "_exchange", deadlocked_once)
     run_id = client.start_flow(one_step(client, lambda: 1))
     assert client.poll_and_run(until_idle=True) == 1
     assert client.wait(run_id) == {"a": 1}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from uuid import UUID
-
 import pytest
 
-from quantumflow_client._sql import Completion, Task, TaskRef
+from quantumflow_client._pace import CLAIM_BYTES
+from quantumflow_client._sql import Completion, Failure, Task, TaskRef
 from quantumflow_client._worker_core import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -29,13 +27,12 @@ from quantumflow_client._worker_core import (
     WorkerCore,
 )
 
-RUN = UUID(int=1)
-LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)
+LATER = 4e9
 
 
-def task(index: int) -> Task:
-    ref = TaskRef(RUN, "step", index, 1000 + index)
-    return Task(ref, "flow", "command", None, "{}", 1, 3, LATER, LATER, None)
+def task(index: int, size: int = 2) -> Task:
+    ref = TaskRef("run", "step", index, 1000 + index)
+    return Task(ref, "flow", "command", None, "x" * size, 1, 3, LATER, LATER, None)
 
 
 def done(index: int, output: str = "1") -> Completion:
@@ -65,6 +62,11 @@ def claim(core: WorkerCore, count: int, now: float = 0.0) -> None:
     core.claimed([task(i) for i in range(count)], asked=step.quantity, now=now)
 
 
+def finish(core: WorkerCore, *indexes: int, seconds: float = 0.0) -> None:
+    """Let handlers end, each after so long."""
+    core.finished([done(i) for i in indexes], seconds * len(indexes))
+
+
 def resting(step: object) -> float:
     """How long a core rests."""
     assert isinstance(step, Rest)
@@ -84,7 +86,7 @@ def test_a_task_that_needs_no_report_makes_room_and_may_have_made_work() -> None
     claim(core, 1)
     core.claimed([], asked=1, now=0.0)
     assert resting(core.next(0.0)) > 0
-    core.settled(task(0).ref, 0.0)
+    core.settled(0.0)
     assert core.next(0.0) == Claim(2)
     assert core.tasks_run == 1
 
@@ -104,38 +106,79 @@ def test_it_claims_nothing_while_every_slot_is_taken() -> None:
 def test_after_fewer_tasks_than_asked_for_it_pauses() -> None:
     core = new_core(concurrency=4)
     claim(core, 3)
-    assert resting(core.next(0)) == pytest.approx(0.01)
+    assert resting(core.next(LINGER)) == pytest.approx(0.01 - LINGER)
 
 
-def test_a_result_waits_a_moment_for_others() -> None:
+def test_the_first_results_of_a_claim_wait_a_moment_for_the_others() -> None:
     core = new_core(concurrency=8)
     claim(core, 8)
-    core.finished(done(0), 1.0)
-    assert resting(core.next(1.0)) == pytest.approx(LINGER)
-    core.finished(done(1), 1.002)
-    assert core.next(1.0 + LINGER) == Deliver([done(0), done(1)])
+    assert core.next(0.0) == Rest(LINGER, results=4)
+    finish(core, 0)
+    assert core.next(0.0) == Rest(LINGER, results=3)
+    finish(core, 1)
+    assert core.next(LINGER) == Deliver([done(0), done(1)], quantity=2)
+
+
+def test_later_results_wait_for_nothing() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 8)
+    step = core.next(LINGER)
+    assert isinstance(step, Rest)
+    assert step.results == 1
+    finish(core, 0)
+    assert core.next(LINGER) == Deliver([done(0)], quantity=1)
 
 
 def test_results_wait_for_nothing_once_no_handler_runs() -> None:
     core = new_core(concurrency=8)
     claim(core, 1)
-    core.finished(done(0), 1.0)
-    assert core.next(1.0) == Deliver([done(0)])
+    finish(core, 0)
+    assert core.next(0.0) == Deliver([done(0)], quantity=8)
+
+
+def test_results_wait_for_no_task_that_was_claimed_long_before() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 1)
+    assert core.next(1.0) == Claim(7)
+    core.claimed([task(1)], asked=7, now=1.0)
+    finish(core, 1)
+    assert core.next(1.0) == Deliver([done(1)], quantity=7)
 
 
 def test_results_wait_for_nothing_once_they_fill_half_the_slots() -> None:
     core = new_core(concurrency=4)
     claim(core, 4)
-    core.finished(done(0), 1.0)
-    core.finished(done(1), 1.0)
-    assert core.next(1.0) == Deliver([done(0), done(1)])
+    finish(core, 0, 1)
+    assert core.next(0.0) == Deliver([done(0), done(1)], quantity=2)
+
+
+def test_a_stopping_worker_reports_without_a_claim() -> None:
+    core = new_core(concurrency=4)
+    claim(core, 1)
+    finish(core, 0)
+    core.stop(0)
+    assert core.next(0.0) == Deliver([done(0)], quantity=0)
+
+
+def test_failures_are_reported_without_a_claim_and_followed_by_one() -> None:
+    core = new_core(concurrency=4, until_idle=True)
+    claim(core, 2)
+    failure = Failure(task(1).ref, "no")
+    core.finished([done(0), failure], 0)
+    assert core.next(0.0) == Deliver([done(0), failure], quantity=4)
+    # By complete_and_claim; then by fail_tasks, which may have made work.
+    core.delivered([done(0)], 0)
+    core.claimed([], asked=4, now=0)
+    assert core.next(0.0) == Deliver([failure], quantity=0)
+    core.delivered([failure], 0)
+    assert core.next(0.0) == Claim(4)
 
 
 def test_a_report_is_followed_by_a_claim_at_once() -> None:
     core = new_core(concurrency=1)
     core.claimed([task(0)], asked=1, now=0)
     core.claimed([], asked=1, now=0)  # nothing more for a while
-    core.finished(done(0), 0)
+    finish(core, 0)
     core.delivered([done(0)], 0)
     assert core.next(0) == Claim(1)
 
@@ -144,12 +187,12 @@ def test_a_batch_is_bounded_in_rows() -> None:
     core = new_core(concurrency=BATCH_ROWS + 1)
     claim(core, BATCH_ROWS + 1)
     for i in range(BATCH_ROWS + 1):
-        core.finished(done(i), 0)
+        finish(core, i)
     step = core.next(0)
     assert isinstance(step, Deliver)
     assert len(step.reports) == BATCH_ROWS
     core.delivered(step.reports, 0)
-    assert core.next(0) == Deliver([done(BATCH_ROWS)])
+    assert core.next(0) == Deliver([done(BATCH_ROWS)], quantity=BATCH_ROWS + 1)
 
 
 def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
@@ -157,8 +200,8 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     claim(core, 2)
     large = [done(0, "1" * (BATCH_BYTES + 1)), done(1, "1" * (BATCH_BYTES + 1))]
     for report in large:
-        core.finished(report, 0)
-    assert core.next(0) == Deliver(large[:1])
+        core.finished([report], 0)
+    assert core.next(0) == Deliver(large[:1], quantity=4)
 
 
 def test_empty_claims_come_ever_more_rarely_up_to_a_limit() -> None:
@@ -223,7 +266,7 @@ def test_work_resets_the_pause_between_claims() -> None:
     for _ in range(10):
         core.claimed([], asked=1, now=0)
     core.claimed([task(0)], asked=1, now=0)
-    core.finished(done(0), 0)
+    finish(core, 0)
     core.delivered([done(0)], 0)
     core.claimed([], asked=1, now=0)
     assert resting(core.next(0)) == pytest.approx(0.01)
@@ -251,7 +294,7 @@ def test_once_claims_a_single_time_and_finishes_after_the_report() -> None:
     core = new_core(once=True)
     claim(core, 1)
     assert isinstance(core.next(0), Rest)
-    core.finished(done(0), 0)
+    finish(core, 0)
     assert core.next(0) == Deliver([done(0)])
     core.delivered([done(0)], 0)
     assert core.next(0) == Finish()
@@ -269,7 +312,7 @@ def test_until_idle_goes_on_while_something_runs() -> None:
     claim(core, 1)
     core.claimed([], asked=3, now=0)
     assert core.next(0) != Finish()
-    core.finished(done(0), 0)
+    finish(core, 0)
     core.delivered([done(0)], 0)
     assert core.next(0) == Claim(4)
     core.claimed([], asked=4, now=0)
@@ -280,9 +323,9 @@ def test_asked_to_stop_it_claims_no_more_and_finishes_what_runs() -> None:
     core = new_core()
     claim(core, 2)
     core.stop(0)
-    assert core.next(0) == Rest(None)
-    core.finished(done(0), 0)
-    core.finished(done(1), 0)
+    assert core.next(1) == Rest(None)
+    finish(core, 0)
+    finish(core, 1)
     assert core.next(0) == Deliver([done(0), done(1)])
     core.delivered([done(0), done(1)], 0)
     assert core.next(0) == Finish()
@@ -295,7 +338,7 @@ def test_asked_to_stop_it_hands_unstarted_tasks_back() -> None:
     core.unstarted(task(1).ref)
     assert core.next(0) == Release([task(1).ref])
     core.released()
-    core.finished(done(0), 0)
+    finish(core, 0)
     core.delivered([done(0)], 0)
     assert core.next(0) == Finish()
     assert core.tasks_run == 1
@@ -320,14 +363,14 @@ def test_a_stop_is_not_taken_back_by_a_lesser_one() -> None:
 def test_results_survive_a_lost_connection() -> None:
     core = new_core(random=1.0)
     claim(core, 1)
-    core.finished(done(0), 0)
-    assert core.next(0) == Deliver([done(0)])
+    finish(core, 0)
+    assert core.next(0) == Deliver([done(0)], quantity=4)
     core.disconnected()
     core.failed(0)
     assert resting(core.next(0)) == pytest.approx(0.1)
     assert core.next(0.1) == Connect()
     core.connected()
-    assert core.next(0.1) == Deliver([done(0)])
+    assert core.next(0.1) == Deliver([done(0)], quantity=4)
 
 
 def test_a_handler_may_end_while_there_is_no_connection() -> None:
@@ -335,9 +378,9 @@ def test_a_handler_may_end_while_there_is_no_connection() -> None:
     claim(core, 1)
     core.disconnected()
     core.failed(0)
-    core.finished(done(0), 0.01)
+    finish(core, 0)
     core.connected()
-    assert core.next(1) == Deliver([done(0)])
+    assert core.next(1) == Deliver([done(0)], quantity=4)
 
 
 def test_failures_are_repeated_ever_more_rarely_up_to_a_limit() -> None:
@@ -359,15 +402,15 @@ def test_a_success_resets_the_delay_after_failures() -> None:
 def test_a_deadlock_is_repeated_at_once() -> None:
     core = new_core()
     claim(core, 1)
-    core.finished(done(0), 0)
+    finish(core, 0)
     assert core.failed(0, at_once=True) == 0
-    assert core.next(0) == Deliver([done(0)])
+    assert core.next(0) == Deliver([done(0)], quantity=4)
 
 
 def test_a_stopping_worker_tries_to_report_for_one_lease() -> None:
     core = new_core()
     claim(core, 1)
-    core.finished(done(0), 0)
+    finish(core, 0)
     core.stop(0)
     core.disconnected()
     core.failed(0)
@@ -387,7 +430,62 @@ def test_a_stopping_worker_with_nothing_to_report_does_not_wait_for_the_server()
 def test_a_partly_delivered_batch_keeps_the_rest() -> None:
     core = new_core(concurrency=2)
     claim(core, 2)
-    core.finished(done(0), 0)
-    core.finished(done(1), 0)
+    finish(core, 0)
+    finish(core, 1)
     core.delivered([done(0)], 0)
-    assert core.next(0) == Deliver([done(1)])
+    assert core.next(0) == Deliver([done(1)], quantity=2)
+
+
+# What a worker takes beyond its free slots
+
+
+def run_batches(core: WorkerCore, tasks: int, *, each: float, size: int = 2) -> None:
+    """Let tasks come and go, so many every 10 ms, each so long and so large."""
+    for n in range(4):
+        core.claimed([task(i, size) for i in range(tasks)], asked=tasks, now=n * 0.01)
+        finish(core, *range(tasks), seconds=each)
+        core.delivered([done(i) for i in range(tasks)], n * 0.01)
+
+
+def test_quick_handlers_have_more_tasks_waiting_than_slots() -> None:
+    core = new_core(concurrency=4)
+    run_batches(core, 40, each=0.0001)
+    # 4,000 a second, for 50 ms.
+    assert core.next(0.03) == Claim(4 + 200)
+
+
+def test_it_claims_again_when_half_of_what_may_wait_has_started() -> None:
+    core = new_core(concurrency=4)
+    run_batches(core, 40, each=0.0001)
+    core.claimed([task(i) for i in range(204)], asked=204, now=0.04)
+    core.settled(0.04)
+    assert isinstance(core.next(0.04), Rest)
+    for _ in range(110):
+        core.settled(0.04)
+    assert isinstance(core.next(0.04), Claim)
+
+
+def test_slow_handlers_have_nothing_waiting() -> None:
+    core = new_core(concurrency=40)
+    run_batches(core, 40, each=0.2)
+    assert core.next(0.03) == Claim(40)
+
+
+def test_with_once_nothing_waits() -> None:
+    core = new_core(concurrency=4, once=True)
+    assert core.next(0.0) == Claim(4)
+
+
+def test_a_claim_of_large_tasks_is_small() -> None:
+    core = new_core(concurrency=40)
+    run_batches(core, 40, each=0.2, size=CLAIM_BYTES // 10)
+    assert core.next(0.03) == Claim(9)
+
+
+def test_after_tasks_had_to_be_taken_back_nothing_waits() -> None:
+    core = new_core(concurrency=4)
+    run_batches(core, 40, each=0.0001)
+    core.claimed([task(0)], asked=204, now=0.04)
+    core.unstarted(task(0).ref)
+    core.released()
+    assert core.next(0.1) == Claim(4)

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 import psycopg
 
-from quantumflow_client import Client, Context, worker
+from quantumflow_client import Client, Context, _execution
 from quantumflow_client._transaction import TaskTransaction
 from support.engine import Engine, Task
 
@@ -103,7 +103,7 @@ def run_paying(behaviour: str, dsn: str) -> None:
                 _behave(behaviour)
         return ctx.attempt
 
-    worker.TaskTransaction = _Deadly  # type: ignore[attr-defined]
+    _execution.TaskTransaction = _Deadly  # type: ignore[misc]
     with Client(dsn) as client:
         client.command("a")(pay)
         client.command("b")(lambda a: a)

@@ -18,6 +18,9 @@ Json = Any
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
+quoted = json.encoder.encode_basestring_ascii
+"""The JSON text of a str."""
+
 
 def encode(value: Json, what: str = "the value") -> str:
     """The JSON text of a value.
@@ -31,7 +34,7 @@ def encode(value: Json, what: str = "the value") -> str:
             is no JSON.
     """
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedValue(f"{what} cannot be stored as JSON: {_reason(error)}") from error
 
@@ -43,7 +46,7 @@ def decode(text: str, what: str = "the value") -> Json:
         UnsupportedValue: Python cannot hold it: a number too long, or nested too deep.
     """
     try:
-        return json.loads(text, parse_float=_finite)
+        return _decode(text)
     except (ValueError, RecursionError) as error:
         raise UnsupportedValue(f"{what} cannot be read by Python: {_reason(error)}") from error
 
@@ -53,6 +56,11 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{text[:20]}... is too large for a float")
     return number
+
+
+# json.dumps and json.loads would make these anew for each value.
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_float=_finite).decode
 
 
 def _reason(error: BaseException) -> str:

@@ -36,6 +36,7 @@ class Leases:
     def __init__(self, lease: float) -> None:
         self._lease = lease
         self._held: dict[TaskRef, _Held] = {}
+        self._soonest = inf
 
     def add(self, task: TaskRef, *, asked_at: float, deadline: float = inf) -> None:
         """A task was claimed.
@@ -98,14 +99,18 @@ class Leases:
 
     def lapse(self, now: float) -> dict[TaskRef, str]:
         """Forget the leases that are over by the clock, and say why each is."""
+        if now < self._soonest:
+            return {}
         lapsed = {
             task: "its deadline passed" if now >= held.deadline else "its lease was not renewed"
             for task, held in self._held.items()
             if now >= held.expires
         }
         self.drop(lapsed)
+        self._soonest = min((held.expires for held in self._held.values()), default=inf)
         return lapsed
 
     def _renewed(self, held: _Held, asked_at: float) -> None:
         held.renew_at = asked_at + self._lease / 3
         held.expires = min(asked_at + self._lease, held.deadline)
+        self._soonest = min(self._soonest, held.expires)

@@ -455,7 +455,7 @@ def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[Failed
 class TaskRef(NamedTuple):
     """Which task, and by which right: what reports, extensions and releases name a task by."""
 
-    run_id: UUID
+    run_id: str
     step_slug: str
     task_index: int
     lease_token: int
@@ -466,18 +466,17 @@ class TaskRef(NamedTuple):
     def fields(self) -> str:
         """Its members of a JSON object, without the braces."""
         return (
-            f'"run_id":"{self.run_id}","step_slug":{_json.encode(self.step_slug)},'
+            f'"run_id":"{self.run_id}","step_slug":{_json.quoted(self.step_slug)},'
             f'"task_index":{self.task_index},"lease_token":{self.lease_token}'
         )
 
 
-TaskKey = tuple[UUID, str, int]
+TaskKey = tuple[str, str, int]
 """A task's primary key, as answers name it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as claim_tasks hands it over; its JSON values are still text, or None."""
+class Task(NamedTuple):
+    """A task as it is handed out, hardly read: JSON is text, or None; moments are Unix times."""
 
     ref: TaskRef
     workflow_slug: str
@@ -486,13 +485,17 @@ class Task:
     input: str
     attempt: int
     max_attempts: int
-    lease_expires_at: datetime
-    deadline: datetime
+    lease_expires_at: float
+    deadline: float
     headers: str | None
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it has."""
+        return len(self.input) + len(self.args or "") + 500
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+
+class Completion(NamedTuple):
     """A task's output, as JSON text."""
 
     ref: TaskRef
@@ -540,11 +543,16 @@ def _array(rows: Iterable[str]) -> str:
     return f"[{','.join(rows)}]"
 
 
+def _task(row: TupleRow) -> Task:
+    return Task(TaskRef(*row[:4]), *row[4:13])
+
+
 _CLAIM_TASKS = _statement(
     "claim_tasks",
     """
-    select run_id, step_slug, task_index, lease_token, workflow_slug, command, args::text,
-      input::text, attempt, max_attempts, lease_expires_at, deadline, headers::text
+    select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
+      input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
+      extract(epoch from deadline)::float8, headers::text
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
@@ -561,7 +569,7 @@ def claim_tasks(
     """Take tasks to run."""
     return Call(
         _CLAIM_TASKS,
-        lambda rows: [Task(TaskRef(*row[:4]), *row[4:]) for row in rows],
+        lambda rows: [_task(row) for row in rows],
         {
             "worker_id": worker_id,
             "quantity": quantity,
@@ -573,13 +581,13 @@ def claim_tasks(
 
 
 def _outcomes(rows: Sequence[TupleRow]) -> dict[TaskKey, str]:
-    return {(row[0], row[1], row[2]): row[3] for row in rows}
+    return {row[:3]: row[3] for row in rows}
 
 
 _COMPLETE_TASKS = _statement(
     "complete_tasks",
     """
-    select run_id, step_slug, task_index, outcome
+    select run_id::text, step_slug, task_index, outcome
     from quantumflow.complete_tasks(results => %(results)s::jsonb)
     """,
 )
@@ -594,10 +602,61 @@ def complete_tasks(completions: Iterable[Completion]) -> Call[dict[TaskKey, str]
     )
 
 
+_COMPLETE_AND_CLAIM = _statement(
+    "complete_and_claim",
+    """
+    select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
+      input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
+      extract(epoch from deadline)::float8, headers::text, outcome
+    from quantumflow.complete_and_claim(
+      worker_id => %(worker_id)s,
+      results => %(results)s::jsonb,
+      quantity => %(quantity)s::int,
+      queues => %(queues)s::text[],
+      lease => %(lease)s,
+      commands => %(commands)s::text[])
+    """,
+)
+
+
+class Exchange(NamedTuple):
+    """What complete_and_claim answers: what became of the reports, and the next tasks."""
+
+    outcomes: dict[TaskKey, str]
+    tasks: list[Task]
+
+
+def complete_and_claim(
+    worker_id: UUID,
+    completions: Iterable[Completion],
+    *,
+    quantity: int,
+    queues: list[str],
+    lease: timedelta,
+    commands: list[str],
+) -> Call[Exchange]:
+    """Report outputs, and take the next tasks."""
+    return Call(
+        _COMPLETE_AND_CLAIM,
+        lambda rows: Exchange(
+            {row[:3]: row[13] for row in rows if row[13] is not None},
+            [_task(row) for row in rows if row[13] is None],
+        ),
+        {
+            "worker_id": worker_id,
+            "results": _array(completion.row() for completion in completions),
+            "quantity": quantity,
+            "queues": queues,
+            "lease": lease,
+            "commands": commands,
+        },
+    )
+
+
 _FAIL_TASKS = _statement(
     "fail_tasks",
     """
-    select run_id, step_slug, task_index, outcome
+    select run_id::text, step_slug, task_index, outcome
     from quantumflow.fail_tasks(results => %(results)s::jsonb)
     """,
 )
@@ -619,7 +678,7 @@ class LeaseState:
 _EXTEND_LEASES = _statement(
     "extend_leases",
     """
-    select run_id, step_slug, task_index, state, lease_expires_at
+    select run_id::text, step_slug, task_index, state, lease_expires_at
     from quantumflow.extend_leases(
       worker_id => %(worker_id)s, tasks => %(tasks)s::jsonb, lease => %(lease)s)
     """,
@@ -632,7 +691,7 @@ def extend_leases(
     """Keep tasks for another lease."""
     return Call(
         _EXTEND_LEASES,
-        lambda rows: {(row[0], row[1], row[2]): LeaseState(row[3], row[4]) for row in rows},
+        lambda rows: {row[:3]: LeaseState(row[3], row[4]) for row in rows},
         {
             "worker_id": worker_id,
             "tasks": _array(f"{{{task.fields()}}}" for task in tasks),
@@ -646,7 +705,7 @@ _HOLD_TASK = _statement(
     "hold_task",
     """
     select quantumflow.hold_task(
-      run_id => %(run_id)s,
+      run_id => %(run_id)s::uuid,
       step_slug => %(step_slug)s,
       task_index => %(task_index)s::int,
       lease_token => %(lease_token)s::bigint)

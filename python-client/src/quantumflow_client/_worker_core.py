@@ -1,9 +1,10 @@
 """What a worker does next. No clock, no database, no threads.
 
 A driver feeds what happened, and carries out the steps. A worker fills its free slots with claimed
-tasks, collects what their handlers return, and reports it in batches; a claim follows a report,
-because that is when new work appears. Unreported results survive a lost connection. Asked to stop,
-it claims no more, lets handlers finish, reports, and is done.
+tasks, and has some more waiting if they are quick; it collects what their handlers return, and
+reports it in batches. The call that reports brings the next tasks, because that is when new work
+appears. Unreported results survive a lost connection. Asked to stop, it claims no more, lets
+handlers finish, reports, and is done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._pace import Pace
 from ._sql import Completion, Failure
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Report = Completion | Failure
 
 LINGER = 0.005
-"""How many seconds a result waits for others while handlers are running."""
+"""How many seconds after a claim its first results wait for the others."""
 
 BATCH_ROWS = 500
 BATCH_BYTES = 16_000_000
@@ -66,9 +68,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Report results. Answer: delivered, or failed."""
+    """Report results, and claim up to so many tasks in the same call.
+
+    Answer: delivered, and claimed unless the quantity is 0; or failed.
+    """
 
     reports: Sequence[Report]
+    quantity: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,13 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Wait until something happens; for at most so many seconds, if given."""
+    """Wait until something happens; for at most so many seconds, if given.
+
+    A handler's end is something once there are so many results that were not told yet.
+    """
 
     seconds: float | None
+    results: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +145,11 @@ class WorkerCore:
         self._once = once
         self._until_idle = until_idle
         self._random = random
-        self._running: set[TaskRef] = set()
+        self._pace = Pace(concurrency)
+        self._held = 0
+        self._expected = 0
+        self._expected_by = 0.0
         self._outbox: deque[Report] = deque()
-        self._outbox_since = 0.0
         self._unstarted: list[TaskRef] = []
         self._claim_at = 0.0
         self._idle_delay = 0.0
@@ -182,33 +194,38 @@ class WorkerCore:
         """A claim was answered."""
         self._retry_delay = 0.0
         self._has_claimed = True
-        self._is_idle = not tasks and not self._running
-        self._running.update(task.ref for task in tasks)
+        self._is_idle = not tasks and not self._held
+        self._held += len(tasks)
+        self._expected += len(tasks)
+        self._expected_by = now + LINGER
+        self._pace.claimed(len(tasks), sum(task.size for task in tasks), now)
         if tasks:
             self._idle_delay = 0.0
             self._claim_at = now if len(tasks) >= asked else now + IDLE_FIRST
         else:
             self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), self._idle_most)
             self._claim_at = now + self._jittered(self._idle_delay)
+        if self._is_idle:
+            self._pace.idle()
 
-    def finished(self, report: Report, now: float) -> None:
-        """A handler has ended."""
-        self._running.discard(report.ref)
-        self.tasks_run += 1
-        if not self._outbox:
-            self._outbox_since = now
-        self._outbox.append(report)
+    def finished(self, reports: Collection[Report], seconds: float) -> None:
+        """Handlers have ended, which ran for so many seconds altogether."""
+        self._ended(len(reports))
+        self._pace.ended(len(reports), seconds)
+        self.tasks_run += len(reports)
+        self._outbox.extend(reports)
 
-    def settled(self, task: TaskRef, now: float) -> None:
+    def settled(self, now: float) -> None:
         """A handler has ended, and there is nothing to report."""
-        self._running.discard(task)
+        self._ended(1)
         self.tasks_run += 1
         self._idle_delay = 0.0
         self._claim_at = now
 
     def unstarted(self, task: TaskRef) -> None:
         """A task was claimed, but its handler will not be called, or was stopped by us."""
-        self._running.discard(task)
+        self._ended(1)
+        self._pace.overtaken()
         self._unstarted.append(task)
 
     def delivered(self, reports: Collection[Report], now: float) -> None:
@@ -216,7 +233,7 @@ class WorkerCore:
         self._retry_delay = 0.0
         done = {report.ref for report in reports}
         self._outbox = deque(report for report in self._outbox if report.ref not in done)
-        self._outbox_since = now
+        self._is_idle = False
         self._idle_delay = 0.0
         self._claim_at = now
 
@@ -252,23 +269,29 @@ class WorkerCore:
             return Connect()
         if self._unstarted:
             return Release(self._unstarted)
-        if self._outbox:
-            if now < (due := self._outbox_due()):
-                return self._rest(now, due)
-            return Deliver(self._batch())
-        if self._is_draining:
-            return self._rest(now)
+        if self._expected and now >= self._expected_by:
+            self._expected = 0
         if self._sweep_at is None:
             self._sweep_at = now + SWEEP_EVERY * self._random()
-        if now >= self._sweep_at:
+        if now >= self._sweep_at and not self._is_draining:
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
             return Sweep()
-        free = self._concurrency - len(self._running)
-        if free == 0:
-            return self._rest(now, self._sweep_at)
-        if now >= self._claim_at:
-            return Claim(free)
-        return self._rest(now, self._claim_at, self._sweep_at)
+        missing = self._missing()
+        if self._outbox:
+            if missing:
+                return self._rest(now, self._expected_by, results=missing)
+            batch = self._batch()
+            is_exchange = any(isinstance(report, Completion) for report in batch)
+            return Deliver(batch, self._quantity() if is_exchange else 0)
+        until = [self._expected_by] if self._expected else []
+        if not self._is_draining:
+            until.append(self._sweep_at)
+        room = self._room()
+        if room and room * 2 >= self._ahead:
+            if now >= self._claim_at:
+                return Claim(self._quantity())
+            until.append(self._claim_at)
+        return self._rest(now, *until, results=missing or 1)
 
     @property
     def _is_draining(self) -> bool:
@@ -277,7 +300,7 @@ class WorkerCore:
     def _is_done(self, now: float) -> bool:
         if self._finish_by is not None and now >= self._finish_by:
             return True
-        if self._running:
+        if self._held:
             return False
         if not self._outbox and not self._unstarted:
             return self._is_draining or (self._until_idle and self._is_idle)
@@ -288,10 +311,27 @@ class WorkerCore:
             self._drained_at = now
         return now >= self._drained_at + self._lease
 
-    def _outbox_due(self) -> float:
-        if not self._running or len(self._outbox) * 2 >= self._concurrency:
-            return self._outbox_since
-        return self._outbox_since + LINGER
+    def _ended(self, tasks: int) -> None:
+        self._held -= tasks
+        self._expected = max(0, self._expected - tasks)
+
+    @property
+    def _ahead(self) -> int:
+        return 0 if self._once else self._pace.ahead
+
+    def _room(self) -> int:
+        """How many tasks to ask for: what can start at once, or within a moment."""
+        if self._is_draining:
+            return 0
+        return max(0, self._concurrency + self._ahead - self._held)
+
+    def _quantity(self) -> int:
+        return min(self._room(), self._pace.largest_claim)
+
+    def _missing(self) -> int:
+        """How many results are waited for before they are reported; 0 if for none."""
+        enough = min((self._concurrency + self._ahead + 1) // 2, BATCH_ROWS)
+        return max(0, min(enough - len(self._outbox), self._expected, self._held))
 
     def _batch(self) -> list[Report]:
         batch: list[Report] = []
@@ -303,9 +343,9 @@ class WorkerCore:
             batch.append(report)
         return batch
 
-    def _rest(self, now: float, *until: float) -> Rest:
+    def _rest(self, now: float, *until: float, results: int = 1) -> Rest:
         times = [*until] if self._finish_by is None else [*until, self._finish_by]
-        return Rest(max(0.0, min(times) - now) if times else None)
+        return Rest(max(0.0, min(times) - now) if times else None, results)
 
     def _jittered(self, delay: float) -> float:
         return delay * (0.5 + self._random() / 2)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, MutableMapping
-from datetime import datetime
+from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from . import _json, _sql
+from .errors import PermanentError, UnsupportedValue
 
 if TYPE_CHECKING:
     import psycopg
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from ._transaction import TaskTransaction
 
 _LOGGER = logging.getLogger("quantumflow_client")
-
-_NOT_GIVEN: Any = object()
 
 
 class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
@@ -34,56 +34,7 @@ class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
 
 
 class Context:
-    """A task while its handler runs.
-
-    Attributes:
-        run_id: The run.
-        workflow_slug: The workflow.
-        step_slug: The step.
-        task_index: The item's position in a map, from 0; 0 in a single step.
-        command: The command that the handler is registered for.
-        input: The task's input: `run` and the dependencies' outputs, or a map's `item` and `index`.
-        args: What the definition says for this step, unchanged; None if nothing.
-        headers: What travels with the run, a traceparent for example; None if nothing.
-        attempt: Which attempt this is, from 1.
-        max_attempts: How many attempts may fail.
-        deadline: Until when the task must be done, by the database's clock.
-        logger: Logs to "quantumflow_client", with run_id, workflow_slug, step_slug, task_index and
-            attributes of each record.
-    """
-
-    __slots__ = (
-        "_cancelled",
-        "_fetch",
-        "_heartbeat",
-        "_outputs",
-        "_run_input",
-        "_transaction",
-        "args",
-        "attempt",
-        "command",
-        "deadline",
-        "headers",
-        "input",
-        "logger",
-        "max_attempts",
-        "run_id",
-        "step_slug",
-        "task_index",
-        "workflow_slug",
-    )
-
-    run_id: UUID
-    workflow_slug: str
-    step_slug: str
-    task_index: int
-    command: str
-    input: dict[str, Json]
-    args: Json
-    headers: dict[str, Json] | None
-    attempt: int
-    max_attempts: int
-    deadline: datetime
+    """A task while its handler runs. What it says is read when it is first asked for."""
 
     def __init__(
         self,
@@ -92,29 +43,84 @@ class Context:
         cancelled: Callable[[], bool],
         heartbeat: Callable[[], bool],
         fetch: Callable[[Call[str | None]], str | None],
-        transaction: TaskTransaction,
+        transaction: Callable[[], TaskTransaction],
     ) -> None:
-        self.run_id, self.step_slug, self.task_index, _ = task.ref
-        self.workflow_slug = task.workflow_slug
-        self.command = task.command
-        self.input = _json.decode(task.input, "the task's input")
-        self.args = None if task.args is None else _json.decode(task.args, "the step's args")
-        self.headers = None if task.headers is None else _json.decode(task.headers, "headers")
-        self.attempt = task.attempt
-        self.max_attempts = task.max_attempts
-        self.deadline = task.deadline
-        self.logger = _TaskLogger(_LOGGER, describe(task))
+        self._task = task
         self._cancelled = cancelled
         self._heartbeat = heartbeat
         self._fetch = fetch
         self._transaction = transaction
-        self._run_input: Json = _NOT_GIVEN
-        self._outputs: dict[str, str | None] = {}
+        self._outputs: dict[str, str] = {}
+
+    @cached_property
+    def run_id(self) -> UUID:
+        """The run."""
+        return UUID(self._task.ref.run_id)
+
+    @property
+    def workflow_slug(self) -> str:
+        """The workflow."""
+        return self._task.workflow_slug
+
+    @property
+    def step_slug(self) -> str:
+        """The step."""
+        return self._task.ref.step_slug
+
+    @property
+    def task_index(self) -> int:
+        """The item's position in a map, from 0; 0 in a single step."""
+        return self._task.ref.task_index
+
+    @property
+    def command(self) -> str:
+        """The command that the handler is registered for."""
+        return self._task.command
+
+    @cached_property
+    def input(self) -> dict[str, Json]:
+        """The task's input: `run` and the dependencies' outputs, or a map's `item` and `index`."""
+        value: dict[str, Json] = _read(self._task.input, "the task's input")
+        return value
+
+    @cached_property
+    def args(self) -> Json:
+        """What the definition says for this step, unchanged; None if nothing."""
+        return _read(self._task.args, "the step's args")
+
+    @cached_property
+    def headers(self) -> dict[str, Json] | None:
+        """What travels with the run, a traceparent for example; None if nothing."""
+        value: dict[str, Json] | None = _read(self._task.headers, "headers")
+        return value
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self._task.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts may fail."""
+        return self._task.max_attempts
+
+    @property
+    def deadline(self) -> datetime:
+        """Until when the task must be done, by the database's clock."""
+        return datetime.fromtimestamp(self._task.deadline, timezone.utc)
+
+    @cached_property
+    def logger(self) -> _TaskLogger:
+        """Logs to "quantumflow_client"; each record has the task as attributes.
+
+        They are run_id, workflow_slug, step_slug, task_index and attempt.
+        """
+        return _TaskLogger(_LOGGER, describe(self._task))
 
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this task, and for no other: for calls to other systems."""
-        return f"{self.run_id}/{self.step_slug}/{self.task_index}"
+        return str(self._task.ref)
 
     @property
     def is_map_task(self) -> bool:
@@ -165,7 +171,7 @@ class Context:
 
         Calls quantumflow.hold_task and complete_tasks.
         """
-        return self._transaction
+        return self._transaction()
 
     def complete(self, output: Json = None, *, connection: psycopg.Connection[Any]) -> None:
         """Complete the task within a transaction of your own, which you commit.
@@ -186,22 +192,19 @@ class Context:
 
         Calls quantumflow.complete_tasks.
         """
-        self._transaction.complete(output, connection)
+        self._transaction().complete(output, connection)
 
-    @property
+    @cached_property
     def run_input(self) -> Json:
         """What the run was started with; fetched at first use where the input does not hold it.
 
         Calls quantumflow.run_input.
         """
-        if self._run_input is _NOT_GIVEN:
-            if "run" in self.input:
-                self._run_input = self.input["run"]
-            else:
-                text = self._fetch(_sql.run_input(self.run_id))
-                assert text is not None
-                self._run_input = _json.decode(text, "the run's input")
-        return self._run_input
+        if "run" in self.input:
+            return self.input["run"]
+        text = self._fetch(_sql.run_input(self.run_id))
+        assert text is not None
+        return _json.decode(text, "the run's input")
 
     def output_of(self, step: str, *, default: Json = None) -> Json:
         """A step's output: a map's is an array in the order of its items. Fetched once.
@@ -241,13 +244,20 @@ class Context:
         self, output: Json = None, *, connection: psycopg.AsyncConnection[Any]
     ) -> None:
         """As `complete`, on an asynchronous connection."""
-        await self._transaction.acomplete(output, connection)
+        await self._transaction().acomplete(output, connection)
+
+
+def _read(text: str | None, what: str) -> Json:
+    try:
+        return None if text is None else _json.decode(text, what)
+    except UnsupportedValue as error:
+        raise PermanentError(str(error)) from error
 
 
 def describe(task: _sql.Task) -> dict[str, object]:
     """What a log record says of a task."""
     return {
-        "run_id": task.ref.run_id,
+        "run_id": UUID(task.ref.run_id),
         "workflow_slug": task.workflow_slug,
         "step_slug": task.ref.step_slug,
         "task_index": task.ref.task_index,

@@ -1,15 +1,12 @@
 """A worker: claims tasks, calls their handlers, reports what they return.
 
-The thread that runs the worker claims and reports, on one connection. `def` handlers run in
-threads, `async def` handlers on one event loop in a thread of its own. Another thread extends
-leases, on another connection, so that a report that waits lets no lease run out. What to do when is
-decided by `_worker_core` and `_leases`.
+The thread that runs the worker claims and reports, on one connection, while handlers run in
+`_slots`. Another thread extends leases, on another connection, so that a report that waits lets no
+lease run out. What to do when is decided by `_worker_core` and `_leases`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
 import os
 import random
@@ -18,9 +15,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,9 +26,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 
 from . import _connections, _listener, _reports, _sql
+from ._execution import Execution
 from ._leases import Leases
+from ._slots import Slots
 from ._sql import Completion, Failure
-from ._transaction import TaskTransaction
 from ._worker_core import (
     Claim,
     Connect,
@@ -42,15 +41,15 @@ from ._worker_core import (
     Sweep,
     WorkerCore,
 )
-from .context import Context, describe
-from .errors import PermanentError, QuantumflowError, UnsupportedValue
+from .context import describe
+from .errors import QuantumflowError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from ._call import Call
     from ._connections import Connection, Connections
-    from ._handlers import Handler, Registry
+    from ._handlers import Registry
     from ._sql import Task, TaskKey, TaskRef
 
 T = TypeVar("T")
@@ -66,6 +65,9 @@ _PATIENCE = 5.0
 Or a lease, if that is longer; a third of it for what cannot wait for locks, so that a lease can
 still be renewed.
 """
+
+_HOLD = 1.0
+"""How many seconds a task waits for a slot at most; or a tenth of its timeout, or of a lease."""
 
 _EXPECTED = {"completed", "retrying", "failed"}
 
@@ -124,11 +126,12 @@ class Worker:
         self._listening = ExitStack()
         self._leases = Leases(lease.total_seconds())
         self._leases_lock = threading.Lock()
-        self._executions: dict[TaskRef, _Execution] = {}
+        self._executions: dict[TaskRef, Execution] = {}
         self._events: SimpleQueue[Callable[[float], object]] = SimpleQueue()
+        self._results: deque[tuple[Completion | Failure, float]] = deque()
+        self._results_awaited = inf
         self._ended = threading.Event()
-        self._threads = _Threads()
-        self._loop = _Loop(self.async_transactions.close)
+        self._slots = Slots(concurrency, self.async_transactions.close)
         self._renewals = threading.Thread(
             target=self._renew, name="quantumflow-leases", daemon=True
         )
@@ -157,8 +160,7 @@ class Worker:
         finally:
             self._ended.set()
             self._listening.close()
-            self._threads.end()
-            self._loop.end()
+            self._slots.end()
             self.transactions.close()
             if self._renewals.ident is not None:
                 self._renewals.join(_LOOK * 2)
@@ -203,12 +205,13 @@ class Worker:
             self._hear()
             now = time.monotonic()
             self._tell_lapsed(now)
+            self._take_back(self._slots.take_back_overdue(now))
             step = self._core.next(now)
             if isinstance(step, Finish):
                 self._finish()
                 return
             if isinstance(step, Rest):
-                self._rest(step.seconds)
+                self._rest(step, now)
                 continue
             try:
                 self._take(step)
@@ -221,7 +224,7 @@ class Worker:
         elif isinstance(step, Claim):
             self._claim(step.quantity)
         elif isinstance(step, Deliver):
-            self._deliver(step.reports)
+            self._deliver(step.reports, step.quantity)
         elif isinstance(step, Release):
             self._call(_sql.release_tasks(step.tasks))
             self._forget(step.tasks)
@@ -231,19 +234,30 @@ class Worker:
             if swept:
                 logger.info("swept: %s", swept, extra={"worker_id": self.id})
 
-    def _rest(self, seconds: float | None) -> None:
-        patience = _LOOK if seconds is None else min(seconds, _LOOK)
+    def _rest(self, step: Rest, now: float) -> None:
+        patience = min(_LOOK, max(self._slots.start_by - now, 0.001))
+        if step.seconds is not None:
+            patience = min(patience, step.seconds)
+        self._results_awaited = step.results
         try:
-            event = self._events.get(timeout=patience)
+            # Now that who ends a handler knows: it may have been before.
+            if len(self._results) < step.results:
+                self._events.get(timeout=patience)(time.monotonic())
         except Empty:
-            return
-        event(time.monotonic())
+            pass
+        finally:
+            self._results_awaited = inf
 
     def _hear(self) -> None:
         """Let the core know what happened."""
         before = self._stopping
         while not self._events.empty():
             self._events.get()(time.monotonic())
+        if self._results:
+            results = [self._results.popleft() for _ in range(len(self._results))]
+            self._core.finished(
+                [report for report, _ in results], sum(seconds for _, seconds in results)
+            )
         self._stopping = self._core.stopping
         if self._stopping is not before:
             how = "at once" if self._stopping is Stopping.NOW else "when its handlers have ended"
@@ -253,6 +267,7 @@ class Worker:
                 len(self._executions),
                 extra={"worker_id": self.id},
             )
+            self._take_back(self._slots.take_back())
         if self._stopping is Stopping.NOW:
             for execution in list(self._executions.values()):
                 execution.cancel("the worker had to end", is_lost=False)
@@ -346,27 +361,42 @@ class Worker:
                 commands=self._commands,
             )
         )
+        self._claimed(tasks, asked=quantity, asked_at=asked_at)
+
+    def _claimed(self, tasks: Sequence[Task], *, asked: int, asked_at: float) -> None:
         now = time.monotonic()
-        self._core.claimed(tasks, asked=quantity, now=now)
-        if tasks:
-            self._read_clock(tasks, now)
+        self._core.claimed(tasks, asked=asked, now=now)
+        if not tasks:
+            return
+        self._read_clock(tasks, asked_at, now)
+        hold = min(_HOLD, self._lease.total_seconds() / 10)
+        executions = []
         with self._leases_lock:
             for task in tasks:
-                deadline = self._by_our_clock(task.deadline)
+                deadline = task.deadline - self._clock
                 self._leases.add(task.ref, asked_at=asked_at, deadline=deadline)
+                start_by = now + min(hold, (deadline - now) / 10)
+                execution = Execution(self, task, self._handlers[task.command], start_by)
+                self._executions[task.ref] = execution
+                executions.append(execution)
         self._hear()
-        for task in tasks:
-            if self._core.stopping is Stopping.NO:
-                self._start(task)
-            else:
-                self._core.unstarted(task.ref)
+        if self._core.stopping is Stopping.NO:
+            self._slots.add(executions)
+        else:
+            self._take_back(executions)
 
-    def _read_clock(self, tasks: Sequence[Task], answered_at: float) -> None:
+    def _take_back(self, executions: Sequence[Execution]) -> None:
+        for execution in executions:
+            self._core.unstarted(execution.task.ref)
+
+    def _read_clock(self, tasks: Sequence[Task], asked_at: float, answered_at: float) -> None:
         """Learn how far the database's clock is ahead of ours: deadlines are by the database's."""
         for task in tasks:
             if task.lease_expires_at < task.deadline:
-                claimed_at = task.lease_expires_at - self._lease
-                self._clock = claimed_at.timestamp() - answered_at
+                claimed_at = task.lease_expires_at - self._lease.total_seconds()
+                # It was claimed while we waited, which may have been long.
+                least, most = claimed_at - answered_at, claimed_at - asked_at
+                self._clock = min(max(self._clock, least), most)
                 return
         if self._clock > -inf:
             return
@@ -381,27 +411,23 @@ class Worker:
         if lease is not None and lease.lease_expires_at is not None:
             self._clock = (lease.lease_expires_at - shortest).timestamp() - time.monotonic()
 
-    def _start(self, task: Task) -> None:
-        execution = _Execution(self, task, self._handlers[task.command])
-        self._executions[task.ref] = execution
-        if execution.handler.is_async:
-            execution.run_on(self._loop)
-        else:
-            self._threads.run(execution.run)
+    def ended(self, report: Completion | Failure, seconds: float) -> None:
+        """A handler has ended, which ran for so long."""
+        self._results.append((report, seconds))
+        if len(self._results) >= self._results_awaited:
+            self._results_awaited = inf
+            self._events.put(_nothing)
 
-    def ended(self, task: TaskRef, report: Completion | Failure | None) -> None:
-        """A handler has ended; None: it did nothing that counts, the task may be handed back."""
-        if report is None:
-            self._events.put(lambda _: self._core.unstarted(task))
-        else:
-            self._events.put(lambda now: self._core.finished(report, now))
+    def unstarted(self, task: TaskRef) -> None:
+        """A handler did nothing that counts; its task may be handed back."""
+        self._events.put(lambda _: self._core.unstarted(task))
 
     def settled(self, task: TaskRef) -> None:
         """A handler has ended, and there is nothing to report."""
 
         def settle(now: float) -> None:
             self._forget([task])
-            self._core.settled(task, now)
+            self._core.settled(now)
 
         self._events.put(settle)
 
@@ -414,10 +440,7 @@ class Worker:
         """How many seconds there are to a task's deadline, unless its lease is over."""
         if self.is_over(task.ref):
             return 0
-        return self._by_our_clock(task.deadline) - time.monotonic()
-
-    def _by_our_clock(self, moment: datetime) -> float:
-        return moment.timestamp() - self._clock
+        return task.deadline - self._clock - time.monotonic()
 
     def is_over(self, task: TaskRef) -> bool:
         """Whether a task's lease is over."""
@@ -429,7 +452,7 @@ class Worker:
 
     # Reporting
 
-    def _deliver(self, reports: Sequence[Completion | Failure]) -> None:
+    def _deliver(self, reports: Sequence[Completion | Failure], quantity: int) -> None:
         completions = [report for report in reports if isinstance(report, Completion)]
         failures = [report for report in reports if isinstance(report, Failure)]
 
@@ -445,10 +468,31 @@ class Worker:
                 logger.error("the failure of %s cannot be reported: %s", report.ref, again)
                 self._core.delivered([report], time.monotonic())
 
-        if completions:
+        if completions and not (quantity and self._exchange(completions, quantity)):
             _reports.send(completions, self._post_completions, refuse_output)
         if failures:
             _reports.send(failures, self._post_failures, refuse_error)
+
+    def _exchange(self, completions: Sequence[Completion], quantity: int) -> bool:
+        """Report outputs and claim, unless the database refuses: the two calls will tell which."""
+        asked_at = time.monotonic()
+        call = _sql.complete_and_claim(
+            self.id,
+            completions,
+            quantity=quantity,
+            queues=self._queues,
+            lease=self._lease,
+            commands=self._commands,
+        )
+        try:
+            answer = self._call(call)
+        except (psycopg.Error, QuantumflowError) as error:
+            if _reports.is_refused_value(error) or _can_never_succeed(error):
+                return False
+            raise
+        self._reported(completions, answer.outcomes)
+        self._claimed(answer.tasks, asked=quantity, asked_at=asked_at)
+        return True
 
     def _post_completions(self, reports: Sequence[Completion]) -> None:
         self._post(_sql.complete_tasks, reports)
@@ -460,6 +504,11 @@ class Worker:
         self, call: Callable[[Sequence[Any]], Call[dict[TaskKey, str]]], reports: Sequence[Any]
     ) -> None:
         outcomes = self._call(call(reports))
+        self._reported(reports, outcomes)
+
+    def _reported(
+        self, reports: Sequence[Completion | Failure], outcomes: Mapping[TaskKey, str]
+    ) -> None:
         for report in reports:
             outcome = outcomes.get(report.ref[:3], "stale")
             execution = self._executions.get(report.ref)
@@ -474,8 +523,9 @@ class Worker:
         self._core.delivered(reports, time.monotonic())
 
     def _forget(self, tasks: Sequence[TaskRef]) -> None:
+        with self._leases_lock:
+            self._leases.drop(tasks)
         for task in tasks:
-            self.forget_lease(task)
             self._executions.pop(task, None)
 
     # Leases
@@ -538,6 +588,10 @@ class Worker:
             self._connections.give_back(connection)
 
 
+def _nothing(_: float) -> None:
+    """What happens when a handler has ended."""
+
+
 def _needs_new_connection(connection: Connection | None, error: Exception) -> bool:
     """Whether a connection is of no use after an error: broken, or its server takes no writes."""
     if connection is None or not _connections.is_alive(connection):
@@ -555,206 +609,3 @@ def _can_never_succeed(error: psycopg.Error | QuantumflowError) -> bool:
         "3F",
         "42",
     }
-
-
-class _Execution:
-    """A claimed task and its handler."""
-
-    def __init__(self, worker: Worker, task: Task, handler: Handler) -> None:
-        self.task = task
-        self.handler = handler
-        self._worker = worker
-        self._transaction = TaskTransaction(
-            task.ref,
-            is_async=handler.is_async,
-            connections=worker.transactions,
-            async_connections=worker.async_transactions,
-            forget_lease=lambda: worker.forget_lease(task.ref),
-            patience=worker.patience,
-            time_left=lambda: worker.time_left(task),
-        )
-        self._cancelled: str | None = None
-        self._is_lost = False
-        self._lock = threading.Lock()
-        self._has_begun = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._async_task: asyncio.Task[None] | None = None
-
-    def cancel(self, reason: str, *, is_lost: bool) -> None:
-        """Tell the handler to stop, once."""
-        with self._lock:
-            if self._cancelled is not None:
-                return
-            self._cancelled = reason
-            self._is_lost = is_lost
-            if self._loop is not None and self._async_task is not None:
-                self._loop.call_soon_threadsafe(self._async_task.cancel)
-
-    def run(self) -> None:
-        """Call a `def` handler."""
-        if self._begin():
-            self._end(self._transaction.settle(self._call()))
-
-    def run_on(self, loop: _Loop) -> None:
-        """Call an `async def` handler."""
-        loop.run(self._run_async)
-
-    async def _run_async(self) -> None:
-        with self._lock:
-            self._loop = asyncio.get_running_loop()
-            self._async_task = asyncio.current_task()
-        if self._begin():
-            self._end(await self._transaction.asettle(await self._call_async()))
-
-    def _call(self) -> Completion | Failure | None:
-        try:
-            ctx = self._context()
-            arguments = self.handler.arguments(ctx)
-            output = contextvars.copy_context().run(self.handler.function, **arguments)
-        except BaseException as error:
-            return self._raised(error)
-        return self._returned(output)
-
-    async def _call_async(self) -> Completion | Failure | None:
-        try:
-            ctx = self._context()
-            if self.handler.needs_fetching(ctx):
-                arguments = await asyncio.to_thread(self.handler.arguments, ctx)
-            else:
-                arguments = self.handler.arguments(ctx)
-            output = await self.handler.function(**arguments)
-        except BaseException as error:
-            return self._raised(error)
-        finally:
-            # From here on nothing interrupts it.
-            with self._lock:
-                self._async_task = None
-        return self._returned(output)
-
-    def _begin(self) -> bool:
-        with self._lock:
-            self._has_begun = self._cancelled is None
-        if not self._has_begun:
-            self._worker.ended(self.task.ref, None)
-        return self._has_begun
-
-    def _end(self, report: Completion | Failure | None) -> None:
-        if self._transaction.is_settled:
-            self._worker.settled(self.task.ref)
-        else:
-            self._worker.ended(self.task.ref, report)
-
-    def _context(self) -> Context:
-        try:
-            return Context(
-                self.task,
-                cancelled=self._is_cancelled,
-                heartbeat=self._heartbeat,
-                fetch=self._worker.fetch,
-                transaction=self._transaction,
-            )
-        except UnsupportedValue as error:
-            raise PermanentError(str(error)) from error
-
-    def _is_cancelled(self) -> bool:
-        return self._cancelled is not None or self._worker.is_over(self.task.ref)
-
-    def _heartbeat(self) -> bool:
-        if not self._is_cancelled():
-            self._worker.extend([self.task.ref], self._worker.fetch)
-        return not self._is_cancelled()
-
-    def _returned(self, output: object) -> Completion | Failure:
-        report = _reports.completion_of(self.task.ref, output)
-        if isinstance(report, Failure):
-            logger.warning(
-                "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
-            )
-        return report
-
-    def _raised(self, error: BaseException) -> Failure | None:
-        """What to report of an error; None: we stopped the handler, and hand its task back."""
-        if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
-            if not self._is_lost:
-                return None
-            error = asyncio.CancelledError(self._cancelled)
-        report = _reports.failure_of(self.task.ref, error)
-        logger.warning(
-            "%s failed: %s",
-            self.task.ref,
-            report.message,
-            exc_info=error,
-            extra=describe(self.task),
-        )
-        return report
-
-
-class _Threads:
-    """Daemon threads, as many as were needed at once: a hung handler must not keep the process."""
-
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._idle = threading.Semaphore(0)
-        self._count = 0
-
-    def run(self, job: Callable[[], None]) -> None:
-        if not self._idle.acquire(blocking=False):
-            self._count += 1
-            name = f"quantumflow-{self._count}"
-            threading.Thread(target=self._main, name=name, daemon=True).start()
-        self._jobs.put(job)
-
-    def end(self) -> None:
-        for _ in range(self._count):
-            self._jobs.put(None)
-
-    def _main(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-            del job
-            self._idle.release()
-
-
-class _Loop:
-    """An event loop in a thread of its own, from when it is first needed."""
-
-    def __init__(self, at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._at_end = at_end
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def run(self, job: Callable[[], Any]) -> None:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._main, args=(self._loop,), name="quantumflow-loop", daemon=True
-            )
-            self._thread.start()
-        self._loop.call_soon_threadsafe(self._spawn, self._loop, job)
-
-    def end(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_LOOK * 4)
-
-    def _spawn(self, loop: asyncio.AbstractEventLoop, job: Callable[[], Any]) -> None:
-        # The loop itself keeps only weak references.
-        task = loop.create_task(job())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _main(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            if tasks := asyncio.all_tasks(loop):
-                for task in tasks:
-                    task.cancel()
-                loop.run_until_complete(asyncio.wait(tasks, timeout=_LOOK))
-            loop.run_until_complete(self._at_end())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()

@@ -1,0 +1,188 @@
+"""A claimed task in a worker: its handler is called, and what came of it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from . import _reports
+from ._sql import Failure
+from ._transaction import TaskTransaction
+from .context import Context, describe
+
+if TYPE_CHECKING:
+    from ._handlers import Handler
+    from ._sql import Completion, Task
+    from .worker import Worker
+
+logger = logging.getLogger("quantumflow_client")
+
+
+class Execution:
+    """A claimed task and its handler."""
+
+    __slots__ = (
+        "_async_task",
+        "_cancelled",
+        "_has_ended",
+        "_is_lost",
+        "_lock",
+        "_loop",
+        "_transaction",
+        "_worker",
+        "handler",
+        "seconds",
+        "start_by",
+        "task",
+    )
+
+    def __init__(self, worker: Worker, task: Task, handler: Handler, start_by: float) -> None:
+        self.task = task
+        self.handler = handler
+        self.start_by = start_by
+        self.seconds = 0.0
+        self._worker = worker
+        self._transaction: TaskTransaction | None = None
+        self._cancelled: str | None = None
+        self._is_lost = False
+        self._has_ended = False
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._async_task: asyncio.Task[None] | None = None
+
+    def cancel(self, reason: str, *, is_lost: bool) -> None:
+        """Tell the handler to stop, once."""
+        with self._lock:
+            if self._cancelled is not None:
+                return
+            self._cancelled = reason
+            self._is_lost = is_lost
+            if self._loop is not None and self._async_task is not None:
+                self._loop.call_soon_threadsafe(self._async_task.cancel)
+
+    def run(self) -> None:
+        """Call a `def` handler."""
+        if not self._begin():
+            return
+        began = time.monotonic()
+        report = self._call()
+        self._has_ended = True
+        if self._transaction is not None:
+            report = self._transaction.settle(report)
+        self._end(report, began)
+
+    async def run_async(self) -> None:
+        """Call an `async def` handler."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._async_task = asyncio.current_task()
+        if not self._begin():
+            return
+        began = time.monotonic()
+        report = await self._call_async()
+        self._has_ended = True
+        if self._transaction is not None:
+            report = await self._transaction.asettle(report)
+        self._end(report, began)
+
+    def _call(self) -> Completion | Failure | None:
+        try:
+            ctx = self._context()
+            arguments = self.handler.arguments(ctx)
+            output = contextvars.copy_context().run(self.handler.function, **arguments)
+        except BaseException as error:
+            return self._raised(error)
+        return self._returned(output)
+
+    async def _call_async(self) -> Completion | Failure | None:
+        try:
+            ctx = self._context()
+            if self.handler.needs_fetching(ctx):
+                arguments = await asyncio.to_thread(self.handler.arguments, ctx)
+            else:
+                arguments = self.handler.arguments(ctx)
+            output = await self.handler.function(**arguments)
+        except BaseException as error:
+            return self._raised(error)
+        finally:
+            # From here on nothing interrupts it.
+            with self._lock:
+                self._async_task = None
+        return self._returned(output)
+
+    def _begin(self) -> bool:
+        if self._cancelled is None:
+            return True
+        self._worker.unstarted(self.task.ref)
+        return False
+
+    def _end(self, report: Completion | Failure | None, began: float) -> None:
+        self.seconds = time.monotonic() - began
+        if self._transaction is not None and self._transaction.is_settled:
+            self._worker.settled(self.task.ref)
+        elif report is None:
+            self._worker.unstarted(self.task.ref)
+        else:
+            self._worker.ended(report, self.seconds)
+
+    def _context(self) -> Context:
+        return Context(
+            self.task,
+            cancelled=self._is_cancelled,
+            heartbeat=self._heartbeat,
+            fetch=self._worker.fetch,
+            transaction=self._own_transaction,
+        )
+
+    def _own_transaction(self) -> TaskTransaction:
+        """The task's own transaction; most tasks have none."""
+        if self._transaction is None:
+            worker, task = self._worker, self.task
+            self._transaction = TaskTransaction(
+                task.ref,
+                is_async=self.handler.is_async,
+                connections=worker.transactions,
+                async_connections=worker.async_transactions,
+                forget_lease=lambda: worker.forget_lease(task.ref),
+                patience=worker.patience,
+                time_left=lambda: worker.time_left(task),
+            )
+            if self._has_ended:
+                self._transaction.settle(None)
+        return self._transaction
+
+    def _is_cancelled(self) -> bool:
+        return self._cancelled is not None or self._worker.is_over(self.task.ref)
+
+    def _heartbeat(self) -> bool:
+        if not self._is_cancelled():
+            self._worker.extend([self.task.ref], self._worker.fetch)
+        return not self._is_cancelled()
+
+    def _returned(self, output: object) -> Completion | Failure:
+        report = _reports.completion_of(self.task.ref, output)
+        if isinstance(report, Failure):
+            logger.warning(
+                "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
+            )
+        return report
+
+    def _raised(self, error: BaseException) -> Failure | None:
+        """What to report of an error; None: we stopped the handler, and hand its task back."""
+        if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
+            if not self._is_lost:
+                return None
+            error = asyncio.CancelledError(self._cancelled)
+        report = _reports.failure_of(self.task.ref, error)
+        logger.warning(
+            "%s failed: %s",
+            self.task.ref,
+            report.message,
+            exc_info=error,
+            extra=describe(self.task),
+        )
+        return report
