@@ -103,7 +103,7 @@ def run_paying(behaviour: str, dsn: str) -> None:
                 _behave(behaviour)
         return ctx.attempt
 
-    _execution.TaskTransaction = _Deadly  # type: ignore[misc]
+    _execution.TaskTransaction = _Deadly  # type: ignore[attr-defined]
     with Client(dsn) as client:
         client.command("a")(pay)
         client.command("b")(lambda a: a)
