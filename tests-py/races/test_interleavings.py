@@ -621,6 +621,19 @@ def test_ready_steps_are_started_by_one_of_two(scene: Scene) -> None:
 # The same report twice, from a worker that does not know whether the first arrived.
 
 
+def test_what_one_person_fails_while_another_completes_it_has_both(scene: Scene) -> None:
+    assert scene.watcher.release([scene.left]) == 1
+    by_hand = "select quantumflow.{}_task(%s, 'left')"
+    with scene.a.connection.transaction():
+        assert scene.a.value(by_hand.format("fail"), scene.run_id) == "retrying"
+        complete = Call(scene.b, lambda e: e.value(by_hand.format("complete"), scene.run_id))
+        assert complete.settle(scene.watcher)
+    assert complete.result() == "completed"
+    counts = "select attempts, error_message from quantumflow.step_tasks where step_slug = 'left'"
+    assert scene.watcher.rows(counts) == [(1, None)]
+    scene.check("started", "completed", "queued")
+
+
 @pytest.mark.parametrize("verb", ["complete", "fail"])
 def test_the_same_report_twice_at_once_counts_once(scene: Scene, verb: str) -> None:
     def report(engine: Engine) -> str:

@@ -290,6 +290,7 @@ begin
       and t.ctid = h.tid
       and t.status = h.status
       and t.message_id = h.message_id
+      and t.attempts = h.attempts
       and t.lease_token is not distinct from h.lease_token
     returning h.ord
   )

@@ -319,7 +319,13 @@ begin
         output = null,
         completed_at = null,
         failed_at = null,
-        error_message = case t.status when 'failed' then null else t.error_message end
+        error_message = (
+          select f.error_message
+          from quantumflow.task_failures f
+          where (f.run_id, f.step_slug, f.task_index, f.retries) = (h.run_id, h.step_slug, h.task_index, h.retries)
+          order by f.attempt desc
+          limit 1
+        )
       from unnest(p_held) h
       cross join lateral (
         select l.ctid as tid
