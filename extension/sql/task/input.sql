@@ -16,11 +16,20 @@ select
         union all
         select d.step_slug, coalesce(s.output, o.output)
         from unnest(w.dependencies) d (step_slug)
-        join quantumflow.step_states s
-          on (s.run_id, s.step_slug) = (t.run_id, d.step_slug)
-          and s.status = 'completed'
-        left join quantumflow.step_tasks o
-          on (o.run_id, o.step_slug, o.task_index) = (s.run_id, s.step_slug, 0)
+        cross join lateral (
+          select l.output
+          from quantumflow.step_states l
+          where (l.run_id, l.step_slug) = (t.run_id, d.step_slug)
+            and l.status = 'completed'
+          limit 1
+        ) s
+        left join lateral (
+          select l.output
+          from quantumflow.step_tasks l
+          where (l.run_id, l.step_slug, l.task_index) = (t.run_id, d.step_slug, 0)
+          limit 1
+        ) o
+          on s.output is null
       ) g
     )
   end as input,
