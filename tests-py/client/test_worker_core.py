@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quantumflow_client._pace import CLAIM_BYTES
+from quantumflow_client._pace import AHEAD_ROWS, CLAIM_BYTES
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
 from quantumflow_client._worker_core import (
     BATCH_BYTES,
@@ -62,7 +62,7 @@ def claim(core: WorkerCore, count: int, now: float = 0.0) -> None:
     core.claimed([task(i) for i in range(count)], asked=step.quantity, now=now)
 
 
-def finish(core: WorkerCore, *indexes: int, seconds: float = 0.0) -> None:
+def finish(core: WorkerCore, *indexes: int, seconds: float = 1.0) -> None:
     """Let handlers end, each after so long."""
     core.finished([done(i) for i in indexes], seconds * len(indexes))
 
@@ -164,7 +164,7 @@ def test_failures_are_reported_without_a_claim_and_followed_by_one() -> None:
     core = new_core(concurrency=4, until_idle=True)
     claim(core, 2)
     failure = Failure(task(1).ref, "no")
-    core.finished([done(0), failure], 0)
+    core.finished([done(0), failure], 1.0)
     assert core.next(0.0) == Deliver([done(0), failure], quantity=4)
     # By complete_and_claim; then by fail_tasks, which may have made work.
     core.delivered([done(0)], 0)
@@ -200,7 +200,7 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     claim(core, 2)
     large = [done(0, "1" * (BATCH_BYTES + 1)), done(1, "1" * (BATCH_BYTES + 1))]
     for report in large:
-        core.finished([report], 0)
+        core.finished([report], 1.0)
     assert core.next(0) == Deliver(large[:1], quantity=4)
 
 
@@ -440,35 +440,53 @@ def test_a_partly_delivered_batch_keeps_the_rest() -> None:
 
 
 def run_batches(core: WorkerCore, tasks: int, *, each: float, size: int = 2) -> None:
-    """Let tasks come and go, so many every 10 ms, each so long and so large."""
-    for n in range(4):
-        core.claimed([task(i, size) for i in range(tasks)], asked=tasks, now=n * 0.01)
+    """Let tasks come and go four times, so many, each so long and so large."""
+    for _ in range(4):
+        core.claimed([task(i, size) for i in range(tasks)], asked=tasks, now=0)
         finish(core, *range(tasks), seconds=each)
-        core.delivered([done(i) for i in range(tasks)], n * 0.01)
+        core.delivered([done(i) for i in range(tasks)], 0)
 
 
 def test_quick_handlers_have_more_tasks_waiting_than_slots() -> None:
     core = new_core(concurrency=4)
-    run_batches(core, 40, each=0.0001)
-    # 4,000 a second, for 50 ms.
-    assert core.next(0.03) == Claim(4 + 200)
+    run_batches(core, 100, each=0.001)
+    # What four slots begin within 50 ms.
+    assert core.next(0) == Claim(4 + 200)
+
+
+def test_no_more_tasks_wait_than_were_seen() -> None:
+    core = new_core(concurrency=4)
+    assert core.next(0) == Claim(4)
+    run_batches(core, 1, each=0.0)
+    assert core.next(0) == Claim(4 + 4)
+    run_batches(core, 2, each=0.0)
+    assert core.next(0) == Claim(4 + 12)
+    run_batches(core, 1000, each=0.0)
+    assert core.next(0) == Claim(4 + AHEAD_ROWS)
+
+
+def test_a_worker_that_was_idle_measures_anew() -> None:
+    core = new_core(concurrency=4)
+    run_batches(core, 100, each=0.0)
+    core.claimed([], asked=504, now=0)
+    assert core.next(1) == Claim(4)
 
 
 def test_it_claims_again_when_half_of_what_may_wait_has_started() -> None:
     core = new_core(concurrency=4)
-    run_batches(core, 40, each=0.0001)
-    core.claimed([task(i) for i in range(204)], asked=204, now=0.04)
-    core.settled(0.04)
-    assert isinstance(core.next(0.04), Rest)
-    for _ in range(110):
-        core.settled(0.04)
-    assert isinstance(core.next(0.04), Claim)
+    run_batches(core, 100, each=0.001)
+    core.claimed([task(i) for i in range(204)], asked=204, now=0)
+    for _ in range(99):
+        core.settled(0)
+    assert isinstance(core.next(0), Rest)
+    core.settled(0)
+    assert core.next(0) == Claim(100)
 
 
 def test_slow_handlers_have_nothing_waiting() -> None:
     core = new_core(concurrency=40)
     run_batches(core, 40, each=0.2)
-    assert core.next(0.03) == Claim(40)
+    assert core.next(0) == Claim(40)
 
 
 def test_with_once_nothing_waits() -> None:
@@ -479,13 +497,13 @@ def test_with_once_nothing_waits() -> None:
 def test_a_claim_of_large_tasks_is_small() -> None:
     core = new_core(concurrency=40)
     run_batches(core, 40, each=0.2, size=CLAIM_BYTES // 10)
-    assert core.next(0.03) == Claim(9)
+    assert core.next(0) == Claim(9)
 
 
 def test_after_tasks_had_to_be_taken_back_nothing_waits() -> None:
     core = new_core(concurrency=4)
-    run_batches(core, 40, each=0.0001)
-    core.claimed([task(0)], asked=204, now=0.04)
+    run_batches(core, 40, each=0.0)
+    core.claimed([task(0)], asked=164, now=0)
     core.unstarted(task(0).ref)
     core.released()
     assert core.next(0.1) == Claim(4)

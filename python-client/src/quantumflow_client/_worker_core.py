@@ -198,7 +198,7 @@ class WorkerCore:
         self._held += len(tasks)
         self._expected += len(tasks)
         self._expected_by = now + LINGER
-        self._pace.claimed(len(tasks), sum(task.size for task in tasks), now)
+        self._pace.claimed(len(tasks), sum(task.size for task in tasks))
         if tasks:
             self._idle_delay = 0.0
             self._claim_at = now if len(tasks) >= asked else now + IDLE_FIRST
@@ -206,7 +206,7 @@ class WorkerCore:
             self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), self._idle_most)
             self._claim_at = now + self._jittered(self._idle_delay)
         if self._is_idle:
-            self._pace.idle()
+            self._pace.forget()
 
     def finished(self, reports: Collection[Report], seconds: float) -> None:
         """Handlers have ended, which ran for so many seconds altogether."""
@@ -225,7 +225,7 @@ class WorkerCore:
     def unstarted(self, task: TaskRef) -> None:
         """A task was claimed, but its handler will not be called, or was stopped by us."""
         self._ended(1)
-        self._pace.overtaken()
+        self._pace.forget()
         self._unstarted.append(task)
 
     def delivered(self, reports: Collection[Report], now: float) -> None:
