@@ -44,6 +44,8 @@ begin
   union all
   select * from quantumflow._check_outputs(check_state.run_id)
   union all
+  select * from quantumflow._check_chunks(check_state.run_id)
+  union all
   select * from quantumflow._check_runs(check_state.run_id)
   union all
   select * from quantumflow._check_limits(check_state.run_id)
@@ -61,7 +63,7 @@ rule:
 2 every queued or started task has exactly one message, and every message such a task; only queued tasks of paused runs sleep;
 3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
 6 a step starts only after all its dependencies are done, and does start then;
-7 a map has a task per item and, when it is completed, their outputs in index order;
+7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order;
 8 failures do not exceed max_attempts, nor losses max_lost; a step or run with nothing left to do has ended, and a run that ended
 has its callback;
 9 a completed run has only steps that are done, and a run that goes on no failed or cancelled step or task.
@@ -479,6 +481,52 @@ end
 $_check_outputs$;
 
 comment on function quantumflow._check_outputs(uuid) is 'Rule 7 of check_state: what maps have gathered.';
+
+create function quantumflow._check_chunks(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_chunks$
+begin
+  return query
+  with chunked as materialized (
+    select s.run_id, s.step_slug, s.initial_tasks, w.chunk_size, r.workflow_slug, r.version
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+      and w.chunk_size is not null
+    where (p_run_id is null or s.run_id = p_run_id)
+      and s.status in ('started', 'completed')
+  )
+  select 7, c.run_id, c.step_slug, null::int, null::text, null::bigint,
+    format('the step has %s tasks for %s items in chunks of %s', c.initial_tasks, i.items, c.chunk_size), null::text
+  from chunked c
+  cross join lateral (
+    select jsonb_array_length(quantumflow._map_source(c.run_id, c.workflow_slug, c.version, c.step_slug)) as items
+    offset 0
+  ) i
+  where c.initial_tasks <> ceil(i.items / c.chunk_size::numeric)
+  union all
+  select 7, c.run_id, c.step_slug, t.task_index, null, null,
+    format('the task is %s and has %s items, in chunks of %s, and %s outputs', t.status, n.items, c.chunk_size, n.outputs), null
+  from chunked c
+  join quantumflow.step_tasks t
+    on (t.run_id, t.step_slug) = (c.run_id, c.step_slug)
+  cross join lateral (
+    select
+      case jsonb_typeof(t.item_value) when 'array' then jsonb_array_length(t.item_value) else 0 end as items,
+      case jsonb_typeof(t.output) when 'array' then jsonb_array_length(t.output) else 0 end as outputs
+  ) n
+  where n.items not between 1 and c.chunk_size
+    or (n.items < c.chunk_size and t.task_index < c.initial_tasks - 1)
+    or (t.status = 'completed' and n.outputs <> n.items);
+end
+$_check_chunks$;
+
+comment on function quantumflow._check_chunks(uuid) is 'Rule 7 of check_state: maps whose tasks have several items each.';
 
 create function quantumflow._check_runs(p_run_id uuid)
 returns setof quantumflow.state_problem
