@@ -34,7 +34,10 @@ _DEFINITIONS: list[dict[str, Any]] = [
             {"name": "z", "dependencies": ["m"], "queue": "other", "start_delay": 5},
         ],
     },
-    {"slug": "root", "steps": [{"name": "m", "type": "map"}, {"name": "b", "max_lost": 1}]},
+    {
+        "slug": "root",
+        "steps": [{"name": "m", "type": "map", "chunk_size": 2}, {"name": "b", "max_lost": 1}],
+    },
     {"slug": "one", "max_attempts": 1, "retry_delay": 0, "steps": [{"name": "a", "args": [1]}]},
 ]
 _STATES = f"""
