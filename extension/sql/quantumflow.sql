@@ -10,6 +10,7 @@
 \ir base/settings.sql
 \ir base/limits.sql
 \ir base/clock.sql
+\ir base/texts.sql
 \ir base/uuid.sql
 \ir base/version.sql
 

@@ -291,10 +291,7 @@ begin
         q.queue, q.msg_id, q.vt,
         q.message ->> 'workflow_run_id' as run_key,
         q.message ->> 'step_name' as step_slug,
-        case
-          when q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
-          then (q.message ->> 'task_index')::int
-        end as task_index
+        quantumflow._as_number(q.message ->> 'task_index', 9)::int as task_index
       from (%s) q
       where $1 is null or q.message ->> 'workflow_run_id' = $1::text
     ) m
@@ -305,7 +302,7 @@ begin
       from quantumflow.step_tasks l
       where m.msg_id is not null
         and t.run_id is null
-        and l.run_id = case when m.run_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then m.run_key::uuid end
+        and l.run_id = quantumflow._as_uuid(m.run_key)
         and (l.step_slug, l.task_index) = (m.step_slug, m.task_index)
       limit 1
     ) n on true

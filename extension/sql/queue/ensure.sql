@@ -101,7 +101,7 @@ begin
     and not exists (
       select
       from quantumflow.step_tasks t
-      where t.run_id = case when v_run_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_run_id::uuid end
+      where t.run_id = quantumflow._as_uuid(v_run_id)
         and t.message_id = v_msg_id
     )
   then

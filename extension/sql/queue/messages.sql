@@ -3,14 +3,14 @@
 
 create type quantumflow._message as (
   msg_id     bigint,
-  run_id     uuid,
+  run_id     text,
   step_slug  text,
-  task_index int,
+  task_index text,
   vt         timestamptz
 );
 
 comment on type quantumflow._message is
-'A message that was read and locked: its id, the task it names, nulls where that could not be read, and since when it is visible.';
+'A message that was read and locked: its id, the task that it names, if it names one, and since when it is visible.';
 
 create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
@@ -27,17 +27,7 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id,
-        case
-          when m.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-          then (m.message ->> 'workflow_run_id')::uuid
-        end,
-        m.message ->> 'step_name',
-        case
-          when m.message ->> 'task_index' ~ '^[0-9]{1,9}$'
-          then (m.message ->> 'task_index')::int
-        end,
-        m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
@@ -414,15 +404,9 @@ begin
       and exists (
         select
         from quantumflow.step_tasks t
-        where t.run_id = case
-            when q.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-            then (q.message ->> 'workflow_run_id')::uuid
-          end
+        where t.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
           and t.step_slug = q.message ->> 'step_name'
-          and t.task_index = case
-            when q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
-            then (q.message ->> 'task_index')::int
-          end
+          and t.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
           and t.status = 'started'
         offset 0
       )
@@ -439,7 +423,7 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id, (m.message ->> 'workflow_run_id')::uuid, m.message ->> 'step_name', (m.message ->> 'task_index')::int, m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
@@ -447,8 +431,6 @@ begin
       from pgmq.%I q
       where q.msg_id = any ($2)
         and q.vt <= $1
-        and q.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        and q.message ->> 'task_index' ~ '^[0-9]{1,9}$'
       for update skip locked
     ) m
     $$,
@@ -480,10 +462,7 @@ begin
       select m.msg_id
       from pgmq.%I m
       join quantumflow.step_tasks t
-        on t.run_id = case
-          when m.message ->> 'workflow_run_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-          then (m.message ->> 'workflow_run_id')::uuid
-        end
+        on t.run_id = quantumflow._as_uuid(m.message ->> 'workflow_run_id')
         and t.step_slug = m.message ->> 'step_name'
         and t.message_id = m.msg_id
       join quantumflow.workflow_runs r

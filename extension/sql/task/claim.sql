@@ -380,7 +380,7 @@ begin
   -- The run first, shared, so that whatever stops a run waits for this claim or is seen by it; then the task.
   select array_agg(
     row(
-      m.n, m.run_id, m.step_slug, m.task_index, t.tid, t.queue, m.msg_id, t.status, t.attempts, t.losses,
+      m.n, r.id, m.step_slug, t.task_index, t.tid, t.queue, m.msg_id, t.status, t.attempts, t.losses,
       t.worker_id, t.lease_token, t.started_at, t.queued_at,
       r.workflow_slug, r.version, w.step_type, w.timeout, r.status, r.retries,
       case
@@ -398,17 +398,18 @@ begin
   into v_held
   from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, n)
   cross join lateral (
-    select l.workflow_slug, l.version, l.status, l.retries
+    select l.id, l.workflow_slug, l.version, l.status, l.retries
     from quantumflow.workflow_runs l
-    where l.id = m.run_id
+    where l.id = quantumflow._as_uuid(m.run_id)
     for key share skip locked
   ) r
   cross join lateral (
     select
-      l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
+      l.ctid as tid, l.task_index, l.queue, l.message_id, l.status, l.attempts, l.losses,
       l.worker_id, l.lease_token, l.started_at, l.queued_at
     from quantumflow.step_tasks l
-    where (l.run_id, l.step_slug, l.task_index) = (m.run_id, m.step_slug, m.task_index)
+    where (l.run_id, l.step_slug) = (r.id, m.step_slug)
+      and l.task_index = quantumflow._as_number(m.task_index, 9)::int
     for update skip locked
   ) t
   cross join lateral (
@@ -497,7 +498,8 @@ begin
       exists (
         select
         from quantumflow.step_tasks t
-        where (t.run_id, t.step_slug, t.task_index) = (a.run_id, a.step_slug, a.task_index)
+        where (t.run_id, t.step_slug) = (quantumflow._as_uuid(a.run_id), a.step_slug)
+          and t.task_index = quantumflow._as_number(a.task_index, 9)::int
         offset 0
       ) as is_ours
     from unnest(p_messages) a

@@ -40,19 +40,10 @@ begin
   return query
   select
     (e.n - 1)::int,
-    case
-      when e.report ->> 'run_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-      then (e.report ->> 'run_id')::uuid
-    end,
+    quantumflow._as_uuid(e.report ->> 'run_id'),
     e.report ->> 'step_slug',
-    case
-      when e.report ->> 'task_index' ~ '^[0-9]{1,9}$'
-      then (e.report ->> 'task_index')::int
-    end,
-    case
-      when e.report ->> 'lease_token' ~ '^[0-9]{1,18}$'
-      then (e.report ->> 'lease_token')::bigint
-    end,
+    quantumflow._as_number(e.report ->> 'task_index', 9)::int,
+    quantumflow._as_number(e.report ->> 'lease_token', 18),
     coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
