@@ -10,7 +10,8 @@ from quantumflow_client._worker_core import (
     BATCH_BYTES,
     BATCH_ROWS,
     GRACE,
-    HERD,
+    HERD_FIRST,
+    HERD_MOST,
     IDLE_MOST,
     IDLE_MOST_LISTENING,
     IDLE_WOKEN,
@@ -230,15 +231,32 @@ def test_who_hears_of_new_work_looks_more_rarely() -> None:
     assert idle(core) == IDLE_MOST
 
 
-@pytest.mark.parametrize("random", [0.5, 1.0])
-def test_a_woken_worker_claims_within_a_moment_of_its_own(random: float) -> None:
-    core = new_core(random=random)
+def test_a_woken_worker_claims_at_once() -> None:
+    core = new_core(random=1.0)
     idle(core)
     core.woken(0.05)
-    assert resting(core.next(0.05)) == pytest.approx(HERD * random)
-    assert core.next(0.05 + HERD) == Claim(4)
+    assert core.next(0.05) == Claim(4)
     core.claimed([], asked=4, now=0.1)
     assert resting(core.next(0.1)) <= 2 * IDLE_WOKEN
+
+
+@pytest.mark.parametrize("random", [0.5, 1.0])
+def test_who_was_woken_for_nothing_leaves_others_the_start(random: float) -> None:
+    core = new_core(random=random)
+    pauses = []
+    for _ in range(5):
+        idle(core)
+        core.woken(0.05)
+        step = core.next(0.05)
+        pauses.append(step.seconds if isinstance(step, Rest) else 0)
+        core.claimed([], asked=4, now=0)
+    assert pauses[:2] == [0, pytest.approx(HERD_FIRST * random)]
+    assert pauses[-1] == pytest.approx(HERD_MOST * random)
+    claim(core, 1, now=0.2)
+    core.settled(0.2)
+    core.claimed([], asked=4, now=0.2)
+    core.woken(0.2)
+    assert core.next(0.2) == Claim(4)
 
 
 def test_to_be_woken_delays_no_claim() -> None:
@@ -251,7 +269,7 @@ def test_a_worker_without_room_is_not_woken() -> None:
     core = new_core(concurrency=2)
     claim(core, 2)
     core.woken(1.0)
-    assert resting(core.next(1.0)) > HERD
+    assert resting(core.next(1.0)) > HERD_MOST
 
 
 def test_jitter_halves_a_pause_at_most() -> None:

@@ -41,8 +41,9 @@ run out. The database counts on it: see quantumflow._notify.
 IDLE_WOKEN = 0.05
 """How many seconds that delay is at most when a worker was woken."""
 
-HERD = 0.002
-"""How many seconds the claims of idle workers are apart at most that one notification wakes."""
+HERD_FIRST, HERD_MOST = 0.001, 0.004
+"""How many seconds a woken worker waits at most before it claims: jittered, none if the claim
+before found something, else doubled each time. One that was too late leaves others the start."""
 
 RETRY_FIRST, RETRY_MOST = 0.1, 10.0
 """How many seconds after a failed call the next one comes: doubled each time, jittered."""
@@ -154,6 +155,8 @@ class WorkerCore:
         self._claim_at = 0.0
         self._idle_delay = 0.0
         self._idle_most = IDLE_MOST
+        self._herd_delay = 0.0
+        self._is_woken = False
         self._is_idle = False
         self._has_claimed = False
         self._sweep_at: float | None = None
@@ -200,6 +203,11 @@ class WorkerCore:
         self._expected_by = now + LINGER
         self._pace.claimed(len(tasks), sum(task.size for task in tasks))
         if tasks:
+            self._herd_delay = 0.0
+        elif self._is_woken:
+            self._herd_delay = min(max(self._herd_delay * 2, HERD_FIRST), HERD_MOST)
+        self._is_woken = False
+        if tasks:
             self._idle_delay = 0.0
             self._claim_at = now if len(tasks) >= asked else now + IDLE_FIRST
         else:
@@ -245,7 +253,8 @@ class WorkerCore:
     def woken(self, now: float) -> None:
         """Somebody says that there is new work."""
         self._idle_delay = min(self._idle_delay, IDLE_WOKEN)
-        self._claim_at = min(self._claim_at, now + HERD * self._random())
+        self._is_woken = True
+        self._claim_at = min(self._claim_at, now + self._herd_delay * self._random())
 
     def listening(self, is_listening: bool) -> None:
         """Whether somebody would say so has changed."""
