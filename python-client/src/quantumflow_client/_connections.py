@@ -91,6 +91,18 @@ def connect(dsn: str) -> Connection:
     return psycopg.connect(**_arguments(dsn, None) | {"autocommit": True})
 
 
+def _is_from_pooler(error: psycopg.OperationalError) -> bool:
+    """Whether a pooler refused what `_arguments` asks of a session: then nothing is prepared.
+
+    Errors of connecting have no SQLSTATE, and this is PgBouncer's wording in every version.
+    """
+    return "unsupported startup parameter" in str(error)
+
+
+def _overhear(_notice: psycopg.Notify) -> None:
+    """What somebody listened for through the same pooler: psycopg would keep it for ever."""
+
+
 def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     """Whether a connection can be used again, as far as the socket knows; no round trip."""
     if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
@@ -174,9 +186,16 @@ class Connections:
             pooled: Connection = self._pool.getconn()
             self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
             return pooled
-        connection = psycopg.connect(**_arguments(self.dsn(), self._prepare_threshold))
+        try:
+            connection = psycopg.connect(**_arguments(self.dsn(), self._prepare_threshold))
+        except psycopg.OperationalError as error:
+            if self._prepare_threshold is None or not _is_from_pooler(error):
+                raise
+            self._prepare_threshold = None
+            return self.open()
         if not connection.autocommit:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+            connection.add_notify_handler(_overhear)
         return connection
 
     def begin(
@@ -435,11 +454,18 @@ class AsyncConnections:
     async def _open(self) -> AsyncConnection:
         if self._dsn is None:
             self._dsn = await asyncio.to_thread(self._find_dsn)
-        connection = await psycopg.AsyncConnection.connect(
-            **_arguments(self._dsn, self._prepare_threshold)
-        )
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                **_arguments(self._dsn, self._prepare_threshold)
+            )
+        except psycopg.OperationalError as error:
+            if self._prepare_threshold is None or not _is_from_pooler(error):
+                raise
+            self._prepare_threshold = None
+            return await self._open()
         if not connection.autocommit:
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+            connection.add_notify_handler(_overhear)
         return connection
 
 
