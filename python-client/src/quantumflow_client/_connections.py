@@ -186,10 +186,11 @@ class Connections:
             pooled: Connection = self._pool.getconn()
             self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
             return pooled
+        threshold = self._prepare_threshold
         try:
-            connection = psycopg.connect(**_arguments(self.dsn(), self._prepare_threshold))
+            connection = psycopg.connect(**_arguments(self.dsn(), threshold))
         except psycopg.OperationalError as error:
-            if self._prepare_threshold is None or not _is_from_pooler(error):
+            if threshold is None or not _is_from_pooler(error):
                 raise
             self._prepare_threshold = None
             return self.open()
@@ -454,12 +455,11 @@ class AsyncConnections:
     async def _open(self) -> AsyncConnection:
         if self._dsn is None:
             self._dsn = await asyncio.to_thread(self._find_dsn)
+        threshold = self._prepare_threshold
         try:
-            connection = await psycopg.AsyncConnection.connect(
-                **_arguments(self._dsn, self._prepare_threshold)
-            )
+            connection = await psycopg.AsyncConnection.connect(**_arguments(self._dsn, threshold))
         except psycopg.OperationalError as error:
-            if self._prepare_threshold is None or not _is_from_pooler(error):
+            if threshold is None or not _is_from_pooler(error):
                 raise
             self._prepare_threshold = None
             return await self._open()
