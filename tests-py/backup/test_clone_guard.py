@@ -31,9 +31,10 @@ def test_a_copied_database_claims_only_after_it_was_adopted(
         start_one(connection)
     copy = Engine(connect(server.dsn(new_database(database))))
 
-    with pytest.raises(psycopg.Error) as caught:
-        copy.claim()
-    assert caught.value.sqlstate == "QF404"
+    for call in (copy.claim, lambda: copy.exchange([])):
+        with pytest.raises(psycopg.Error) as caught:
+            call()
+        assert caught.value.sqlstate == "QF404"
 
     copy.value("select quantumflow.adopt()")
     assert copy.drain() == 1
