@@ -127,6 +127,17 @@ def _known() -> list[Kind]:
         ),
         Kind(
             flow(
+                "chunks",
+                step("list", makes=[0, 200]),
+                a_map("first", "list", chunk_size=7, trouble="raises"),
+                a_map("second", "first", chunk_size=30, command="effect", queue=QUEUES[1]),
+                a_map("third", "second"),
+                step("sum", "second", "third"),
+            ),
+            4,
+        ),
+        Kind(
+            flow(
                 "empty",
                 step("none", makes=[0, 0]),
                 a_map("first", "none"),
@@ -212,11 +223,13 @@ def _random(chance: random.Random, number: int) -> Kind:
         if chance.random() < 0.3:
             more["trouble"] = "raises"
         over = [d for d in dependencies if d in arrays]
+        chunks = {"chunk_size": chance.randint(1, 5)} if chance.random() < 0.5 else {}
         if over and chance.random() < 0.7:
-            steps.append(a_map(name, *dependencies, map_over=chance.choice(over), **more))
+            mapped = chance.choice(over)
+            steps.append(a_map(name, *dependencies, map_over=mapped, **more, **chunks))
             arrays.add(name)
         elif maps_input and not dependencies:
-            steps.append(a_map(name, **more))
+            steps.append(a_map(name, **more, **chunks))
             arrays.add(name)
         elif chance.random() < 0.5:
             steps.append(step(name, *dependencies, makes=[0, chance.randint(0, 30)], **more))
@@ -237,7 +250,10 @@ def digest(value: Json) -> int:
 
 
 def compute(args: Mapping[str, Any], task_input: Json) -> Json:
-    """What a task returns."""
+    """What a task returns; for a chunk of items, what a task for each of them would."""
+    if "items" in task_input:
+        items = enumerate(task_input["items"], task_input["index"])
+        return [compute(args, {"index": n, "item": item}) for n, item in items]
     number = digest([args["name"], task_input])
     if "makes" not in args:
         return number
@@ -284,8 +300,11 @@ def expect(kind: Kind, run_input: Json) -> Expected:
             if not isinstance(items, Sequence):
                 continue
             inputs = [{"index": n, "item": item} for n, item in enumerate(items)]
-            found.tasks[name] = [compute(this["args"], given) for given in inputs]
-            found.outputs[name] = found.tasks[name]
+            outputs = [compute(this["args"], given) for given in inputs]
+            size = this.get("chunk_size")
+            chunks = [outputs[n : n + size] for n in range(0, len(outputs), size)] if size else []
+            found.tasks[name] = chunks if size else outputs
+            found.outputs[name] = outputs
         else:
             given = {"run": run_input} | {d: found.outputs[d] for d in dependencies}
             found.outputs[name] = compute(this["args"], given)
