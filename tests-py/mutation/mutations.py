@@ -396,7 +396,7 @@ REPORTS = [
         JOINS,
     ),
     Mutation(
-        "a task is completed twice by one batch",
+        "a task fails twice by one batch",
         "_read_reported",
         "        when v.is_live and v.place > 1 then 'duplicate'\n",
         "",
