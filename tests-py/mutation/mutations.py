@@ -58,8 +58,8 @@ CLAIMING = [
     Mutation(
         "a claim reads the run without locking it",
         "_hold_messages",
-        "where l.id = m.run_id\n    for key share skip locked",
-        "where l.id = m.run_id\n    limit 1",
+        "    for key share skip locked\n",
+        "    limit 1\n",
         MEETINGS,
     ),
     Mutation(
@@ -72,15 +72,15 @@ CLAIMING = [
     Mutation(
         "a claim reads the task without locking it",
         "_hold_messages",
-        "m.task_index)\n    for update skip locked",
-        "m.task_index)\n    limit 1",
+        "    for update skip locked\n",
+        "    limit 1\n",
         MEETINGS,
     ),
     Mutation(
         "a claim waits for the task",
         "_hold_messages",
-        "m.task_index)\n    for update skip locked",
-        "m.task_index)\n    for update",
+        "    for update skip locked\n",
+        "    for update\n",
         CLAIMS,
     ),
     Mutation(
