@@ -68,7 +68,7 @@ class Client:
                 QUANTUMFLOW_DSN, else libpq's PG* variables, else an embedded PostgreSQL in
                 ./.quantumflow, which is started if need be and left running.
             prepare_threshold: After how many uses psycopg prepares a statement; None: never, which
-                is what a pooler in transaction mode (PgBouncer) needs. A pool has its own.
+                is what a pooler in transaction mode needs. PgBouncer is noticed. A pool has its own.
         """
         self._prepare_threshold = prepare_threshold
         self._connections = _connections.Connections(source, prepare_threshold=prepare_threshold)
