@@ -12,7 +12,7 @@ declare
 begin
   select array_agg(
     row(
-      t.run_id, t.step_slug, t.task_index, null, w.step_type = 'map', t.queue, t.queued_at,
+      t.run_id, t.step_slug, t.task_index, null, r.workflow_slug, r.version, w.step_type, null, w.timeout, t.queue, t.queued_at,
       case
         when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
         when r.status = 'paused' then 'infinity'

@@ -201,7 +201,8 @@ declare
 begin
   select array_agg(
     row(
-      k.run_id, k.step_slug, i.task_index, i.item_value, k.step_type = 'map', w.queue, d.ready_at,
+      k.run_id, k.step_slug, i.task_index, i.item_value, k.workflow_slug, k.version, k.step_type, w.command, w.timeout,
+      w.queue, d.ready_at,
       case
         when d.ready_at > p_now then d.ready_at
         -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
@@ -218,7 +219,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.queue, l.start_delay, l.chunk_size
+    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -253,10 +254,10 @@ begin
   end;
 
   if p_offer.free > cardinality(p_offer.taken) then
-    v_tasks := quantumflow._take_up(p_offer, p_steps, v_tasks, p_now);
+    v_tasks := quantumflow._take_up(p_offer, v_tasks, p_now);
     perform quantumflow._queue_tasks(v_tasks);
 
-    return quantumflow._with_taken(p_offer, p_steps, v_tasks);
+    return quantumflow._with_taken(p_offer, v_tasks);
   end if;
 
   perform quantumflow._queue_tasks(v_tasks);

@@ -221,7 +221,7 @@ declare
 begin
   select array_agg(
     row(
-      r.id, w.step_slug, r.retries, null, false, w.queue, p_now,
+      r.id, w.step_slug, r.retries, null, r.workflow_slug, r.version, w.step_type, w.command, w.timeout, w.queue, p_now,
       p_now - make_interval(secs => r.priority), r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
@@ -233,7 +233,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.step_slug, l.queue
+    select l.step_slug, l.step_type, l.command, l.timeout, l.queue
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, p_step_slug)
     limit 1

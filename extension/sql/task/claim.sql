@@ -157,7 +157,7 @@ begin
     p_now + least(p_lease, k.timeout),
     p_now + k.timeout,
     k.queue,
-    k.message_id,
+    i.message_id,
     i.headers
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
@@ -181,7 +181,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_oversized$
 declare
-  v_error text := 'its input exceeds what one jsonb value can hold (QF308)';
+  v_error      text := 'its input exceeds what one jsonb value can hold (QF308)';
+  v_message_id bigint;
 begin
   -- While somebody holds the step or the run, the task waits for its lease to run out.
   if p_task.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
@@ -195,9 +196,11 @@ begin
     status = 'failed',
     failed_at = p_now,
     error_message = v_error
-  where (t.run_id, t.step_slug, t.task_index) = (p_task.run_id, p_task.step_slug, p_task.task_index);
+  where (t.run_id, t.step_slug, t.task_index) = (p_task.run_id, p_task.step_slug, p_task.task_index)
+  returning t.message_id
+  into v_message_id;
 
-  perform quantumflow._remove_messages(p_task.queue, array[p_task.message_id]);
+  perform quantumflow._remove_messages(p_task.queue, array[v_message_id]);
 
   if p_task.step_type <> 'callback' then
     perform quantumflow._fail_step(

@@ -34,6 +34,7 @@ select
     )
   end as input,
   t.status,
+  t.message_id,
   w.command,
   w.args,
   w.max_attempts,
@@ -55,6 +56,7 @@ comment on column quantumflow._task_inputs.step_slug is 'The step.';
 comment on column quantumflow._task_inputs.task_index is 'The task.';
 comment on column quantumflow._task_inputs.input is 'The input.';
 comment on column quantumflow._task_inputs.status is 'The task''s status.';
+comment on column quantumflow._task_inputs.message_id is 'The task''s message.';
 comment on column quantumflow._task_inputs.command is 'The handler to call.';
 comment on column quantumflow._task_inputs.args is 'The args of the step.';
 comment on column quantumflow._task_inputs.max_attempts is 'How many failures end the task.';

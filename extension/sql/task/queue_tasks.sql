@@ -20,7 +20,7 @@ begin
           'workflow_run_id', t.run_id,
           'step_name', t.step_slug,
           'task_index', t.task_index,
-          'is_map_task', t.is_map)
+          'is_map_task', t.step_type = 'map')
         order by t.run_id, t.step_slug, t.task_index) as messages,
       case
         when count(t.headers) > 0
@@ -48,11 +48,8 @@ begin
       update quantumflow.step_tasks t
       set message_id = k.sent_id
       from (
-        select n.sent_id, l.ctid as tid
-        from rows from (unnest(v_batch.tasks), unnest(v_messages))
-          as n (
-            run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, worker_id, lease_token, started_at,
-            sent_id)
+        select v_messages[n.ordinality] as sent_id, l.ctid as tid
+        from unnest(v_batch.tasks) with ordinality n
         cross join lateral (
           select m.ctid
           from quantumflow.step_tasks m
@@ -69,13 +66,10 @@ begin
       (run_id, step_slug, task_index, queue, message_id, queued_at, item_value,
        attempts, worker_id, lease_token, started_at, status)
     select
-      t.run_id, t.step_slug, t.task_index, t.queue, t.sent_id, t.ready_at, t.item_value,
+      t.run_id, t.step_slug, t.task_index, t.queue, v_messages[t.ordinality], t.ready_at, t.item_value,
       (t.lease_token is not null)::int, t.worker_id, t.lease_token, t.started_at,
       case when t.lease_token is null then 'queued' else 'started' end
-    from rows from (unnest(v_batch.tasks), unnest(v_messages))
-      as t (
-        run_id, step_slug, task_index, item_value, is_map, queue, ready_at, vt, headers, worker_id, lease_token, started_at,
-        sent_id);
+    from unnest(v_batch.tasks) with ordinality t;
   end loop;
 end
 $_queue_tasks$;

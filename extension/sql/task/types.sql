@@ -103,18 +103,22 @@ comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
 comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held, unless its rows were busy; null when it is not.';
 
 create type quantumflow._new_task as (
-  run_id      uuid,
-  step_slug   text,
-  task_index  int,
-  item_value  jsonb,
-  is_map      boolean,
-  queue       text,
-  ready_at    timestamptz,
-  vt          timestamptz,
-  headers     jsonb,
-  worker_id   uuid,
-  lease_token bigint,
-  started_at  timestamptz
+  run_id        uuid,
+  step_slug     text,
+  task_index    int,
+  item_value    jsonb,
+  workflow_slug text,
+  version       int,
+  step_type     text,
+  command       text,
+  timeout       interval,
+  queue         text,
+  ready_at      timestamptz,
+  vt            timestamptz,
+  headers       jsonb,
+  worker_id     uuid,
+  lease_token   bigint,
+  started_at    timestamptz
 );
 
 comment on type quantumflow._new_task is
