@@ -658,7 +658,13 @@ def test_a_third_signal_goes_to_whoever_listened_before(
     previous = signal.signal(signal.SIGTERM, lambda *_: before.append(1))
     lease = timedelta(seconds=1)
     worker = Worker(
-        Connections(""), Registry(), commands=["a"], queues=["q"], concurrency=1, lease=lease
+        Connections(""),
+        Registry(),
+        commands=["a"],
+        queues=["q"],
+        concurrency=1,
+        prefetch=0,
+        lease=lease,
     )
     monkeypatch.setattr(worker, "stop", stops.append)
     try:

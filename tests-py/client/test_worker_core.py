@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quantumflow_client._pace import AHEAD_ROWS, CLAIM_BYTES
+from quantumflow_client._pace import CLAIM_BYTES
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
 from quantumflow_client._worker_core import (
     BATCH_BYTES,
@@ -43,13 +43,19 @@ def done(index: int, output: str = "1") -> Completion:
 def new_core(
     *,
     concurrency: int = 4,
+    prefetch: int = 500,
     once: bool = False,
     until_idle: bool = False,
     random: float = 1.0,
     connected: bool = True,
 ) -> WorkerCore:
     core = WorkerCore(
-        concurrency=concurrency, lease=30, once=once, until_idle=until_idle, random=lambda: random
+        concurrency=concurrency,
+        prefetch=prefetch,
+        lease=30,
+        once=once,
+        until_idle=until_idle,
+        random=lambda: random,
     )
     if connected:
         core.connected()
@@ -473,14 +479,14 @@ def test_quick_handlers_have_more_tasks_waiting_than_slots() -> None:
 
 
 def test_no_more_tasks_wait_than_were_seen() -> None:
-    core = new_core(concurrency=4)
+    core = new_core(concurrency=4, prefetch=300)
     assert core.next(0) == Claim(4)
     run_batches(core, 1, each=0.0)
     assert core.next(0) == Claim(4 + 4)
     run_batches(core, 2, each=0.0)
     assert core.next(0) == Claim(4 + 12)
     run_batches(core, 1000, each=0.0)
-    assert core.next(0) == Claim(4 + AHEAD_ROWS)
+    assert core.next(0) == Claim(4 + 300)
 
 
 def test_a_worker_that_was_idle_measures_anew() -> None:

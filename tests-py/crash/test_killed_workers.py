@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from crash.processes import worker_process
 from support.engine import Engine, allow_test_clock
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -69,6 +70,47 @@ def test_a_task_whose_worker_is_killed_is_done_by_another(
     assert counted == [("a", 2, 1), ("b", 1, 0)]
     assert engine.rows("select kind, attempt from quantumflow.task_failures") == [("lost", 1)]
     assert engine.problems() == []
+
+
+def test_what_was_handed_over_to_a_worker_that_is_killed_comes_back(
+    engine: Engine, dsn: str
+) -> None:
+    steps: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]
+    engine.define("two", steps, timeout=_DAY)
+    run_id = engine.start("two")
+
+    with worker_process("client", "die handed b", dsn) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    # One call has recorded a and handed b over.
+    assert engine.task_statuses(run_id) == {("a", 0): "completed", ("b", 0): "started"}
+    assert engine.problems() == []
+
+    with worker_process("client", "work", _in_hours(dsn, 1)) as process:
+        assert process.wait(60) == 0
+    assert engine.run_output(run_id) == {"b": "done"}
+    counted = engine.rows(
+        "select step_slug, attempts, losses from quantumflow.step_tasks order by step_slug"
+    )
+    assert counted == [("a", 1, 0), ("b", 2, 1)]
+    assert engine.problems() == []
+    assert engine.messages() == 0
+
+
+def test_what_waits_in_a_worker_that_is_killed_comes_back(engine: Engine, dsn: str) -> None:
+    engine.define("wide", [{"name": "a", "type": "map"}], timeout=_DAY)
+    run_id = engine.start("wide", [*range(300)])
+    with worker_process("client", "hang later", dsn) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        wait_until(lambda: list(engine.task_statuses(run_id).values()).count("started") > 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    # A task lost before is handed out alone: so many claims.
+    with worker_process("client", "work", _in_hours(dsn, 1)) as process:
+        assert process.wait(60) == 0
+    assert engine.run_output(run_id) == {"a": ["done"] * 300}
+    assert engine.problems() == []
+    assert engine.messages() == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,9 +2,11 @@
 
 KIND is plain, psycopg and the SQL functions, client, the package's own worker, or paying, that
 with a handler that writes in ctx.transaction(). BEHAVIOUR is hang, which says "begun" and never
-ends its task; die, which kills itself in its first task; work, which ends when there is nothing to
-claim; load (plain only), which goes on until it is stopped; a point of its transaction at which
-paying kills itself; or told (client only), which goes on, and says how its handlers are stopped.
+ends its task; hang later, which has done 100 tasks before (client only); die, which kills itself in
+its first task; die handed b (client only), which kills itself when it has b, before it begins it;
+work, which ends when there is nothing to claim; load (plain only), which goes on until it is
+stopped; a point of its transaction at which paying kills itself; or told (client only), which goes
+on, and says how its handlers are stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from uuid import uuid4
 
 import psycopg
 
-from quantumflow_client import Client, Context, _execution
+from quantumflow_client import Client, Context, _execution, worker
 from quantumflow_client._transaction import TaskTransaction
 from support.engine import Engine, Task
 
@@ -60,10 +62,30 @@ def run_plain(behaviour: str, dsn: str) -> None:
 
 def run_client(behaviour: str, dsn: str) -> None:
     """The package's worker."""
+    if behaviour == "die handed b":
+        _die_when_handed("b")
     with Client(dsn) as client:
         for name in COMMANDS:
-            client.command(name)(lambda: _behave(behaviour))
+            client.command(name)(
+                _hang_later() if behaviour == "hang later" else lambda: _behave(behaviour)
+            )
         client.poll_and_run(concurrency=1, until_idle=True)
+
+
+def _hang_later() -> Callable[[], str]:
+    begun = itertools.count()
+    return lambda: _behave("hang" if next(begun) == 100 else "work")
+
+
+def _die_when_handed(command: str) -> None:
+    claimed = worker.Worker._claimed
+
+    def die(self: worker.Worker, tasks: Any, **options: Any) -> None:
+        if any(task.command == command for task in tasks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        claimed(self, tasks, **options)
+
+    worker.Worker._claimed = die  # type: ignore[method-assign]
 
 
 class _Deadly(TaskTransaction):

@@ -10,9 +10,6 @@ from __future__ import annotations
 WINDOW = 0.05
 """How many seconds of work may wait for a slot."""
 
-AHEAD_ROWS = 500
-"""How many tasks may wait for a slot at most."""
-
 CLAIM_BYTES = 16_000_000
 """How large a claim may be, and what waits for a slot, if tasks are as large as those before."""
 
@@ -22,10 +19,12 @@ class Pace:
 
     Args:
         concurrency: How many handlers run at once.
+        most: How many tasks may wait for a slot however quick they are.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, most: int) -> None:
         self._concurrency = concurrency
+        self._most = most
         self._seconds = 0.0
         self._bytes = 1.0
         self._seen = 0
@@ -34,7 +33,7 @@ class Pace:
     def ahead(self) -> int:
         """How many tasks may wait for a slot; no more than were seen, so that it grows by steps."""
         in_time = self._concurrency * int(WINDOW / max(self._seconds, 1e-6))
-        return min(AHEAD_ROWS, self._seen, in_time, int(CLAIM_BYTES / self._bytes))
+        return min(self._most, self._seen, in_time, int(CLAIM_BYTES / self._bytes))
 
     @property
     def largest_claim(self) -> int:

@@ -122,6 +122,7 @@ class WorkerCore:
 
     Args:
         concurrency: How many handlers run at once.
+        prefetch: How many tasks more it has at most, if they are quick.
         lease: How long a lease is, in seconds: how long a stopping worker tries to report its last
             results.
         once: Claim only once.
@@ -133,6 +134,7 @@ class WorkerCore:
         self,
         *,
         concurrency: int,
+        prefetch: int,
         lease: float,
         once: bool,
         until_idle: bool,
@@ -146,7 +148,7 @@ class WorkerCore:
         self._once = once
         self._until_idle = until_idle
         self._random = random
-        self._pace = Pace(concurrency)
+        self._pace = Pace(concurrency, 0 if once else prefetch)
         self._held = 0
         self._expected = 0
         self._expected_by = 0.0
@@ -296,7 +298,7 @@ class WorkerCore:
         if not self._is_draining:
             until.append(self._sweep_at)
         room = self._room()
-        if room and room * 2 >= self._ahead:
+        if room and room * 2 >= self._pace.ahead:
             if now >= self._claim_at:
                 return Claim(self._quantity())
             until.append(self._claim_at)
@@ -324,22 +326,18 @@ class WorkerCore:
         self._held -= tasks
         self._expected = max(0, self._expected - tasks)
 
-    @property
-    def _ahead(self) -> int:
-        return 0 if self._once else self._pace.ahead
-
     def _room(self) -> int:
         """How many tasks to ask for: what can start at once, or within a moment."""
         if self._is_draining:
             return 0
-        return max(0, self._concurrency + self._ahead - self._held)
+        return max(0, self._concurrency + self._pace.ahead - self._held)
 
     def _quantity(self) -> int:
         return min(self._room(), self._pace.largest_claim)
 
     def _missing(self) -> int:
         """How many results are waited for before they are reported; 0 if for none."""
-        enough = min((self._concurrency + self._ahead + 1) // 2, BATCH_ROWS)
+        enough = min((self._concurrency + self._pace.ahead + 1) // 2, BATCH_ROWS)
         return max(0, min(enough - len(self._outbox), self._expected, self._held))
 
     def _batch(self) -> list[Report]:

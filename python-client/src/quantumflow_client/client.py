@@ -423,6 +423,7 @@ class Client:
         commands: Sequence[str] | None = None,
         queues: Sequence[str] | None = None,
         concurrency: int = 10,
+        prefetch: int = 500,
         lease: timedelta = _LEASE,
         once: bool = False,
         until_idle: bool = False,
@@ -441,6 +442,9 @@ class Client:
             queues: The queues to serve, in this order; by default those of the registered flows,
                 and the default one if a handler was registered by itself.
             concurrency: How many handlers run at once.
+            prefetch: How many tasks more the worker may hold, so that quick handlers wait for no
+                answer: as many as it begins within 50 ms, and none of slow ones. What is not begun
+                within a second, or a tenth of its timeout, is handed back.
             lease: How long a task stays this worker's if it dies; renewed at a third of that.
             once: Claim only once.
             until_idle: Return when there is nothing to claim and nothing runs. A task that waits
@@ -459,13 +463,14 @@ class Client:
             psycopg.OperationalError: The first connection failed.
             QuantumflowError: A claim is refused: an unknown queue, for example.
 
-        Calls quantumflow.register_worker, claim_tasks, complete_tasks, fail_tasks, extend_leases,
-        release_tasks, sweep, stop_worker.
+        Calls quantumflow.register_worker, claim_tasks, complete_and_claim, complete_tasks,
+        fail_tasks, extend_leases, release_tasks, sweep, stop_worker.
         """
         worker = self._worker(
             commands=commands,
             queues=queues,
             concurrency=concurrency,
+            prefetch=prefetch,
             lease=lease,
             once=once,
             until_idle=until_idle,

@@ -83,6 +83,7 @@ class Worker:
         commands: Sequence[str],
         queues: Sequence[str],
         concurrency: int,
+        prefetch: int,
         lease: timedelta,
         once: bool = False,
         until_idle: bool = False,
@@ -97,6 +98,7 @@ class Worker:
             commands: The commands to serve.
             queues: The queues to serve, in this order.
             concurrency: How many handlers run at once.
+            prefetch: How many tasks more it has at most, if they are quick.
             lease: How long a lease is; it is renewed at a third of that.
             once: Whether to claim only once.
             until_idle: Whether to return when there is nothing to claim and nothing runs.
@@ -116,6 +118,7 @@ class Worker:
         self.patience = max(lease.total_seconds(), _PATIENCE)
         self._core = WorkerCore(
             concurrency=concurrency,
+            prefetch=prefetch,
             lease=lease.total_seconds(),
             once=once,
             until_idle=until_idle,

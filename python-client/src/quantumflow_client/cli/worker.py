@@ -46,6 +46,14 @@ if TYPE_CHECKING:
     help="How many handlers run at once.",
 )
 @click.option(
+    "--prefetch",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=500,
+    show_default=True,
+    help="How many tasks more it may hold, if they are quick.",
+)
+@click.option(
     "--lease",
     type=float,
     metavar="SECONDS",
@@ -77,6 +85,7 @@ def worker(
     source: str,
     queues: tuple[str, ...],
     concurrency: int,
+    prefetch: int,
     lease: float,
     processes: int,
     once: bool,
@@ -97,6 +106,7 @@ def worker(
     options: dict[str, Any] = {
         "queues": queues or None,
         "concurrency": concurrency,
+        "prefetch": prefetch,
         "lease": timedelta(seconds=lease),
         "once": once,
         "until_idle": until_idle,
