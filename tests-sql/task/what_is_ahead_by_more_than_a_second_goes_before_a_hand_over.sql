@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(8);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -26,11 +26,25 @@ select is(pg_temp.handed_out(1), 'b', 'less than a second ahead is as good as to
 
 set local quantumflow.now = '2030-01-01 00:00:03+00';
 select is(pg_temp.handed_out(4), 'b', 'priority counts as in a claim: five seconds before three');
+select is(
+  (select q.read_ct from pgmq.q_quantum_flow_queue q where q.message @> '{"workflow_run_id": "10000000-0000-0000-0000-000000000004"}'), 0,
+  'without a claim');
 select is(pg_temp.handed_out(5), 'c', 'what waits in another queue does not count');
 
 set local quantumflow.now = '2030-01-01 00:00:01+00';
 select is(pg_temp.handed_out(2), 'x', 'a second ahead goes first');
 select is(pg_temp.handed_out(3), 'b', 'and counts no more once somebody has it');
+select set_eq(
+  $$select x.step_slug
+  from quantumflow.complete_and_claim(
+    '20000000-0000-0000-0000-000000000001',
+    (
+      select jsonb_agg(jsonb_build_object('run_id', r, 'step_slug', 'a', 'task_index', 0, 'lease_token', null))
+      from (values (quantumflow.start_flow('w')), (quantumflow.start_flow('v'))) n (r)
+    ),
+    9, '{{quantum_flow_queue},{q2}}', commands => '{{b},{c}}') x
+  where x.outcome is null$$,
+  array['b', 'c'], 'whatever dimensions the arrays have');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

@@ -64,9 +64,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_take_up$
 declare
+  -- The caller's array may have any dimensions.
+  v_queues text[]        := array(select unnest(p_offer.queues));
   v_oldest timestamptz[] := array(
     select quantumflow._oldest_vt(u.queue, p_now)
-    from unnest(p_offer.queues) with ordinality u (queue, n)
+    from unnest(v_queues) with ordinality u (queue, n)
     order by u.n);
 begin
   return array(
@@ -89,9 +91,9 @@ begin
         select
           n.*,
           n.ready_at <= p_now
-            and n.queue = any (p_offer.queues)
+            and n.queue = any (v_queues)
             and coalesce(n.command = any (p_offer.commands), p_offer.commands is null)
-            and coalesce(v_oldest[array_position(p_offer.queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
+            and coalesce(v_oldest[array_position(v_queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
         from unnest(p_tasks) with ordinality n
       ) c
     ) t
