@@ -106,17 +106,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
-  v_held  quantumflow._held_task[];
-  v_steps quantumflow._step_progress[];
-  v_offer quantumflow._offer;
+  v_held     quantumflow._held_task[];
+  v_is_wrong boolean;
+  v_steps    quantumflow._step_progress[];
+  v_offer    quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
   v_held := quantumflow._record_results(p_results, p_now);
+  v_is_wrong := exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails'));
   v_steps := quantumflow._hold_steps(v_held);
   v_held := quantumflow._hold_runs(
     v_held,
     case
-      when exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then 'update'
+      when v_is_wrong then 'update'
       when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
       else 'key share'
     end);
@@ -130,7 +132,7 @@ begin
   v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
   perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
 
-  if exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails')) then
+  if v_is_wrong then
     perform quantumflow._fail_violations(v_held, p_now);
   end if;
 

@@ -100,7 +100,7 @@ begin
     row(
       v.ord, v.run_id, v.step_slug, v.task_index, v.tid, v.queue, v.message_id, v.status, v.attempts, v.losses,
       v.worker_id, v.lease_token, v.started_at, v.queued_at,
-      v.workflow_slug, v.version, v.step_type, v.timeout, null, null,
+      v.workflow_slug, v.version, v.step_type, v.timeout, 'started', 0,
       case
         when v.status is null then 'stale'
         when v.is_live and v.place > 1 then 'duplicate'
@@ -173,7 +173,7 @@ comment on function quantumflow._read_reported(jsonb, text, int[]) is
 
 p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map
 or does not fit its chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended,
-by the precedence of the manual. Of the run only what never changes is read here.';
+by the precedence of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
 create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
 returns boolean
@@ -228,38 +228,46 @@ declare
     from unnest(p_held) h
     where h.outcome in ('acts', 'violates', 'fails')
     order by h.run_id);
+  v_differ  boolean;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
   if p_mode = 'key share' then
-    perform
+    select bool_or(r.status <> 'started' or r.retries > 0)
+    into v_differ
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select
-      from quantumflow.workflow_runs r
-      where r.id = k.run_id
+      select l.status, l.retries
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
       for key share
     ) r;
   elsif p_mode = 'no key update' then
-    perform
+    select bool_or(r.status <> 'started' or r.retries > 0)
+    into v_differ
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select
-      from quantumflow.workflow_runs r
-      where r.id = k.run_id
+      select l.status, l.retries
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
       for no key update
     ) r;
   else
-    perform
+    select bool_or(r.status <> 'started' or r.retries > 0)
+    into v_differ
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select
-      from quantumflow.workflow_runs r
-      where r.id = k.run_id
+      select l.status, l.retries
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
       for update
     ) r;
   end if;
 
-  -- Read in a statement after the one that may have waited.
+  -- Nearly always the runs are what was assumed.
+  if v_differ is not true then
+    return p_held;
+  end if;
+
   return array(
     select
       row(
@@ -285,7 +293,8 @@ end
 $_hold_runs$;
 
 comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
-'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now.
+'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
+assumed.
 
 p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
 meanwhile gets the outcome run_ended.';
