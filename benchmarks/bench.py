@@ -66,36 +66,56 @@ class Bench:
     results: Results
     rounds: int
     is_full: bool
+    is_warm: bool = False
 
     def pick(self, small: T, full: T) -> T:
         """The small size, or that of a full run."""
         return full if self.is_full else small
 
-    def turns(self, workload: str) -> Iterator[int]:
-        """The rounds; what round 0 measures is to be dropped."""
-        with click.progressbar(range(self.rounds + 1), label=f"{workload:28}") as numbers:
-            yield from numbers
+    def turns(self, label: str, at_most: int | None = None) -> Iterator[int]:
+        """The rounds; what round 0 measures is to be dropped, and there is but one in a run."""
+        rounds = self.rounds if at_most is None else min(self.rounds, at_most)
+        numbers = range(1 if self.is_warm else 0, rounds + 1)
+        self.is_warm = True
+        with click.progressbar(numbers, label=f"{label:28}") as shown:
+            yield from shown
+
+    def measure(
+        self,
+        workload: str,
+        contestants: Sequence[tuple[str, str, Callable[[], Mapping[str, float]]]],
+        *,
+        at_most: int | None = None,
+    ) -> None:
+        """Measure each case of each system in turn, in at most so many rounds.
+
+        What cannot be had, or does wrong, is left out from then on.
+        """
+        absent: set[tuple[str, str]] = set()
+        for number in self.turns(f"{workload} {contestants[0][0]}", at_most):
+            for case, name, measure in contestants:
+                if (case, name) in absent:
+                    continue
+                try:
+                    measured = measure()
+                except (UnavailableError, WrongError) as error:
+                    absent.add((case, name))
+                    self.give_up(workload, f"{case}, {name}", error)
+                    continue
+                if number:
+                    self.results.add(workload, case, name, **measured)
 
     def compare(
         self,
         workload: str,
         case: str,
         contestants: Sequence[tuple[str, Callable[[], Mapping[str, float]]]],
+        *,
+        at_most: int | None = None,
     ) -> None:
-        """Measure each in turn, round by round; without what cannot be had, or does wrong."""
-        absent: set[str] = set()
-        for number in self.turns(f"{workload} {case}"):
-            for name, measure in contestants:
-                if name in absent:
-                    continue
-                try:
-                    measured = measure()
-                except (UnavailableError, WrongError) as error:
-                    absent.add(name)
-                    self.give_up(f"{workload} {case}, {name}", error)
-                    continue
-                if number:
-                    self.results.add(workload, case, name, **measured)
+        """Measure systems by turns, in at most so many rounds."""
+        cases = [(case, name, measure) for name, measure in contestants]
+        self.measure(workload, cases, at_most=at_most)
 
     def race(
         self,
@@ -104,33 +124,42 @@ class Bench:
         shape: Shape,
         contestants: Sequence[Contestant],
         *,
-        workers: int = 1,
+        at_most: int | None = None,
     ) -> None:
-        """Compare how fast systems do the same."""
-        self.size(workload, case, {str(c.load) for c in contestants})
-        self.compare(
+        """Compare how fast systems do the same, in at most so many rounds."""
+        self.races(workload, shape, {case: (1, contestants)}, at_most=at_most)
+
+    def races(
+        self,
+        workload: str,
+        shape: Shape,
+        cases: Mapping[str, tuple[int, Sequence[Contestant]]],
+        *,
+        at_most: int | None = None,
+    ) -> None:
+        """Compare systems, and cases that differ in how many workers there are."""
+        for case, (_, contestants) in cases.items():
+            self.size(workload, case, {str(c.load) for c in contestants})
+        self.measure(
             workload,
-            case,
             [
-                (c.system.name, partial(self.time, c.system, shape, c.load, workers=workers))
+                (case, c.system.name, partial(self.time, c.system, shape, c.load, workers=workers))
+                for case, (workers, contestants) in cases.items()
                 for c in contestants
             ],
+            at_most=at_most,
         )
 
     def size(self, workload: str, case: str, loads: set[str]) -> None:
         """Note how large a workload was."""
         self.results.sizes[f"{workload} {case}"] = ", ".join(sorted(loads))
 
-    def miss(self, what: str) -> None:
-        """Note what is not measured, and why."""
-        if what not in self.results.missing:
-            self.results.missing.append(what)
-
-    def give_up(self, what: str, error: Exception) -> None:
+    def give_up(self, workload: str, what: str, error: Exception) -> None:
         """Note what could not be measured: a peer that is not to be had, or work done wrong."""
         notes = self.results.failed if isinstance(error, WrongError) else self.results.missing
-        notes.append(f"{what}: {error}")
-        click.echo(notes[-1], err=True)
+        note = f"{workload} {what}: {error}"
+        notes.setdefault(workload, []).append(note)
+        click.echo(note, err=True)
 
     @contextlib.contextmanager
     def prepared(
@@ -183,7 +212,7 @@ class Bench:
             try:
                 cost = self.cost(contestant.system, shape, contestant.load)
             except (UnavailableError, WrongError) as error:
-                self.give_up(f"{workload} {case}, {contestant.system.name}, counted", error)
+                self.give_up(workload, f"{case}, {contestant.system.name}, counted", error)
                 continue
             self.results.add(workload, case, contestant.system.name, **cost.as_dict())
 

@@ -3,64 +3,83 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from .results import Figure
 
 _STYLE = 'font-family="system-ui, sans-serif" font-size="13" stroke-width="2"'
-_INK, _OURS, _OTHERS = "#0f172a", "#2563eb", "#94a3b8"
+_INK, _GRID, _OURS, _OTHERS = "#0f172a", "#cbd5e1", "#2563eb", "#94a3b8"
 _COLOURS = ("#2563eb", "#dc2626", "#64748b", "#16a34a", "#d97706")
-_LEFT, _WIDTH, _ROW = 240, 760, 26
+_LEFT, _WIDTH, _ROW, _TOP = 270, 760, 26, 34
 
 
 def bars(title: str, unit: str, figures: Mapping[str, Figure]) -> str:
     """Horizontal bars on a logarithmic scale, the longest first; a line shows the spread."""
     found = sorted(figures.items(), key=lambda item: -item[1].value)
-    top = max(figure.high for figure in figures.values())
-    bottom = 10 ** math.floor(math.log10(min(figure.low for figure in figures.values()) * 0.99))
-    span = math.log10(top / bottom)
+    top = math.log10(max(figure.high for figure in figures.values()))
+    # Room for the shortest bar, too.
+    bottom = math.floor(math.log10(min(figure.low for figure in figures.values())) - 0.1)
+    height = _TOP + len(found) * _ROW + 4
 
     def x(value: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - 90) * math.log10(value / bottom) / span
+        return _LEFT + (_WIDTH - _LEFT - 80) * (math.log10(value) - bottom) / (top - bottom)
 
-    parts = [_text(0, 16, f"{title} ({unit}, logarithmic)", weight="bold")]
+    parts = [_text(0, 16, title, weight="bold")]
+    for n in range(bottom, math.floor(top) + 1):
+        parts += [
+            _line(x(10**n), _TOP - 4, x(10**n), height, _GRID),
+            _text(x(10**n), height + 16, _power(n), anchor="middle"),
+        ]
+    parts.append(_text(_WIDTH, height + 32, f"{unit}, logarithmic", anchor="end"))
     for n, (name, figure) in enumerate(found):
-        y = 34 + n * _ROW
-        colour = _OURS if name.startswith("quantumflow") else _OTHERS
+        y = _TOP + n * _ROW
+        colour = _OURS if "quantumflow" in name else _OTHERS
         parts += [
             _text(_LEFT - 8, y + 14, name, anchor="end"),
             _element("rect", x=_LEFT, y=y, width=x(figure.value) - _LEFT, height=18, fill=colour),
-            _element("line", x1=x(figure.low), x2=x(figure.high), y1=y + 9, y2=y + 9, stroke=_INK),
+            _line(x(figure.low), y + 9, x(figure.high), y + 9, _INK),
             _text(x(figure.high) + 6, y + 14, number(figure.value)),
         ]
-    return _svg(34 + len(found) * _ROW, parts)
+    return _svg(height + 40, parts)
 
 
 def lines(
     title: str, across: str, up: str, traces: Mapping[str, Sequence[tuple[float, float]]]
 ) -> str:
     """Lines over a common horizontal axis; both axes begin at zero."""
-    height = 260
-    right = max(x for points in traces.values() for x, _ in points) or 1
-    top = max(y for points in traces.values() for _, y in points) or 1
-    parts = [
-        _text(0, 16, title, weight="bold"),
-        _text(60, height + 20, f"0 to {number(right)} {across}"),
-        _text(0, 40, f"{number(top)} {up}"),
-        _element("path", d=f"M60 46 V{height} H{_WIDTH - 10}", stroke=_INK, fill="none"),
+    left, bottom, right = 70, 280, _WIDTH - 20
+    most_x = max(x for points in traces.values() for x, _ in points) or 1
+    most_y = max(y for points in traces.values() for _, y in points) or 1
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return left + (right - left) * x / most_x, bottom - (bottom - 50) * y / most_y
+
+    parts = [_text(0, 16, title, weight="bold")]
+    for value in _ticks(most_x):
+        x, _ = at(value, 0)
+        parts += [
+            _line(x, 50, x, bottom, _GRID),
+            _text(x, bottom + 18, f"{value:g}", anchor="middle"),
+        ]
+    for value in _ticks(most_y):
+        _, y = at(0, value)
+        parts += [
+            _line(left, y, right, y, _GRID),
+            _text(left - 8, y + 4, f"{value:g}", anchor="end"),
+        ]
+    parts += [
+        _text(right, bottom + 36, across, anchor="end"),
+        _text(left, 42, up),
     ]
     for n, (name, points) in enumerate(traces.items()):
         colour = _COLOURS[n % len(_COLOURS)]
-        path = " ".join(
-            f"{60 + (_WIDTH - 70) * x / right:.1f},{height - (height - 46) * y / top:.1f}"
-            for x, y in points
-        )
+        path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         parts += [
-            _element("polyline", points=path, fill="none", stroke=colour),
-            _text(_WIDTH - 10, 20 + 16 * n, name, anchor="end", fill=colour),
+            _element("polyline", points=path, fill="none", stroke=colour, stroke_width="1.5"),
+            _text(left + 20 + 150 * n, bottom + 36, name, fill=colour, weight="bold"),
         ]
-    return _svg(height + 30, parts)
+    return _svg(bottom + 46, parts)
 
 
 def number(value: float) -> str:
@@ -69,6 +88,21 @@ def number(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
+
+
+def _ticks(most: float) -> Iterator[float]:
+    """Round values up to the highest, four to ten of them."""
+    step = 10.0 ** math.floor(math.log10(most))
+    step = next(s for s in (step, step / 2, step / 5) if most / s >= 4 or s == step / 5)
+    yield from (n * step for n in range(math.floor(most / step + 1e-9) + 1))
+
+
+def _power(n: int) -> str:
+    return f"{10**n:,}" if n >= 0 else f"{10**n:.{-n}f}"
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    return _element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour)
 
 
 def _text(

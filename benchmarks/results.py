@@ -39,30 +39,28 @@ class Figure:
         """In another unit."""
         return Figure(self.value * times, self.low * times, self.high * times)
 
-    def shifted(self, by: float) -> Figure:
-        """With something added."""
-        return Figure(self.value + by, self.low + by, self.high + by)
-
 
 @dataclass
 class Results:
     """All that one run of the benchmarks measured.
 
     Attributes:
-        about: Machine, versions, settings, date, which sizes.
+        about: Machine, versions, settings, which sizes: the same for all workloads.
+        conditions: By workload, when it was measured, and what else went on.
         series: The values of the rounds, in order, without the first round, which warms up.
         traces: Longer series for plots: points of (x, y).
         sizes: How large each workload was.
-        missing: What was not measured, and why.
-        failed: What was measured and turned out wrong, so that its figures are not here.
+        missing: By workload, what was not measured, and why.
+        failed: By workload, what turned out wrong, so that its figures are not here.
     """
 
     about: dict[str, Any] = field(default_factory=dict)
+    conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     series: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     traces: dict[Key, list[tuple[float, float]]] = field(default_factory=dict)
     sizes: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, workload: str, case: str, system: str, **measured: float) -> None:
         """Add one round's values, by measure."""
@@ -78,10 +76,26 @@ class Results:
         pairs = zip(self.series.get(above, ()), self.series.get(below, ()), strict=False)
         return Figure.of(times * a / b for a, b in pairs if b)
 
+    def difference(self, above: Key, below: Key) -> Figure | None:
+        """The median of the differences within each round."""
+        pairs = zip(self.series.get(above, ()), self.series.get(below, ()), strict=False)
+        return Figure.of(a - b for a, b in pairs)
+
+    def forget(self, workload: str) -> None:
+        """Drop what is known of a workload, which is about to be measured again."""
+        for keyed in (self.series, self.traces):
+            for key in [key for key in keyed if key.workload == workload]:
+                del keyed[key]
+        for case in [case for case in self.sizes if case.split(" ")[0] == workload]:
+            del self.sizes[case]
+        for named in (self.conditions, self.missing, self.failed):
+            named.pop(workload, None)
+
     def write(self, file: Path) -> None:
         """Store as JSON."""
         content = {
             "about": self.about,
+            "conditions": self.conditions,
             "sizes": self.sizes,
             "missing": self.missing,
             "failed": self.failed,
@@ -97,10 +111,11 @@ class Results:
         content = json.loads(file.read_text("utf-8"))
         return cls(
             about=content["about"],
+            conditions=content["conditions"],
             sizes=content["sizes"],
             missing=content["missing"],
             failed=content["failed"],
-            series={Key(*row[:4]): row[4] for row in content["series"]},
+            series=defaultdict(list, {Key(*row[:4]): row[4] for row in content["series"]}),
             traces={Key(*row[:4]): [(x, y) for x, y in row[4]] for row in content["traces"]},
         )
 

@@ -23,6 +23,8 @@ SETTINGS = {
     "full_page_writes": "on",
     "autovacuum": "on",
     "shared_buffers": "512MB",
+    # Files of the log are made once, and used again and again.
+    "min_wal_size": "2GB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "max_connections": "300",

@@ -59,6 +59,7 @@ def diamond(width: int) -> Shape:
 
 SINGLE = Shape("single", (Step("only"),))
 MAP = Shape("map", (Step("each", is_map=True),))
+MAP_BY_CHUNK = Shape("map_by_chunk", (Step("each", is_map=True, chunk_size=50),))
 MAP_AND_JOIN = Shape("map_and_join", (Step("each", is_map=True), Step("join", ("each",))))
 MAP_OF_MAP = Shape(
     "map_of_map", (Step("first", is_map=True), Step("second", ("first",), is_map=True))

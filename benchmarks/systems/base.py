@@ -76,6 +76,11 @@ class System(ABC):
     def state(self, database: Database) -> State:
         """Count what is there."""
 
+    def ended(self, database: Database) -> tuple[int, int]:
+        """How many runs are completed, and what is left: other runs, messages, broken rules."""
+        state = self.state(database)
+        return state.completed_runs, state.runs - state.completed_runs + state.left
+
     def check(self, database: Database, *, runs: int, tasks: int) -> None:
         """Raise WrongError unless so many runs with so many tasks were all done, each task once."""
         self.expect(database, State(runs, runs, tasks, tasks, tasks, 0))

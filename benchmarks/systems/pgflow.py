@@ -51,8 +51,8 @@ class Pgflow(System):
     def __init__(
         self, *, batch: int = BATCH, groups: bool = False, fails: Failure | None = None
     ) -> None:
-        by_default = ", default" if batch == DEFAULT_BATCH else ""
-        self.name = f"pgflow{by_default}{', grouped by hand' if groups else ''}"
+        size = {BATCH: "", DEFAULT_BATCH: ", default"}.get(batch, f", by {batch}")
+        self.name = f"pgflow{size}{', grouped by hand' if groups else ''}"
         how = "one commit a batch" if groups else "a commit each"
         self.configuration = f"read and start_tasks by {batch}, complete_task with {how}"
         self._batch = batch

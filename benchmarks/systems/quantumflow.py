@@ -65,20 +65,6 @@ class Quantumflow(System):
         self.worker_id = str(uuid4())
         self._held: dict[Pump, list[Task]] = {}
 
-    @staticmethod
-    def can(database: Database, function: str) -> bool:
-        """Whether the engine has a function."""
-        found = database.value("select to_regproc(%s) is not null", f"quantumflow.{function}")
-        return bool(found)
-
-    @staticmethod
-    def can_chunk(database: Database) -> bool:
-        """Whether a map step may have a chunk_size."""
-        return not database.value(
-            "select exists (select from quantumflow.validate_flow(%s::jsonb))",
-            json.dumps({"slug": "probe", "steps": [{"name": "a", "type": "map", "chunk_size": 2}]}),
-        )
-
     def install(self, database: Database) -> None:
         """The two extensions, and the default queue."""
         database.execute("create extension pgmq; create extension quantumflow")
@@ -164,6 +150,24 @@ class Quantumflow(System):
                 """
             )
         )
+
+    def ended(self, database: Database) -> tuple[int, int]:
+        """Checks the rules for the newest runs only: there may be millions."""
+        completed, left = database.value(
+            """
+            select json_build_array(
+              count(*) filter (where status = 'completed'),
+              count(*) filter (where status <> 'completed')
+                + (select count(*) from pgmq.q_quantum_flow_queue)
+                + (select count(*)
+                   from (
+                     select id from quantumflow.workflow_runs order by id desc limit 1000
+                   ) newest
+                   cross join lateral quantumflow.check_state(newest.id)))
+            from quantumflow.workflow_runs
+            """
+        )
+        return completed, left
 
 
 def _array(tasks: Sequence[Task], report: bytes) -> bytes:

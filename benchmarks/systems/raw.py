@@ -63,6 +63,11 @@ class Raw(System):
         sent = database.value("select last_value from pgmq.q_raw_msg_id_seq")
         return State(0, 0, sent, sent - left, sent, left)
 
+    def ended(self, database: Database) -> tuple[int, int]:
+        """Its runs are messages."""
+        state = self.state(database)
+        return state.completed_tasks, state.left
+
     def check(self, database: Database, *, runs: int, tasks: int) -> None:
         """As many messages as tasks, and none is left."""
         self.expect(database, State(0, 0, tasks, tasks, tasks, 0))

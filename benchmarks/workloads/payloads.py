@@ -16,8 +16,8 @@ _SMALL = b'{"ok": true}'
 
 def outputs(bench: Bench) -> None:
     """Outputs of an inner step, a leaf and a map's tasks."""
-    part = bench.pick(10, 1)
-    for name, size, most in (("1 kB", 1_000, 1_000), ("64 kB", 64_000, 200), ("1 MB", 10**6, 20)):
+    part = bench.pick(5, 1)
+    for name, size, most in (("1 kB", 1_000, 500), ("64 kB", 64_000, 100), ("1 MB", 10**6, 10)):
         count = most // part
         shapes = {
             "inner step": (chain(2), Load(count)),
@@ -31,6 +31,7 @@ def outputs(bench: Bench) -> None:
                 "W13",
                 case,
                 [("quantumflow", partial(_amplified, bench, shape, load, size))],
+                at_most=bench.pick(None, 3),
             )
 
 

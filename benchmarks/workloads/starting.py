@@ -8,19 +8,19 @@ from functools import partial
 
 from benchmarks.bench import Bench, Load, drain
 from benchmarks.server import Pump
-from benchmarks.shapes import MAP, SINGLE, Shape, diamond
+from benchmarks.shapes import MAP, MAP_BY_CHUNK, SINGLE, Shape, diamond
 from benchmarks.systems import Pgflow, Quantumflow, Raw, System
-
-from .throughput import chunked
 
 
 def rates(bench: Bench) -> None:
     """W2: how many runs a second are started, by some clients at once; nobody works meanwhile."""
-    for shape in (SINGLE, diamond(18)):
+    for shape, part, clients_at_once in (
+        (SINGLE, 1, bench.pick((1, 4), (1, 4, 16))),
+        (diamond(18), 10, (1,)),
+    ):
         steps = len(shape.steps)
-        ours = bench.pick(1_600, 20_000) // (1 if steps == 1 else 10)
-        slow = bench.pick(160, 2_000) // (1 if steps == 1 else 10)
-        for clients in bench.pick((1, 4), (1, 4, 16)):
+        ours, slow = 1_600 // part, 160 // part
+        for clients in clients_at_once:
             each = [(Quantumflow(), ours), (Pgflow(), slow)]
             case = f"{steps}-step, {clients} client{'s' if clients > 1 else ''}"
             bench.size("W2", case, {str(Load(runs)) for _, runs in each})
@@ -74,37 +74,40 @@ def _in_bulk(bench: Bench, shape: Shape, runs: int) -> dict[str, float]:
 
 def large_map(bench: Bench) -> None:
     """W7: a map of very many items: the start, the first task, all of it; and by the chunk."""
-    load = Load(items=bench.pick(10_000, 100_000))
-    shapes = [("one task an item", MAP), *(("chunks of 50", shape) for shape in chunked(bench))]
-    few = Load(items=bench.pick(1_000, 10_000))
-    for case, shape in shapes:
-        bench.size("W7", case, {str(load), str(few)})
-        bench.compare(
-            "W7",
-            case,
-            [
-                ("raw pgmq", partial(bench.time, Raw(), MAP, load)),
-                ("quantumflow", partial(_large, bench, shape, load)),
-                ("pgflow", partial(bench.time, Pgflow(), MAP, few)),
-            ],
-        )
+    load, few = Load(items=bench.pick(10_000, 100_000)), Load(items=bench.pick(1_000, 2_000))
+    bench.size("W7", "large map", {str(load), str(few)})
+    bench.compare(
+        "W7",
+        "large map",
+        [
+            ("raw pgmq", partial(_large, bench, Raw(), MAP, load)),
+            ("quantumflow", partial(_large, bench, Quantumflow(), MAP, load)),
+            (CHUNKED, partial(_large, bench, Quantumflow(), MAP_BY_CHUNK, load)),
+            ("pgflow", partial(_large, bench, Pgflow(), MAP, few)),
+        ],
+    )
 
 
-def _large(bench: Bench, shape: Shape, load: Load) -> dict[str, float]:
-    system = Quantumflow()
+CHUNKED = "quantumflow, chunk_size 50"
+
+
+def _large(bench: Bench, system: System, shape: Shape, load: Load) -> dict[str, float]:
     (text,) = load.inputs()
+    first: dict[str, float] = {}
     with bench.prepared(system, shape, load) as (_, pumps):
+        done = 0
         began = time.perf_counter()
         system.start(pumps[0], shape, [text])
         started = time.perf_counter()
-        tasks = system.claim(pumps[0])
-        claimed = time.perf_counter()
-        done = system.complete(pumps[0], shape, tasks)
+        if isinstance(system, Quantumflow):
+            tasks = system.claim(pumps[0])
+            first["first task s"] = time.perf_counter() - started
+            done = system.complete(pumps[0], shape, tasks)
         drain(system, shape, pumps, load.tasks(shape) - done)
         ended = time.perf_counter()
     return {
         "start s": started - began,
-        "first task s": claimed - started,
+        **first,
         "seconds": ended - began,
         "items/s": load.items / (ended - began),
     }
