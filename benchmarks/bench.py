@@ -151,8 +151,9 @@ class Bench:
         )
 
     def size(self, workload: str, case: str, loads: set[str]) -> None:
-        """Note how large a workload was."""
-        self.results.sizes[f"{workload} {case}"] = ", ".join(sorted(loads))
+        """Note how large a case of a workload was; slow systems have smaller ones."""
+        noted = self.results.sizes.setdefault(f"{workload} {case}", [])
+        noted += sorted(loads - set(noted))
 
     def give_up(self, workload: str, what: str, error: Exception) -> None:
         """Note what could not be measured: a peer that is not to be had, or work done wrong."""

@@ -218,7 +218,7 @@ def _workload(results: Results, workload: Workload, plots: Path) -> Iterator[str
             [
                 (
                     label,
-                    results.sizes.get(f"{workload.name} {case}", "") if n == 0 else "",
+                    ", ".join(results.sizes.get(f"{workload.name} {case}", ())) if n == 0 else "",
                     *(_cell(results, workload.name, case, m, system) for m in block.measures),
                 )
                 for case, rows in block.rows.items()
@@ -247,14 +247,15 @@ def _blocks(results: Results, workload: str) -> list[_Block]:
             for found, what in ((measures, key.measure), (systems, key.system)):
                 if what not in found.setdefault(key.case, []):
                     found[key.case].append(what)
-    if len(systems) < 3 or max(map(len, systems.values())) > 2:
+    if sum(map(len, systems.values())) > 2 * len(systems):
         return [
             _Block(case, tuple(measures[case]), {case: [(name, name) for name in systems[case]]})
             for case in measures
         ]
+    several = len({name for names in systems.values() for name in names}) > 1
     common: dict[tuple[str, ...], dict[str, list[tuple[str, str]]]] = {}
     for case, names in systems.items():
-        rows = [(f"{case}, {name}" if len(names) > 1 else case, name) for name in names]
+        rows = [(f"{case}, {name}" if several else case, name) for name in names]
         common.setdefault(tuple(measures[case]), {})[case] = rows
     return [_Block("", columns, rows) for columns, rows in common.items()]
 
@@ -269,11 +270,17 @@ def _plot(results: Results, workload: str, block: _Block, plots: Path) -> Iterat
         for label, system in rows
         if (figure := results.figure(workload, case, measure, system)) is not None
     }
+    ours = {
+        label
+        for rows in block.rows.values()
+        for label, system in rows
+        if system.startswith("quantumflow")
+    }
     if len(figures) > 2:
         slug = "".join(c if c.isalnum() else "-" for c in f"{workload} {block.title}".lower())
         file = plots / f"{slug.strip('-')}.svg"
         title = f"{workload}, {block.title}" if block.title else workload
-        file.write_text(bars(title, measure, figures), "utf-8")
+        file.write_text(bars(title, measure, figures, ours), "utf-8")
         yield f"![{title}: {measure}](benchmarks/{file.name})\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 
 from .results import Figure
@@ -14,13 +14,12 @@ _COLOURS = ("#2563eb", "#dc2626", "#64748b", "#16a34a", "#d97706")
 _LEFT, _WIDTH, _ROW, _TOP = 270, 760, 26, 34
 
 
-def bars(title: str, unit: str, figures: Mapping[str, Figure]) -> str:
-    """Horizontal bars on a logarithmic scale, the longest first; a line shows the spread."""
-    found = sorted(figures.items(), key=lambda item: -item[1].value)
+def bars(title: str, unit: str, figures: Mapping[str, Figure], ours: Collection[str]) -> str:
+    """Horizontal bars on a logarithmic scale, ours in colour; a line shows the spread."""
     top = math.log10(max(figure.high for figure in figures.values()))
     # Room for the shortest bar, too.
     bottom = math.floor(math.log10(min(figure.low for figure in figures.values())) - 0.1)
-    height = _TOP + len(found) * _ROW + 4
+    height = _TOP + len(figures) * _ROW + 4
 
     def x(value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - 80) * (math.log10(value) - bottom) / (top - bottom)
@@ -32,9 +31,9 @@ def bars(title: str, unit: str, figures: Mapping[str, Figure]) -> str:
             _text(x(10**n), height + 16, _power(n), anchor="middle"),
         ]
     parts.append(_text(_WIDTH, height + 32, f"{unit}, logarithmic", anchor="end"))
-    for n, (name, figure) in enumerate(found):
+    for n, (name, figure) in enumerate(figures.items()):
         y = _TOP + n * _ROW
-        colour = _OURS if "quantumflow" in name else _OTHERS
+        colour = _OURS if name in ours else _OTHERS
         parts += [
             _text(_LEFT - 8, y + 14, name, anchor="end"),
             _element("rect", x=_LEFT, y=y, width=x(figure.value) - _LEFT, height=18, fill=colour),

@@ -58,7 +58,7 @@ class Results:
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     series: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     traces: dict[Key, list[tuple[float, float]]] = field(default_factory=dict)
-    sizes: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, list[str]] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
 

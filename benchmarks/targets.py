@@ -261,17 +261,18 @@ TARGETS = [
             must,
             aim,
             "",
-            _value(workload, case, measure),
+            _value(workload, case, measure, system),
             less_is_better=True,
         )
         for what, measure, must, aim in (
             ("commits", "commits", 0.03, 0.02),
             ("statements, nested ones too,", "statements", 0.5, 0.3),
         )
-        for task, workload, case in (
-            ("map task", "W6", "map"),
-            ("single-step run", "W1", "single-step"),
-            ("chain step", "W4", "chain of 10"),
+        for task, workload, case, system in (
+            ("map task", "W6", "map", OURS),
+            ("single-step run", "W1", "single-step", OURS),
+            ("chain step", "W4", "chain of 10", OURS),
+            ("chain step handed over", "W4", "chain of 10", HANDED),
         )
     ),
     Target(

@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -50,7 +50,7 @@ def flat(bench: Bench) -> None:
     for system, shapes, load, sizes in (
         (Quantumflow(), all_shapes, many, bench.pick((20_000, 100_000), (1_000_000, 10_000_000))),
         (Pgflow(), {"single-step": SINGLE}, few, bench.pick((2_000,), (100_000,))),
-        (Absurd(), {"single-step": SINGLE}, few, bench.pick((20_000,), (100_000,))),
+        (Absurd(), {"single-step": SINGLE}, few, bench.pick((20_000,), (1_000_000,))),
     ):
         try:
             with contextlib.ExitStack() as stack:
@@ -78,11 +78,13 @@ def _beside(
             with _filled(bench, system, shapes, 0) as database:
                 return _rate(bench, database, system, shape, load)
 
-        contestants.append((f"{name}, 0 finished", system.name, alone))
+        measures: dict[int, Callable[[], dict[str, float]]] = {0: alone}
         for size, database in databases.items():
-            beside = partial(_rate, bench, database, system, shape, load)
-            contestants.append((f"{name}, {size:,} finished", system.name, beside))
-            bench.size("W14", f"{name}, {size:,} finished", {str(load)})
+            measures[size] = partial(_rate, bench, database, system, shape, load)
+        for size, measure in measures.items():
+            case = f"{name}, {size:,} finished"
+            bench.size("W14", case, {str(load)})
+            contestants.append((case, system.name, measure))
     bench.measure("W14", contestants)
 
 
