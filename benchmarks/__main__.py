@@ -22,7 +22,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--full", is_flag=True, help="The sizes of published figures: an hour, 25 GB.")
-@click.option("--only", metavar="W3,W8", help="Only these workloads.")
+@click.option("--only", metavar="W3,W8", help="Only these workloads, in this order.")
 @click.option("--rounds", default=5, show_default=True, help="How often each is measured.")
 @click.option(
     "--json",
@@ -34,11 +34,12 @@ def main() -> None:
 @click.option("--merge", is_flag=True, help="Keep what that file has of other workloads.")
 def run(full: bool, only: str | None, rounds: int, file: Path, merge: bool) -> None:
     """Run the workloads, and print how the figures compare with the targets."""
-    names = [w.name for w in WORKLOADS] if only is None else only.upper().split(",")
-    unknown = set(names) - {w.name for w in WORKLOADS}
+    named = {workload.name: workload for workload in WORKLOADS}
+    names = list(named) if only is None else only.upper().split(",")
+    unknown = set(names) - set(named)
     if unknown:
         raise click.UsageError(f"there is no workload {', '.join(sorted(unknown))}")
-    workloads = [workload for workload in WORKLOADS if workload.name in names]
+    workloads = [named[name] for name in names]
     if full:
         click.echo(f"about {sum(workload.minutes for workload in workloads):.0f} minutes")
     results = Results.read(file) if merge and file.exists() else Results()

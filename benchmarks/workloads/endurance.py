@@ -45,7 +45,7 @@ def flat(bench: Bench) -> None:
 
     The finished tasks are copies of the rows of runs that were really done.
     """
-    many, few = bench.pick((2_000, 300), (10_000, 1_000))
+    many, few = bench.pick((2_000, 300), (10_000, 400))
     all_shapes = {"single-step": SINGLE, "chain of 10": CHAIN, "map": MAP}
     for system, shapes, load, sizes in (
         (Quantumflow(), all_shapes, many, bench.pick((20_000, 100_000), (1_000_000, 10_000_000))),
