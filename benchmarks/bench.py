@@ -139,7 +139,8 @@ class Bench:
     ) -> None:
         """Compare systems, and cases that differ in how many workers there are."""
         for case, (_, contestants) in cases.items():
-            self.size(workload, case, {str(c.load) for c in contestants})
+            for contestant in contestants:
+                self.size(workload, case, contestant.load, contestant.system.name)
         self.measure(
             workload,
             [
@@ -150,10 +151,9 @@ class Bench:
             at_most=at_most,
         )
 
-    def size(self, workload: str, case: str, loads: set[str]) -> None:
-        """Note how large a case of a workload was; slow systems have smaller ones."""
-        noted = self.results.sizes.setdefault(f"{workload} {case}", [])
-        noted += sorted(loads - set(noted))
+    def size(self, workload: str, case: str, size: object, system: str = "") -> None:
+        """Note how large a case is, for all systems or for one."""
+        self.results.sizes[workload, case, system] = str(size)
 
     def give_up(self, workload: str, what: str, error: Exception) -> None:
         """Note what could not be measured: a peer that is not to be had, or work done wrong."""

@@ -218,11 +218,11 @@ def _workload(results: Results, workload: Workload, plots: Path) -> Iterator[str
             [
                 (
                     label,
-                    ", ".join(results.sizes.get(f"{workload.name} {case}", ())) if n == 0 else "",
+                    results.size(workload.name, case, system),
                     *(_cell(results, workload.name, case, m, system) for m in block.measures),
                 )
                 for case, rows in block.rows.items()
-                for n, (label, system) in enumerate(rows)
+                for label, system in rows
             ],
         )
         yield from _plot(results, workload.name, block, plots)

@@ -49,7 +49,7 @@ class Results:
         conditions: By workload, when it was measured, and what else went on.
         series: The values of the rounds, in order, without the first round, which warms up.
         traces: Longer series for plots: points of (x, y).
-        sizes: How large each workload was.
+        sizes: How large each case was, by workload, case and system; without a system, for all.
         missing: By workload, what was not measured, and why.
         failed: By workload, what turned out wrong, so that its figures are not here.
     """
@@ -58,7 +58,7 @@ class Results:
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     series: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     traces: dict[Key, list[tuple[float, float]]] = field(default_factory=dict)
-    sizes: dict[str, list[str]] = field(default_factory=dict)
+    sizes: dict[tuple[str, str, str], str] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=dict)
 
@@ -76,6 +76,11 @@ class Results:
         pairs = zip(self.series.get(above, ()), self.series.get(below, ()), strict=False)
         return Figure.of(times * a / b for a, b in pairs if b)
 
+    def size(self, workload: str, case: str, system: str) -> str:
+        """How large a case was for a system."""
+        found = self.sizes.get((workload, case, system))
+        return self.sizes.get((workload, case, ""), "") if found is None else found
+
     def difference(self, above: Key, below: Key) -> Figure | None:
         """The median of the differences within each round."""
         pairs = zip(self.series.get(above, ()), self.series.get(below, ()), strict=False)
@@ -83,11 +88,10 @@ class Results:
 
     def forget(self, workload: str) -> None:
         """Drop what is known of a workload, which is about to be measured again."""
-        for keyed in (self.series, self.traces):
-            for key in [key for key in keyed if key.workload == workload]:
-                del keyed[key]
-        for case in [case for case in self.sizes if case.split(" ")[0] == workload]:
-            del self.sizes[case]
+        keyed: tuple[dict[Any, Any], ...] = (self.series, self.traces, self.sizes)
+        for found in keyed:
+            for key in [key for key in found if key[0] == workload]:
+                del found[key]
         for named in (self.conditions, self.missing, self.failed):
             named.pop(workload, None)
 
@@ -96,7 +100,7 @@ class Results:
         content = {
             "about": self.about,
             "conditions": self.conditions,
-            "sizes": self.sizes,
+            "sizes": [[*key, size] for key, size in self.sizes.items()],
             "missing": self.missing,
             "failed": self.failed,
             "series": [[*key, values] for key, values in self.series.items()],
@@ -112,7 +116,7 @@ class Results:
         return cls(
             about=content["about"],
             conditions=content["conditions"],
-            sizes=content["sizes"],
+            sizes={(row[0], row[1], row[2]): row[3] for row in content["sizes"]},
             missing=content["missing"],
             failed=content["failed"],
             series=defaultdict(list, {Key(*row[:4]): row[4] for row in content["series"]}),

@@ -134,7 +134,7 @@ TARGETS = [
     _versus_raw(
         "chain with complete_and_claim, against raw pgmq", 40, 60, "W4", "chain of 10", of=HANDED
     ),
-    Target("map, against pgflow", 17, 25, "x", _ratio_to_best("W6", "map", PGFLOW)),
+    Target("map, against pgflow", 17, 25, "x", _ratio("W6", "map", OURS, "pgflow")),
     Target(
         "single-step runs, against pgflow", 20, 32, "x", _ratio_to_best("W1", "single-step", PGFLOW)
     ),
@@ -152,7 +152,7 @@ TARGETS = [
         30,
         60,
         "x",
-        _ratio_to_best("W6", "map, 4 workers", PGFLOW),
+        _ratio("W6", "map, 4 workers", OURS, "pgflow"),
     ),
     Target(
         "500 mapped, and mapped again, against pgflow that reads 500 at once",

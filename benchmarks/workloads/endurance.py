@@ -83,7 +83,7 @@ def _beside(
             measures[size] = partial(_rate, bench, database, system, shape, load)
         for size, measure in measures.items():
             case = f"{name}, {size:,} finished"
-            bench.size("W14", case, {str(load)})
+            bench.size("W14", case, load, system.name)
             contestants.append((case, system.name, measure))
     bench.measure("W14", contestants)
 
@@ -190,10 +190,10 @@ def held_snapshot(bench: Bench) -> None:
         try:
             # How fast it is at its best, by the median of three.
             peaks = (bench.time(system, SINGLE, load)["tasks/s"] for _ in range(3))
+            bench.size("W16", "held", f"{held} s", system.name)
             _hold(bench, system, statistics.median(peaks) / 2, before, held, after)
         except (UnavailableError, WrongError) as error:
             bench.give_up("W16", system.name, error)
-    bench.size("W16", "held", {f"{ours} s with the snapshot for us, {theirs} s for others"})
 
 
 def _hold(

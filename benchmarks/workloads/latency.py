@@ -21,7 +21,7 @@ def chain_alone(bench: Bench) -> None:
     """W3: a chain of ten, one run at a time, on one connection."""
     runs = bench.pick(10, 40)
     systems = [Quantumflow(), Quantumflow(hands_over=True), Pgflow(), Absurd()]
-    bench.size("W3", "SQL", {str(Load(runs))})
+    bench.size("W3", "SQL", Load(runs))
     bench.compare("W3", "SQL", [(s.name, partial(_one_at_a_time, bench, s, runs)) for s in systems])
 
 
@@ -40,7 +40,8 @@ def _one_at_a_time(bench: Bench, system: System, runs: int) -> dict[str, float]:
 def mixed(bench: Bench) -> None:
     """W10: short runs that arrive while a long map is worked on, and without it."""
     items, runs = bench.pick((5_000, 50), (20_000, 200))
-    bench.size("W10", "short runs", {f"{runs} short runs beside a map of {items:,}"})
+    bench.size("W10", "beside a map", f"{runs} short runs beside {items:,} items")
+    bench.size("W10", "alone", f"{runs} short runs")
 
     def arrive(with_map: bool) -> dict[str, float]:
         system = Quantumflow()
@@ -86,7 +87,7 @@ def claims(bench: Bench) -> None:
             contestants = []
             for name in BACKLOGS:
                 size = sizes.get(name, 0) // part
-                bench.size("W15", name, {f"{size:,} messages"})
+                bench.size("W15", name, f"{size:,} messages")
                 ours = stack.enter_context(_claims(bench, name, size))
                 contestants.append((name, "quantumflow", partial(_spread, ours, count)))
                 if name != "other command":

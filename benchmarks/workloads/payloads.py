@@ -26,7 +26,7 @@ def outputs(bench: Bench) -> None:
         }
         for kind, (shape, load) in shapes.items():
             case = f"{kind}, {name}"
-            bench.size("W13", case, {f"{count:,} tasks"})
+            bench.size("W13", case, f"{count:,} tasks")
             bench.compare(
                 "W13",
                 case,

@@ -23,13 +23,14 @@ def rates(bench: Bench) -> None:
         for clients in clients_at_once:
             each = [(Quantumflow(), ours), (Pgflow(), slow)]
             case = f"{steps}-step, {clients} client{'s' if clients > 1 else ''}"
-            bench.size("W2", case, {str(Load(runs)) for _, runs in each})
+            for system, runs in each:
+                bench.size("W2", case, Load(runs), system.name)
             bench.compare(
                 "W2",
                 case,
                 [(s.name, partial(_one_by_one, bench, s, shape, n, clients)) for s, n in each],
             )
-        bench.size("W2", f"{steps}-step, by the hundred", {str(Load(ours))})
+        bench.size("W2", f"{steps}-step, by the hundred", Load(ours))
         bench.compare(
             "W2",
             f"{steps}-step, by the hundred",
@@ -75,7 +76,8 @@ def _in_bulk(bench: Bench, shape: Shape, runs: int) -> dict[str, float]:
 def large_map(bench: Bench) -> None:
     """W7: a map of very many items: the start, the first task, all of it; and by the chunk."""
     load, few = Load(items=bench.pick(10_000, 100_000)), Load(items=bench.pick(1_000, 2_000))
-    bench.size("W7", "large map", {str(load), str(few)})
+    bench.size("W7", "large map", load)
+    bench.size("W7", "large map", few, "pgflow")
     bench.compare(
         "W7",
         "large map",
