@@ -55,6 +55,7 @@ def run(full: bool, only: str | None, rounds: int, file: Path, merge: bool) -> N
                 for part in workload.parts:
                     part(bench)
             results.conditions[workload.name] = found
+            click.echo(f"{workload.name}: {found['minutes']:g} minutes")
             results.write(file)
     for name, figure, must, aim, verdict in page.targets_table(results):
         if verdict:

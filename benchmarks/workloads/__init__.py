@@ -84,9 +84,9 @@ WORKLOADS = [
     Workload(
         "W6",
         "One wide map",
-        "Tasks a second of one run that maps over its input, with one worker and with four, each on "
-        "a connection of its own; and with a step that waits for all outputs. What pgflow spends on "
-        "a task grows with the map.",
+        "Tasks a second of one run that maps over its input, with one worker and with four, each "
+        "on a connection of its own; and with a step that waits for all outputs. What pgflow "
+        "spends on a task grows with the map.",
         3,
         (throughput.maps,),
     ),

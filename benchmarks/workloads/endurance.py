@@ -180,7 +180,7 @@ def _rate(
 
 def held_snapshot(bench: Bench) -> None:
     """W16: half of its own peak load, while somebody's old snapshot keeps dead rows alive."""
-    before, ours, theirs, after = bench.pick((3, 15, 15, 15), (20, 600, 60, 120))
+    before, ours, theirs, after = bench.pick((3, 15, 15, 15), (10, 600, 30, 120))
     probe, few = Load(bench.pick(2_000, 10_000)), Load(300)
     for system, load, held in (
         (Quantumflow(), probe, ours),
