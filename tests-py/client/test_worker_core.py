@@ -93,7 +93,7 @@ def test_a_task_that_needs_no_report_makes_room_and_may_have_made_work() -> None
     claim(core, 1)
     core.claimed([], asked=1, now=0.0)
     assert resting(core.next(0.0)) > 0
-    core.settled(0.0)
+    core.settled(1.0, 0.0)
     assert core.next(0.0) == Claim(2)
     assert core.tasks_run == 1
 
@@ -259,7 +259,7 @@ def test_who_was_woken_for_nothing_leaves_others_the_start(random: float) -> Non
     assert pauses[:2] == [0, pytest.approx(HERD_FIRST * random)]
     assert pauses[-1] == pytest.approx(HERD_MOST * random)
     claim(core, 1, now=0.2)
-    core.settled(0.2)
+    core.settled(1.0, 0.2)
     core.claimed([], asked=4, now=0.2)
     core.woken(0.2)
     assert core.next(0.2) == Claim(4)
@@ -501,9 +501,9 @@ def test_it_claims_again_when_half_of_what_may_wait_has_started() -> None:
     run_batches(core, 100, each=0.001)
     core.claimed([task(i) for i in range(204)], asked=204, now=0)
     for _ in range(99):
-        core.settled(0)
+        core.settled(0.001, 0)
     assert isinstance(core.next(0), Rest)
-    core.settled(0)
+    core.settled(0.001, 0)
     assert core.next(0) == Claim(100)
 
 

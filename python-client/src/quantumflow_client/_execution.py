@@ -123,7 +123,7 @@ class Execution:
     def _end(self, report: Completion | Failure | None, began: float) -> None:
         self.seconds = time.monotonic() - began
         if self._transaction is not None and self._transaction.is_settled:
-            self._worker.settled(self.task.ref)
+            self._worker.settled(self.task.ref, self.seconds)
         elif report is None:
             self._worker.unstarted(self.task.ref)
         else:

@@ -225,9 +225,10 @@ class WorkerCore:
         self.tasks_run += len(reports)
         self._outbox.extend(reports)
 
-    def settled(self, now: float) -> None:
-        """A handler has ended, and there is nothing to report."""
+    def settled(self, seconds: float, now: float) -> None:
+        """A handler has ended, which ran for so long, and there is nothing to report."""
         self._ended(1)
+        self._pace.ended(1, seconds)
         self.tasks_run += 1
         self._idle_delay = 0.0
         self._claim_at = now

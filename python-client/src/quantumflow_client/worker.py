@@ -425,12 +425,12 @@ class Worker:
         """A handler did nothing that counts; its task may be handed back."""
         self._events.put(lambda _: self._core.unstarted(task))
 
-    def settled(self, task: TaskRef) -> None:
-        """A handler has ended, and there is nothing to report."""
+    def settled(self, task: TaskRef, seconds: float) -> None:
+        """A handler has ended, which ran for so long, and there is nothing to report."""
 
         def settle(now: float) -> None:
             self._forget([task])
-            self._core.settled(now)
+            self._core.settled(seconds, now)
 
         self._events.put(settle)
 
