@@ -8,6 +8,7 @@ answer; and when anything of a task is kept after it.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import threading
 from collections import Counter
@@ -178,6 +179,7 @@ def test_an_answer_that_is_lost_loses_neither_results_nor_tasks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client.deploy({"slug": "two", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]})
+    caplog.set_level(logging.INFO)
     ran: list[str] = []
     with Proxy(dsn) as proxy, Client(proxy.dsn) as far_client:
         far_client.command("a")(lambda: ran.append("a"))

@@ -516,7 +516,9 @@ class Worker:
             outcome = outcomes.get(report.ref[:3], "stale")
             execution = self._executions.get(report.ref)
             if outcome not in _EXPECTED and execution is not None:
-                logger.warning(
+                # A duplicate is no loss: an answer was, and the report was sent again.
+                logger.log(
+                    logging.INFO if outcome == "duplicate" else logging.WARNING,
                     "the report of %s came to nothing: %s",
                     report.ref,
                     outcome,
