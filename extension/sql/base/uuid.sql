@@ -22,3 +22,17 @@ comment on function quantumflow._uuid_v7() is
 
 Ids made later sort later, to about a microsecond, so a run''s rows land at the right edge of their indexes.
 PostgreSQL 18 has uuidv7(); this is the same on every supported version.';
+
+create function quantumflow._first_uuid_v7(p_at timestamptz)
+returns uuid
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_first_uuid_v7$
+begin
+  return encode(int8send((greatest(extract(epoch from p_at) * 1000, 0)::bigint << 16) | 28672) || '\x8000000000000000', 'hex')::uuid;
+end
+$_first_uuid_v7$;
+
+comment on function quantumflow._first_uuid_v7(timestamptz) is
+'The least version 7 uuid of that millisecond: those made before sort before it.';

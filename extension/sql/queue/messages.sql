@@ -1,4 +1,6 @@
 -- The only statements that touch pgmq's tables directly: reading by vt, and setting vt row by row.
+-- A message is looked up by its msg_id alone, and the rest asked outside (offset 0, limit 1): with statistics of an empty queue the
+-- index on vt seems as good, and then each look-up reads all of it.
 -- pgmq.read() sorts all messages by msg_id, visible or not, so delayed ones make every read slow.
 
 create type quantumflow._message as (
@@ -360,12 +362,13 @@ begin
     select array_agg(k.msg_id), array_agg(k.vt)
     from unnest($1, $2) k (msg_id, vt)
     cross join lateral (
-      select
+      select m.vt
       from pgmq.%I m
       where m.msg_id = k.msg_id
-        and m.vt < k.vt
+      offset 0
       for update skip locked
     ) m
+    where m.vt < k.vt
     $$,
     'q_' || p_queue)
   using p_msg_ids, p_vts
@@ -396,7 +399,8 @@ begin
     from (
       select m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
       from pgmq.%I m
-      where m.vt <= $1
+      where m.vt >= $2
+        and m.vt <= $1
       order by m.vt
       limit 10000
     ) q
@@ -412,7 +416,7 @@ begin
       )
     $$,
     'q_' || p_queue)
-  using p_now
+  using p_now, quantumflow._front(p_queue, p_now)
   into v_msg_ids;
 
   if v_msg_ids is null then
@@ -430,9 +434,10 @@ begin
       select q.msg_id, q.vt, q.message
       from pgmq.%I q
       where q.msg_id = any ($2)
-        and q.vt <= $1
+      offset 0
       for update skip locked
     ) m
+    where m.vt <= $1
     $$,
     'q_' || p_queue)
   using p_now, v_msg_ids
@@ -461,18 +466,31 @@ begin
     from (
       select m.msg_id
       from pgmq.%I m
-      join quantumflow.step_tasks t
-        on t.run_id = quantumflow._as_uuid(m.message ->> 'workflow_run_id')
-        and t.step_slug = m.message ->> 'step_name'
-        and t.message_id = m.msg_id
-      join quantumflow.workflow_runs r
-        on r.id = t.run_id
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+      cross join lateral (
+        select l.run_id, l.step_slug
+        from quantumflow.step_tasks l
+        where l.run_id = quantumflow._as_uuid(m.message ->> 'workflow_run_id')
+          and l.step_slug = m.message ->> 'step_name'
+          and l.task_index = quantumflow._as_number(m.message ->> 'task_index', 9)::int
+          and l.message_id = m.msg_id
+          and l.status = 'queued'
+          and l.queued_at <= $1
+        limit 1
+      ) t
+      cross join lateral (
+        select l.workflow_slug, l.version
+        from quantumflow.workflow_runs l
+        where l.id = t.run_id
+        limit 1
+      ) r
+      cross join lateral (
+        select l.command
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+        limit 1
+      ) w
       where m.vt > $1
         and m.vt <= $1 + interval '60 s'
-        and t.status = 'queued'
-        and t.queued_at <= $1
         and ($2 is null or w.command = any ($2))
       for update of m skip locked
     ) q
@@ -592,8 +610,12 @@ begin
           end
           order by t.message_id)
       from quantumflow.step_tasks t
-      join pgmq.%I q
-        on q.msg_id = t.message_id
+      cross join lateral (
+        select m.vt
+        from pgmq.%I m
+        where m.msg_id = t.message_id
+        limit 1
+      ) q
       where t.run_id = $1
         and t.queue = $4
         and q.vt = 'infinity'

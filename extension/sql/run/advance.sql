@@ -154,7 +154,13 @@ begin
         where k.step_type = 'map'
         offset 0
       ) m
-      where (s.run_id, s.step_slug) = (m.run_id, m.step_slug)
+      cross join lateral (
+        select l.ctid as tid
+        from quantumflow.step_states l
+        where (l.run_id, l.step_slug) = (m.run_id, m.step_slug)
+        limit 1
+      ) d
+      where s.ctid = d.tid
       returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.tasks
     )
     select
@@ -249,6 +255,7 @@ begin
       select
       from quantumflow.step_tasks t
       where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, i.task_index)
+      offset 0
     )
     else true
   end;

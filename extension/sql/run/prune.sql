@@ -19,14 +19,30 @@ begin
   perform quantumflow._refuse_bad_prune(prune.older_than, prune.max_runs);
   v_before := quantumflow._now() - prune.older_than;
 
-  select array_agg(p.id)
+  -- Ids of version 7 tell when their runs were created, and that was before they ended; of the others there is an index.
+  select array_agg(p.id order by p.id)
   into v_run_ids
   from (
-    select r.id
-    from quantumflow.workflow_runs r
-    where coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
-      and quantumflow._open_callback(r.id) is null
-    order by r.id
+    (
+      select r.id
+      from quantumflow.workflow_runs r
+      where r.id < quantumflow._first_uuid_v7(v_before + interval '1 ms')
+        and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+        and quantumflow._open_callback(r.id) is null
+      order by r.id
+      limit prune.max_runs
+    )
+    union
+    (
+      select r.id
+      from quantumflow.workflow_runs r
+      where substr(r.id::text, 15, 1) <> '7'
+        and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+        and quantumflow._open_callback(r.id) is null
+      order by r.id
+      limit prune.max_runs
+    )
+    order by 1
     limit prune.max_runs
   ) p;
 

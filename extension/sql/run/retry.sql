@@ -210,8 +210,14 @@ begin
     with forgotten as (
       delete from quantumflow.step_tasks t
       using quantumflow._plan_retry(p_run, p_from_step) p
-      where (t.run_id, t.step_slug) = (p_run.id, p.step_slug)
-        and not (p.keeps_tasks and t.status = 'completed')
+      cross join lateral (
+        select l.ctid as tid
+        from quantumflow.step_tasks l
+        where (l.run_id, l.step_slug) = (p_run.id, p.step_slug)
+          and not (p.keeps_tasks and l.status = 'completed')
+        offset 0
+      ) k
+      where t.ctid = k.tid
       returning t.queue, t.message_id, t.status
     ),
     cancelled as (

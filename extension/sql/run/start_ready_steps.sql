@@ -69,8 +69,14 @@ begin
     status = 'started',
     started_at = p_now
   from unnest(v_ready) k
-  where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
-    and k.step_type = 'single';
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+    limit 1
+  ) d
+  where k.step_type = 'single'
+    and s.ctid = d.tid;
 
   perform quantumflow._advance('{}', v_ready, p_now);
 

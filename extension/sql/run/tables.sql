@@ -32,6 +32,11 @@ create unique index workflow_runs_idempotency_key_unique
   on quantumflow.workflow_runs (workflow_slug, idempotency_key)
   where idempotency_key is not null;
 
+-- For prune: ids that do not tell when they were made.
+create index workflow_runs_other_ids
+  on quantumflow.workflow_runs (id)
+  where substr(id::text, 15, 1) <> '7';
+
 comment on table quantumflow.workflow_runs is 'One row per run: one execution of one version of a workflow.';
 comment on column quantumflow.workflow_runs.id is 'A version 7 uuid unless the caller chose one: later runs sort later.';
 comment on column quantumflow.workflow_runs.workflow_slug is 'The workflow.';

@@ -389,8 +389,12 @@ begin
   for v_task in
     select h.*, h as held, t.error_message
     from unnest(p_held) h
-    join quantumflow.step_tasks t
-      on (t.run_id, t.step_slug, t.task_index) = (h.run_id, h.step_slug, h.task_index)
+    cross join lateral (
+      select l.error_message
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (h.run_id, h.step_slug, h.task_index)
+      limit 1
+    ) t
     where h.outcome in ('violates', 'fails')
     order by h.run_id, h.step_slug
   loop

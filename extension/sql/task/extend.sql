@@ -23,12 +23,15 @@ begin
     with held as (
       select l.queue, l.message_id, least(v_now + extend_leases.lease, l.deadline) as vt
       from quantumflow._leases(extend_leases.tasks) l
-      join quantumflow.step_tasks t
-        on (t.run_id, t.step_slug, t.task_index) = (l.run_id, l.step_slug, l.task_index)
+      cross join lateral (
+        select
+        from quantumflow.step_tasks t
+        where (t.run_id, t.step_slug, t.task_index) = (l.run_id, l.step_slug, l.task_index)
+          and t.status = 'started'
+          and t.lease_token = l.lease_token
+        for no key update skip locked
+      ) t
       where l.state = 'held'
-        and t.status = 'started'
-        and t.lease_token = l.lease_token
-      for no key update of t skip locked
     )
     select l.queue, array_agg(l.message_id) as msg_ids, array_agg(l.vt) as vts
     from held l
@@ -91,12 +94,24 @@ begin
     t.message_id,
     t.started_at + w.timeout
   from quantumflow._parse_reports(p_tasks) k
-  left join quantumflow.step_tasks t
-    on (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, k.task_index)
-  left join quantumflow.workflow_runs r
-    on r.id = t.run_id
-  left join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug);
+  left join lateral (
+    select l.status, l.lease_token, l.queue, l.message_id, l.started_at
+    from quantumflow.step_tasks l
+    where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+    limit 1
+  ) t on true
+  left join lateral (
+    select l.workflow_slug, l.version, l.status
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+    limit 1
+  ) r on true
+  left join lateral (
+    select l.step_type, l.timeout
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
+    limit 1
+  ) w on true;
 end
 $_leases$;
 

@@ -23,10 +23,18 @@ begin
       h.outcome as kind,
       h.attempts - h.losses as failures
     from unnest(p_lapsed) h
-    join quantumflow.workflow_runs r
-      on r.id = h.run_id
-    join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+    cross join lateral (
+      select l.priority
+      from quantumflow.workflow_runs l
+      where l.id = h.run_id
+      limit 1
+    ) r
+    cross join lateral (
+      select l.max_attempts, l.max_lost, l.retry_delay
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+      limit 1
+    ) w
     order by h.ord
   loop
     -- A task before this one may have ended the run, and so this task.
