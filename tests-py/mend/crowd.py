@@ -70,14 +70,20 @@ def start(engine: Engine, chance: random.Random) -> Any:
 
 
 def work(engine: Engine, chance: random.Random) -> Any:
-    """Claim some tasks and report them, this way or that."""
+    """Claim some tasks and report them, this way or that, as long as it gets others for them."""
     tasks = engine.claim(chance.randrange(1, 12), lease=5)
     if not tasks:
         return False
-    engine.extend(tasks[:3], 5)
-    engine.release([task for task in tasks if chance.random() < 0.05])
-    engine.fail_all([task for task in tasks if chance.random() < 0.1])
-    engine.complete_all([(task, output_of(task.step_slug, task.task_index)) for task in tasks])
+    while tasks:
+        engine.extend(tasks[:3], 5)
+        engine.release([task for task in tasks if chance.random() < 0.05])
+        engine.fail_all([task for task in tasks if chance.random() < 0.1])
+        results = [(task, output_of(task.step_slug, task.task_index)) for task in tasks]
+        tasks = []
+        if chance.random() < 0.5:
+            _, tasks = engine.exchange(results, chance.randrange(1, 12), lease=5)
+        else:
+            engine.complete_all(results)
     return True
 
 
