@@ -67,8 +67,8 @@ class Client:
             source: A DSN, or a psycopg_pool.ConnectionPool. By default what the environment says:
                 QUANTUMFLOW_DSN, else libpq's PG* variables, else an embedded PostgreSQL in
                 ./.quantumflow, which is started if need be and left running.
-            prepare_threshold: After how many uses psycopg prepares a statement; None: never, which
-                is what a pooler in transaction mode needs. PgBouncer is noticed. A pool has its own.
+            prepare_threshold: After how many uses psycopg prepares a statement; None: never, as a
+                pooler in transaction mode needs it; PgBouncer is noticed. A pool has its own.
         """
         self._prepare_threshold = prepare_threshold
         self._connections = _connections.Connections(source, prepare_threshold=prepare_threshold)
