@@ -265,6 +265,16 @@ def test_who_was_woken_for_nothing_leaves_others_the_start(random: float) -> Non
     assert core.next(0.2) == Claim(4)
 
 
+def test_a_stream_of_news_is_claimed_in_batches() -> None:
+    core = new_core(concurrency=8, random=1.0)
+    claim(core, 1, now=1.0)
+    for _ in range(5):
+        core.claimed([], asked=7, now=1.0)
+    core.woken(1.006)
+    assert resting(core.next(1.006)) == pytest.approx(0.004)
+    assert core.next(1.01) == Claim(7)
+
+
 def test_to_be_woken_delays_no_claim() -> None:
     core = new_core(random=1.0)
     core.woken(0.0)

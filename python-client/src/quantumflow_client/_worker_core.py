@@ -45,6 +45,10 @@ HERD_FIRST, HERD_MOST = 0.001, 0.004
 """How many seconds a woken worker waits at most before it claims: jittered, none if the claim
 before found something, else doubled each time. One that was too late leaves others the start."""
 
+NEWS_EVERY = 0.01
+"""How many seconds lie between a claim and the next one that a notification makes, at the least,
+of a worker that has tasks or was too late: a stream of them is not to make a claim of each task."""
+
 RETRY_FIRST, RETRY_MOST = 0.1, 10.0
 """How many seconds after a failed call the next one comes: doubled each time, jittered."""
 
@@ -155,6 +159,7 @@ class WorkerCore:
         self._outbox: deque[Report] = deque()
         self._unstarted: list[TaskRef] = []
         self._claim_at = 0.0
+        self._claimed_at = 0.0
         self._idle_delay = 0.0
         self._idle_most = IDLE_MOST
         self._herd_delay = 0.0
@@ -199,6 +204,7 @@ class WorkerCore:
         """A claim was answered."""
         self._retry_delay = 0.0
         self._has_claimed = True
+        self._claimed_at = now
         self._is_idle = not tasks and not self._held
         self._held += len(tasks)
         self._expected += len(tasks)
@@ -257,7 +263,10 @@ class WorkerCore:
         """Somebody says that there is new work."""
         self._idle_delay = min(self._idle_delay, IDLE_WOKEN)
         self._is_woken = True
-        self._claim_at = min(self._claim_at, now + self._herd_delay * self._random())
+        claim_at = now + self._herd_delay * self._random()
+        if self._held or self._herd_delay:
+            claim_at = max(claim_at, self._claimed_at + NEWS_EVERY)
+        self._claim_at = min(self._claim_at, claim_at)
 
     def listening(self, is_listening: bool) -> None:
         """Whether somebody would say so has changed."""
