@@ -16,28 +16,17 @@ import pytest
 
 from benchmarks.bench import Bench, Load
 from benchmarks.counters import Cost
-from benchmarks.results import Results
-from benchmarks.server import Server
 from benchmarks.shapes import CHAIN, MAP, SINGLE, Shape
 from benchmarks.systems import Quantumflow
-from support.server import build_extension
+from counters.quiet import quiet_bench
 
 _TOLERANCE = 0.05
-
-_QUIET = {
-    "autovacuum": "off",
-    "bgwriter_lru_maxpages": "0",
-    "checkpoint_timeout": "1h",
-    "fsync": "off",
-    "full_page_writes": "off",
-}
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    build_extension()
-    with Server(_QUIET) as server:
-        yield Bench(server, Results(), rounds=0, is_full=False)
+    with quiet_bench() as bench:
+        yield bench
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""A server that does nothing but what it is asked, so that what it counts is that."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.results import Results
+from benchmarks.server import Server
+from support.server import build_extension
+
+_SETTINGS = {
+    "autovacuum": "off",
+    "bgwriter_lru_maxpages": "0",
+    "checkpoint_timeout": "1h",
+    "fsync": "off",
+    "full_page_writes": "off",
+}
+
+
+@contextlib.contextmanager
+def quiet_bench() -> Iterator[Bench]:
+    """The benchmarks' tools on such a server of its own."""
+    build_extension()
+    with Server(_SETTINGS) as server:
+        yield Bench(server, Results(), rounds=0, is_full=False)
