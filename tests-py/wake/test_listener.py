@@ -16,6 +16,7 @@ from client.conftest import BackgroundWorker
 from conftest import Connect
 from quantumflow_client import Client, _connections, _listener, _worker_core
 from quantumflow_client.embedded import EmbeddedServer
+from support.proxy import Proxy
 from support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
@@ -141,6 +142,24 @@ def test_a_lost_connection_comes_again_and_nothing_is_missed(
     may_go_on.set()
     worker.client.wait(run_id, timeout=20)
     run_one(worker.client)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_connection_that_fell_silent_is_replaced(
+    dsn: str, serve: Callable[..., BackgroundWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_listener, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(_listener, "PATIENCE", 1.0)
+    monkeypatch.setattr(_listener, "RETRY_DEAF", 0.1)
+    with Proxy(dsn) as proxy:
+        worker = serve(dsn, listen=proxy.dsn)
+        wait_until_heard()
+        (listener,) = _listener._listeners.values()
+        proxy.swallow()
+        wait_until(lambda: not listener._is_listening, what="it has noticed")
+        wait_until_heard()
+        run_one(worker.client)
+        worker.stop()
 
 
 @pytest.mark.usefixtures("patient")
