@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from quantumflow_client import Client
 from quantumflow_client.cli import worker
 from support.command import ONE_STEP, Command
 
@@ -70,6 +71,21 @@ def test_flows_are_served_together(
     quantumflow.start("other")
     assert quantumflow.json(*words, "--queue", "slow") == {"tasks_run": 1}
     assert quantumflow(*words).stdout == "Ran 1 tasks.\n"
+
+
+def test_it_listens_where_it_is_told_to(
+    quantumflow: Command, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+
+    def work(_client: Client, *, listen: object, **_: object) -> int:
+        said.append(listen)
+        return 0
+
+    monkeypatch.setattr(Client, "poll_and_run", work)
+    for words in [], ["--listen", "host=past"], ["--no-listen"]:
+        quantumflow("worker", f"{app}:flow", *words)
+    assert said == [True, "host=past", False]
 
 
 def test_once_claims_once(quantumflow: Command, app: str) -> None:

@@ -72,10 +72,12 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Claim once, run that, and end.")
 @click.option("--until-idle", is_flag=True, help="End when there is nothing to claim.")
 @click.option(
-    "--listen/--no-listen",
-    default=True,
-    help="Be told of new work, on one more connection, or only look for it.  [default: listen]",
+    "--listen",
+    "listen_on",
+    metavar="DSN",
+    help="Where to be told of new work, past a pooler.  [default: where the work is]",
 )
+@click.option("--no-listen", is_flag=True, help="Only look for new work; listen nowhere.")
 @click.option("--name", metavar="TEXT", help="A name for people.  [default: host and process]")
 @click.option(
     "--deploy", is_flag=True, help="Define the flows in the database first, if they changed."
@@ -90,7 +92,8 @@ def worker(
     processes: int,
     once: bool,
     until_idle: bool,
-    listen: bool,
+    listen_on: str | None,
+    no_listen: bool,
     name: str | None,
     deploy: bool,
 ) -> None:
@@ -110,7 +113,7 @@ def worker(
         "lease": timedelta(seconds=lease),
         "once": once,
         "until_idle": until_idle,
-        "listen": listen,
+        "listen": not no_listen and (listen_on or True),
         "name": name,
     }
     try:
