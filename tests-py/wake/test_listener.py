@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -84,6 +87,28 @@ def test_an_idle_worker_is_woken(dsn: str, serve: Callable[..., BackgroundWorker
     wait_until_heard()
     for _ in range(3):
         run_one(worker.client)
+
+
+@pytest.mark.usefixtures("patient")
+def test_no_start_is_missed_whenever_it_comes(
+    dsn: str, serve: Callable[..., BackgroundWorker]
+) -> None:
+    workers = [serve(dsn, concurrency=1), serve(dsn, concurrency=2)]
+    wait_until_heard()
+
+    def start(seed: int) -> None:
+        chance = random.Random(seed)
+        with Client(dsn) as client:
+            for _ in range(50):
+                run_id = client.start_flow("flow")
+                time.sleep(chance.random() / 100)
+                if chance.random() < 0.2:
+                    client.wait(run_id, timeout=20)
+            client.wait(run_id, timeout=20)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(start, range(4)))
+    assert sum(worker.stop() for worker in workers) == 200
 
 
 def test_workers_of_a_process_share_an_idle_connection(
