@@ -306,30 +306,32 @@ begin
     v_held := quantumflow._lost_go_alone(quantumflow._without_ended(v_held), p_has_others);
   end if;
 
+  with taken as (
+    update quantumflow.step_tasks t
+    set
+      status = 'started',
+      attempts = h.attempts + 1,
+      worker_id = p_worker_id,
+      lease_token = floor(random() * 9007199254740991)::bigint,
+      started_at = p_now
+    from unnest(v_held) h
+    where h.outcome = 'claim'
+      and t.ctid = h.tid
+    returning h.*, t.lease_token as new_token
+  )
   select array_agg(
     row(
-      h.ord, h.run_id, h.step_slug, h.task_index, h.tid, h.queue, h.message_id, 'started', h.attempts + 1, h.losses,
-      p_worker_id, floor(random() * 9007199254740991)::bigint, p_now, h.queued_at,
-      h.workflow_slug, h.version, h.step_type, h.timeout, h.run_status, h.retries, h.outcome
+      k.ord, k.run_id, k.step_slug, k.task_index, k.tid, k.queue, k.message_id, 'started', k.attempts + 1, k.losses,
+      p_worker_id, k.new_token, p_now, k.queued_at,
+      k.workflow_slug, k.version, k.step_type, k.timeout, k.run_status, k.retries, k.outcome
     )::quantumflow._held_task
-    order by h.ord)
+    order by k.ord)
   into v_taken
-  from unnest(v_held) h
-  where h.outcome = 'claim';
+  from taken k;
 
   if v_taken is null then
     return array[]::quantumflow._held_task[];
   end if;
-
-  update quantumflow.step_tasks t
-  set
-    status = 'started',
-    attempts = k.attempts,
-    worker_id = k.worker_id,
-    lease_token = k.lease_token,
-    started_at = k.started_at
-  from unnest(v_taken) k
-  where t.ctid = k.tid;
 
   perform quantumflow._set_vt(
     p_queue, array_agg(k.message_id), array_agg(p_now + least(p_lease, k.timeout)), 1)

@@ -78,7 +78,7 @@ begin
 
   return query
   select *
-  from quantumflow._completion_outcomes(v_done.held);
+  from quantumflow._answers(v_done.held, 'completed');
 end
 $complete_tasks$;
 
@@ -143,26 +143,6 @@ $_complete$;
 comment on function quantumflow._complete(jsonb, timestamptz, quantumflow._offer) is
 'What complete_tasks does: records results, moves their runs on, and hands what becomes ready over to the worker that has made an
 offer, if any. Returns that offer with what was taken, and what became of each result.';
-
-create function quantumflow._completion_outcomes(p_held quantumflow._held_task[])
-returns setof quantumflow.task_outcome
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_completion_outcomes$
-begin
-  return query
-  select
-    o.run_id, o.step_slug, o.task_index,
-    case o.outcome
-      when 'acts' then 'completed' when 'violates' then 'type_violation' when 'fails' then 'failed' else o.outcome
-    end
-  from quantumflow._report_outcomes(p_held) o;
-end
-$_completion_outcomes$;
-
-comment on function quantumflow._completion_outcomes(quantumflow._held_task[]) is
-'The answer to a batch of completions, in its order.';
 
 create function quantumflow._hold_steps(p_held quantumflow._held_task[])
 returns quantumflow._step_progress[]

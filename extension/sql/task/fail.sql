@@ -90,10 +90,8 @@ begin
 
   -- Return.
   return query
-  select
-    o.run_id, o.step_slug, o.task_index,
-    case o.outcome when 'acts' then 'retrying' when 'fails' then 'failed' else o.outcome end
-  from quantumflow._report_outcomes(v_held) o;
+  select *
+  from quantumflow._answers(v_held, 'retrying');
 end
 $fail_tasks$;
 

@@ -38,7 +38,7 @@ begin
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb
-  from quantumflow._completion_outcomes(v_done.held) o;
+  from quantumflow._answers(v_done.held, 'completed') o;
 
   return query
   select null::text, c.*

@@ -351,26 +351,31 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, whatever this call has written to them, and removes their messages.';
 
-create function quantumflow._report_outcomes(p_held quantumflow._held_task[])
+create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
 returns setof quantumflow.task_outcome
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_report_outcomes$
+as $_answers$
 begin
   return query
   select
     h.run_id,
     h.step_slug,
     h.task_index,
-    h.outcome
+    case h.outcome
+      when 'acts' then p_acts
+      when 'violates' then 'type_violation'
+      when 'fails' then 'failed'
+      else h.outcome
+    end
   from unnest(p_held) h
   order by h.ord;
 end
-$_report_outcomes$;
+$_answers$;
 
-comment on function quantumflow._report_outcomes(quantumflow._held_task[]) is
-'The answer to a batch of reports, in its order.';
+comment on function quantumflow._answers(quantumflow._held_task[], text) is
+'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
 
 create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
 returns void
