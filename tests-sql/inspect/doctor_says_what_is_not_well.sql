@@ -1,16 +1,22 @@
 begin;
-select plan(14);
+select plan(15);
 
 create temporary table before on commit drop as select * from quantumflow.doctor();
 select results_eq(
   $$select subject from before$$,
-  $$values ('server'), ('fsync'), ('autovacuum'), ('pgmq'), ('quantumflow'), ('rights'), ('queue quantum_flow_queue'), ('workers'), ('ends')$$,
+  $$values ('server'), ('fsync'), ('autovacuum'), ('notifications'), ('pgmq'), ('quantumflow'), ('rights'), ('queue quantum_flow_queue'), ('workers'), ('ends')$$,
   'what it looks at');
 select is_empty(
   $$select * from before where (state = 'ok') is distinct from (advice is null)$$, 'advice goes with what is not ok');
 select results_eq(
   $$select state, fact, advice from before where subject = 'queue quantum_flow_queue'$$,
   $$values ('error', 'the queue does not exist', 'Run: select quantumflow.setup().')$$, 'a queue that is missing');
+
+select quantumflow.configure('notify', '0');
+select is(
+  (select array_agg(fact) from (select * from before union all select * from quantumflow.doctor()) d where subject = 'notifications'),
+  array['workers are told of new work; the server''s queue for that is 0 % full',
+    'workers are not told of new work; the server''s queue for that is 0 % full'], 'whether workers are told');
 
 insert into quantumflow.settings values ('test_clock', 'on');
 select results_eq(

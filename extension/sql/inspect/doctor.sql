@@ -67,6 +67,19 @@ begin
     case current_setting('autovacuum') when 'off' then 'Queues grow without it. Turn autovacuum on.' end
   union all
   select
+    'notifications',
+    case when pg_notification_queue_usage() > 0.5 then 'warning' else 'ok' end,
+    format(
+      'workers are %s of new work; the server''s queue for that is %s %% full',
+      case quantumflow._limit('notify') when 1 then 'told' else 'not told' end,
+      round(100 * pg_notification_queue_usage())),
+    case
+      when pg_notification_queue_usage() > 0.5
+      then 'Commits are refused when it is full. End the session that listens and has been in a transaction for long: '
+        'see pg_stat_activity. Or tell nobody: select quantumflow.configure(''notify'', ''0'').'
+    end
+  union all
+  select
     'clock',
     'warning',
     'the test clock is allowed',
