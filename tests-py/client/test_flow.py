@@ -120,6 +120,21 @@ def test_a_function_that_asks_for_something_else_is_refused_where_it_is_written(
     assert [step["name"] for step in flow.definition()["steps"]] == ["charge"]
 
 
+def test_a_map_in_chunks_has_items_instead_of_an_item() -> None:
+    flow = Flow("f")
+
+    @flow.map(chunk_size=50)
+    def shrink(items: Any, index: Any, run: Any) -> None: ...
+
+    assert flow.definition()["steps"] == [
+        {"name": "shrink", "type": "map", "command": "f.shrink", "chunk_size": 50}
+    ]
+    with pytest.raises(TypeError, match=r"asks for 'item': a map step that .* has .*'items'"):
+
+        @flow.map(chunk_size=50)
+        def grow(item: Any) -> None: ...
+
+
 def test_a_parameter_with_a_default_may_be_anything() -> None:
     flow = Flow("f")
 

@@ -69,7 +69,7 @@ class Context:
 
     @property
     def task_index(self) -> int:
-        """The item's position in a map, from 0; 0 in a single step."""
+        """The position of the item, or chunk, in a map, from 0; 0 in a single step."""
         return self._task.ref.task_index
 
     @property
@@ -79,7 +79,10 @@ class Context:
 
     @cached_property
     def input(self) -> dict[str, Json]:
-        """The task's input: `run` and the dependencies' outputs, or a map's `item` and `index`."""
+        """The task's input: `run` and the dependencies' outputs, or a map's `item` and `index`.
+
+        In chunks: `items`, and the `index` of the first.
+        """
         value: dict[str, Json] = _read(self._task.input, "the task's input")
         return value
 
@@ -124,8 +127,8 @@ class Context:
 
     @property
     def is_map_task(self) -> bool:
-        """Whether the task is one item of a map step."""
-        return "item" in self.input
+        """Whether the task is one item, or one chunk of items, of a map step."""
+        return "index" in self.input
 
     @property
     def cancelled(self) -> bool:

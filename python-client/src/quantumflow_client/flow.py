@@ -26,6 +26,7 @@ StepRef = str | Callable[..., Any]
 
 _ALWAYS = {"input", "ctx", "args", "run"}
 _IN_A_MAP = {"item", "index"}
+_IN_CHUNKS = {"items", "index"}
 
 
 class Flow:
@@ -130,6 +131,7 @@ class Flow:
         /,
         *,
         over: StepRef | None = None,
+        chunk_size: int | None = None,
         depends_on: Iterable[StepRef] = (),
         command: str | None = None,
         max_attempts: int | None = None,
@@ -146,9 +148,8 @@ class Flow:
 
         Args:
             slug_or_function: The step's slug; by default the function's name.
-            **settings: As for `add_step`, and `over`: the step whose output is the array, which
-                needs not be named in `depends_on` too. Without it, the only dependency, or, without
-                any, the run's input.
+            **settings: As for `add_step`. Without `over`, the array is the output of the only
+                dependency, or, without any, the run's input.
         """
         return self._decorator(slug_or_function, "map", settings)
 
@@ -158,6 +159,7 @@ class Flow:
         *,
         type: Literal["single", "map"] = "single",  # noqa: A002
         over: StepRef | None = None,
+        chunk_size: int | None = None,
         depends_on: Iterable[StepRef] = (),
         command: str | None = None,
         max_attempts: int | None = None,
@@ -173,7 +175,10 @@ class Flow:
         Args:
             slug: The step's name.
             type: `single`, or `map`.
-            over: For a map: the step whose output it maps over.
+            over: For a map: the step whose output it maps over, which needs not be named in
+                `depends_on` too.
+            chunk_size: For a map: how many items a task has. Its handler asks for `items`, and
+                returns as many outputs.
             depends_on: The steps it waits for: slugs, or functions of this flow.
             command: The command that executes it; the database's default is the slug.
             max_attempts: As for the flow.
@@ -200,6 +205,7 @@ class Flow:
             args=args,
             dependencies=dependencies or None,
             map_over=map_over,
+            chunk_size=chunk_size,
             max_attempts=max_attempts,
             max_lost=max_lost,
             retry_delay=_seconds(retry_delay),
@@ -237,7 +243,9 @@ class Flow:
         handler = Handler.of(function)
         self.add_step(slug, type=kind, **{**settings, "command": command})
         dependencies = self._steps[slug].get("dependencies", [])
-        has = _ALWAYS | set(dependencies) | (_IN_A_MAP if kind == "map" else set())
+        has = _ALWAYS | set(dependencies)
+        if kind == "map":
+            has |= _IN_A_MAP if settings.get("chunk_size") is None else _IN_CHUNKS
         wants = [
             name
             for name, optional in handler.parameters.items()
