@@ -31,10 +31,15 @@ class Call(Generic[T]):
         return self._future.done()
 
     def settle(self, watcher: Engine, *, timeout: float = 30) -> bool:
-        """Wait until the call has ended or waits for a lock; answers whether it waits."""
+        """Wait until the call has ended or waits for another; answers whether it waits."""
         end = time.monotonic() + timeout
+        # Autovacuum, which may be the one that it waits for, gives way by itself.
+        waits = (
+            "select exists (select from unnest(pg_blocking_pids(%s)) b join pg_stat_activity a "
+            "on a.pid = b and a.backend_type = 'client backend')"
+        )
         while not self._future.done():
-            if watcher.value("select cardinality(pg_blocking_pids(%s))", self._engine.pid):
+            if watcher.value(waits, self._engine.pid):
                 return not self._future.done()
             if time.monotonic() > end:
                 raise TimeoutError(f"backend {self._engine.pid} neither ends nor waits for a lock")
