@@ -295,7 +295,7 @@ LEASES = [
     Mutation(
         "a sweep does not look again whether the lease has run out",
         "_read_lapsed",
-        "        and q.vt <= $1\n",
+        "    where m.vt <= $1\n",
         "",
         MEETINGS,
     ),
@@ -323,8 +323,8 @@ LEASES = [
     Mutation(
         "an extension waits for the task",
         "extend_leases",
-        "for no key update of t skip locked",
-        "for no key update of t",
+        "for no key update skip locked",
+        "for no key update",
         MEETINGS,
     ),
     Mutation(
@@ -339,7 +339,7 @@ LEASES = [
     Mutation(
         "an extension shortens a lease",
         "_extend_vt",
-        "        and m.vt < k.vt\n",
+        "    where m.vt < k.vt\n",
         "",
         _sql("task/extending_a_lease_keeps_the_task"),
     ),
