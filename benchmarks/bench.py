@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import click
@@ -72,10 +73,9 @@ class Bench:
         """The small size, or that of a full run."""
         return full if self.is_full else small
 
-    def turns(self, label: str, at_most: int | None = None) -> Iterator[int]:
+    def turns(self, label: str) -> Iterator[int]:
         """The rounds; what round 0 measures is to be dropped, and there is but one in a run."""
-        rounds = self.rounds if at_most is None else min(self.rounds, at_most)
-        numbers = range(1 if self.is_warm else 0, rounds + 1)
+        numbers = range(1 if self.is_warm else 0, self.rounds + 1)
         self.is_warm = True
         with click.progressbar(numbers, label=f"{label:28}") as shown:
             yield from shown
@@ -85,16 +85,17 @@ class Bench:
         workload: str,
         contestants: Sequence[tuple[str, str, Callable[[], Mapping[str, float]]]],
         *,
-        at_most: int | None = None,
+        fewer: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Measure each case of each system in turn, in at most so many rounds.
+        """Measure each case of each system in turn; what takes long in fewer rounds.
 
         What cannot be had, or does wrong, is left out from then on.
         """
         absent: set[tuple[str, str]] = set()
-        for number in self.turns(f"{workload} {contestants[0][0]}", at_most):
+        for number in self.turns(f"{workload} {contestants[0][0]}"):
             for case, name, measure in contestants:
-                if (case, name) in absent:
+                is_left_out = name in fewer and not 1 <= number <= fewer[name]
+                if is_left_out or (case, name) in absent:
                     continue
                 try:
                     measured = measure()
@@ -111,11 +112,11 @@ class Bench:
         case: str,
         contestants: Sequence[tuple[str, Callable[[], Mapping[str, float]]]],
         *,
-        at_most: int | None = None,
+        fewer: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Measure systems by turns, in at most so many rounds."""
+        """Measure systems by turns."""
         cases = [(case, name, measure) for name, measure in contestants]
-        self.measure(workload, cases, at_most=at_most)
+        self.measure(workload, cases, fewer=fewer)
 
     def race(
         self,
@@ -124,10 +125,10 @@ class Bench:
         shape: Shape,
         contestants: Sequence[Contestant],
         *,
-        at_most: int | None = None,
+        fewer: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Compare how fast systems do the same, in at most so many rounds."""
-        self.races(workload, shape, {case: (1, contestants)}, at_most=at_most)
+        """Compare how fast systems do the same."""
+        self.races(workload, shape, {case: (1, contestants)}, fewer=fewer)
 
     def races(
         self,
@@ -135,7 +136,7 @@ class Bench:
         shape: Shape,
         cases: Mapping[str, tuple[int, Sequence[Contestant]]],
         *,
-        at_most: int | None = None,
+        fewer: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Compare systems, and cases that differ in how many workers there are."""
         for case, (_, contestants) in cases.items():
@@ -148,7 +149,7 @@ class Bench:
                 for case, (workers, contestants) in cases.items()
                 for c in contestants
             ],
-            at_most=at_most,
+            fewer=fewer,
         )
 
     def size(self, workload: str, case: str, size: object, system: str = "") -> None:

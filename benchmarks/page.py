@@ -214,7 +214,7 @@ def _workload(results: Results, workload: Workload, plots: Path) -> Iterator[str
         if block.title:
             yield f"### {block.title}\n"
         yield from _table(
-            ("", "size", *block.measures),
+            ("", "size", *(measure.replace("_", " ") for measure in block.measures)),
             [
                 (
                     label,

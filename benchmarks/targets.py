@@ -159,7 +159,7 @@ TARGETS = [
         300,
         1_000,
         "x",
-        _ratio("W8", "map of a map, read at once", OURS, "pgflow, by 500"),
+        _ratio("W8", "map of a map", OURS, "pgflow, by 500"),
     ),
     Target(
         "growth of time with a map's size, log-log",

@@ -73,7 +73,8 @@ def maps(bench: Bench) -> None:
     ours = [Contestant(Raw(), load), *(Contestant(system, load) for system in OURS)]
     others = [Contestant(system, slow) for system in PGFLOW[1:]]
     both = [*ours, Contestant(Pgflow(), load)]
-    bench.races("W6", MAP, {"map": (1, [*both, *others]), "map, 4 workers": (4, both)})
+    cases = {"map": (1, [*both, *others]), "map, 4 workers": (4, both)}
+    bench.races("W6", MAP, cases, fewer={"pgflow": 3})
     joined = Load(runs=bench.pick(2, 10), items=1_000)
     bench.race(
         "W6",
@@ -87,12 +88,14 @@ def maps(bench: Bench) -> None:
 def maps_of_maps(bench: Bench) -> None:
     """W8: an array mapped, and mapped again; and how the time grows with it."""
     load = Load(items=bench.pick(100, 500))
-    for case, systems, at_most in (
-        ("map of a map", [*OURS, Pgflow(batch=DEFAULT_BATCH)], None),
-        ("map of a map, read at once", [Quantumflow(), Pgflow(batch=load.items)], 1),
-    ):
-        contestants = [Contestant(system, load) for system in systems]
-        bench.race("W8", case, MAP_OF_MAP, contestants, at_most=at_most)
+    at_once = Pgflow(batch=load.items)
+    bench.race(
+        "W8",
+        "map of a map",
+        MAP_OF_MAP,
+        [Contestant(s, load) for s in (*OURS, Pgflow(batch=DEFAULT_BATCH), at_once)],
+        fewer={at_once.name: 1},
+    )
     sizes = bench.pick((100, 1_000, 5_000), (100, 1_000, 10_000, 100_000))
     bench.size("W8", "growth", ", ".join(f"{size:,}" for size in sizes) + " items")
 
@@ -102,19 +105,18 @@ def maps_of_maps(bench: Bench) -> None:
         per_item = {f"us/task at {n}": 1e6 * seconds / (2 * n) for n, seconds in times}
         return {"slope": slope(times), **per_item}
 
-    bench.compare("W8", "growth", [("quantumflow", growth)], at_most=bench.pick(None, 3))
+    bench.compare("W8", "growth", [("quantumflow", growth)], fewer={"quantumflow": 3})
 
 
 def layer(bench: Bench) -> None:
     """W9: many steps between two joins."""
+    ours, pgflow = Load(bench.pick(2, 10)), Pgflow()
     bench.race(
         "W9",
         f"1-{LAYER}-1",
         diamond(LAYER),
-        [
-            Contestant(Quantumflow(), Load(bench.pick(2, 10))),
-            Contestant(Pgflow(), Load(1)),
-        ],
+        [Contestant(Quantumflow(), ours), Contestant(pgflow, Load(1))],
+        fewer={pgflow.name: 1},
     )
 
 
