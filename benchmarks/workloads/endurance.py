@@ -255,7 +255,7 @@ class _OpenLoad:
         began = time.monotonic()
         while self.offered - self.done > self._rate / 2 and time.monotonic() - began < at_most:
             time.sleep(self._TICK)
-        return time.monotonic() - began
+        return round(time.monotonic() - began, 2)
 
     def end(self) -> None:
         """Offer no more, and let the rest be done."""
