@@ -375,10 +375,18 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_refuse_large_inputs$
 declare
-  v_max_bytes bigint := quantumflow._limit('max_input_bytes');
-  v_max_items bigint := case when p_are_mapped then quantumflow._limit('max_map_items') end;
+  v_max_bytes bigint;
+  v_max_items bigint;
   v_fact      text;
 begin
+  -- No limit can be lower than 1000.
+  if p_headers is null and pg_column_size(p_inputs) <= 1000 then
+    return;
+  end if;
+
+  v_max_bytes := quantumflow._limit('max_input_bytes');
+  v_max_items := case when p_are_mapped then quantumflow._limit('max_map_items') end;
+
   if p_headers is not null and quantumflow._bytes(p_headers) > quantumflow._limit('max_headers_bytes') then
     v_fact := format(
       'headers have %s bytes, and %s are allowed', quantumflow._bytes(p_headers), quantumflow._limit('max_headers_bytes'));

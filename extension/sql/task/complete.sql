@@ -343,9 +343,15 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_may_exceed$
+declare
+  v_bytes bigint := quantumflow._bytes(p_results);
 begin
-  -- An item has four bytes at least.
-  return quantumflow._bytes(p_results) > (
+  -- No limit can be lower than 1000, and an item has four bytes at least.
+  if v_bytes <= 1000 then
+    return false;
+  end if;
+
+  return v_bytes > (
     select min(coalesce(s.value::bigint, l.usual) * case l.name when 'max_map_items' then 4 else 1 end)
     from quantumflow._limits() l
     left join quantumflow.settings s
