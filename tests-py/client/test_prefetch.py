@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import sys
 import threading
 from collections import Counter
@@ -145,6 +146,36 @@ def test_handlers_go_on_while_a_report_waits(
     holding.rollback()
     stops.allow(1000)
     client.wait(stops.run_id, timeout=30)
+
+
+def test_each_step_of_a_chain_takes_one_call(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quantumflow_client import worker
+
+    call, made = worker.Worker._call, Counter[str]()
+
+    def counted(self: worker.Worker, asked: Any) -> Any:
+        made.update(re.findall(r"quantumflow\.(\w+)", asked.statement))
+        return call(self, asked)
+
+    monkeypatch.setattr(worker.Worker, "_call", counted)
+    flow = Flow("chain")
+    flow.step("s0")(lambda: 0)
+    for n in range(1, 10):
+        flow.step(f"s{n}", depends_on=[f"s{n - 1}"])(lambda: 0)
+    client.deploy(flow)
+    run_id = client.start_flow("chain")
+    assert client.poll_and_run(until_idle=True) == 10
+    client.wait(run_id, timeout=0)
+    # Sweeps come when their time has come.
+    del made["sweep"]
+    assert made == {
+        "register_worker": 1,
+        "claim_tasks": 1,
+        "complete_and_claim": 10,
+        "stop_worker": 1,
+    }
 
 
 @pytest.mark.parametrize(
