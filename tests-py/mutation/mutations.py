@@ -128,16 +128,9 @@ CLAIMING = [
     Mutation(
         "a task lost before is handed out with others",
         "_claim_messages",
-        "quantumflow._lost_go_alone(quantumflow._without_ended(v_held), p_has_others)",
-        "quantumflow._without_ended(v_held)",
-        _sql("task/a_task_lost_before_is_handed_out_alone"),
-    ),
-    Mutation(
-        "a claim forgets that a lapse of its own has ended the run",
-        "_claim_messages",
-        "quantumflow._without_ended(v_held)",
+        "quantumflow._lost_go_alone(v_held, p_has_others)",
         "v_held",
-        _sql("task/a_claim_that_ends_a_run_hands_out_as_much_of_others_as_was_asked"),
+        _sql("task/a_task_lost_before_is_handed_out_alone"),
     ),
     Mutation(
         "an attempt after a failure has the token of the one before",

@@ -303,9 +303,10 @@ begin
 
   if exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0) then
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
-    v_held := quantumflow._lost_go_alone(quantumflow._without_ended(v_held), p_has_others);
+    v_held := quantumflow._lost_go_alone(v_held, p_has_others);
   end if;
 
+  -- What a lapse that was just settled has cancelled with its run is no longer where it was.
   with taken as (
     update quantumflow.step_tasks t
     set
@@ -343,32 +344,6 @@ $_claim_messages$;
 
 comment on function quantumflow._claim_messages(text, quantumflow._message[], boolean, uuid, interval, text[], timestamptz) is
 'Claims those of the tasks named by messages that may be claimed, and puts the other messages where they belong.';
-
-create function quantumflow._without_ended(p_held quantumflow._held_task[])
-returns quantumflow._held_task[]
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_without_ended$
-begin
-  return array(
-    select h
-    from unnest(p_held) h
-    where h.outcome = 'claim'
-      and (
-        h.step_type = 'callback'
-        or exists (
-          select
-          from quantumflow.workflow_runs r
-          where r.id = h.run_id
-            and r.status in ('started', 'paused')
-        )
-      ));
-end
-$_without_ended$;
-
-comment on function quantumflow._without_ended(quantumflow._held_task[]) is
-'Those of the tasks that may be claimed whose runs go on: a lease that had run out may have ended one just now.';
 
 create function quantumflow._hold_messages(
   p_queue    text,
