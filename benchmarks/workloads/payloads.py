@@ -8,21 +8,22 @@ import time
 from functools import partial
 
 from benchmarks.bench import Bench, Load
-from benchmarks.shapes import MAP, SINGLE, Shape, chain
+from benchmarks.shapes import MAP, MAP_AND_JOIN, SINGLE, Shape, chain
 from benchmarks.systems import Quantumflow
 
 _SMALL = b'{"ok": true}'
 
 
 def outputs(bench: Bench) -> None:
-    """Outputs of an inner step, a leaf and a map's tasks."""
+    """Outputs of an inner step and of a leaf, of one task or of a map's tasks."""
     part = bench.pick(5, 1)
     for name, size, most in (("1 kB", 1_000, 500), ("64 kB", 64_000, 100), ("1 MB", 10**6, 10)):
         count = most // part
         shapes = {
             "inner step": (chain(2), Load(count)),
             "leaf": (SINGLE, Load(count)),
-            "map": (MAP, Load(items=count)),
+            "inner map": (MAP_AND_JOIN, Load(items=count)),
+            "leaf map": (MAP, Load(items=count)),
         }
         for kind, (shape, load) in shapes.items():
             case = f"{kind}, {name}"
