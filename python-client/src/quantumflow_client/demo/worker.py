@@ -30,7 +30,13 @@ def main(name: str, concurrency: int, lease: timedelta) -> None:
     client = Client()
     client.register(census)
     threading.Thread(target=_stop_with_parent, args=(client,), daemon=True).start()
-    client.poll_and_run(concurrency=concurrency, lease=lease, name=full_name(name, os.getpid()))
+    client.poll_and_run(
+        concurrency=concurrency,
+        # The files are few: the others are to have some, too.
+        prefetch=0,
+        lease=lease,
+        name=full_name(name, os.getpid()),
+    )
 
 
 def full_name(name: str, pid: int) -> str:
