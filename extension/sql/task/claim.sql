@@ -80,7 +80,11 @@ begin
     v_looked := 0;
 
     while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
-      v_read := p_offer.free - cardinality(v_taken);
+      -- After a round of nothing but others' work, all that may still be looked at, at once.
+      v_read := case
+        when v_looked > 0 and cardinality(v_taken) = 0 then 10 * p_offer.free - v_looked
+        else p_offer.free - cardinality(v_taken)
+      end;
       v_messages := quantumflow._read_messages(v_queue, v_read, p_now);
       -- The same ones again are left for the next claim, unless their leases had only just been found run out.
       exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
@@ -88,7 +92,8 @@ begin
       v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
       v_taken := v_taken || quantumflow._claim_messages(
-        v_queue, v_messages, cardinality(v_taken) > 0, p_offer.worker_id, p_offer.lease, p_offer.commands, p_now);
+        v_queue, v_messages, p_offer.free - cardinality(v_taken), cardinality(v_taken) > 0, p_offer.worker_id, p_offer.lease,
+        p_offer.commands, p_now);
 
       -- A task lost before goes out alone.
       exit when v_taken[1].losses > 0;
@@ -283,6 +288,7 @@ Errors: QF303 when it is outside 1 ms to 1 day.';
 create function quantumflow._claim_messages(
   p_queue       text,
   p_messages    quantumflow._message[],
+  p_most        int,
   p_has_others  boolean,
   p_worker_id   uuid,
   p_lease       interval,
@@ -304,6 +310,10 @@ begin
   if exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0) then
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
     v_held := quantumflow._lost_go_alone(v_held, p_has_others);
+  end if;
+
+  if cardinality(v_held) > p_most then
+    v_held := array(select h from unnest(v_held) h where h.outcome = 'claim' order by h.ord limit p_most);
   end if;
 
   -- What a lapse that was just settled has cancelled with its run is no longer where it was.
@@ -342,8 +352,9 @@ begin
 end
 $_claim_messages$;
 
-comment on function quantumflow._claim_messages(text, quantumflow._message[], boolean, uuid, interval, text[], timestamptz) is
-'Claims those of the tasks named by messages that may be claimed, and puts the other messages where they belong.';
+comment on function quantumflow._claim_messages(text, quantumflow._message[], int, boolean, uuid, interval, text[], timestamptz) is
+'Claims those of the tasks named by messages that may be claimed, at most p_most, and puts messages that are not claimable where
+they belong.';
 
 create function quantumflow._hold_messages(
   p_queue    text,
