@@ -6,7 +6,8 @@ set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "left_out"}, {"name": "sql_null"}, {"name": "json_null"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
 select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "left_out", "task_index": 0, "lease_token": null},
+  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "left_out", "task_index": 0, "lease_token": null}]');
+select outcome from quantumflow.complete_tasks('[
   {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "json_null", "task_index": 0, "lease_token": null, "output": null}]');
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'sql_null', output => null);
 
