@@ -95,7 +95,8 @@ def test_everything_is_as_it_should_be(
     story = queries.story(database, run_id)
     assert status == "completed"
     assert len(story.lost) >= 1
-    assert len(story.workers) == 3
+    # The one that replaces the killed one may find nothing left to do.
+    assert len(story.workers) in (2, 3)
     assert connections_of(database, run_id) == 0
 
 
