@@ -33,10 +33,13 @@ class Call(Generic[T]):
     def settle(self, watcher: Engine, *, timeout: float = 30) -> bool:
         """Wait until the call has ended or waits for another; answers whether it waits."""
         end = time.monotonic() + timeout
-        # Autovacuum, which may be the one that it waits for, gives way by itself.
+        # Autovacuum, if it is that which it waits for, gives way by itself; whoever makes a table
+        # longer is soon done.
         waits = (
-            "select exists (select from unnest(pg_blocking_pids(%s)) b join pg_stat_activity a "
-            "on a.pid = b and a.backend_type = 'client backend')"
+            "select exists (select from pg_stat_activity w "
+            "cross join unnest(pg_blocking_pids(w.pid)) b (pid) "
+            "join pg_stat_activity a on a.pid = b.pid and a.backend_type = 'client backend' "
+            "where w.pid = %s and w.wait_event <> 'extend')"
         )
         while not self._future.done():
             if watcher.value(waits, self._engine.pid):
