@@ -170,11 +170,19 @@ begin
     order by h.run_id, h.step_slug
     offset 0
   ) k
-  cross join lateral (
+  left join lateral (
     select l.ctid as tid, l.remaining_tasks
     from quantumflow.step_states l
     where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+      and k.step_type = 'map'
     for no key update
+  ) m on true
+  -- The only task of a single step is held, and nobody else moves the step of a task that is live.
+  cross join lateral (
+    select coalesce(m.tid, l.ctid) as tid, coalesce(m.remaining_tasks, 1) as remaining_tasks
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+    limit 1
   ) s
   cross join lateral (
     select l.dependents
@@ -188,7 +196,7 @@ end
 $_hold_steps$;
 
 comment on function quantumflow._hold_steps(quantumflow._held_task[]) is
-'Locks the steps of the tasks that act, in order of their keys, waiting for each, and tells which of them this call ends.';
+'Locks the maps of the tasks that act, in order of their keys, waiting for each, and tells which of the steps this call ends.';
 
 create function quantumflow._without_ended_runs(p_steps quantumflow._step_progress[])
 returns quantumflow._step_progress[]
