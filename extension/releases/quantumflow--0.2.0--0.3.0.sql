@@ -4155,7 +4155,6 @@ returns setof quantumflow.state_problem
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $_check_outputs$
 begin

@@ -113,9 +113,9 @@ class _Round:
         """Each function, with so many tasks; answers the pages a task of each call."""
         inputs = f"array_fill('{{}}'::jsonb, array[{tasks}])"
         pages = {
-            "start_flows": self._pages(f"select quantumflow.start_flows('pair', {inputs})"),
+            "start_flows": self.pages(f"select quantumflow.start_flows('pair', {inputs})"),
             "claim_tasks": self._claim(f"claim_tasks(gen_random_uuid(), {tasks})"),
-            "extend_leases": self._pages(
+            "extend_leases": self.pages(
                 "select * from quantumflow.extend_leases(gen_random_uuid(), %s, '60 s')",
                 self._reports(),
             ),
@@ -136,40 +136,40 @@ class _Round:
 
     def _on_one_run(self) -> dict[str, float]:
         pages: dict[str, float] = {
-            "start_flow": self._pages("select quantumflow.start_flow('single')"),
+            "start_flow": self.pages("select quantumflow.start_flow('single')"),
         }
         run = self._engine.start("single")
         for name in ("pause_run", "resume_run", "status", "run_input", "start_ready_steps"):
-            pages[name] = self._pages(f"select quantumflow.{name}(%s)", run)
-        pages["cancel_run"] = self._pages("select quantumflow.cancel_run(%s)", run)
-        pages["retry_run"] = self._pages("select quantumflow.retry_run(%s)", run)
+            pages[name] = self.pages(f"select quantumflow.{name}(%s)", run)
+        pages["cancel_run"] = self.pages("select quantumflow.cancel_run(%s)", run)
+        pages["retry_run"] = self.pages("select quantumflow.retry_run(%s)", run)
         self._engine.cancel(run)
-        pages["delete_run"] = self._pages("select quantumflow.delete_run(%s)", run)
+        pages["delete_run"] = self.pages("select quantumflow.delete_run(%s)", run)
         return pages
 
     def _on_all(self, tasks: int) -> dict[str, float]:
         return {
-            "register_worker": self._pages(
+            "register_worker": self.pages(
                 "select quantumflow.register_worker(gen_random_uuid(), '', null, "
                 "'{quantum_flow_queue}')"
             ),
-            "sweep": self._pages("select * from quantumflow.sweep()"),
-            "prune": self._pages("select quantumflow.prune('0 s', %s)", tasks),
-            "prune in vain": self._pages("select quantumflow.prune('1 day', %s)", tasks),
+            "sweep": self.pages("select * from quantumflow.sweep()"),
+            "prune": self.pages("select quantumflow.prune('0 s', %s)", tasks),
+            "prune in vain": self.pages("select quantumflow.prune('1 day', %s)", tasks),
         }
 
-    def _pages(self, query: str, *parameters: Any) -> float:
+    def pages(self, query: str, *parameters: Any) -> float:
         return self._meter.pages(query, *parameters)
 
     def _claim(self, call: str, *parameters: Any) -> float:
         self._engine.connection.execute("truncate batch")
-        return self._pages(_CLAIM + call, *parameters)
+        return self.pages(_CLAIM + call, *parameters)
 
     def _reports(self) -> Any:
         return Jsonb(self._engine.value(_REPORTS))
 
     def _report(self, function: str) -> float:
-        return self._pages(f"select quantumflow.{function}(%s)", self._reports())
+        return self.pages(f"select quantumflow.{function}(%s)", self._reports())
 
 
 def _nothing(engine: Engine) -> None:
@@ -218,3 +218,18 @@ def test_calls_read_by_key(
     for session, found in pages.items():
         record_property(session, found)
         assert {n: round(count) for n, count in found.items() if count > _MOST[n]} == {}, session
+
+
+def test_one_run_is_checked_by_key(engine: Engine, connect: Connect) -> None:
+    round_ = _Round(engine)
+    first, *rest = _FINISHED
+    engine.value(first + "returning null", 20_000)
+    for statement in rest:
+        engine.connection.execute(statement.encode())
+    engine.connection.execute("analyze")
+    run = engine.start("single")
+
+    check = "select count(*) from quantumflow.check_state(%s)"
+    # The first time the catalog is read, too.
+    round_.pages(check, run)
+    assert round_.pages(check, run) < 500
