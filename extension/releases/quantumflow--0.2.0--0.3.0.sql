@@ -753,6 +753,12 @@ comment on type quantumflow._new_task is
 
 One that is handed over as it is made has a worker_id, a lease_token and a started_at, and its vt is the end of its lease.';
 
+comment on type quantumflow._held_task is
+'A task whose row this transaction has locked, or is about to write, with what the row and its run said then, and what the call decided
+about it.
+
+tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
+
 create type quantumflow._offer as (
   worker_id uuid,
   free      int,
@@ -3200,6 +3206,9 @@ $_answers$;
 
 comment on function quantumflow._answers(quantumflow._held_task[], text) is
 'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
+
+comment on type quantumflow._step_progress is
+'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
 
 create type quantumflow._completion as (
   held  quantumflow._held_task[],

@@ -2076,9 +2076,10 @@ create type quantumflow._held_task as (
 );
 
 comment on type quantumflow._held_task is
-'A task whose row this transaction has locked, with what the row and its run said then, and what the call decided about it.
+'A task whose row this transaction has locked, or is about to write, with what the row and its run said then, and what the call decided
+about it.
 
-tid is where the row is, so that the update need not look for it again. A report that names no task has only its key.';
+tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
 
 create type quantumflow._offer as (
   worker_id uuid,
@@ -6891,7 +6892,7 @@ create type quantumflow._step_progress as (
 );
 
 comment on type quantumflow._step_progress is
-'A step that this call has locked: how many of its tasks it completes, and whether that ends the step.';
+'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
 
 create type quantumflow._completion as (
   held  quantumflow._held_task[],

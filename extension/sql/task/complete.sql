@@ -11,7 +11,7 @@ create type quantumflow._step_progress as (
 );
 
 comment on type quantumflow._step_progress is
-'A step that this call has locked: how many of its tasks it completes, and whether that ends the step.';
+'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
 
 create type quantumflow._completion as (
   held  quantumflow._held_task[],

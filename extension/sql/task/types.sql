@@ -151,9 +151,10 @@ create type quantumflow._held_task as (
 );
 
 comment on type quantumflow._held_task is
-'A task whose row this transaction has locked, with what the row and its run said then, and what the call decided about it.
+'A task whose row this transaction has locked, or is about to write, with what the row and its run said then, and what the call decided
+about it.
 
-tid is where the row is, so that the update need not look for it again. A report that names no task has only its key.';
+tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
 
 create type quantumflow._offer as (
   worker_id uuid,
