@@ -134,6 +134,14 @@ def test_only_the_commands_asked_for_are_served(client: Client) -> None:
     assert client.status(second)["status"] == "completed"
 
 
+@pytest.mark.parametrize("command", ["a,b", "{a}", 'a"b', "a\\b", "null", "größe", "a b"])
+def test_a_command_of_any_characters_is_served(client: Client, command: str) -> None:
+    client.command(command)(lambda: 1)
+    client.deploy({"slug": "one", "steps": [{"name": "a", "command": command}]})
+    client.start_flow("one")
+    assert client.poll_and_run(until_idle=True) == 1
+
+
 def test_only_the_queues_asked_for_are_served(client: Client) -> None:
     one_step(client, lambda: 1, queue="slow")
     client.deploy({"slug": "two", "steps": [{"name": "a", "command": "one.a"}]})

@@ -6,7 +6,6 @@ Whatever transaction the connection is in stays the caller's.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,22 +15,11 @@ from psycopg.rows import TupleRow, tuple_row
 from .errors import translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import LiteralString
 
 T = TypeVar("T")
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        ours = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +47,23 @@ class Call(Generic[T]):
         """
         # A cursor of our own: the connection's factories are the user's, and may speak other
         # placeholders.
-        with _translating(), psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
+        cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+        try:
             rows = cursor.execute(self.statement, self.params).fetchall()
+        except psycopg.Error as error:
+            if (ours := translate(error)) is None:
+                raise
+            raise ours from error
         return self.read(rows)
 
     async def aon(self, connection: psycopg.AsyncConnection[Any]) -> T:
         """Carry the call out on an asynchronous connection; see `on`."""
-        with _translating():
-            async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
-                await cursor.execute(self.statement, self.params)
-                rows = await cursor.fetchall()
+        cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
+        try:
+            await cursor.execute(self.statement, self.params)
+            rows = await cursor.fetchall()
+        except psycopg.Error as error:
+            if (ours := translate(error)) is None:
+                raise
+            raise ours from error
         return self.read(rows)

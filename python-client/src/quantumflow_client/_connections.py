@@ -105,15 +105,16 @@ def _overhear(_notice: psycopg.Notify) -> None:
 
 def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     """Whether a connection can be used again, as far as the socket knows; no round trip."""
-    if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+    pgconn = connection.pgconn
+    if pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         return False
     try:
         # Twice: the server's last words come before the end of its stream.
-        connection.pgconn.consume_input()
-        connection.pgconn.consume_input()
+        pgconn.consume_input()
+        pgconn.consume_input()
     except psycopg.Error:
         return False
-    return connection.pgconn.status == psycopg.pq.ConnStatus.OK
+    return pgconn.status == psycopg.pq.ConnStatus.OK
 
 
 def _is_passing(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -> bool:
@@ -287,25 +288,24 @@ def run(connection: Connection, call: Call[T], *, patience: float | None = None)
         patience: How many seconds the server may be silent; None: for ever. After that the
             connection is closed, and it is not known whether the call was done.
     """
-    with waiting_at_most(patience, connection):
-        try:
-            return _transact(connection, call)
-        except psycopg.Error as error:
-            if not _is_passing(connection, error):
-                raise
+    if patience is not None:
+        with waiting_at_most(patience, connection):
+            return run(connection, call)
+    try:
         return _transact(connection, call)
+    except psycopg.Error as error:
+        if not _is_passing(connection, error):
+            raise
+    return _transact(connection, call)
 
 
 @contextmanager
-def waiting_at_most(seconds: float | None, connection: Connection) -> Iterator[None]:
+def waiting_at_most(seconds: float, connection: Connection) -> Iterator[None]:
     """Close a connection, with an OperationalError, if the server is silent meanwhile for so long.
 
     Keepalives notice a network that is gone, but not one in which something between us and the
     server still answers them: a pooler that hangs, a proxy that lost its other side.
     """
-    if seconds is None:
-        yield
-        return
     limit_waiting(connection, lambda: seconds)
     try:
         yield

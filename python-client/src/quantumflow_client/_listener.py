@@ -122,12 +122,17 @@ class _Listener:
         pause = RETRY_FIRST
         while not self._has_ended.is_set():
             try:
-                with _connections.connect(self._here) as connection:
+                with (
+                    _connections.connect(self._here) as connection,
+                    selectors.DefaultSelector() as selector,
+                ):
+                    selector.register(connection.fileno(), selectors.EVENT_READ)
+                    selector.register(self._interrupted, selectors.EVENT_READ)
                     self._beside_answers = []
                     connection.add_notify_handler(self._hear_beside)
-                    if self._is_heard(connection):
+                    if self._is_heard(connection, selector):
                         pause = RETRY_FIRST
-                        self._listen(connection)
+                        self._listen(connection, selector)
                     else:
                         pause = RETRY_DEAF
                         self._warn()
@@ -142,7 +147,7 @@ class _Listener:
     def _hear_beside(self, notice: psycopg.Notify) -> None:
         self._beside_answers.append(notice.payload)
 
-    def _is_heard(self, connection: Connection) -> bool:
+    def _is_heard(self, connection: Connection, selector: selectors.BaseSelector) -> bool:
         """Whether a notification of somebody else arrives while the connection is idle."""
         token = f"?{uuid.uuid4()}"
         self._ask(connection)
@@ -153,18 +158,18 @@ class _Listener:
             other.execute(_sql.NOTIFY, (token,))
         give_up = time.monotonic() + PATIENCE
         while (left := give_up - time.monotonic()) > 0 and not self._has_ended.is_set():
-            if token in self._heard(connection, left):
+            if token in self._heard(connection, selector, left):
                 return True
         with suppress(psycopg.Error):
             connection.execute(_sql.UNLISTEN)
         return self._has_ended.is_set()
 
-    def _listen(self, connection: Connection) -> None:
+    def _listen(self, connection: Connection, selector: selectors.BaseSelector) -> None:
         self._tell(True)
         # For what was told while nobody listened.
         self._wake(None)
         while not self._has_ended.is_set():
-            if heard := self._heard(connection, ASK_EVERY):
+            if heard := self._heard(connection, selector, ASK_EVERY):
                 self._wake(set(heard))
             elif not self._has_ended.is_set():
                 self._ask(connection)
@@ -173,13 +178,12 @@ class _Listener:
         with _connections.waiting_at_most(PATIENCE, connection):
             connection.execute(_sql.LISTEN)
 
-    def _heard(self, connection: Connection, seconds: float) -> list[str]:
+    def _heard(
+        self, connection: Connection, selector: selectors.BaseSelector, seconds: float
+    ) -> list[str]:
         """What was heard, at the latest after so many seconds, or when this is to end."""
         if not self._beside_answers:
-            with selectors.DefaultSelector() as selector:
-                selector.register(connection.fileno(), selectors.EVENT_READ)
-                selector.register(self._interrupted, selectors.EVENT_READ)
-                selector.select(seconds)
+            selector.select(seconds)
             connection.pgconn.consume_input()
         heard, self._beside_answers = self._beside_answers, []
         while (notice := connection.pgconn.notifies()) is not None:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
+
+from psycopg.adapt import PyFormat, Transformer
 
 from . import _json
 from ._call import Call
@@ -547,6 +550,12 @@ def _task(row: TupleRow) -> Task:
     return Task(TaskRef(*row[:4]), *row[4:13])
 
 
+@lru_cache
+def _names(names: tuple[str, ...]) -> str:
+    """As PostgreSQL writes an array; psycopg would do so at each call."""
+    return bytes(Transformer().get_dumper([*names], PyFormat.TEXT).dump([*names]) or b"").decode()
+
+
 _CLAIM_TASKS = _statement(
     "claim_tasks",
     """
@@ -564,7 +573,12 @@ _CLAIM_TASKS = _statement(
 
 
 def claim_tasks(
-    worker_id: UUID, *, quantity: int, queues: list[str], lease: timedelta, commands: list[str]
+    worker_id: UUID,
+    *,
+    quantity: int,
+    queues: tuple[str, ...],
+    lease: timedelta,
+    commands: tuple[str, ...],
 ) -> Call[list[Task]]:
     """Take tasks to run."""
     return Call(
@@ -573,9 +587,9 @@ def claim_tasks(
         {
             "worker_id": worker_id,
             "quantity": quantity,
-            "queues": queues,
+            "queues": _names(queues),
             "lease": lease,
-            "commands": commands,
+            "commands": _names(commands),
         },
     )
 
@@ -631,9 +645,9 @@ def complete_and_claim(
     completions: Iterable[Completion],
     *,
     quantity: int,
-    queues: list[str],
+    queues: tuple[str, ...],
     lease: timedelta,
-    commands: list[str],
+    commands: tuple[str, ...],
 ) -> Call[Exchange]:
     """Report outputs, and take the next tasks."""
     return Call(
@@ -646,9 +660,9 @@ def complete_and_claim(
             "worker_id": worker_id,
             "results": _array(completion.row() for completion in completions),
             "quantity": quantity,
-            "queues": queues,
+            "queues": _names(queues),
             "lease": lease,
-            "commands": commands,
+            "commands": _names(commands),
         },
     )
 
@@ -765,13 +779,18 @@ _REGISTER_WORKER = _statement(
 
 
 def register_worker(
-    worker_id: UUID, *, name: str, commands: list[str], queues: list[str]
+    worker_id: UUID, *, name: str, commands: tuple[str, ...], queues: tuple[str, ...]
 ) -> Call[None]:
     """Say who works, and on what."""
     return Call(
         _REGISTER_WORKER,
         _nothing,
-        {"worker_id": worker_id, "name": name, "commands": commands, "queues": queues},
+        {
+            "worker_id": worker_id,
+            "name": name,
+            "commands": _names(commands),
+            "queues": _names(queues),
+        },
     )
 
 

@@ -112,8 +112,8 @@ class Worker:
         self.transactions = connections.apart(concurrency)
         self.async_transactions = connections.asynchronous(concurrency)
         self._handlers = handlers
-        self._commands = list(commands)
-        self._queues = list(queues)
+        self._commands = tuple(commands)
+        self._queues = tuple(queues)
         self._lease = lease
         self.patience = max(lease.total_seconds(), _PATIENCE)
         self._core = WorkerCore(
@@ -277,12 +277,13 @@ class Worker:
 
     def _call(self, call: Call[T]) -> T:
         assert self._connection is not None
-        return _connections.run(self._connection, call, patience=self.patience)
+        return _connections.run(self._connection, call)
 
     # Connecting
 
     def _connect(self) -> None:
         self._connection = self._connections.open()
+        _connections.limit_waiting(self._connection, lambda: self.patience)
         self._call(
             _sql.register_worker(
                 self.id, name=self._name, commands=self._commands, queues=self._queues
@@ -312,7 +313,7 @@ class Worker:
         connection, self._connection = self._connection, None
         self._core.disconnected()
         if connection is not None:
-            self._connections.give_back(connection)
+            self._connections.end(connection)
 
     def _failed(self, step: object, error: psycopg.Error | QuantumflowError) -> None:
         """A step failed: it comes again, unless it never can."""
