@@ -121,14 +121,9 @@ Errors: QF403 when it holds messages of somebody else.';
 
 create function quantumflow._queue_table(p_queue text)
 returns regclass
-language plpgsql
+language sql
 stable
-set search_path = pg_catalog, pg_temp
-as $_queue_table$
-begin
-  return to_regclass(format('pgmq.%I', 'q_' || p_queue));
-end
-$_queue_table$;
+return case when p_queue is not null then to_regclass(format('pgmq.%I', 'q_' || p_queue)) end;
 
 comment on function quantumflow._queue_table(text) is
 'The table of a pgmq queue; null when there is no such queue.';

@@ -97,14 +97,9 @@ comment on function quantumflow._oldest_vt(text, timestamptz) is
 
 create function quantumflow._entries_read(p_queue text)
 returns bigint
-language plpgsql
+language sql
 volatile
-set search_path = pg_catalog, pg_temp
-as $_entries_read$
-begin
-  return coalesce(pg_stat_get_xact_tuples_returned(to_regclass(format('pgmq.%I', 'q_' || p_queue || '_vt_idx'))), 0);
-end
-$_entries_read$;
+return coalesce(pg_stat_get_xact_tuples_returned(to_regclass(format('pgmq.%I', 'q_' || p_queue || '_vt_idx'))), 0);
 
 comment on function quantumflow._entries_read(text) is
 'How many entries of the queue''s index on vt this transaction has read, dead ones too; 0 where PostgreSQL does not count.';

@@ -33,6 +33,7 @@ declare
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
+  v_ended    quantumflow._ended_run[];
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
@@ -49,8 +50,31 @@ begin
     v_finished := v_finished || v_done;
   end loop;
 
-  if v_finished <> '{}' then
-    perform quantumflow._count_finished_steps(v_finished, p_now);
+  if v_finished = '{}' then
+    return v_offer;
+  end if;
+
+  -- The runs' counters, last. What is left of runs without any step left is written at once, with their ends.
+  v_ended := quantumflow._gather_run_outputs(v_finished);
+
+  update quantumflow.workflow_runs r
+  set remaining_steps = r.remaining_steps - k.finished
+  from (
+    select f.run_id, count(*)::int as finished
+    from unnest(v_finished) f
+    group by f.run_id
+  ) k
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+      and l.remaining_steps > k.finished
+    limit 1
+  ) c
+  where r.ctid = c.tid;
+
+  if v_ended <> '{}' then
+    perform quantumflow._finish_runs(v_ended, p_now);
   end if;
 
   return v_offer;
@@ -203,7 +227,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_make_tasks$
 declare
-  v_tasks quantumflow._new_task[];
+  v_tasks  quantumflow._new_task[];
+  v_oldest timestamptz[];
+  v_offer  quantumflow._offer := p_offer;
 begin
   select array_agg(
     row(
@@ -261,15 +287,14 @@ begin
   end;
 
   if p_offer.free > cardinality(p_offer.taken) then
-    v_tasks := quantumflow._take_up(p_offer, v_tasks, p_now);
-    perform quantumflow._queue_tasks(v_tasks);
-
-    return quantumflow._with_taken(p_offer, v_tasks);
+    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_now);
+    v_tasks := quantumflow._take_up(p_offer, v_tasks, v_oldest, p_now);
+    v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
   end if;
 
   perform quantumflow._queue_tasks(v_tasks);
 
-  return p_offer;
+  return v_offer;
 end
 $_make_tasks$;
 
@@ -423,42 +448,6 @@ $_step_output$;
 
 comment on function quantumflow._step_output(uuid, text) is
 'A completed step''s output, wherever it is stored: a map''s on the step, a single step''s on its task. Null before.';
-
-create function quantumflow._count_finished_steps(p_finished quantumflow._step_ref[], p_now timestamptz)
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_count_finished_steps$
-declare
-  v_ended quantumflow._ended_run[];
-begin
-  v_ended := quantumflow._gather_run_outputs(p_finished);
-
-  update quantumflow.workflow_runs r
-  set remaining_steps = r.remaining_steps - k.finished
-  from (
-    select f.run_id, count(*)::int as finished
-    from unnest(p_finished) f
-    group by f.run_id
-  ) k
-  cross join lateral (
-    select l.ctid as tid
-    from quantumflow.workflow_runs l
-    where l.id = k.run_id
-      and l.remaining_steps > k.finished
-    limit 1
-  ) c
-  where r.ctid = c.tid;
-
-  if v_ended <> '{}' then
-    perform quantumflow._finish_runs(v_ended, p_now);
-  end if;
-end
-$_count_finished_steps$;
-
-comment on function quantumflow._count_finished_steps(quantumflow._step_ref[], timestamptz) is
-'Takes finished steps off their runs'' counters, last, and ends the runs that have none left.';
 
 create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[])
 returns quantumflow._ended_run[]

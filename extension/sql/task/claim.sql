@@ -17,23 +17,19 @@ set enable_bitmapscan = off
 set jit = off
 as $claim_tasks$
 declare
-  v_now timestamptz := quantumflow._now();
+  v_now   timestamptz := quantumflow._now();
+  v_taken quantumflow._taken_task[];
 begin
   perform quantumflow._refuse_copy();
-  perform quantumflow._refuse_bad_claim(
-    claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
+
+  v_taken := quantumflow._claim(
+    quantumflow._checked_offer(
+      claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands),
+    v_now);
 
   return query
   select *
-  from quantumflow._hand_out_each(
-    quantumflow._claim(
-      row(
-        claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands,
-        array[]::quantumflow._held_task[]
-      )::quantumflow._offer,
-      v_now),
-    claim_tasks.lease,
-    v_now);
+  from quantumflow._hand_out_each(v_taken, claim_tasks.lease, v_now);
 end
 $claim_tasks$;
 
@@ -55,7 +51,7 @@ Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown q
 somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
-returns quantumflow._held_task[]
+returns quantumflow._taken_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -66,17 +62,21 @@ declare
   v_looked   int;
   v_messages quantumflow._message[];
   v_left     quantumflow._message[];
-  v_taken    quantumflow._held_task[] := p_offer.taken;
+  v_taken    quantumflow._taken_task[] := p_offer.taken;
 begin
   if p_offer.commands = '{}' then
     return v_taken;
   end if;
 
-  perform quantumflow._finish_ends(10, p_now);
+  if exists (select from quantumflow._unfinished_ends) then
+    perform quantumflow._finish_ends(10, p_now);
+  end if;
   perform quantumflow._worker_seen(p_offer.worker_id, p_now);
 
   -- Rounds, because a message that was read may turn out not to be claimable; nearly always there is one.
   foreach v_queue in array p_offer.queues loop
+    continue when v_queue = any (p_offer.quiet);
+
     v_looked := 0;
 
     while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
@@ -108,9 +108,10 @@ end
 $_claim$;
 
 comment on function quantumflow._claim(quantumflow._offer, timestamptz) is
-'Claims as many tasks as the offer has room for, counting those it has been given, and returns them all.';
+'Claims as many tasks as the offer has room for, counting those it has been given, and returns them all. Queues that were found
+quiet when these were handed over are not looked into again.';
 
-create function quantumflow._hand_out_each(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+create function quantumflow._hand_out_each(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
 volatile
@@ -137,10 +138,10 @@ exception
 end
 $_hand_out_each$;
 
-comment on function quantumflow._hand_out_each(quantumflow._held_task[], interval, timestamptz) is
+comment on function quantumflow._hand_out_each(quantumflow._taken_task[], interval, timestamptz) is
 'What a claim returns for the tasks it has taken; those whose input is too large for one jsonb value fail instead.';
 
-create function quantumflow._hand_out(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+create function quantumflow._hand_out(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
 stable
@@ -156,7 +157,7 @@ begin
     i.command,
     i.args,
     i.input,
-    k.attempts,
+    k.attempt,
     i.max_attempts,
     k.lease_token,
     p_now + least(p_lease, k.timeout),
@@ -176,55 +177,66 @@ begin
 end
 $_hand_out$;
 
-comment on function quantumflow._hand_out(quantumflow._held_task[], interval, timestamptz) is
+comment on function quantumflow._hand_out(quantumflow._taken_task[], interval, timestamptz) is
 'What a claim returns for the tasks it has taken.';
 
-create function quantumflow._fail_oversized(p_task quantumflow._held_task, p_now timestamptz)
+create function quantumflow._fail_oversized(p_task quantumflow._taken_task, p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_oversized$
 declare
-  v_error      text := 'its input exceeds what one jsonb value can hold (QF308)';
-  v_message_id bigint;
+  v_error text := 'its input exceeds what one jsonb value can hold (QF308)';
+  v_held  quantumflow._held_task := (quantumflow._read_reported(
+    jsonb_build_array(jsonb_build_object(
+      'run_id', p_task.run_id,
+      'step_slug', p_task.step_slug,
+      'task_index', p_task.task_index,
+      'lease_token', p_task.lease_token,
+      'retryable', false)),
+    'fail'))[1];
 begin
   -- While somebody holds the step or the run, the task waits for its lease to run out.
-  if p_task.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
+  if v_held.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
     return;
   end if;
 
-  perform quantumflow._record_failure(p_task, 'error', v_error, null, p_now);
+  perform quantumflow._record_failure(v_held, 'error', v_error, null, p_now);
 
   update quantumflow.step_tasks t
   set
     status = 'failed',
     failed_at = p_now,
     error_message = v_error
-  where (t.run_id, t.step_slug, t.task_index) = (p_task.run_id, p_task.step_slug, p_task.task_index)
-  returning t.message_id
-  into v_message_id;
+  where t.ctid = v_held.tid;
 
-  perform quantumflow._remove_messages(p_task.queue, array[v_message_id]);
+  perform quantumflow._remove_messages(v_held.queue, array[v_held.message_id]);
 
-  if p_task.step_type <> 'callback' then
+  if v_held.step_type <> 'callback' then
     perform quantumflow._fail_step(
-      p_task.run_id, p_task.step_slug, p_task.task_index, p_task.step_type, v_error, p_now);
+      v_held.run_id, v_held.step_slug, v_held.task_index, v_held.step_type, v_error, p_now);
   end if;
 end
 $_fail_oversized$;
 
-comment on function quantumflow._fail_oversized(quantumflow._held_task, timestamptz) is
+comment on function quantumflow._fail_oversized(quantumflow._taken_task, timestamptz) is
 'Fails a task that cannot be handed out, since its input is too large, and its run: whoever claims it would fail for ever.';
 
-create function quantumflow._refuse_bad_claim(p_worker_id uuid, p_quantity int, p_queues text[], p_lease interval)
-returns void
+create function quantumflow._checked_offer(
+  p_worker_id uuid,
+  p_quantity  int,
+  p_queues    text[],
+  p_lease     interval,
+  p_commands  text[])
+returns quantumflow._offer
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_refuse_bad_claim$
+as $_checked_offer$
 declare
-  v_queue text;
+  v_queue  text;
+  v_queues text[] := '{}';
 begin
   if p_worker_id is null then
     raise exception 'worker_id must not be null'
@@ -242,8 +254,6 @@ begin
       hint = 'Claim as many tasks as can be started at once.';
   end if;
 
-  perform quantumflow._refuse_bad_lease(p_lease);
-
   if p_queues is null or cardinality(p_queues) = 0 then
     raise exception 'queues must name at least one queue'
     using
@@ -252,23 +262,32 @@ begin
       hint = 'Leave queues out for the default one, quantum_flow_queue.';
   end if;
 
+  -- The array may have any dimensions.
   foreach v_queue in array p_queues loop
-    perform quantumflow._require_queue(v_queue);
-  end loop;
-end
-$_refuse_bad_claim$;
+    if quantumflow._queue_table(v_queue) is null then
+      perform quantumflow._raise_unknown_queue(v_queue);
+    end if;
 
-comment on function quantumflow._refuse_bad_claim(uuid, int, text[], interval) is
-'Refuses arguments with which nothing can be claimed.
+    v_queues := v_queues || v_queue;
+  end loop;
+
+  return row(
+    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, '{}', '{}'
+  )::quantumflow._offer;
+end
+$_checked_offer$;
+
+comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[]) is
+'What a worker that claims offers to do; refuses arguments with which nothing can be claimed.
 
 Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
 
-create function quantumflow._refuse_bad_lease(p_lease interval)
-returns void
+create function quantumflow._checked_lease(p_lease interval)
+returns interval
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_refuse_bad_lease$
+as $_checked_lease$
 begin
   if p_lease is null or p_lease not between '1 ms' and '1 day' then
     raise exception 'lease must be between 1 ms and 1 day'
@@ -277,11 +296,13 @@ begin
       detail = format('The lease is %s.', coalesce(p_lease::text, 'null')),
       hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
   end if;
-end
-$_refuse_bad_lease$;
 
-comment on function quantumflow._refuse_bad_lease(interval) is
-'Refuses a lease that is no length of time to work in.
+  return p_lease;
+end
+$_checked_lease$;
+
+comment on function quantumflow._checked_lease(interval) is
+'The lease that it is given, if it is a length of time to work in.
 
 Errors: QF303 when it is outside 1 ms to 1 day.';
 
@@ -294,14 +315,16 @@ create function quantumflow._claim_messages(
   p_lease       interval,
   p_commands    text[],
   p_now         timestamptz)
-returns quantumflow._held_task[]
+returns quantumflow._taken_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_messages$
 declare
-  v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
-  v_taken quantumflow._held_task[];
+  v_held    quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
+  v_taken   quantumflow._taken_task[];
+  v_msg_ids bigint[];
+  v_vts     timestamptz[];
 begin
   if cardinality(v_held) < cardinality(p_messages) then
     perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
@@ -328,25 +351,22 @@ begin
     from unnest(v_held) h
     where h.outcome = 'claim'
       and t.ctid = h.tid
-    returning h.*, t.lease_token as new_token
+    returning
+      h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout, t.message_id
   )
-  select array_agg(
-    row(
-      k.ord, k.run_id, k.step_slug, k.task_index, k.tid, k.queue, k.message_id, 'started', k.attempts + 1, k.losses,
-      p_worker_id, k.new_token, p_now, k.queued_at,
-      k.workflow_slug, k.version, k.step_type, k.timeout, k.run_status, k.retries, k.outcome
-    )::quantumflow._held_task
-    order by k.ord)
-  into v_taken
+  select
+    coalesce(
+      array_agg(
+        row(
+          k.run_id, k.workflow_slug, k.step_slug, k.task_index, k.queue, k.attempts, k.losses, k.lease_token, k.timeout
+        )::quantumflow._taken_task),
+      '{}'),
+    array_agg(k.message_id),
+    array_agg(p_now + least(p_lease, k.timeout))
+  into v_taken, v_msg_ids, v_vts
   from taken k;
 
-  if v_taken is null then
-    return array[]::quantumflow._held_task[];
-  end if;
-
-  perform quantumflow._set_vt(
-    p_queue, array_agg(k.message_id), array_agg(p_now + least(p_lease, k.timeout)), 1)
-  from unnest(v_taken) k;
+  perform quantumflow._set_vt(p_queue, v_msg_ids, v_vts, 1);
 
   return v_taken;
 end
@@ -384,8 +404,7 @@ begin
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
         else 'claim'
       end
-    )::quantumflow._held_task
-    order by m.n)
+    )::quantumflow._held_task)
   into v_held
   from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, n)
   cross join lateral (

@@ -1,18 +1,3 @@
-create type quantumflow._step_progress as (
-  run_id        uuid,
-  step_slug     text,
-  tid           tid,
-  workflow_slug text,
-  version       int,
-  step_type     text,
-  dependents    text[],
-  done_tasks    int,
-  ends          boolean
-);
-
-comment on type quantumflow._step_progress is
-'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
-
 create type quantumflow._completion as (
   held  quantumflow._held_task[],
   offer quantumflow._offer
@@ -72,9 +57,8 @@ as $complete_tasks$
 declare
   v_done quantumflow._completion;
 begin
-  perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
-
-  v_done := quantumflow._complete(complete_tasks.results, quantumflow._now(), null);
+  v_done := quantumflow._complete(
+    quantumflow._checked_array(complete_tasks.results, 'results'), quantumflow._now(), null);
 
   return query
   select *
@@ -107,24 +91,22 @@ set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
   v_held     quantumflow._held_task[];
-  v_is_wrong boolean;
   v_steps    quantumflow._step_progress[];
+  v_is_late  boolean;
+  v_is_wrong boolean;
   v_offer    quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
   v_held := quantumflow._record_results(p_results, p_now);
-  v_is_wrong := exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails'));
   v_steps := quantumflow._hold_steps(v_held);
-  v_held := quantumflow._hold_runs(
-    v_held,
-    case
-      when v_is_wrong then 'update'
-      when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
-      else 'key share'
-    end);
+  v_held := quantumflow._hold_runs(v_held, v_steps);
 
   -- Change: what came too late, then steps, what they lead to, messages.
-  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+  select bool_or(h.outcome = 'run_ended'), bool_or(h.outcome in ('violates', 'fails'))
+  into v_is_late, v_is_wrong
+  from unnest(v_held) h;
+
+  if v_is_late then
     perform quantumflow._cancel_late(v_held);
     v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
@@ -232,7 +214,7 @@ declare
   v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete');
   v_missed int[];
 begin
-  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them.
+  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them, or that were named twice.
   loop
     v_missed := quantumflow._record_outputs(p_results, v_read, p_now);
 
@@ -259,7 +241,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_record_outputs$
 declare
-  v_missed int[];
+  v_recorded int[];
+  v_missed   int[];
 begin
   with recorded as (
     update quantumflow.step_tasks t
@@ -284,11 +267,19 @@ begin
       and t.lease_token is not distinct from h.lease_token
     returning h.ord
   )
+  select array_agg(r.ord)
+  into v_recorded
+  from recorded r;
+
+  if cardinality(v_recorded) = cardinality(p_held) then
+    return null;
+  end if;
+
   select array_agg(h.ord)
   into v_missed
   from unnest(p_held) h
   where h.outcome in ('acts', 'violates', 'fails')
-    and h.ord not in (select r.ord from recorded r);
+    and (h.ord = any (v_recorded)) is not true;
 
   return v_missed;
 end
@@ -296,6 +287,7 @@ $_record_outputs$;
 
 comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
 'Writes what tasks were completed with, unless they have changed since they were read; returns which results those are, null for none.
+A second result for a task is one of them: by then the first has changed it.
 An output that offends a map is kept on its failed task, one too large is not.
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
@@ -412,43 +404,45 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_count_done_tasks$
 declare
-  v_step record;
+  v_step quantumflow._step_progress;
+  v_done quantumflow._step_ref[];
 begin
   -- Counters once per call and step, in the order in which the steps were locked.
-  update quantumflow.step_states s
-  set
-    remaining_tasks = s.remaining_tasks - k.done_tasks,
-    status = case when k.ends then 'completed' else s.status end,
-    completed_at = case when k.ends then p_now end
-  from unnest(p_steps) k
-  where k.done_tasks > 0
-    and not (k.ends and k.step_type = 'map')
-    and s.ctid = k.tid;
+  with counted as (
+    update quantumflow.step_states s
+    set
+      remaining_tasks = s.remaining_tasks - k.done_tasks,
+      status = case when k.ends then 'completed' else s.status end,
+      completed_at = case when k.ends then p_now end
+    from unnest(p_steps) k
+    where k.done_tasks > 0
+      and not (k.ends and k.step_type = 'map')
+      and s.ctid = k.tid
+    returning k.*
+  )
+  select coalesce(
+    array_agg(
+      row(c.run_id, c.step_slug, c.workflow_slug, c.version, c.step_type, c.dependents)::quantumflow._step_ref
+    ) filter (where c.ends),
+    '{}')
+  into v_done
+  from counted c;
 
   -- A loop, because each array is gathered, and may prove too large, by itself.
   for v_step in
-    select k.run_id, k.step_slug, k.done_tasks
+    select k.*
     from unnest(p_steps) k
     where k.ends
       and k.step_type = 'map'
   loop
-    perform quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now);
+    if quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now) then
+      v_done := v_done || row(
+        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.step_type, v_step.dependents
+      )::quantumflow._step_ref;
+    end if;
   end loop;
 
-  return array(
-    select row(k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents)::quantumflow._step_ref
-    from unnest(p_steps) k
-    where k.ends
-      and (
-        k.step_type <> 'map'
-        or exists (
-          select
-          from quantumflow.step_states s
-          where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
-            and s.status = 'completed'
-          offset 0
-        )
-      ));
+  return v_done;
 end
 $_count_done_tasks$;
 
@@ -456,13 +450,14 @@ comment on function quantumflow._count_done_tasks(quantumflow._step_progress[], 
 'Takes completed tasks off their steps'' counters, finishes the steps that have none left, and returns those.';
 
 create function quantumflow._end_map(p_run_id uuid, p_step_slug text, p_done_tasks int, p_now timestamptz)
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_end_map$
 declare
   v_output jsonb;
+  v_status text;
 begin
   begin
     v_output := quantumflow._gather_map(p_run_id, p_step_slug);
@@ -477,18 +472,22 @@ begin
     status = case when v_output is null or s.status <> 'started' then s.status else 'completed' end,
     completed_at = case when v_output is not null and s.status = 'started' then p_now end,
     output = case when s.status = 'started' then v_output end
-  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+  returning s.status
+  into v_status;
 
   if v_output is null then
     -- Raising instead would wedge whoever reports last, for ever.
     perform quantumflow._fail_step(
       p_run_id, p_step_slug, null, 'map', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
   end if;
+
+  return v_status = 'completed';
 end
 $_end_map$;
 
 comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
-'Completes a map: its output is its tasks'' outputs as an array in index order, nulls kept.
+'Completes a map, and says whether it is: its output is its tasks'' outputs as an array in index order, nulls kept.
 
 Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
 

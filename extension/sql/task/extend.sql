@@ -13,16 +13,16 @@ set jit = off
 as $extend_leases$
 declare
   v_now   timestamptz := quantumflow._now();
+  v_lease interval := quantumflow._checked_lease(extend_leases.lease);
+  v_tasks jsonb := quantumflow._checked_array(extend_leases.tasks, 'tasks');
   v_batch record;
 begin
-  perform quantumflow._refuse_bad_lease(extend_leases.lease);
-  perform quantumflow._refuse_non_array(extend_leases.tasks, 'tasks');
   perform quantumflow._worker_seen(extend_leases.worker_id, v_now);
 
   for v_batch in
     with held as (
-      select l.queue, l.message_id, least(v_now + extend_leases.lease, l.deadline) as vt
-      from quantumflow._leases(extend_leases.tasks) l
+      select l.queue, l.message_id, least(v_now + v_lease, l.deadline) as vt
+      from quantumflow._leases(v_tasks) l
       cross join lateral (
         select
         from quantumflow.step_tasks t
@@ -44,8 +44,8 @@ begin
   return query
   select
     l.run_id, l.step_slug, l.task_index, l.state,
-    case l.state when 'held' then least(v_now + extend_leases.lease, l.deadline) end
-  from quantumflow._leases(extend_leases.tasks) l
+    case l.state when 'held' then least(v_now + v_lease, l.deadline) end
+  from quantumflow._leases(v_tasks) l
   order by l.ord;
 end
 $extend_leases$;

@@ -18,21 +18,19 @@ set enable_bitmapscan = off
 set jit = off
 as $complete_and_claim$
 declare
-  v_now  timestamptz := quantumflow._now();
-  v_done quantumflow._completion;
+  v_now   timestamptz := quantumflow._now();
+  v_done  quantumflow._completion;
+  v_taken quantumflow._taken_task[];
 begin
-  perform quantumflow._refuse_non_array(complete_and_claim.results, 'results');
-  perform quantumflow._refuse_bad_claim(
-    complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease);
   perform quantumflow._refuse_copy();
 
   v_done := quantumflow._complete(
-    complete_and_claim.results,
+    quantumflow._checked_array(complete_and_claim.results, 'results'),
     v_now,
-    row(
+    quantumflow._checked_offer(
       complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
-      complete_and_claim.commands, '{}'
-    )::quantumflow._offer);
+      complete_and_claim.commands));
+  v_taken := quantumflow._claim(v_done.offer, v_now);
 
   return query
   select
@@ -42,7 +40,7 @@ begin
 
   return query
   select null::text, c.*
-  from quantumflow._hand_out_each(quantumflow._claim(v_done.offer, v_now), complete_and_claim.lease, v_now) c;
+  from quantumflow._hand_out_each(v_taken, complete_and_claim.lease, v_now) c;
 end
 $complete_and_claim$;
 
@@ -53,23 +51,42 @@ results: as for complete_tasks; may be empty. The other arguments are those of c
 start at once. First come rows with the outcome of each result, in order, then rows without one: the tasks.
 
 Steps that the results make ready are handed over as they start, without a claim of their own, if the caller could have claimed
-them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim.
+them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim, from the queues in
+which anything was visible then.
 
 Errors: as complete_tasks and claim_tasks: QF301, QF302, QF303, QF304, QF401, QF403, QF404; then no result is recorded.';
 
-create function quantumflow._take_up(p_offer quantumflow._offer, p_tasks quantumflow._new_task[], p_now timestamptz)
+create function quantumflow._oldest_vts(p_queues text[], p_now timestamptz)
+returns timestamptz[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_oldest_vts$
+declare
+  v_queue  text;
+  v_oldest timestamptz[] := '{}';
+begin
+  foreach v_queue in array p_queues loop
+    v_oldest := v_oldest || quantumflow._oldest_vt(v_queue, p_now);
+  end loop;
+
+  return v_oldest;
+end
+$_oldest_vts$;
+
+comment on function quantumflow._oldest_vts(text[], timestamptz) is
+'For each queue, since when the message has been visible that has been visible longest; null where none is.';
+
+create function quantumflow._take_up(
+  p_offer  quantumflow._offer,
+  p_tasks  quantumflow._new_task[],
+  p_oldest timestamptz[],
+  p_now    timestamptz)
 returns quantumflow._new_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_take_up$
-declare
-  -- The caller's array may have any dimensions.
-  v_queues text[]        := array(select unnest(p_offer.queues));
-  v_oldest timestamptz[] := array(
-    select quantumflow._oldest_vt(u.queue, p_now)
-    from unnest(v_queues) with ordinality u (queue, n)
-    order by u.n);
 begin
   return array(
     select row(
@@ -91,9 +108,9 @@ begin
         select
           n.*,
           n.ready_at <= p_now
-            and n.queue = any (v_queues)
+            and n.queue = any (p_offer.queues)
             and coalesce(n.command = any (p_offer.commands), p_offer.commands is null)
-            and coalesce(v_oldest[array_position(v_queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
+            and coalesce(p_oldest[array_position(p_offer.queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
         from unnest(p_tasks) with ordinality n
       ) c
     ) t
@@ -101,33 +118,44 @@ begin
 end
 $_take_up$;
 
-comment on function quantumflow._take_up(quantumflow._offer, quantumflow._new_task[], timestamptz) is
+comment on function quantumflow._take_up(quantumflow._offer, quantumflow._new_task[], timestamptz[], timestamptz) is
 'Marks those of the tasks to be made that the worker is to have at once: of a queue and command that it asks for, due now, no more
 than it has room for, and only where nothing visible in the queue is ahead by more than a second, so that others'' work, older and
-higher, does not wait for it.';
+higher, does not wait for it. p_oldest: what _oldest_vts says of the queues of the offer.';
 
-create function quantumflow._with_taken(p_offer quantumflow._offer, p_tasks quantumflow._new_task[])
+create function quantumflow._with_taken(
+  p_offer  quantumflow._offer,
+  p_tasks  quantumflow._new_task[],
+  p_oldest timestamptz[])
 returns quantumflow._offer
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_with_taken$
 declare
-  v_given quantumflow._held_task[] := array(
+  v_given quantumflow._taken_task[] := array(
     select row(
-      t.ordinality, t.run_id, t.step_slug, t.task_index, null, t.queue, null, 'started', 1, 0,
-      t.worker_id, t.lease_token, t.started_at, t.ready_at,
-      t.workflow_slug, t.version, t.step_type, t.timeout, 'started', null, 'claim'
-    )::quantumflow._held_task
+      t.run_id, t.workflow_slug, t.step_slug, t.task_index, t.queue, 1, 0, t.lease_token, t.timeout
+    )::quantumflow._taken_task
     from unnest(p_tasks) with ordinality t
     where t.lease_token is not null
     order by t.vt, t.ordinality);
+  v_quiet text[] := '{}';
 begin
+  -- Where nothing was handed over, there may be something to claim: a callback of a run that this call ends.
+  if v_given <> '{}' then
+    for n in 1 .. cardinality(p_oldest) loop
+      if p_oldest[n] is null then
+        v_quiet := v_quiet || p_offer.queues[n];
+      end if;
+    end loop;
+  end if;
+
   return row(
-    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.taken || v_given
+    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, v_quiet, p_offer.taken || v_given
   )::quantumflow._offer;
 end
 $_with_taken$;
 
-comment on function quantumflow._with_taken(quantumflow._offer, quantumflow._new_task[]) is
-'The offer with those of the tasks just made that were handed over.';
+comment on function quantumflow._with_taken(quantumflow._offer, quantumflow._new_task[], timestamptz[]) is
+'The offer with those of the tasks just made that were handed over, and with the queues in which nothing was visible.';

@@ -30,7 +30,9 @@ begin
     group by t.queue, t.vt
     order by t.queue, t.vt
   loop
-    perform quantumflow._require_queue(v_batch.queue);
+    if quantumflow._queue_table(v_batch.queue) is null then
+      perform quantumflow._raise_unknown_queue(v_batch.queue);
+    end if;
 
     if v_batch.vt <= v_now then
       perform quantumflow._notify(v_batch.queue, v_now);
@@ -81,24 +83,22 @@ What is handed over is born started; for the rest that can be claimed at once, i
 
 Errors: QF401 when a queue is gone.';
 
-create function quantumflow._require_queue(p_queue text)
+create function quantumflow._raise_unknown_queue(p_queue text)
 returns void
 language plpgsql
-stable
+immutable
 set search_path = pg_catalog, pg_temp
-as $_require_queue$
+as $_raise_unknown_queue$
 begin
-  if p_queue is null or quantumflow._queue_table(p_queue) is null then
-    raise exception 'queue "%" does not exist', p_queue
-    using
-      errcode = 'QF401',
-      detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
-      hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
-  end if;
+  raise exception 'queue "%" does not exist', p_queue
+  using
+    errcode = 'QF401',
+    detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
+    hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
 end
-$_require_queue$;
+$_raise_unknown_queue$;
 
-comment on function quantumflow._require_queue(text) is
-'Refuses a queue that does not exist.
+comment on function quantumflow._raise_unknown_queue(text) is
+'Raises QF401.
 
-Errors: QF401 when there is no such queue.';
+Errors: QF401 always.';

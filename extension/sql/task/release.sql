@@ -17,10 +17,8 @@ declare
   v_batch    record;
   v_released int := 0;
 begin
-  perform quantumflow._refuse_non_array(release_tasks.tasks, 'tasks');
-
-  v_held := quantumflow._hold_reported(release_tasks.tasks, 'release');
-  v_held := quantumflow._hold_runs(v_held, 'key share');
+  v_held := quantumflow._hold_reported(quantumflow._checked_array(release_tasks.tasks, 'tasks'), 'release');
+  v_held := quantumflow._hold_runs(v_held);
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);

@@ -1,11 +1,11 @@
 -- What complete and fail share: which reports count, and the locks they take, in the order tasks, steps, runs.
 
-create function quantumflow._refuse_non_array(p_value jsonb, p_name text)
-returns void
+create function quantumflow._checked_array(p_value jsonb, p_name text)
+returns jsonb
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_refuse_non_array$
+as $_checked_array$
 begin
   if p_value is null or jsonb_typeof(p_value) <> 'array' then
     raise exception '% must be a JSON array', p_name
@@ -14,11 +14,13 @@ begin
       detail = format('It is %s.', coalesce('JSON of type ' || jsonb_typeof(p_value), 'null')),
       hint = 'For example [{"run_id": "...", "step_slug": "...", "task_index": 0, "lease_token": 1}].';
   end if;
-end
-$_refuse_non_array$;
 
-comment on function quantumflow._refuse_non_array(jsonb, text) is
-'Refuses what is no array of reports.
+  return p_value;
+end
+$_checked_array$;
+
+comment on function quantumflow._checked_array(jsonb, text) is
+'The array of reports that it is given, and nothing else.
 
 Errors: QF301 when it is no JSON array.';
 
@@ -62,6 +64,9 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_reported$
+declare
+  v_held quantumflow._held_task[];
+  v_last tid;
 begin
   perform
   from (
@@ -78,12 +83,25 @@ begin
   ) t;
 
   -- Read in a statement after the one that may have waited.
-  return quantumflow._read_reported(p_reports, p_verb);
+  v_held := quantumflow._read_reported(p_reports, p_verb);
+
+  for n in 1 .. cardinality(v_held) loop
+    if v_held[n].outcome in ('acts', 'fails') then
+      if v_held[n].tid = v_last then
+        v_held[n].outcome := 'duplicate';
+      end if;
+
+      v_last := v_held[n].tid;
+    end if;
+  end loop;
+
+  return v_held;
 end
 $_hold_reported$;
 
 comment on function quantumflow._hold_reported(jsonb, text) is
-'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.';
+'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to. Of several
+reports of one attempt the first acts.';
 
 create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_ords int[] default null)
 returns quantumflow._held_task[]
@@ -103,7 +121,6 @@ begin
       v.workflow_slug, v.version, v.step_type, v.timeout, 'started', 0,
       case
         when v.status is null then 'stale'
-        when v.is_live and v.place > 1 then 'duplicate'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
         when v.is_live and p_verb = 'complete' and v.chunk_size is not null and not quantumflow._fits_chunk(
@@ -117,51 +134,46 @@ begin
         then 'duplicate'
         else 'stale'
       end
-    )::quantumflow._held_task
-    order by v.run_id, v.step_slug, v.task_index, v.ord)
+    )::quantumflow._held_task)
   into v_held
   from (
     select
-      h.*,
-      row_number() over (partition by h.run_id, h.step_slug, h.task_index, h.is_live order by h.ord) as place
+      k.*, t.*, r.*, w.*,
+      coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+      case
+        when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
+        else coalesce(t.lease_token = k.token and t.status = 'started', false)
+      end as is_live,
+      -- Failing a queued task by hand counts as an attempt.
+      t.attempts + (t.status = 'queued')::int - t.losses as failures
     from (
+      select *
+      from quantumflow._parse_reports(p_reports) p
+      where p_ords is null
+        or p.ord = any (p_ords)
+      order by p.run_id, p.step_slug, p.task_index, p.ord
+      offset 0
+    ) k
+    left join lateral (
       select
-        k.*, t.*, r.*, w.*,
-        coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
-        case
-          when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
-          else coalesce(t.lease_token = k.token and t.status = 'started', false)
-        end as is_live,
-        -- Failing a queued task by hand counts as an attempt.
-        t.attempts + (t.status = 'queued')::int - t.losses as failures
-      from (
-        select *
-        from quantumflow._parse_reports(p_reports) p
-        where p_ords is null
-          or p.ord = any (p_ords)
-        offset 0
-      ) k
-      left join lateral (
-        select
-          l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-          l.worker_id, l.lease_token, l.started_at, l.queued_at
-        from quantumflow.step_tasks l
-        where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
-        limit 1
-      ) t on true
-      left join lateral (
-        select l.workflow_slug, l.version
-        from quantumflow.workflow_runs l
-        where l.id = k.run_id
-        limit 1
-      ) r on true
-      left join lateral (
-        select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
-        from quantumflow.workflow_steps l
-        where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
-        limit 1
-      ) w on true
-    ) h
+        l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
+        l.worker_id, l.lease_token, l.started_at, l.queued_at
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+      limit 1
+    ) t on true
+    left join lateral (
+      select l.workflow_slug, l.version
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+      limit 1
+    ) r on true
+    left join lateral (
+      select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
+      limit 1
+    ) w on true
   ) v;
 
   return coalesce(v_held, '{}');
@@ -171,9 +183,9 @@ $_read_reported$;
 comment on function quantumflow._read_reported(jsonb, text, int[]) is
 'The tasks that reports name, in order of their keys, and what each report comes to as they are now; p_ords: only these reports.
 
-p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map
-or does not fit its chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended,
-by the precedence of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
+p_verb: complete, fail or release. outcome is, for a live attempt, "violates" where an output offends a map or does not fit its
+chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence
+of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
 create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
 returns boolean
@@ -216,22 +228,30 @@ $_has_failed_with$;
 comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
 'Whether the holder of this lease has reported its failure already.';
 
-create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
+create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_steps quantumflow._step_progress[] default '{}')
 returns quantumflow._held_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_run_ids uuid[] := array(
-    select distinct h.run_id
-    from unnest(p_held) h
-    where h.outcome in ('acts', 'violates', 'fails')
-    order by h.run_id);
+  v_run_ids uuid[];
+  v_mode    text;
   v_differ  boolean;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
-  if p_mode = 'key share' then
+  select
+    array_agg(distinct h.run_id order by h.run_id),
+    case
+      when bool_or(h.outcome <> 'acts' and h.step_type <> 'callback') then 'update'
+      when exists (select from unnest(p_steps) s where s.ends) then 'no key update'
+      else 'key share'
+    end
+  into v_run_ids, v_mode
+  from unnest(p_held) h
+  where h.outcome in ('acts', 'violates', 'fails');
+
+  if v_mode = 'key share' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -241,7 +261,7 @@ begin
       where l.id = k.run_id
       for key share
     ) r;
-  elsif p_mode = 'no key update' then
+  elsif v_mode = 'no key update' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -292,12 +312,12 @@ begin
 end
 $_hold_runs$;
 
-comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
+comment on function quantumflow._hold_runs(quantumflow._held_task[], quantumflow._step_progress[]) is
 'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
 assumed.
 
-p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
-meanwhile gets the outcome run_ended.';
+FOR KEY SHARE when no step ends, FOR NO KEY UPDATE when one of p_steps does, FOR UPDATE when a run fails. A report whose run has
+ended meanwhile gets the outcome run_ended.';
 
 create function quantumflow._cancel_late(p_held quantumflow._held_task[])
 returns void
@@ -383,18 +403,12 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_remove_reported$
-declare
-  v_batch record;
 begin
-  for v_batch in
-    select h.queue, array_agg(h.message_id order by h.message_id) as msg_ids
-    from unnest(p_held) h
-    where h.outcome = any (p_outcomes)
-    group by h.queue
-    order by h.queue
-  loop
-    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
-  end loop;
+  perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
+  from unnest(p_held) h
+  where h.outcome = any (p_outcomes)
+  group by h.queue
+  order by h.queue;
 end
 $_remove_reported$;
 

@@ -156,17 +156,33 @@ about it.
 
 tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
 
+create type quantumflow._taken_task as (
+  run_id        uuid,
+  workflow_slug text,
+  step_slug     text,
+  task_index    int,
+  queue         text,
+  attempt       int,
+  losses        int,
+  lease_token   bigint,
+  timeout       interval
+);
+
+comment on type quantumflow._taken_task is 'A task that this transaction has claimed, or handed over.';
+
 create type quantumflow._offer as (
   worker_id uuid,
   free      int,
   queues    text[],
   lease     interval,
   commands  text[],
-  taken     quantumflow._held_task[]
+  quiet     text[],
+  taken     quantumflow._taken_task[]
 );
 
 comment on type quantumflow._offer is
-'What a worker that reports could start at once, and the tasks it has been given of those that its report made ready.';
+'What a worker could start at once, the tasks it has been given, and in which of its queues nothing was visible when these were
+handed over.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,
@@ -178,3 +194,18 @@ create type quantumflow._step_ref as (
 );
 
 comment on type quantumflow._step_ref is 'A step of a run, with what its definition says of it.';
+
+create type quantumflow._step_progress as (
+  run_id        uuid,
+  step_slug     text,
+  tid           tid,
+  workflow_slug text,
+  version       int,
+  step_type     text,
+  dependents    text[],
+  done_tasks    int,
+  ends          boolean
+);
+
+comment on type quantumflow._step_progress is
+'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
