@@ -144,7 +144,10 @@ FNR == 1 { side++ }
 statement == "" && /^(--.*)?$/ { next }
 {
   statement = statement (statement == "" ? "" : "\n") $0
-  if (ends_with($0)) {
+  # A body in standard SQL has statements of its own, and ends with a line that says so.
+  if ($0 == "begin atomic") is_in_body = 1
+  if (is_in_body ? $0 == "end;" : ends_with($0)) {
+    is_in_body = 0
     file_it(statement)
     statement = ""
   }

@@ -14,7 +14,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Bodies in standard SQL are bound when they are made, whatever the path is later; pgspot cannot
 # read them.
-_BOUND = re.compile(r"^create function [^;]*?\nlanguage sql\n\w+\nreturn [^;]*;\n", re.MULTILINE)
+_BOUND = re.compile(
+    r"^create function [^;]*?\nlanguage sql\n\w+\n(return [^;]*|begin atomic\n(  .*\n)+end);\n",
+    re.MULTILINE,
+)
 
 
 def main() -> int:

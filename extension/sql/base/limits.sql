@@ -1,11 +1,8 @@
 create function quantumflow._limits()
 returns table (name text, usual bigint, low bigint, high bigint)
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_limits$
-begin
-  return query
+begin atomic
   values
     ('max_steps', 10000::bigint, 1::bigint, 1000000::bigint),
     ('max_depth', 1000, 1, 1000000),
@@ -16,8 +13,7 @@ begin
     ('max_output_bytes', 67108864, 1000, 268435455),
     ('max_error_bytes', 131072, 1000, 268435455),
     ('notify', 1, 0, 1);
-end
-$_limits$;
+end;
 
 comment on function quantumflow._limits() is
 'The limits that can be configured: what each is when nobody configured it, and between what it may be.';

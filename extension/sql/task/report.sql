@@ -34,12 +34,9 @@ returns table (
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_parse_reports$
-begin
-  return query
+begin atomic
   select
     (e.n - 1)::int,
     quantumflow._as_uuid(e.report ->> 'run_id'),
@@ -50,8 +47,7 @@ begin
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
-end
-$_parse_reports$;
+end;
 
 comment on function quantumflow._parse_reports(jsonb) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
@@ -373,12 +369,9 @@ comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 
 create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
 returns setof quantumflow.task_outcome
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_answers$
-begin
-  return query
+begin atomic
   select
     h.run_id,
     h.step_slug,
@@ -391,8 +384,7 @@ begin
     end
   from unnest(p_held) h
   order by h.ord;
-end
-$_answers$;
+end;
 
 comment on function quantumflow._answers(quantumflow._held_task[], text) is
 'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
