@@ -8,11 +8,14 @@ create type quantumflow._message as (
   run_id     text,
   step_slug  text,
   task_index text,
-  vt         timestamptz
+  vt         timestamptz,
+  part       oid,
+  tid        tid
 );
 
 comment on type quantumflow._message is
-'A message that was read and locked: its id, the task that it names, if it names one, and since when it is visible.';
+'A message that was read and locked: its id, the task that it names, if it names one, since when it is visible, and where it is: part
+is the table, of a partitioned queue the partition.';
 
 create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
@@ -29,11 +32,11 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
-      select q.msg_id, q.vt, q.message
+      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
       from pgmq.%I q
       where q.vt >= $3
         and q.vt <= $1
@@ -58,7 +61,7 @@ $_read_messages$;
 comment on function quantumflow._read_messages(text, int, timestamptz) is
 'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
 
-Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message. See _remember_front for what
+Null when there is none. The lock is what makes a claim exclusive until _hide hides the message. See _remember_front for what
 may be overlooked, and for how long.';
 
 create function quantumflow._oldest_vt(p_queue text, p_now timestamptz)
@@ -163,6 +166,35 @@ p_front: from where was read. p_oldest: the vt of the first message found. p_pas
 reads begin 100 ms before that message, until 2 us for each entry passed are over; then one begins at the beginning. So that costs a
 tenth of the time at most, and what has a vt before the front (by its priority, a release, a slow commit) is overlooked no longer.';
 
+create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hide$
+begin
+  if cardinality(p_tids) > 0 then
+    execute format(
+      $$
+      update pgmq.%I q
+      set
+        vt = k.vt,
+        read_ct = q.read_ct + 1
+      from unnest($1, $2, $3) k (part, tid, vt)
+      where q.tableoid = k.part
+        and q.ctid = k.tid
+      $$,
+      'q_' || p_queue)
+    using p_parts, p_tids, p_vts;
+  end if;
+end
+$_hide$;
+
+comment on function quantumflow._hide(text, oid[], tid[], timestamptz[]) is
+'Hides messages that the caller has read until each one''s vt, and counts the reading, as pgmq.read does.
+
+The caller has locked them, so they are still where they were read.';
+
 create function quantumflow._set_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[], p_reads int default 0)
 returns void
 language plpgsql
@@ -197,7 +229,7 @@ end
 $_set_vt$;
 
 comment on function quantumflow._set_vt(text, bigint[], timestamptz[], int) is
-'Sets when each message becomes visible, in one statement; p_reads is added to read_ct, as pgmq.read would.
+'Sets when each message becomes visible, in one statement; p_reads is added to read_ct.
 
 The caller holds the messages. They are found one by one and updated by ctid: statistics of an empty queue, which is what
 autovacuum mostly finds, would have a join by msg_id read the whole queue for every call.';
@@ -422,11 +454,11 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
-      select q.msg_id, q.vt, q.message
+      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
       from pgmq.%I q
       where q.msg_id = any ($2)
       offset 0

@@ -33,7 +33,8 @@ declare
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
-  v_ended    quantumflow._ended_run[];
+  v_counted  uuid[];
+  v_runs     int;
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
@@ -54,27 +55,32 @@ begin
     return v_offer;
   end if;
 
-  -- The runs' counters, last. What is left of runs without any step left is written at once, with their ends.
-  v_ended := quantumflow._gather_run_outputs(v_finished);
-
-  update quantumflow.workflow_runs r
-  set remaining_steps = r.remaining_steps - k.finished
-  from (
-    select f.run_id, count(*)::int as finished
+  -- The runs' counters, last; of runs without any step left they are written with their ends.
+  with finished as (
+    select f.run_id, count(*)::int as steps
     from unnest(v_finished) f
     group by f.run_id
-  ) k
-  cross join lateral (
-    select l.ctid as tid
-    from quantumflow.workflow_runs l
-    where l.id = k.run_id
-      and l.remaining_steps > k.finished
-    limit 1
-  ) c
-  where r.ctid = c.tid;
+  ),
+  counted as (
+    update quantumflow.workflow_runs r
+    set remaining_steps = r.remaining_steps - k.steps
+    from finished k
+    cross join lateral (
+      select l.ctid as tid
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+        and l.remaining_steps > k.steps
+      limit 1
+    ) c
+    where r.ctid = c.tid
+    returning r.id
+  )
+  select coalesce(array_agg(c.id), '{}'), (select count(*) from finished)
+  into v_counted, v_runs
+  from counted c;
 
-  if v_ended <> '{}' then
-    perform quantumflow._finish_runs(v_ended, p_now);
+  if cardinality(v_counted) < v_runs then
+    perform quantumflow._finish_runs(quantumflow._gather_run_outputs(v_finished, v_counted), p_now);
   end if;
 
   return v_offer;
@@ -443,7 +449,7 @@ $_step_output$;
 comment on function quantumflow._step_output(uuid, text) is
 'A completed step''s output, wherever it is stored: a map''s on the step, a single step''s on its task. Null before.';
 
-create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[])
+create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[], p_going_on uuid[])
 returns quantumflow._ended_run[]
 language plpgsql
 volatile
@@ -452,33 +458,22 @@ as $_gather_run_outputs$
 declare
   v_ended quantumflow._ended_run[];
 begin
-  select array_agg(row(r.id, null, r.workflow_slug, r.version)::quantumflow._ended_run)
+  select array_agg(
+    row(f.run_id, null, f.workflow_slug, f.version)::quantumflow._ended_run
+    order by f.run_id)
   into v_ended
   from (
-    select f.run_id, count(*) as finished
-    from unnest(p_finished) f
-    group by f.run_id
-    order by f.run_id
-    offset 0
-  ) k
-  cross join lateral (
-    select l.id, l.workflow_slug, l.version
-    from quantumflow.workflow_runs l
-    where l.id = k.run_id
-      and l.remaining_steps = k.finished
-    limit 1
-  ) r;
-
-  if v_ended is null then
-    return array[]::quantumflow._ended_run[];
-  end if;
+    select distinct e.run_id, e.workflow_slug, e.version
+    from unnest(p_finished) e
+  ) f
+  where f.run_id <> all (p_going_on);
 
   return quantumflow._gather_outputs(v_ended);
 end
 $_gather_run_outputs$;
 
-comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
-'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
+comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[], uuid[]) is
+'The runs of finished steps, without those that go on, with their outputs; null where it cannot be one jsonb value.';
 
 create function quantumflow._gather_outputs(p_ended quantumflow._ended_run[])
 returns quantumflow._ended_run[]

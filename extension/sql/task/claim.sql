@@ -321,10 +321,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_messages$
 declare
-  v_held    quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
-  v_taken   quantumflow._taken_task[];
-  v_msg_ids bigint[];
-  v_vts     timestamptz[];
+  v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
+  v_taken quantumflow._taken_task[];
+  v_parts oid[];
+  v_tids  tid[];
+  v_vts   timestamptz[];
 begin
   if cardinality(v_held) < cardinality(p_messages) then
     perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
@@ -352,7 +353,7 @@ begin
     where h.outcome = 'claim'
       and t.ctid = h.tid
     returning
-      h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout, t.message_id
+      h.ord, h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout
   )
   select
     coalesce(
@@ -361,12 +362,13 @@ begin
           k.run_id, k.workflow_slug, k.step_slug, k.task_index, k.queue, k.attempts, k.losses, k.lease_token, k.timeout
         )::quantumflow._taken_task),
       '{}'),
-    array_agg(k.message_id),
+    array_agg(p_messages[k.ord].part),
+    array_agg(p_messages[k.ord].tid),
     array_agg(p_now + least(p_lease, k.timeout))
-  into v_taken, v_msg_ids, v_vts
+  into v_taken, v_parts, v_tids, v_vts
   from taken k;
 
-  perform quantumflow._set_vt(p_queue, v_msg_ids, v_vts, 1);
+  perform quantumflow._hide(p_queue, v_parts, v_tids, v_vts);
 
   return v_taken;
 end
@@ -406,7 +408,7 @@ begin
       end
     )::quantumflow._held_task)
   into v_held
-  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, n)
+  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, part, tid, n)
   cross join lateral (
     select l.id, l.workflow_slug, l.version, l.status, l.retries
     from quantumflow.workflow_runs l
