@@ -35,12 +35,9 @@ comment on column quantumflow.settings.value is
 -- Source: sql/base/limits.sql
 create function quantumflow._limits()
 returns table (name text, usual bigint, low bigint, high bigint)
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_limits$
-begin
-  return query
+begin atomic
   values
     ('max_steps', 10000::bigint, 1::bigint, 1000000::bigint),
     ('max_depth', 1000, 1, 1000000),
@@ -51,8 +48,7 @@ begin
     ('max_output_bytes', 67108864, 1000, 268435455),
     ('max_error_bytes', 131072, 1000, 268435455),
     ('notify', 1, 0, 1);
-end
-$_limits$;
+end;
 
 comment on function quantumflow._limits() is
 'The limits that can be configured: what each is when nobody configured it, and between what it may be.';
@@ -2081,17 +2077,33 @@ about it.
 
 tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
 
+create type quantumflow._taken_task as (
+  run_id        uuid,
+  workflow_slug text,
+  step_slug     text,
+  task_index    int,
+  queue         text,
+  attempt       int,
+  losses        int,
+  lease_token   bigint,
+  timeout       interval
+);
+
+comment on type quantumflow._taken_task is 'A task that this transaction has claimed, or handed over.';
+
 create type quantumflow._offer as (
   worker_id uuid,
   free      int,
   queues    text[],
   lease     interval,
   commands  text[],
-  taken     quantumflow._held_task[]
+  quiet     text[],
+  taken     quantumflow._taken_task[]
 );
 
 comment on type quantumflow._offer is
-'What a worker that reports could start at once, and the tasks it has been given of those that its report made ready.';
+'What a worker could start at once, the tasks it has been given, and in which of its queues nothing was visible when these were
+handed over.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,
@@ -2103,6 +2115,21 @@ create type quantumflow._step_ref as (
 );
 
 comment on type quantumflow._step_ref is 'A step of a run, with what its definition says of it.';
+
+create type quantumflow._step_progress as (
+  run_id        uuid,
+  step_slug     text,
+  tid           tid,
+  workflow_slug text,
+  version       int,
+  step_type     text,
+  dependents    text[],
+  done_tasks    int,
+  ends          boolean
+);
+
+comment on type quantumflow._step_progress is
+'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
 
 -- Source: sql/worker/tables.sql
 create table quantumflow.workers (
@@ -2249,14 +2276,9 @@ Errors: QF403 when it holds messages of somebody else.';
 
 create function quantumflow._queue_table(p_queue text)
 returns regclass
-language plpgsql
+language sql
 stable
-set search_path = pg_catalog, pg_temp
-as $_queue_table$
-begin
-  return to_regclass(format('pgmq.%I', 'q_' || p_queue));
-end
-$_queue_table$;
+return case when p_queue is not null then to_regclass(format('pgmq.%I', 'q_' || p_queue)) end;
 
 comment on function quantumflow._queue_table(text) is
 'The table of a pgmq queue; null when there is no such queue.';
@@ -2310,11 +2332,14 @@ create type quantumflow._message as (
   run_id     text,
   step_slug  text,
   task_index text,
-  vt         timestamptz
+  vt         timestamptz,
+  part       oid,
+  tid        tid
 );
 
 comment on type quantumflow._message is
-'A message that was read and locked: its id, the task that it names, if it names one, and since when it is visible.';
+'A message that was read and locked: its id, the task that it names, if it names one, since when it is visible, and where it is: part
+is the table, of a partitioned queue the partition.';
 
 create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
@@ -2331,11 +2356,11 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
-      select q.msg_id, q.vt, q.message
+      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
       from pgmq.%I q
       where q.vt >= $3
         and q.vt <= $1
@@ -2360,7 +2385,7 @@ $_read_messages$;
 comment on function quantumflow._read_messages(text, int, timestamptz) is
 'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
 
-Null when there is none. The lock is what makes a claim exclusive until _set_vt hides the message. See _remember_front for what
+Null when there is none. The lock is what makes a claim exclusive until _hide hides the message. See _remember_front for what
 may be overlooked, and for how long.';
 
 create function quantumflow._oldest_vt(p_queue text, p_now timestamptz)
@@ -2399,14 +2424,9 @@ comment on function quantumflow._oldest_vt(text, timestamptz) is
 
 create function quantumflow._entries_read(p_queue text)
 returns bigint
-language plpgsql
+language sql
 volatile
-set search_path = pg_catalog, pg_temp
-as $_entries_read$
-begin
-  return coalesce(pg_stat_get_xact_tuples_returned(to_regclass(format('pgmq.%I', 'q_' || p_queue || '_vt_idx'))), 0);
-end
-$_entries_read$;
+return coalesce(pg_stat_get_xact_tuples_returned(to_regclass(format('pgmq.%I', 'q_' || p_queue || '_vt_idx'))), 0);
 
 comment on function quantumflow._entries_read(text) is
 'How many entries of the queue''s index on vt this transaction has read, dead ones too; 0 where PostgreSQL does not count.';
@@ -2470,6 +2490,35 @@ p_front: from where was read. p_oldest: the vt of the first message found. p_pas
 reads begin 100 ms before that message, until 2 us for each entry passed are over; then one begins at the beginning. So that costs a
 tenth of the time at most, and what has a vt before the front (by its priority, a release, a slow commit) is overlooked no longer.';
 
+create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hide$
+begin
+  if cardinality(p_tids) > 0 then
+    execute format(
+      $$
+      update pgmq.%I q
+      set
+        vt = k.vt,
+        read_ct = q.read_ct + 1
+      from unnest($1, $2, $3) k (part, tid, vt)
+      where q.tableoid = k.part
+        and q.ctid = k.tid
+      $$,
+      'q_' || p_queue)
+    using p_parts, p_tids, p_vts;
+  end if;
+end
+$_hide$;
+
+comment on function quantumflow._hide(text, oid[], tid[], timestamptz[]) is
+'Hides messages that the caller has read until each one''s vt, and counts the reading, as pgmq.read does.
+
+The caller has locked them, so they are still where they were read.';
+
 create function quantumflow._set_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[], p_reads int default 0)
 returns void
 language plpgsql
@@ -2504,7 +2553,7 @@ end
 $_set_vt$;
 
 comment on function quantumflow._set_vt(text, bigint[], timestamptz[], int) is
-'Sets when each message becomes visible, in one statement; p_reads is added to read_ct, as pgmq.read would.
+'Sets when each message becomes visible, in one statement; p_reads is added to read_ct.
 
 The caller holds the messages. They are found one by one and updated by ctid: statistics of an empty queue, which is what
 autovacuum mostly finds, would have a join by msg_id read the whole queue for every call.';
@@ -2729,11 +2778,11 @@ begin
     $$
     select array_agg(
       row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
       )::quantumflow._message
       order by m.vt, m.msg_id)
     from (
-      select q.msg_id, q.vt, q.message
+      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
       from pgmq.%I q
       where q.msg_id = any ($2)
       offset 0
@@ -3526,6 +3575,8 @@ declare
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
+  v_counted  uuid[];
+  v_runs     int;
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
@@ -3542,8 +3593,36 @@ begin
     v_finished := v_finished || v_done;
   end loop;
 
-  if v_finished <> '{}' then
-    perform quantumflow._count_finished_steps(v_finished, p_now);
+  if v_finished = '{}' then
+    return v_offer;
+  end if;
+
+  -- The runs' counters, last; of runs without any step left they are written with their ends.
+  with finished as (
+    select f.run_id, count(*)::int as steps
+    from unnest(v_finished) f
+    group by f.run_id
+  ),
+  counted as (
+    update quantumflow.workflow_runs r
+    set remaining_steps = r.remaining_steps - k.steps
+    from finished k
+    cross join lateral (
+      select l.ctid as tid
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+        and l.remaining_steps > k.steps
+      limit 1
+    ) c
+    where r.ctid = c.tid
+    returning r.id
+  )
+  select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished)
+  into v_counted, v_runs
+  from counted c;
+
+  if cardinality(v_counted) < v_runs then
+    perform quantumflow._finish_runs(quantumflow._gather_run_outputs(v_finished, v_counted), p_now);
   end if;
 
   return v_offer;
@@ -3696,7 +3775,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_make_tasks$
 declare
-  v_tasks quantumflow._new_task[];
+  v_tasks  quantumflow._new_task[];
+  v_oldest timestamptz[];
+  v_offer  quantumflow._offer := p_offer;
 begin
   select array_agg(
     row(
@@ -3725,22 +3806,16 @@ begin
   ) w
   cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
   cross join lateral (
-    select 0 as task_index, null::jsonb as item_value
-    where k.step_type = 'single'
-    union all
-    select (e.n - 1)::int + coalesce(p_first, 0), e.item
+    select (e.n - 1)::int + coalesce(p_first, 0) as task_index, case k.step_type when 'map' then e.item end as item_value
     from jsonb_array_elements(
       case
-        when k.step_type = 'map' and w.chunk_size is null
-        then quantumflow._map_items(k, p_first, p_last, 1)
+        when k.step_type = 'single' then '[null]'
+        when w.chunk_size is null then quantumflow._map_items(k, p_first, p_last, 1)
       end) with ordinality e (item, n)
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
-    from jsonb_array_elements(
-      case
-        when w.chunk_size is not null
-        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
+    where w.chunk_size is not null
     group by 1
   ) i
   where case
@@ -3754,15 +3829,14 @@ begin
   end;
 
   if p_offer.free > cardinality(p_offer.taken) then
-    v_tasks := quantumflow._take_up(p_offer, v_tasks, p_now);
-    perform quantumflow._queue_tasks(v_tasks);
-
-    return quantumflow._with_taken(p_offer, v_tasks);
+    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_now);
+    v_tasks := quantumflow._take_up(p_offer, v_tasks, v_oldest, p_now);
+    v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
   end if;
 
   perform quantumflow._queue_tasks(v_tasks);
 
-  return p_offer;
+  return v_offer;
 end
 $_make_tasks$;
 
@@ -3917,43 +3991,7 @@ $_step_output$;
 comment on function quantumflow._step_output(uuid, text) is
 'A completed step''s output, wherever it is stored: a map''s on the step, a single step''s on its task. Null before.';
 
-create function quantumflow._count_finished_steps(p_finished quantumflow._step_ref[], p_now timestamptz)
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_count_finished_steps$
-declare
-  v_ended quantumflow._ended_run[];
-begin
-  v_ended := quantumflow._gather_run_outputs(p_finished);
-
-  update quantumflow.workflow_runs r
-  set remaining_steps = r.remaining_steps - k.finished
-  from (
-    select f.run_id, count(*)::int as finished
-    from unnest(p_finished) f
-    group by f.run_id
-  ) k
-  cross join lateral (
-    select l.ctid as tid
-    from quantumflow.workflow_runs l
-    where l.id = k.run_id
-      and l.remaining_steps > k.finished
-    limit 1
-  ) c
-  where r.ctid = c.tid;
-
-  if v_ended <> '{}' then
-    perform quantumflow._finish_runs(v_ended, p_now);
-  end if;
-end
-$_count_finished_steps$;
-
-comment on function quantumflow._count_finished_steps(quantumflow._step_ref[], timestamptz) is
-'Takes finished steps off their runs'' counters, last, and ends the runs that have none left.';
-
-create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[])
+create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[], p_going_on uuid[])
 returns quantumflow._ended_run[]
 language plpgsql
 volatile
@@ -3962,33 +4000,22 @@ as $_gather_run_outputs$
 declare
   v_ended quantumflow._ended_run[];
 begin
-  select array_agg(row(r.id, null, r.workflow_slug, r.version)::quantumflow._ended_run)
+  select array_agg(
+    row(f.run_id, null, f.workflow_slug, f.version)::quantumflow._ended_run
+    order by f.run_id)
   into v_ended
   from (
-    select f.run_id, count(*) as finished
-    from unnest(p_finished) f
-    group by f.run_id
-    order by f.run_id
-    offset 0
-  ) k
-  cross join lateral (
-    select l.id, l.workflow_slug, l.version
-    from quantumflow.workflow_runs l
-    where l.id = k.run_id
-      and l.remaining_steps = k.finished
-    limit 1
-  ) r;
-
-  if v_ended is null then
-    return array[]::quantumflow._ended_run[];
-  end if;
+    select distinct e.run_id, e.workflow_slug, e.version
+    from unnest(p_finished) e
+  ) f
+  where f.run_id <> all (p_going_on);
 
   return quantumflow._gather_outputs(v_ended);
 end
 $_gather_run_outputs$;
 
-comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[]) is
-'The runs that have no step left once these are counted, with their outputs; null where it cannot be one jsonb value.';
+comment on function quantumflow._gather_run_outputs(quantumflow._step_ref[], uuid[]) is
+'The runs of finished steps, without those that go on, with their outputs; null where it cannot be one jsonb value.';
 
 create function quantumflow._gather_outputs(p_ended quantumflow._ended_run[])
 returns quantumflow._ended_run[]
@@ -5541,7 +5568,9 @@ begin
     group by t.queue, t.vt
     order by t.queue, t.vt
   loop
-    perform quantumflow._require_queue(v_batch.queue);
+    if quantumflow._queue_table(v_batch.queue) is null then
+      perform quantumflow._raise_unknown_queue(v_batch.queue);
+    end if;
 
     if v_batch.vt <= v_now then
       perform quantumflow._notify(v_batch.queue, v_now);
@@ -5592,27 +5621,25 @@ What is handed over is born started; for the rest that can be claimed at once, i
 
 Errors: QF401 when a queue is gone.';
 
-create function quantumflow._require_queue(p_queue text)
+create function quantumflow._raise_unknown_queue(p_queue text)
 returns void
 language plpgsql
-stable
+immutable
 set search_path = pg_catalog, pg_temp
-as $_require_queue$
+as $_raise_unknown_queue$
 begin
-  if p_queue is null or quantumflow._queue_table(p_queue) is null then
-    raise exception 'queue "%" does not exist', p_queue
-    using
-      errcode = 'QF401',
-      detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
-      hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
-  end if;
+  raise exception 'queue "%" does not exist', p_queue
+  using
+    errcode = 'QF401',
+    detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
+    hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
 end
-$_require_queue$;
+$_raise_unknown_queue$;
 
-comment on function quantumflow._require_queue(text) is
-'Refuses a queue that does not exist.
+comment on function quantumflow._raise_unknown_queue(text) is
+'Raises QF401.
 
-Errors: QF401 when there is no such queue.';
+Errors: QF401 always.';
 
 -- Source: sql/task/input.sql
 create view quantumflow._task_inputs as
@@ -5699,23 +5726,19 @@ set enable_bitmapscan = off
 set jit = off
 as $claim_tasks$
 declare
-  v_now timestamptz := quantumflow._now();
+  v_now   timestamptz := quantumflow._now();
+  v_taken quantumflow._taken_task[];
 begin
   perform quantumflow._refuse_copy();
-  perform quantumflow._refuse_bad_claim(
-    claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease);
+
+  v_taken := quantumflow._claim(
+    quantumflow._checked_offer(
+      claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands),
+    v_now);
 
   return query
   select *
-  from quantumflow._hand_out_each(
-    quantumflow._claim(
-      row(
-        claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands,
-        array[]::quantumflow._held_task[]
-      )::quantumflow._offer,
-      v_now),
-    claim_tasks.lease,
-    v_now);
+  from quantumflow._hand_out_each(v_taken, claim_tasks.lease, v_now);
 end
 $claim_tasks$;
 
@@ -5737,7 +5760,7 @@ Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown q
 somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
-returns quantumflow._held_task[]
+returns quantumflow._taken_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -5748,17 +5771,21 @@ declare
   v_looked   int;
   v_messages quantumflow._message[];
   v_left     quantumflow._message[];
-  v_taken    quantumflow._held_task[] := p_offer.taken;
+  v_taken    quantumflow._taken_task[] := p_offer.taken;
 begin
   if p_offer.commands = '{}' then
     return v_taken;
   end if;
 
-  perform quantumflow._finish_ends(10, p_now);
+  if exists (select from quantumflow._unfinished_ends) then
+    perform quantumflow._finish_ends(10, p_now);
+  end if;
   perform quantumflow._worker_seen(p_offer.worker_id, p_now);
 
   -- Rounds, because a message that was read may turn out not to be claimable; nearly always there is one.
   foreach v_queue in array p_offer.queues loop
+    continue when v_queue = any (p_offer.quiet);
+
     v_looked := 0;
 
     while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
@@ -5790,9 +5817,10 @@ end
 $_claim$;
 
 comment on function quantumflow._claim(quantumflow._offer, timestamptz) is
-'Claims as many tasks as the offer has room for, counting those it has been given, and returns them all.';
+'Claims as many tasks as the offer has room for, counting those it has been given, and returns them all. Queues that were found
+quiet when these were handed over are not looked into again.';
 
-create function quantumflow._hand_out_each(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+create function quantumflow._hand_out_each(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
 volatile
@@ -5819,10 +5847,10 @@ exception
 end
 $_hand_out_each$;
 
-comment on function quantumflow._hand_out_each(quantumflow._held_task[], interval, timestamptz) is
+comment on function quantumflow._hand_out_each(quantumflow._taken_task[], interval, timestamptz) is
 'What a claim returns for the tasks it has taken; those whose input is too large for one jsonb value fail instead.';
 
-create function quantumflow._hand_out(p_taken quantumflow._held_task[], p_lease interval, p_now timestamptz)
+create function quantumflow._hand_out(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
 stable
@@ -5838,7 +5866,7 @@ begin
     i.command,
     i.args,
     i.input,
-    k.attempts,
+    k.attempt,
     i.max_attempts,
     k.lease_token,
     p_now + least(p_lease, k.timeout),
@@ -5858,55 +5886,66 @@ begin
 end
 $_hand_out$;
 
-comment on function quantumflow._hand_out(quantumflow._held_task[], interval, timestamptz) is
+comment on function quantumflow._hand_out(quantumflow._taken_task[], interval, timestamptz) is
 'What a claim returns for the tasks it has taken.';
 
-create function quantumflow._fail_oversized(p_task quantumflow._held_task, p_now timestamptz)
+create function quantumflow._fail_oversized(p_task quantumflow._taken_task, p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_oversized$
 declare
-  v_error      text := 'its input exceeds what one jsonb value can hold (QF308)';
-  v_message_id bigint;
+  v_error text := 'its input exceeds what one jsonb value can hold (QF308)';
+  v_held  quantumflow._held_task := (quantumflow._read_reported(
+    jsonb_build_array(jsonb_build_object(
+      'run_id', p_task.run_id,
+      'step_slug', p_task.step_slug,
+      'task_index', p_task.task_index,
+      'lease_token', p_task.lease_token,
+      'retryable', false)),
+    'fail'))[1];
 begin
   -- While somebody holds the step or the run, the task waits for its lease to run out.
-  if p_task.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
+  if v_held.step_type <> 'callback' and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug) then
     return;
   end if;
 
-  perform quantumflow._record_failure(p_task, 'error', v_error, null, p_now);
+  perform quantumflow._record_failure(v_held, 'error', v_error, null, p_now);
 
   update quantumflow.step_tasks t
   set
     status = 'failed',
     failed_at = p_now,
     error_message = v_error
-  where (t.run_id, t.step_slug, t.task_index) = (p_task.run_id, p_task.step_slug, p_task.task_index)
-  returning t.message_id
-  into v_message_id;
+  where t.ctid = v_held.tid;
 
-  perform quantumflow._remove_messages(p_task.queue, array[v_message_id]);
+  perform quantumflow._remove_messages(v_held.queue, array[v_held.message_id]);
 
-  if p_task.step_type <> 'callback' then
+  if v_held.step_type <> 'callback' then
     perform quantumflow._fail_step(
-      p_task.run_id, p_task.step_slug, p_task.task_index, p_task.step_type, v_error, p_now);
+      v_held.run_id, v_held.step_slug, v_held.task_index, v_held.step_type, v_error, p_now);
   end if;
 end
 $_fail_oversized$;
 
-comment on function quantumflow._fail_oversized(quantumflow._held_task, timestamptz) is
+comment on function quantumflow._fail_oversized(quantumflow._taken_task, timestamptz) is
 'Fails a task that cannot be handed out, since its input is too large, and its run: whoever claims it would fail for ever.';
 
-create function quantumflow._refuse_bad_claim(p_worker_id uuid, p_quantity int, p_queues text[], p_lease interval)
-returns void
+create function quantumflow._checked_offer(
+  p_worker_id uuid,
+  p_quantity  int,
+  p_queues    text[],
+  p_lease     interval,
+  p_commands  text[])
+returns quantumflow._offer
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_refuse_bad_claim$
+as $_checked_offer$
 declare
-  v_queue text;
+  v_queue  text;
+  v_queues text[] := array[]::text[];
 begin
   if p_worker_id is null then
     raise exception 'worker_id must not be null'
@@ -5924,8 +5963,6 @@ begin
       hint = 'Claim as many tasks as can be started at once.';
   end if;
 
-  perform quantumflow._refuse_bad_lease(p_lease);
-
   if p_queues is null or cardinality(p_queues) = 0 then
     raise exception 'queues must name at least one queue'
     using
@@ -5934,23 +5971,32 @@ begin
       hint = 'Leave queues out for the default one, quantum_flow_queue.';
   end if;
 
+  -- The array may have any dimensions.
   foreach v_queue in array p_queues loop
-    perform quantumflow._require_queue(v_queue);
-  end loop;
-end
-$_refuse_bad_claim$;
+    if quantumflow._queue_table(v_queue) is null then
+      perform quantumflow._raise_unknown_queue(v_queue);
+    end if;
 
-comment on function quantumflow._refuse_bad_claim(uuid, int, text[], interval) is
-'Refuses arguments with which nothing can be claimed.
+    v_queues := v_queues || v_queue;
+  end loop;
+
+  return row(
+    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, '{}', '{}'
+  )::quantumflow._offer;
+end
+$_checked_offer$;
+
+comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[]) is
+'What a worker that claims offers to do; refuses arguments with which nothing can be claimed.
 
 Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
 
-create function quantumflow._refuse_bad_lease(p_lease interval)
-returns void
+create function quantumflow._checked_lease(p_lease interval)
+returns interval
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_refuse_bad_lease$
+as $_checked_lease$
 begin
   if p_lease is null or p_lease not between '1 ms' and '1 day' then
     raise exception 'lease must be between 1 ms and 1 day'
@@ -5959,11 +6005,13 @@ begin
       detail = format('The lease is %s.', coalesce(p_lease::text, 'null')),
       hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
   end if;
-end
-$_refuse_bad_lease$;
 
-comment on function quantumflow._refuse_bad_lease(interval) is
-'Refuses a lease that is no length of time to work in.
+  return p_lease;
+end
+$_checked_lease$;
+
+comment on function quantumflow._checked_lease(interval) is
+'The lease that it is given, if it is a length of time to work in.
 
 Errors: QF303 when it is outside 1 ms to 1 day.';
 
@@ -5976,14 +6024,17 @@ create function quantumflow._claim_messages(
   p_lease       interval,
   p_commands    text[],
   p_now         timestamptz)
-returns quantumflow._held_task[]
+returns quantumflow._taken_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_messages$
 declare
   v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
-  v_taken quantumflow._held_task[];
+  v_taken quantumflow._taken_task[];
+  v_parts oid[];
+  v_tids  tid[];
+  v_vts   timestamptz[];
 begin
   if cardinality(v_held) < cardinality(p_messages) then
     perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
@@ -6010,25 +6061,23 @@ begin
     from unnest(v_held) h
     where h.outcome = 'claim'
       and t.ctid = h.tid
-    returning h.*, t.lease_token as new_token
+    returning
+      h.ord, h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout
   )
-  select array_agg(
-    row(
-      k.ord, k.run_id, k.step_slug, k.task_index, k.tid, k.queue, k.message_id, 'started', k.attempts + 1, k.losses,
-      p_worker_id, k.new_token, p_now, k.queued_at,
-      k.workflow_slug, k.version, k.step_type, k.timeout, k.run_status, k.retries, k.outcome
-    )::quantumflow._held_task
-    order by k.ord)
-  into v_taken
+  select
+    coalesce(
+      array_agg(
+        row(
+          k.run_id, k.workflow_slug, k.step_slug, k.task_index, k.queue, k.attempts, k.losses, k.lease_token, k.timeout
+        )::quantumflow._taken_task),
+      '{}'),
+    array_agg(p_messages[k.ord].part),
+    array_agg(p_messages[k.ord].tid),
+    array_agg(p_now + least(p_lease, k.timeout))
+  into v_taken, v_parts, v_tids, v_vts
   from taken k;
 
-  if v_taken is null then
-    return array[]::quantumflow._held_task[];
-  end if;
-
-  perform quantumflow._set_vt(
-    p_queue, array_agg(k.message_id), array_agg(p_now + least(p_lease, k.timeout)), 1)
-  from unnest(v_taken) k;
+  perform quantumflow._hide(p_queue, v_parts, v_tids, v_vts);
 
   return v_taken;
 end
@@ -6066,10 +6115,9 @@ begin
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
         else 'claim'
       end
-    )::quantumflow._held_task
-    order by m.n)
+    )::quantumflow._held_task)
   into v_held
-  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, n)
+  from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, part, tid, n)
   cross join lateral (
     select l.id, l.workflow_slug, l.version, l.status, l.retries
     from quantumflow.workflow_runs l
@@ -6477,12 +6525,12 @@ Exponential backoff with jitter keeps tasks that failed together from coming bac
 -- Source: sql/task/report.sql
 -- What complete and fail share: which reports count, and the locks they take, in the order tasks, steps, runs.
 
-create function quantumflow._refuse_non_array(p_value jsonb, p_name text)
-returns void
+create function quantumflow._checked_array(p_value jsonb, p_name text)
+returns jsonb
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_refuse_non_array$
+as $_checked_array$
 begin
   if p_value is null or jsonb_typeof(p_value) <> 'array' then
     raise exception '% must be a JSON array', p_name
@@ -6491,11 +6539,13 @@ begin
       detail = format('It is %s.', coalesce('JSON of type ' || jsonb_typeof(p_value), 'null')),
       hint = 'For example [{"run_id": "...", "step_slug": "...", "task_index": 0, "lease_token": 1}].';
   end if;
-end
-$_refuse_non_array$;
 
-comment on function quantumflow._refuse_non_array(jsonb, text) is
-'Refuses what is no array of reports.
+  return p_value;
+end
+$_checked_array$;
+
+comment on function quantumflow._checked_array(jsonb, text) is
+'The array of reports that it is given, and nothing else.
 
 Errors: QF301 when it is no JSON array.';
 
@@ -6509,12 +6559,9 @@ returns table (
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_parse_reports$
-begin
-  return query
+begin atomic
   select
     (e.n - 1)::int,
     quantumflow._as_uuid(e.report ->> 'run_id'),
@@ -6525,8 +6572,7 @@ begin
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
-end
-$_parse_reports$;
+end;
 
 comment on function quantumflow._parse_reports(jsonb) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
@@ -6539,6 +6585,9 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_reported$
+declare
+  v_held quantumflow._held_task[];
+  v_last tid;
 begin
   perform
   from (
@@ -6555,12 +6604,25 @@ begin
   ) t;
 
   -- Read in a statement after the one that may have waited.
-  return quantumflow._read_reported(p_reports, p_verb);
+  v_held := quantumflow._read_reported(p_reports, p_verb);
+
+  for n in 1 .. cardinality(v_held) loop
+    if v_held[n].outcome in ('acts', 'fails') then
+      if v_held[n].tid = v_last then
+        v_held[n].outcome := 'duplicate';
+      end if;
+
+      v_last := v_held[n].tid;
+    end if;
+  end loop;
+
+  return v_held;
 end
 $_hold_reported$;
 
 comment on function quantumflow._hold_reported(jsonb, text) is
-'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to.';
+'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to. Of several
+reports of one attempt the first acts.';
 
 create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_ords int[] default null)
 returns quantumflow._held_task[]
@@ -6580,7 +6642,6 @@ begin
       v.workflow_slug, v.version, v.step_type, v.timeout, 'started', 0,
       case
         when v.status is null then 'stale'
-        when v.is_live and v.place > 1 then 'duplicate'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
         when v.is_live and p_verb = 'complete' and v.chunk_size is not null and not quantumflow._fits_chunk(
@@ -6594,51 +6655,46 @@ begin
         then 'duplicate'
         else 'stale'
       end
-    )::quantumflow._held_task
-    order by v.run_id, v.step_slug, v.task_index, v.ord)
+    )::quantumflow._held_task)
   into v_held
   from (
     select
-      h.*,
-      row_number() over (partition by h.run_id, h.step_slug, h.task_index, h.is_live order by h.ord) as place
+      k.*, t.*, r.*, w.*,
+      coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+      case
+        when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
+        else coalesce(t.lease_token = k.token and t.status = 'started', false)
+      end as is_live,
+      -- Failing a queued task by hand counts as an attempt.
+      t.attempts + (t.status = 'queued')::int - t.losses as failures
     from (
+      select *
+      from quantumflow._parse_reports(p_reports) p
+      where p_ords is null
+        or p.ord = any (p_ords)
+      order by p.run_id, p.step_slug, p.task_index, p.ord
+      offset 0
+    ) k
+    left join lateral (
       select
-        k.*, t.*, r.*, w.*,
-        coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
-        case
-          when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
-          else coalesce(t.lease_token = k.token and t.status = 'started', false)
-        end as is_live,
-        -- Failing a queued task by hand counts as an attempt.
-        t.attempts + (t.status = 'queued')::int - t.losses as failures
-      from (
-        select *
-        from quantumflow._parse_reports(p_reports) p
-        where p_ords is null
-          or p.ord = any (p_ords)
-        offset 0
-      ) k
-      left join lateral (
-        select
-          l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-          l.worker_id, l.lease_token, l.started_at, l.queued_at
-        from quantumflow.step_tasks l
-        where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
-        limit 1
-      ) t on true
-      left join lateral (
-        select l.workflow_slug, l.version
-        from quantumflow.workflow_runs l
-        where l.id = k.run_id
-        limit 1
-      ) r on true
-      left join lateral (
-        select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
-        from quantumflow.workflow_steps l
-        where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
-        limit 1
-      ) w on true
-    ) h
+        l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
+        l.worker_id, l.lease_token, l.started_at, l.queued_at
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+      limit 1
+    ) t on true
+    left join lateral (
+      select l.workflow_slug, l.version
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+      limit 1
+    ) r on true
+    left join lateral (
+      select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
+      limit 1
+    ) w on true
   ) v;
 
   return coalesce(v_held, '{}');
@@ -6648,9 +6704,9 @@ $_read_reported$;
 comment on function quantumflow._read_reported(jsonb, text, int[]) is
 'The tasks that reports name, in order of their keys, and what each report comes to as they are now; p_ords: only these reports.
 
-p_verb: complete, fail or release. outcome is, for the first report of a live attempt, "violates" where an output offends a map
-or does not fit its chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended,
-by the precedence of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
+p_verb: complete, fail or release. outcome is, for a live attempt, "violates" where an output offends a map or does not fit its
+chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence
+of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
 create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
 returns boolean
@@ -6693,22 +6749,30 @@ $_has_failed_with$;
 comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
 'Whether the holder of this lease has reported its failure already.';
 
-create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
+create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_steps quantumflow._step_progress[] default '{}')
 returns quantumflow._held_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_run_ids uuid[] := array(
-    select distinct h.run_id
-    from unnest(p_held) h
-    where h.outcome in ('acts', 'violates', 'fails')
-    order by h.run_id);
+  v_run_ids uuid[];
+  v_mode    text;
   v_differ  boolean;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
-  if p_mode = 'key share' then
+  select
+    array_agg(distinct h.run_id order by h.run_id),
+    case
+      when bool_or(h.outcome <> 'acts' and h.step_type <> 'callback') then 'update'
+      when exists (select from unnest(p_steps) s where s.ends) then 'no key update'
+      else 'key share'
+    end
+  into v_run_ids, v_mode
+  from unnest(p_held) h
+  where h.outcome in ('acts', 'violates', 'fails');
+
+  if v_mode = 'key share' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -6718,7 +6782,7 @@ begin
       where l.id = k.run_id
       for key share
     ) r;
-  elsif p_mode = 'no key update' then
+  elsif v_mode = 'no key update' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -6769,12 +6833,12 @@ begin
 end
 $_hold_runs$;
 
-comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
+comment on function quantumflow._hold_runs(quantumflow._held_task[], quantumflow._step_progress[]) is
 'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
 assumed.
 
-p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
-meanwhile gets the outcome run_ended.';
+FOR KEY SHARE when no step ends, FOR NO KEY UPDATE when one of p_steps does, FOR UPDATE when a run fails. A report whose run has
+ended meanwhile gets the outcome run_ended.';
 
 create function quantumflow._cancel_late(p_held quantumflow._held_task[])
 returns void
@@ -6830,12 +6894,9 @@ comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 
 create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
 returns setof quantumflow.task_outcome
-language plpgsql
+language sql
 immutable
-set search_path = pg_catalog, pg_temp
-as $_answers$
-begin
-  return query
+begin atomic
   select
     h.run_id,
     h.step_slug,
@@ -6848,8 +6909,7 @@ begin
     end
   from unnest(p_held) h
   order by h.ord;
-end
-$_answers$;
+end;
 
 comment on function quantumflow._answers(quantumflow._held_task[], text) is
 'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
@@ -6860,18 +6920,12 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_remove_reported$
-declare
-  v_batch record;
 begin
-  for v_batch in
-    select h.queue, array_agg(h.message_id order by h.message_id) as msg_ids
-    from unnest(p_held) h
-    where h.outcome = any (p_outcomes)
-    group by h.queue
-    order by h.queue
-  loop
-    perform quantumflow._remove_messages(v_batch.queue, v_batch.msg_ids);
-  end loop;
+  perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
+  from unnest(p_held) h
+  where h.outcome = any (p_outcomes)
+  group by h.queue
+  order by h.queue;
 end
 $_remove_reported$;
 
@@ -6879,21 +6933,6 @@ comment on function quantumflow._remove_reported(quantumflow._held_task[], text[
 'Removes the messages of the held tasks with one of these outcomes, last of all locks.';
 
 -- Source: sql/task/complete.sql
-create type quantumflow._step_progress as (
-  run_id        uuid,
-  step_slug     text,
-  tid           tid,
-  workflow_slug text,
-  version       int,
-  step_type     text,
-  dependents    text[],
-  done_tasks    int,
-  ends          boolean
-);
-
-comment on type quantumflow._step_progress is
-'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
-
 create type quantumflow._completion as (
   held  quantumflow._held_task[],
   offer quantumflow._offer
@@ -6953,9 +6992,8 @@ as $complete_tasks$
 declare
   v_done quantumflow._completion;
 begin
-  perform quantumflow._refuse_non_array(complete_tasks.results, 'results');
-
-  v_done := quantumflow._complete(complete_tasks.results, quantumflow._now(), null);
+  v_done := quantumflow._complete(
+    quantumflow._checked_array(complete_tasks.results, 'results'), quantumflow._now(), null);
 
   return query
   select *
@@ -6988,24 +7026,22 @@ set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
   v_held     quantumflow._held_task[];
-  v_is_wrong boolean;
   v_steps    quantumflow._step_progress[];
+  v_is_late  boolean;
+  v_is_wrong boolean;
   v_offer    quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
   v_held := quantumflow._record_results(p_results, p_now);
-  v_is_wrong := exists (select from unnest(v_held) h where h.outcome in ('violates', 'fails'));
   v_steps := quantumflow._hold_steps(v_held);
-  v_held := quantumflow._hold_runs(
-    v_held,
-    case
-      when v_is_wrong then 'update'
-      when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
-      else 'key share'
-    end);
+  v_held := quantumflow._hold_runs(v_held, v_steps);
 
   -- Change: what came too late, then steps, what they lead to, messages.
-  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
+  select bool_or(h.outcome = 'run_ended'), bool_or(h.outcome in ('violates', 'fails'))
+  into v_is_late, v_is_wrong
+  from unnest(v_held) h;
+
+  if v_is_late then
     perform quantumflow._cancel_late(v_held);
     v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
@@ -7113,7 +7149,7 @@ declare
   v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete');
   v_missed int[];
 begin
-  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them.
+  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them, or that were named twice.
   loop
     v_missed := quantumflow._record_outputs(p_results, v_read, p_now);
 
@@ -7140,7 +7176,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_record_outputs$
 declare
-  v_missed int[];
+  v_recorded int[];
+  v_missed   int[];
 begin
   with recorded as (
     update quantumflow.step_tasks t
@@ -7165,11 +7202,19 @@ begin
       and t.lease_token is not distinct from h.lease_token
     returning h.ord
   )
+  select array_agg(r.ord)
+  into v_recorded
+  from recorded r;
+
+  if cardinality(v_recorded) = cardinality(p_held) then
+    return null;
+  end if;
+
   select array_agg(h.ord)
   into v_missed
   from unnest(p_held) h
   where h.outcome in ('acts', 'violates', 'fails')
-    and h.ord not in (select r.ord from recorded r);
+    and (h.ord = any (v_recorded)) is not true;
 
   return v_missed;
 end
@@ -7177,6 +7222,7 @@ $_record_outputs$;
 
 comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
 'Writes what tasks were completed with, unless they have changed since they were read; returns which results those are, null for none.
+A second result for a task is one of them: by then the first has changed it.
 An output that offends a map is kept on its failed task, one too large is not.
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
@@ -7293,43 +7339,45 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_count_done_tasks$
 declare
-  v_step record;
+  v_step quantumflow._step_progress;
+  v_done quantumflow._step_ref[];
 begin
   -- Counters once per call and step, in the order in which the steps were locked.
-  update quantumflow.step_states s
-  set
-    remaining_tasks = s.remaining_tasks - k.done_tasks,
-    status = case when k.ends then 'completed' else s.status end,
-    completed_at = case when k.ends then p_now end
-  from unnest(p_steps) k
-  where k.done_tasks > 0
-    and not (k.ends and k.step_type = 'map')
-    and s.ctid = k.tid;
+  with counted as (
+    update quantumflow.step_states s
+    set
+      remaining_tasks = s.remaining_tasks - k.done_tasks,
+      status = case when k.ends then 'completed' else s.status end,
+      completed_at = case when k.ends then p_now end
+    from unnest(p_steps) k
+    where k.done_tasks > 0
+      and not (k.ends and k.step_type = 'map')
+      and s.ctid = k.tid
+    returning k.*
+  )
+  select coalesce(
+    array_agg(
+      row(c.run_id, c.step_slug, c.workflow_slug, c.version, c.step_type, c.dependents)::quantumflow._step_ref
+    ) filter (where c.ends),
+    '{}')
+  into v_done
+  from counted c;
 
   -- A loop, because each array is gathered, and may prove too large, by itself.
   for v_step in
-    select k.run_id, k.step_slug, k.done_tasks
+    select k.*
     from unnest(p_steps) k
     where k.ends
       and k.step_type = 'map'
   loop
-    perform quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now);
+    if quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now) then
+      v_done := v_done || row(
+        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.step_type, v_step.dependents
+      )::quantumflow._step_ref;
+    end if;
   end loop;
 
-  return array(
-    select row(k.run_id, k.step_slug, k.workflow_slug, k.version, k.step_type, k.dependents)::quantumflow._step_ref
-    from unnest(p_steps) k
-    where k.ends
-      and (
-        k.step_type <> 'map'
-        or exists (
-          select
-          from quantumflow.step_states s
-          where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
-            and s.status = 'completed'
-          offset 0
-        )
-      ));
+  return v_done;
 end
 $_count_done_tasks$;
 
@@ -7337,13 +7385,14 @@ comment on function quantumflow._count_done_tasks(quantumflow._step_progress[], 
 'Takes completed tasks off their steps'' counters, finishes the steps that have none left, and returns those.';
 
 create function quantumflow._end_map(p_run_id uuid, p_step_slug text, p_done_tasks int, p_now timestamptz)
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_end_map$
 declare
   v_output jsonb;
+  v_status text;
 begin
   begin
     v_output := quantumflow._gather_map(p_run_id, p_step_slug);
@@ -7358,18 +7407,22 @@ begin
     status = case when v_output is null or s.status <> 'started' then s.status else 'completed' end,
     completed_at = case when v_output is not null and s.status = 'started' then p_now end,
     output = case when s.status = 'started' then v_output end
-  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug);
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+  returning s.status
+  into v_status;
 
   if v_output is null then
     -- Raising instead would wedge whoever reports last, for ever.
     perform quantumflow._fail_step(
       p_run_id, p_step_slug, null, 'map', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
   end if;
+
+  return v_status = 'completed';
 end
 $_end_map$;
 
 comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
-'Completes a map: its output is its tasks'' outputs as an array in index order, nulls kept.
+'Completes a map, and says whether it is: its output is its tasks'' outputs as an array in index order, nulls kept.
 
 Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
 
@@ -7431,21 +7484,19 @@ set enable_bitmapscan = off
 set jit = off
 as $complete_and_claim$
 declare
-  v_now  timestamptz := quantumflow._now();
-  v_done quantumflow._completion;
+  v_now   timestamptz := quantumflow._now();
+  v_done  quantumflow._completion;
+  v_taken quantumflow._taken_task[];
 begin
-  perform quantumflow._refuse_non_array(complete_and_claim.results, 'results');
-  perform quantumflow._refuse_bad_claim(
-    complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease);
   perform quantumflow._refuse_copy();
 
   v_done := quantumflow._complete(
-    complete_and_claim.results,
+    quantumflow._checked_array(complete_and_claim.results, 'results'),
     v_now,
-    row(
+    quantumflow._checked_offer(
       complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
-      complete_and_claim.commands, '{}'
-    )::quantumflow._offer);
+      complete_and_claim.commands));
+  v_taken := quantumflow._claim(v_done.offer, v_now);
 
   return query
   select
@@ -7455,7 +7506,7 @@ begin
 
   return query
   select null::text, c.*
-  from quantumflow._hand_out_each(quantumflow._claim(v_done.offer, v_now), complete_and_claim.lease, v_now) c;
+  from quantumflow._hand_out_each(v_taken, complete_and_claim.lease, v_now) c;
 end
 $complete_and_claim$;
 
@@ -7466,23 +7517,42 @@ results: as for complete_tasks; may be empty. The other arguments are those of c
 start at once. First come rows with the outcome of each result, in order, then rows without one: the tasks.
 
 Steps that the results make ready are handed over as they start, without a claim of their own, if the caller could have claimed
-them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim.
+them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim, from the queues in
+which anything was visible then.
 
 Errors: as complete_tasks and claim_tasks: QF301, QF302, QF303, QF304, QF401, QF403, QF404; then no result is recorded.';
 
-create function quantumflow._take_up(p_offer quantumflow._offer, p_tasks quantumflow._new_task[], p_now timestamptz)
+create function quantumflow._oldest_vts(p_queues text[], p_now timestamptz)
+returns timestamptz[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_oldest_vts$
+declare
+  v_queue  text;
+  v_oldest timestamptz[] := array[]::timestamptz[];
+begin
+  foreach v_queue in array p_queues loop
+    v_oldest := v_oldest || quantumflow._oldest_vt(v_queue, p_now);
+  end loop;
+
+  return v_oldest;
+end
+$_oldest_vts$;
+
+comment on function quantumflow._oldest_vts(text[], timestamptz) is
+'For each queue, since when the message has been visible that has been visible longest; null where none is.';
+
+create function quantumflow._take_up(
+  p_offer  quantumflow._offer,
+  p_tasks  quantumflow._new_task[],
+  p_oldest timestamptz[],
+  p_now    timestamptz)
 returns quantumflow._new_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_take_up$
-declare
-  -- The caller's array may have any dimensions.
-  v_queues text[]        := array(select unnest(p_offer.queues));
-  v_oldest timestamptz[] := array(
-    select quantumflow._oldest_vt(u.queue, p_now)
-    from unnest(v_queues) with ordinality u (queue, n)
-    order by u.n);
 begin
   return array(
     select row(
@@ -7504,9 +7574,9 @@ begin
         select
           n.*,
           n.ready_at <= p_now
-            and n.queue = any (v_queues)
+            and n.queue = any (p_offer.queues)
             and coalesce(n.command = any (p_offer.commands), p_offer.commands is null)
-            and coalesce(v_oldest[array_position(v_queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
+            and coalesce(p_oldest[array_position(p_offer.queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
         from unnest(p_tasks) with ordinality n
       ) c
     ) t
@@ -7514,36 +7584,47 @@ begin
 end
 $_take_up$;
 
-comment on function quantumflow._take_up(quantumflow._offer, quantumflow._new_task[], timestamptz) is
+comment on function quantumflow._take_up(quantumflow._offer, quantumflow._new_task[], timestamptz[], timestamptz) is
 'Marks those of the tasks to be made that the worker is to have at once: of a queue and command that it asks for, due now, no more
 than it has room for, and only where nothing visible in the queue is ahead by more than a second, so that others'' work, older and
-higher, does not wait for it.';
+higher, does not wait for it. p_oldest: what _oldest_vts says of the queues of the offer.';
 
-create function quantumflow._with_taken(p_offer quantumflow._offer, p_tasks quantumflow._new_task[])
+create function quantumflow._with_taken(
+  p_offer  quantumflow._offer,
+  p_tasks  quantumflow._new_task[],
+  p_oldest timestamptz[])
 returns quantumflow._offer
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_with_taken$
 declare
-  v_given quantumflow._held_task[] := array(
+  v_given quantumflow._taken_task[] := array(
     select row(
-      t.ordinality, t.run_id, t.step_slug, t.task_index, null, t.queue, null, 'started', 1, 0,
-      t.worker_id, t.lease_token, t.started_at, t.ready_at,
-      t.workflow_slug, t.version, t.step_type, t.timeout, 'started', null, 'claim'
-    )::quantumflow._held_task
+      t.run_id, t.workflow_slug, t.step_slug, t.task_index, t.queue, 1, 0, t.lease_token, t.timeout
+    )::quantumflow._taken_task
     from unnest(p_tasks) with ordinality t
     where t.lease_token is not null
     order by t.vt, t.ordinality);
+  v_quiet text[] := array[]::text[];
 begin
+  -- Where nothing was handed over, there may be something to claim: a callback of a run that this call ends.
+  if v_given <> '{}' then
+    for n in 1 .. cardinality(p_oldest) loop
+      if p_oldest[n] is null then
+        v_quiet := v_quiet || p_offer.queues[n];
+      end if;
+    end loop;
+  end if;
+
   return row(
-    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.taken || v_given
+    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, v_quiet, p_offer.taken || v_given
   )::quantumflow._offer;
 end
 $_with_taken$;
 
-comment on function quantumflow._with_taken(quantumflow._offer, quantumflow._new_task[]) is
-'The offer with those of the tasks just made that were handed over.';
+comment on function quantumflow._with_taken(quantumflow._offer, quantumflow._new_task[], timestamptz[]) is
+'The offer with those of the tasks just made that were handed over, and with the queues in which nothing was visible.';
 
 -- Source: sql/task/fail.sql
 create function quantumflow.fail_task(
@@ -7606,14 +7687,11 @@ declare
   v_held    quantumflow._held_task[];
   v_failing uuid[];
 begin
-  -- Refuse.
-  perform quantumflow._refuse_non_array(fail_tasks.results, 'results');
-
   -- Lock: the tasks, the steps that fail, the runs.
-  v_held := quantumflow._hold_reported(fail_tasks.results, 'fail');
+  v_held := quantumflow._hold_reported(quantumflow._checked_array(fail_tasks.results, 'results'), 'fail');
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
   v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
-  v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
+  v_held := quantumflow._hold_runs(v_held);
 
   -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
   for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop
@@ -7781,16 +7859,16 @@ set jit = off
 as $extend_leases$
 declare
   v_now   timestamptz := quantumflow._now();
+  v_lease interval := quantumflow._checked_lease(extend_leases.lease);
+  v_tasks jsonb := quantumflow._checked_array(extend_leases.tasks, 'tasks');
   v_batch record;
 begin
-  perform quantumflow._refuse_bad_lease(extend_leases.lease);
-  perform quantumflow._refuse_non_array(extend_leases.tasks, 'tasks');
   perform quantumflow._worker_seen(extend_leases.worker_id, v_now);
 
   for v_batch in
     with held as (
-      select l.queue, l.message_id, least(v_now + extend_leases.lease, l.deadline) as vt
-      from quantumflow._leases(extend_leases.tasks) l
+      select l.queue, l.message_id, least(v_now + v_lease, l.deadline) as vt
+      from quantumflow._leases(v_tasks) l
       cross join lateral (
         select
         from quantumflow.step_tasks t
@@ -7812,8 +7890,8 @@ begin
   return query
   select
     l.run_id, l.step_slug, l.task_index, l.state,
-    case l.state when 'held' then least(v_now + extend_leases.lease, l.deadline) end
-  from quantumflow._leases(extend_leases.tasks) l
+    case l.state when 'held' then least(v_now + v_lease, l.deadline) end
+  from quantumflow._leases(v_tasks) l
   order by l.ord;
 end
 $extend_leases$;
@@ -8001,10 +8079,8 @@ declare
   v_batch    record;
   v_released int := 0;
 begin
-  perform quantumflow._refuse_non_array(release_tasks.tasks, 'tasks');
-
-  v_held := quantumflow._hold_reported(release_tasks.tasks, 'release');
-  v_held := quantumflow._hold_runs(v_held, 'key share');
+  v_held := quantumflow._hold_reported(quantumflow._checked_array(release_tasks.tasks, 'tasks'), 'release');
+  v_held := quantumflow._hold_runs(v_held);
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);
@@ -8207,7 +8283,7 @@ declare
   v_now   timestamptz := quantumflow._now();
   v_queue text;
 begin
-  perform quantumflow._refuse_bad_claim(register_worker.worker_id, 1, register_worker.queues, '1 s');
+  perform quantumflow._checked_offer(register_worker.worker_id, 1, register_worker.queues, '1 s', null);
 
   insert into quantumflow.workers as w (worker_id, name, commands, queues, started_at, last_seen_at)
   values (register_worker.worker_id, register_worker.name, register_worker.commands, register_worker.queues, v_now, v_now)

@@ -51,7 +51,7 @@ def mutate(mutation: Mutation, texts: dict[Path, str]) -> tuple[Path, str]:
         raise LookupError(f"{mutation.name}: {len(found)} functions {mutation.function}")
     path, text = found[0]
     start = text.index(begin)
-    end = text.index(f"\n${mutation.function}$;", start)
+    end = text.index(f"\ncomment on function quantumflow.{mutation.function}(", start)
     body = text[start:end]
     if body.count(mutation.old) != 1:
         raise LookupError(f"{mutation.name}: the text is {body.count(mutation.old)} times in it")

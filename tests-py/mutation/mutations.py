@@ -155,9 +155,9 @@ CLAIMING = [
     ),
     Mutation(
         "what is read is not counted as read",
-        "_claim_messages",
-        "least(p_lease, k.timeout)), 1)",
-        "least(p_lease, k.timeout)), 0)",
+        "_hide",
+        "read_ct = q.read_ct + 1",
+        "read_ct = q.read_ct",
         _sql(
             "task/a_lost_lease_counts_apart_from_failures",
             "task/claiming_starts_a_task_for_a_worker",
@@ -323,8 +323,8 @@ LEASES = [
     Mutation(
         "an extension goes past the deadline",
         "extend_leases",
-        "least(v_now + extend_leases.lease, l.deadline) as vt",
-        "v_now + extend_leases.lease as vt",
+        "least(v_now + v_lease, l.deadline) as vt",
+        "v_now + v_lease as vt",
         _sql(
             "task/extending_a_lease_keeps_the_task", "task/extending_says_what_each_lease_is_worth"
         ),
@@ -390,9 +390,16 @@ REPORTS = [
     ),
     Mutation(
         "a task fails twice by one batch",
-        "_read_reported",
-        "        when v.is_live and v.place > 1 then 'duplicate'\n",
-        "",
+        "_hold_reported",
+        "        v_held[n].outcome := 'duplicate';\n",
+        "        null;\n",
+        _sql("task/outcomes_are_decided_in_their_order_of_precedence_also_in_a_batch"),
+    ),
+    Mutation(
+        "a task completes twice by one batch",
+        "_record_outputs",
+        "  if cardinality(v_recorded) = cardinality(p_held) then\n",
+        "  if true then\n",
         _sql("task/outcomes_are_decided_in_their_order_of_precedence_also_in_a_batch"),
     ),
     Mutation(
@@ -474,19 +481,16 @@ REPORTS = [
     ),
     Mutation(
         "a report that ends a step shares the run with others",
-        "_complete",
-        "when exists (select from unnest(v_steps) s where s.ends) then 'no key update'",
-        "when exists (select from unnest(v_steps) s where s.ends) then 'key share'",
+        "_hold_runs",
+        "when exists (select from unnest(p_steps) s where s.ends) then 'no key update'",
+        "when exists (select from unnest(p_steps) s where s.ends) then 'key share'",
         JOINS,
     ),
     Mutation(
         "reports lock runs in the order in which they came",
         "_hold_runs",
-        "    select distinct h.run_id\n    from unnest(p_held) h\n"
-        "    where h.outcome in ('acts', 'violates', 'fails')\n    order by h.run_id);",
-        "    select h.run_id\n    from unnest(p_held) h\n"
-        "    where h.outcome in ('acts', 'violates', 'fails')\n"
-        "    group by h.run_id\n    order by min(h.ord));",
+        "array_agg(distinct h.run_id order by h.run_id)",
+        "array_agg(h.run_id order by h.ord)",
         JOINS,
     ),
     Mutation(
@@ -599,9 +603,9 @@ RUNS = [
     ),
     Mutation(
         "steps that end in one call count as one",
-        "_count_finished_steps",
-        "select f.run_id, count(*)::int as finished",
-        "select f.run_id, 1 as finished",
+        "_advance",
+        "select f.run_id, count(*)::int as steps",
+        "select f.run_id, 1 as steps",
         (
             *_sql(
                 "task/a_batch_may_hold_results_of_any_runs",
@@ -976,8 +980,8 @@ HANDING_OVER = [
     Mutation(
         "results write tasks in the order in which they came",
         "_read_reported",
-        "order by v.run_id, v.step_slug, v.task_index, v.ord)",
-        "order by v.ord)",
+        "order by p.run_id, p.step_slug, p.task_index, p.ord",
+        "order by p.ord",
         JOINS,
     ),
     Mutation(
@@ -1052,9 +1056,9 @@ HANDING_OVER = [
     ),
     Mutation(
         "what waits in one queue hinders hand-overs of all",
-        "_take_up",
-        "    order by u.n)",
-        "    order by u.n desc)",
+        "_oldest_vts",
+        "v_oldest || quantumflow._oldest_vt(v_queue, p_now)",
+        "quantumflow._oldest_vt(v_queue, p_now) || v_oldest",
         _sql("task/what_is_ahead_by_more_than_a_second_goes_before_a_hand_over"),
     ),
     Mutation(
@@ -1084,6 +1088,27 @@ HANDING_OVER = [
         "    where t.lease_token is not null\n",
         "",
         _sql("task/no_more_is_handed_over_than_there_is_room_for"),
+    ),
+    Mutation(
+        "a queue that was found quiet is looked into again",
+        "_claim",
+        "    continue when v_queue = any (p_offer.quiet);\n",
+        "",
+        _sql("task/a_quiet_queue_is_looked_into_once_by_a_hand_over"),
+    ),
+    Mutation(
+        "every queue is quiet when something was handed over",
+        "_with_taken",
+        "      if p_oldest[n] is null then\n",
+        "      if true then\n",
+        _sql("task/a_quiet_queue_is_looked_into_once_by_a_hand_over"),
+    ),
+    Mutation(
+        "a queue is quiet when nothing was handed over, too",
+        "_with_taken",
+        "  if v_given <> '{}' then\n",
+        "  if true then\n",
+        _sql("task/a_quiet_queue_is_looked_into_once_by_a_hand_over"),
     ),
     Mutation(
         "what is handed over is no attempt",

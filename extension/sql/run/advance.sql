@@ -75,7 +75,7 @@ begin
     where r.ctid = c.tid
     returning r.id
   )
-  select coalesce(array_agg(c.id), '{}'), (select count(*) from finished)
+  select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished)
   into v_counted, v_runs
   from counted c;
 

@@ -236,7 +236,7 @@ set search_path = pg_catalog, pg_temp
 as $_checked_offer$
 declare
   v_queue  text;
-  v_queues text[] := '{}';
+  v_queues text[] := array[]::text[];
 begin
   if p_worker_id is null then
     raise exception 'worker_id must not be null'

@@ -64,7 +64,7 @@ set search_path = pg_catalog, pg_temp
 as $_oldest_vts$
 declare
   v_queue  text;
-  v_oldest timestamptz[] := '{}';
+  v_oldest timestamptz[] := array[]::timestamptz[];
 begin
   foreach v_queue in array p_queues loop
     v_oldest := v_oldest || quantumflow._oldest_vt(v_queue, p_now);
@@ -140,7 +140,7 @@ declare
     from unnest(p_tasks) with ordinality t
     where t.lease_token is not null
     order by t.vt, t.ordinality);
-  v_quiet text[] := '{}';
+  v_quiet text[] := array[]::text[];
 begin
   -- Where nothing was handed over, there may be something to claim: a callback of a run that this call ends.
   if v_given <> '{}' then
