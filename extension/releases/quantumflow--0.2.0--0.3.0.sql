@@ -67,7 +67,6 @@ drop function quantumflow._claim_messages(text, quantumflow._message[], boolean,
 drop function quantumflow._hold_messages(text, quantumflow._message[], text[]);
 drop function quantumflow._put_aside(text, quantumflow._message[], quantumflow._held_task[], timestamptz);
 drop function quantumflow._refuse_non_array(jsonb, text);
-drop function quantumflow._hold_runs(quantumflow._held_task[], text);
 drop function quantumflow._report_outcomes(quantumflow._held_task[]);
 drop function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz);
 drop function quantumflow._violation(jsonb);
@@ -3297,30 +3296,22 @@ $_fits_chunk$;
 comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
 'Whether an output is an array with an entry for each item of the task''s chunk.';
 
-create or replace function quantumflow._hold_runs(p_held quantumflow._held_task[], p_steps quantumflow._step_progress[] default '{}')
+create or replace function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_run_ids uuid[];
-  v_mode    text;
+  v_run_ids uuid[] := array(
+    select distinct h.run_id
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails')
+    order by h.run_id);
   v_differ  boolean;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
-  select
-    array_agg(distinct h.run_id order by h.run_id),
-    case
-      when bool_or(h.outcome <> 'acts' and h.step_type <> 'callback') then 'update'
-      when exists (select from unnest(p_steps) s where s.ends) then 'no key update'
-      else 'key share'
-    end
-  into v_run_ids, v_mode
-  from unnest(p_held) h
-  where h.outcome in ('acts', 'violates', 'fails');
-
-  if v_mode = 'key share' then
+  if p_mode = 'key share' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -3330,7 +3321,7 @@ begin
       where l.id = k.run_id
       for key share
     ) r;
-  elsif v_mode = 'no key update' then
+  elsif p_mode = 'no key update' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -3381,12 +3372,12 @@ begin
 end
 $_hold_runs$;
 
-comment on function quantumflow._hold_runs(quantumflow._held_task[], quantumflow._step_progress[]) is
+comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
 'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
 assumed.
 
-FOR KEY SHARE when no step ends, FOR NO KEY UPDATE when one of p_steps does, FOR UPDATE when a run fails. A report whose run has
-ended meanwhile gets the outcome run_ended.';
+p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
+meanwhile gets the outcome run_ended.';
 
 create or replace function quantumflow._cancel_late(p_held quantumflow._held_task[])
 returns void
@@ -3520,23 +3511,27 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
-  v_held     quantumflow._held_task[];
-  v_steps    quantumflow._step_progress[];
-  v_is_late  boolean;
-  v_is_wrong boolean;
-  v_offer    quantumflow._offer;
+  v_held  quantumflow._held_task[];
+  v_steps quantumflow._step_progress[];
+  v_mode  text;
+  v_offer quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
   v_held := quantumflow._record_results(p_results, p_now);
   v_steps := quantumflow._hold_steps(v_held);
-  v_held := quantumflow._hold_runs(v_held, v_steps);
 
-  -- Change: what came too late, then steps, what they lead to, messages.
-  select bool_or(h.outcome = 'run_ended'), bool_or(h.outcome in ('violates', 'fails'))
-  into v_is_late, v_is_wrong
+  select case
+    when bool_or(h.outcome in ('violates', 'fails')) then 'update'
+    when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
+    else 'key share'
+  end
+  into v_mode
   from unnest(v_held) h;
 
-  if v_is_late then
+  v_held := quantumflow._hold_runs(v_held, v_mode);
+
+  -- Change: what came too late, then steps, what they lead to, messages.
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);
     v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
@@ -3544,7 +3539,7 @@ begin
   v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
   perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
 
-  if v_is_wrong then
+  if v_mode = 'update' then
     perform quantumflow._fail_violations(v_held, p_now);
   end if;
 
@@ -4088,7 +4083,7 @@ begin
   v_held := quantumflow._hold_reported(quantumflow._checked_array(fail_tasks.results, 'results'), 'fail');
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
   v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
-  v_held := quantumflow._hold_runs(v_held);
+  v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
 
   -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
   for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop
@@ -4290,7 +4285,7 @@ declare
   v_released int := 0;
 begin
   v_held := quantumflow._hold_reported(quantumflow._checked_array(release_tasks.tasks, 'tasks'), 'release');
-  v_held := quantumflow._hold_runs(v_held);
+  v_held := quantumflow._hold_runs(v_held, 'key share');
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);

@@ -481,16 +481,19 @@ REPORTS = [
     ),
     Mutation(
         "a report that ends a step shares the run with others",
-        "_hold_runs",
-        "when exists (select from unnest(p_steps) s where s.ends) then 'no key update'",
-        "when exists (select from unnest(p_steps) s where s.ends) then 'key share'",
+        "_complete",
+        "when exists (select from unnest(v_steps) s where s.ends) then 'no key update'",
+        "when exists (select from unnest(v_steps) s where s.ends) then 'key share'",
         JOINS,
     ),
     Mutation(
         "reports lock runs in the order in which they came",
         "_hold_runs",
-        "array_agg(distinct h.run_id order by h.run_id)",
-        "array_agg(h.run_id order by h.ord)",
+        "    select distinct h.run_id\n    from unnest(p_held) h\n"
+        "    where h.outcome in ('acts', 'violates', 'fails')\n    order by h.run_id);",
+        "    select h.run_id\n    from unnest(p_held) h\n"
+        "    where h.outcome in ('acts', 'violates', 'fails')\n    group by h.run_id\n"
+        "    order by min(h.ord));",
         JOINS,
     ),
     Mutation(

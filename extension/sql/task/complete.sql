@@ -90,23 +90,27 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
-  v_held     quantumflow._held_task[];
-  v_steps    quantumflow._step_progress[];
-  v_is_late  boolean;
-  v_is_wrong boolean;
-  v_offer    quantumflow._offer;
+  v_held  quantumflow._held_task[];
+  v_steps quantumflow._step_progress[];
+  v_mode  text;
+  v_offer quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
   v_held := quantumflow._record_results(p_results, p_now);
   v_steps := quantumflow._hold_steps(v_held);
-  v_held := quantumflow._hold_runs(v_held, v_steps);
 
-  -- Change: what came too late, then steps, what they lead to, messages.
-  select bool_or(h.outcome = 'run_ended'), bool_or(h.outcome in ('violates', 'fails'))
-  into v_is_late, v_is_wrong
+  select case
+    when bool_or(h.outcome in ('violates', 'fails')) then 'update'
+    when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
+    else 'key share'
+  end
+  into v_mode
   from unnest(v_held) h;
 
-  if v_is_late then
+  v_held := quantumflow._hold_runs(v_held, v_mode);
+
+  -- Change: what came too late, then steps, what they lead to, messages.
+  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);
     v_steps := quantumflow._without_ended_runs(v_steps);
   end if;
@@ -114,7 +118,7 @@ begin
   v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
   perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
 
-  if v_is_wrong then
+  if v_mode = 'update' then
     perform quantumflow._fail_violations(v_held, p_now);
   end if;
 

@@ -62,7 +62,7 @@ begin
   v_held := quantumflow._hold_reported(quantumflow._checked_array(fail_tasks.results, 'results'), 'fail');
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
   v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
-  v_held := quantumflow._hold_runs(v_held);
+  v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
 
   -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
   for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop

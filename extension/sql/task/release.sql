@@ -18,7 +18,7 @@ declare
   v_released int := 0;
 begin
   v_held := quantumflow._hold_reported(quantumflow._checked_array(release_tasks.tasks, 'tasks'), 'release');
-  v_held := quantumflow._hold_runs(v_held);
+  v_held := quantumflow._hold_runs(v_held, 'key share');
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);

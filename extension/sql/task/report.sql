@@ -224,30 +224,22 @@ $_has_failed_with$;
 comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
 'Whether the holder of this lease has reported its failure already.';
 
-create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_steps quantumflow._step_progress[] default '{}')
+create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_run_ids uuid[];
-  v_mode    text;
+  v_run_ids uuid[] := array(
+    select distinct h.run_id
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails')
+    order by h.run_id);
   v_differ  boolean;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
-  select
-    array_agg(distinct h.run_id order by h.run_id),
-    case
-      when bool_or(h.outcome <> 'acts' and h.step_type <> 'callback') then 'update'
-      when exists (select from unnest(p_steps) s where s.ends) then 'no key update'
-      else 'key share'
-    end
-  into v_run_ids, v_mode
-  from unnest(p_held) h
-  where h.outcome in ('acts', 'violates', 'fails');
-
-  if v_mode = 'key share' then
+  if p_mode = 'key share' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -257,7 +249,7 @@ begin
       where l.id = k.run_id
       for key share
     ) r;
-  elsif v_mode = 'no key update' then
+  elsif p_mode = 'no key update' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
     from unnest(v_run_ids) k (run_id)
@@ -308,12 +300,12 @@ begin
 end
 $_hold_runs$;
 
-comment on function quantumflow._hold_runs(quantumflow._held_task[], quantumflow._step_progress[]) is
+comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
 'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
 assumed.
 
-FOR KEY SHARE when no step ends, FOR NO KEY UPDATE when one of p_steps does, FOR UPDATE when a run fails. A report whose run has
-ended meanwhile gets the outcome run_ended.';
+p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
+meanwhile gets the outcome run_ended.';
 
 create function quantumflow._cancel_late(p_held quantumflow._held_task[])
 returns void
