@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 import threading
 import time
@@ -70,6 +71,10 @@ def _beside(
     tasks: int,
     databases: dict[int, Database],
 ) -> None:
+    # What the filling wrote is on the disk before anything is timed, or the kernel writes it meanwhile.
+    with bench.server.admin() as admin:
+        admin.execute("checkpoint")
+    os.sync()
     contestants = []
     for name, shape in shapes.items():
         load = Load(items=tasks) if name == "map" else Load(tasks // len(shape.steps))
