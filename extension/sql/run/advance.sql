@@ -264,16 +264,22 @@ begin
   ) w
   cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
   cross join lateral (
-    select (e.n - 1)::int + coalesce(p_first, 0) as task_index, case k.step_type when 'map' then e.item end as item_value
+    select 0 as task_index, null::jsonb as item_value
+    where k.step_type = 'single'
+    union all
+    select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(
       case
-        when k.step_type = 'single' then '[null]'
-        when w.chunk_size is null then quantumflow._map_items(k, p_first, p_last, 1)
+        when k.step_type = 'map' and w.chunk_size is null
+        then quantumflow._map_items(k, p_first, p_last, 1)
       end) with ordinality e (item, n)
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
-    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
-    where w.chunk_size is not null
+    from jsonb_array_elements(
+      case
+        when w.chunk_size is not null
+        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
+      end) with ordinality e (item, n)
     group by 1
   ) i
   where case
