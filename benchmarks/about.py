@@ -60,14 +60,21 @@ def conditions(server: Server, *, rounds: int) -> Iterator[dict[str, Any]]:
     found["minutes"] = round((time.monotonic() - clock) / 60, 1)
 
 
-def fsync_ms(server: Server, samples: int = 200) -> float:
-    """What a commit waits for the disk: its median with the wait less that without."""
+def fsync_ms(server: Server, samples: int = 200, pause: float = 0) -> float:
+    """What a commit waits for the disk: its median with the wait less that without.
+
+    Args:
+        server: The server.
+        samples: How many commits of each kind.
+        pause: How many seconds nothing happens before each: a disk that sleeps answers later.
+    """
     with server.admin() as admin:
         medians = []
         for waits in ("on", "off"):
             admin.execute(f"set synchronous_commit = {waits}".encode())
             times = []
             for _ in range(samples):
+                time.sleep(pause)
                 began = time.perf_counter()
                 admin.execute("select pg_logical_emit_message(true, 'bench', '')")
                 times.append(1000 * (time.perf_counter() - began))

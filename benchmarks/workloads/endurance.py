@@ -71,7 +71,7 @@ def _beside(
     tasks: int,
     databases: dict[int, Database],
 ) -> None:
-    # What the filling wrote is on the disk before anything is timed, or the kernel writes it meanwhile.
+    # What the filling wrote shall be on the disk before anything is timed.
     with bench.server.admin() as admin:
         admin.execute("checkpoint")
     os.sync()

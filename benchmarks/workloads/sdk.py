@@ -247,7 +247,7 @@ def chain(bench: Bench) -> None:
         "W3",
         "SDK",
         [
-            _flush(bench),
+            _flush(bench, 200, 0.002),
             *((lib.name, partial(_chain, bench, lib, runs)) for lib, runs in libraries),
         ],
     )
@@ -256,9 +256,11 @@ def chain(bench: Bench) -> None:
 FLUSH = "one flush to disk"
 
 
-def _flush(bench: Bench) -> tuple[str, Callable[[], Mapping[str, float]]]:
-    """What every durable answer waits for, measured in the same rounds."""
-    return FLUSH, lambda: {"flush ms": about.fsync_ms(bench.server)}
+def _flush(
+    bench: Bench, samples: int, pause: float
+) -> tuple[str, Callable[[], Mapping[str, float]]]:
+    """What every durable answer waits for, in the same rounds, after pauses as the work makes."""
+    return FLUSH, lambda: {"flush ms": about.fsync_ms(bench.server, samples, pause)}
 
 
 def _chain(bench: Bench, library: Library, runs: int) -> dict[str, float]:
@@ -292,7 +294,7 @@ def first_task(bench: Bench) -> None:
     bench.measure(
         "W12",
         [
-            (alone, *_flush(bench)),
+            (alone, *_flush(bench, few, _PAUSE)),
             (alone, OURS.name, partial(_first_task, bench, OURS, 1, many)),
             (several, OURS.name, partial(_first_task, bench, OURS, 8, few)),
             *((alone, lib.name, partial(_first_task, bench, lib, 1, few)) for lib in others),
