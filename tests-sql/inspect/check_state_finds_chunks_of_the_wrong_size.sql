@@ -3,7 +3,7 @@ select plan(4);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "m", "type": "map", "chunk_size": 2}]}');
 select quantumflow.start_flow('w', '[1, 2, 3]', run_id => format('10000000-0000-0000-0000-00000000000%s', n)::uuid) from generate_series(1, 5) n;
-select quantumflow.start_flow('w', '[]');
+select quantumflow.start_flow('w', '[]', run_id => '10000000-0000-0000-0000-000000000009');
 select quantumflow.complete_task(format('10000000-0000-0000-0000-00000000000%s', n)::uuid, 'm', 0, '[1, 2]') from generate_series(1, 5) n;
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
