@@ -126,6 +126,7 @@ def _copy(
             _copying(connection, table, column, replaced)
             for table, (column, replaced) in tables.items()
         ]
+        fills = [_filled_further(connection, table) for table in tables]
     shares = [min(100, copies - begin) for begin in range(0, copies, 100)]
 
     def work(mine: list[int]) -> None:
@@ -143,10 +144,27 @@ def _copy(
 
     with ThreadPoolExecutor(_FILLERS) as pool:
         list(pool.map(work, (shares[n::_FILLERS] for n in range(_FILLERS))))
-    database.execute("drop table original")
+    database.execute("; ".join(("drop table original", *fills)))
 
 
 _FILLERS = 2
+
+
+def _filled_further(connection: psycopg.Connection[Any], table: str) -> str:
+    """Let copies fill pages as rows do that have grown there; answers how to undo it.
+
+    A row is made small, and grows when it is worked on. Copies come grown, and pages that are full
+    of them have room for a small one: then new rows would be made all over the old pages.
+    """
+    found = connection.execute(
+        "select option_value::int from pg_class cross join pg_options_to_table(reloptions) "
+        "where oid = %s::regclass and option_name = 'fillfactor'",
+        [table],
+    ).fetchone()
+    if found is None:
+        return ""
+    connection.execute(f"alter table {table} set (fillfactor = {found[0] + 15})".encode())
+    return f"alter table {table} set (fillfactor = {found[0]})"
 
 
 def _copying(
