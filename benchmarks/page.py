@@ -45,7 +45,7 @@ time they are needed; one that cannot be installed is named below, and nothing i
 - The start of the runs is part of the time. Where a system is slow it is given less to do, which
   is to its favour where its cost grows with size.
 - After every run is checked: all tasks done, each once (so each join once), queues empty, and
-  `check_state()` without a word (beside millions of finished runs, for the newest thousand). A fast
+  `check_state()` without a word (beside millions of finished runs, for the newest ten). A fast
   wrong run is a failed run, and listed as such.
 - Two tiers. *SQL*: a driver that costs next to nothing calls each system's own functions, as its
   worker does. *SDK*: each system by its own Python library, one worker process, in the best

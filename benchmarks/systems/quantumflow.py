@@ -161,7 +161,7 @@ class Quantumflow(System):
                 + (select count(*) from pgmq.q_quantum_flow_queue)
                 + (select count(*)
                    from (
-                     select id from quantumflow.workflow_runs order by id desc limit 1000
+                     select id from quantumflow.workflow_runs order by id desc limit 10
                    ) newest
                    cross join lateral quantumflow.check_state(newest.id)))
             from quantumflow.workflow_runs
