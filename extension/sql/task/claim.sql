@@ -193,8 +193,7 @@ declare
       'run_id', p_task.run_id,
       'step_slug', p_task.step_slug,
       'task_index', p_task.task_index,
-      'lease_token', p_task.lease_token,
-      'retryable', false)),
+      'lease_token', p_task.lease_token)),
     'fail'))[1];
 begin
   -- While somebody holds the step or the run, the task waits for its lease to run out.
