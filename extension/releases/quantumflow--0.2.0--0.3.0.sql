@@ -67,6 +67,8 @@ drop function quantumflow._claim_messages(text, quantumflow._message[], boolean,
 drop function quantumflow._hold_messages(text, quantumflow._message[], text[]);
 drop function quantumflow._put_aside(text, quantumflow._message[], quantumflow._held_task[], timestamptz);
 drop function quantumflow._refuse_non_array(jsonb, text);
+drop function quantumflow._parse_reports(jsonb);
+drop function quantumflow._has_failed_with(uuid, text, int, bigint);
 drop function quantumflow._report_outcomes(quantumflow._held_task[]);
 drop function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz);
 drop function quantumflow._violation(jsonb);
@@ -132,7 +134,7 @@ immutable
 return case
   when p_text like '________-____-____-____-____________'
     and p_text !~ '[^0-9a-fA-F-]'
-    and length(replace(p_text, '-', '')) = 32
+    and p_text not like '%-%-%-%-%-%'
   then p_text::uuid
 end;
 
@@ -1608,6 +1610,57 @@ the offer of the worker that caused it, with the tasks that it was given.
 
 The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
 
+create or replace function quantumflow._release_dependents(p_done quantumflow._step_ref[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_release_dependents$
+declare
+  v_ready quantumflow._step_ref[];
+begin
+  -- Counted per dependent first: a step that waits for two of p_done is one row to update.
+  with released as (
+    update quantumflow.step_states s
+    set
+      remaining_deps = s.remaining_deps - k.done_deps,
+      status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
+      started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
+    from (
+        select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
+        from (
+          select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
+          from unnest(p_done) d
+        ) u
+        group by u.run_id, u.workflow_slug, u.version, u.step_slug
+      ) k
+      cross join lateral (
+        select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
+        from quantumflow.step_states l
+        join quantumflow.workflow_runs r
+          on r.id = l.run_id
+        where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+        limit 1
+      ) c
+      cross join lateral (
+        select l.step_type, l.dependents
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+        limit 1
+      ) w
+    where s.ctid = c.tid
+    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.step_type, w.dependents, c.becomes_ready
+  )
+  select array_agg(
+    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref)
+  into v_ready
+  from released d
+  where d.becomes_ready;
+
+  return coalesce(v_ready, '{}');
+end
+$_release_dependents$;
+
 create or replace function quantumflow._step_became_ready(
   p_steps quantumflow._step_ref[],
   p_now   timestamptz,
@@ -1729,18 +1782,13 @@ begin
     where k.step_type = 'single'
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
-    from jsonb_array_elements(
-      case
-        when k.step_type = 'map' and w.chunk_size is null
-        then quantumflow._map_items(k, p_first, p_last, 1)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
+    where k.step_type = 'map'
+      and w.chunk_size is null
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
-    from jsonb_array_elements(
-      case
-        when w.chunk_size is not null
-        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
+    where w.chunk_size is not null
     group by 1
   ) i
   where case
@@ -2475,7 +2523,7 @@ select
         select 'run' as key, r.input as value
         union all
         select d.step_slug, coalesce(s.output, o.output)
-        from unnest(w.dependencies) d (step_slug)
+        from (select unnest(w.dependencies) as step_slug) d
         cross join lateral (
           select l.output
           from quantumflow.step_states l
@@ -3132,7 +3180,7 @@ returns table (
   run_id      uuid,
   step_slug   text,
   task_index  int,
-  token       bigint,
+  token       text,
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
@@ -3144,12 +3192,18 @@ begin atomic
     quantumflow._as_uuid(e.report ->> 'run_id'),
     e.report ->> 'step_slug',
     quantumflow._as_number(e.report ->> 'task_index', 9)::int,
-    quantumflow._as_number(e.report ->> 'lease_token', 18),
+    e.report ->> 'lease_token',
     coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
 end;
+
+comment on function quantumflow._parse_reports(jsonb) is
+'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
+
+ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: the lease_token is there, and null. is_final:
+retryable is false.';
 
 create or replace function quantumflow._hold_reported(p_reports jsonb, p_verb text)
 returns quantumflow._held_task[]
@@ -3232,10 +3286,10 @@ begin
   from (
     select
       k.*, t.*, r.*, w.*,
-      coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+      coalesce(t.is_leased, k.is_by_hand) as is_known,
       case
         when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
-        else coalesce(t.lease_token = k.token and t.status = 'started', false)
+        else coalesce(t.is_leased and t.status = 'started', false)
       end as is_live,
       -- Failing a queued task by hand counts as an attempt.
       t.attempts + (t.status = 'queued')::int - t.losses as failures
@@ -3250,7 +3304,7 @@ begin
     left join lateral (
       select
         l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-        l.worker_id, l.lease_token, l.started_at, l.queued_at
+        l.worker_id, l.lease_token, l.started_at, l.queued_at, l.lease_token::text = k.token as is_leased
       from quantumflow.step_tasks l
       where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
       limit 1
@@ -3300,6 +3354,26 @@ $_fits_chunk$;
 
 comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
 'Whether an output is an array with an entry for each item of the task''s chunk.';
+
+create or replace function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_token text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_has_failed_with$
+begin
+  return exists (
+    select
+    from quantumflow.task_failures f
+    where (f.run_id, f.step_slug, f.task_index) = (p_run_id, p_step_slug, p_task_index)
+      and f.lease_token::text = p_token
+      and f.kind = 'error'
+  );
+end
+$_has_failed_with$;
+
+comment on function quantumflow._has_failed_with(uuid, text, int, text) is
+'Whether the holder of this lease has reported its failure already.';
 
 create or replace function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
 returns quantumflow._held_task[]
@@ -4192,10 +4266,10 @@ begin
     k.run_id,
     k.step_slug,
     k.task_index,
-    k.token,
+    t.lease_token,
     case
-      when t.status = 'cancelled' and t.lease_token = k.token then 'cancelled'
-      when t.status is distinct from 'started' or t.lease_token is distinct from k.token then 'lost'
+      when t.status = 'cancelled' and t.is_leased then 'cancelled'
+      when t.status is distinct from 'started' or t.is_leased is not true then 'lost'
       when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'cancelled'
       else 'held'
     end,
@@ -4204,7 +4278,7 @@ begin
     t.started_at + w.timeout
   from quantumflow._parse_reports(p_tasks) k
   left join lateral (
-    select l.status, l.lease_token, l.queue, l.message_id, l.started_at
+    select l.status, l.lease_token, l.queue, l.message_id, l.started_at, l.lease_token::text = k.token as is_leased
     from quantumflow.step_tasks l
     where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
     limit 1

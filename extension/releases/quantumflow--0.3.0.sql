@@ -157,7 +157,7 @@ immutable
 return case
   when p_text like '________-____-____-____-____________'
     and p_text !~ '[^0-9a-fA-F-]'
-    and length(replace(p_text, '-', '')) = 32
+    and p_text not like '%-%-%-%-%-%'
   then p_text::uuid
 end;
 
@@ -3652,10 +3652,12 @@ begin
       status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
       started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
     from (
-        select d.run_id, d.workflow_slug, d.version, u.step_slug, count(*)::int as done_deps
-        from unnest(p_done) d
-        cross join unnest(d.dependents) u (step_slug)
-        group by d.run_id, d.workflow_slug, d.version, u.step_slug
+        select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
+        from (
+          select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
+          from unnest(p_done) d
+        ) u
+        group by u.run_id, u.workflow_slug, u.version, u.step_slug
       ) k
       cross join lateral (
         select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
@@ -3810,18 +3812,13 @@ begin
     where k.step_type = 'single'
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
-    from jsonb_array_elements(
-      case
-        when k.step_type = 'map' and w.chunk_size is null
-        then quantumflow._map_items(k, p_first, p_last, 1)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
+    where k.step_type = 'map'
+      and w.chunk_size is null
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
-    from jsonb_array_elements(
-      case
-        when w.chunk_size is not null
-        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
+    where w.chunk_size is not null
     group by 1
   ) i
   where case
@@ -5665,7 +5662,7 @@ select
         select 'run' as key, r.input as value
         union all
         select d.step_slug, coalesce(s.output, o.output)
-        from unnest(w.dependencies) d (step_slug)
+        from (select unnest(w.dependencies) as step_slug) d
         cross join lateral (
           select l.output
           from quantumflow.step_states l
@@ -6560,7 +6557,7 @@ returns table (
   run_id      uuid,
   step_slug   text,
   task_index  int,
-  token       bigint,
+  token       text,
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
@@ -6572,7 +6569,7 @@ begin atomic
     quantumflow._as_uuid(e.report ->> 'run_id'),
     e.report ->> 'step_slug',
     quantumflow._as_number(e.report ->> 'task_index', 9)::int,
-    quantumflow._as_number(e.report ->> 'lease_token', 18),
+    e.report ->> 'lease_token',
     coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
@@ -6582,7 +6579,8 @@ end;
 comment on function quantumflow._parse_reports(jsonb) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
 
-ord counts from 0. is_by_hand: the lease_token is there, and null. is_final: retryable is false.';
+ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: the lease_token is there, and null. is_final:
+retryable is false.';
 
 create function quantumflow._hold_reported(p_reports jsonb, p_verb text)
 returns quantumflow._held_task[]
@@ -6665,10 +6663,10 @@ begin
   from (
     select
       k.*, t.*, r.*, w.*,
-      coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+      coalesce(t.is_leased, k.is_by_hand) as is_known,
       case
         when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
-        else coalesce(t.lease_token = k.token and t.status = 'started', false)
+        else coalesce(t.is_leased and t.status = 'started', false)
       end as is_live,
       -- Failing a queued task by hand counts as an attempt.
       t.attempts + (t.status = 'queued')::int - t.losses as failures
@@ -6683,7 +6681,7 @@ begin
     left join lateral (
       select
         l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-        l.worker_id, l.lease_token, l.started_at, l.queued_at
+        l.worker_id, l.lease_token, l.started_at, l.queued_at, l.lease_token::text = k.token as is_leased
       from quantumflow.step_tasks l
       where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
       limit 1
@@ -6734,7 +6732,7 @@ $_fits_chunk$;
 comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
 'Whether an output is an array with an entry for each item of the task''s chunk.';
 
-create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
+create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_token text)
 returns boolean
 language plpgsql
 volatile
@@ -6745,13 +6743,13 @@ begin
     select
     from quantumflow.task_failures f
     where (f.run_id, f.step_slug, f.task_index) = (p_run_id, p_step_slug, p_task_index)
-      and f.lease_token = p_lease_token
+      and f.lease_token::text = p_token
       and f.kind = 'error'
   );
 end
 $_has_failed_with$;
 
-comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
+comment on function quantumflow._has_failed_with(uuid, text, int, text) is
 'Whether the holder of this lease has reported its failure already.';
 
 create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
@@ -7930,10 +7928,10 @@ begin
     k.run_id,
     k.step_slug,
     k.task_index,
-    k.token,
+    t.lease_token,
     case
-      when t.status = 'cancelled' and t.lease_token = k.token then 'cancelled'
-      when t.status is distinct from 'started' or t.lease_token is distinct from k.token then 'lost'
+      when t.status = 'cancelled' and t.is_leased then 'cancelled'
+      when t.status is distinct from 'started' or t.is_leased is not true then 'lost'
       when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'cancelled'
       else 'held'
     end,
@@ -7942,7 +7940,7 @@ begin
     t.started_at + w.timeout
   from quantumflow._parse_reports(p_tasks) k
   left join lateral (
-    select l.status, l.lease_token, l.queue, l.message_id, l.started_at
+    select l.status, l.lease_token, l.queue, l.message_id, l.started_at, l.lease_token::text = k.token as is_leased
     from quantumflow.step_tasks l
     where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
     limit 1

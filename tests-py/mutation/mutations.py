@@ -353,7 +353,7 @@ LEASES = [
     Mutation(
         "any token holds the lease",
         "_leases",
-        " or t.lease_token is distinct from k.token then 'lost'",
+        " or t.is_leased is not true then 'lost'",
         " then 'lost'",
         OUTCOMES,
     ),
@@ -405,15 +405,15 @@ REPORTS = [
     Mutation(
         "any token reports a started task",
         "_read_reported",
-        "coalesce(t.lease_token = k.token and t.status = 'started', false)",
+        "coalesce(t.is_leased and t.status = 'started', false)",
         "coalesce(t.status = 'started', false)",
         OUTCOMES,
     ),
     Mutation(
         "a token reports a task that is queued again",
         "_read_reported",
-        "coalesce(t.lease_token = k.token and t.status = 'started', false)",
-        "coalesce(t.lease_token = k.token and t.status in ('queued', 'started'), false)",
+        "coalesce(t.is_leased and t.status = 'started', false)",
+        "coalesce(t.is_leased and t.status in ('queued', 'started'), false)",
         OUTCOMES,
     ),
     Mutation(

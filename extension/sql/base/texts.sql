@@ -8,7 +8,7 @@ immutable
 return case
   when p_text like '________-____-____-____-____________'
     and p_text !~ '[^0-9a-fA-F-]'
-    and length(replace(p_text, '-', '')) = 32
+    and p_text not like '%-%-%-%-%-%'
   then p_text::uuid
 end;
 

@@ -110,10 +110,12 @@ begin
       status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
       started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
     from (
-        select d.run_id, d.workflow_slug, d.version, u.step_slug, count(*)::int as done_deps
-        from unnest(p_done) d
-        cross join unnest(d.dependents) u (step_slug)
-        group by d.run_id, d.workflow_slug, d.version, u.step_slug
+        select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
+        from (
+          select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
+          from unnest(p_done) d
+        ) u
+        group by u.run_id, u.workflow_slug, u.version, u.step_slug
       ) k
       cross join lateral (
         select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
@@ -268,18 +270,13 @@ begin
     where k.step_type = 'single'
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
-    from jsonb_array_elements(
-      case
-        when k.step_type = 'map' and w.chunk_size is null
-        then quantumflow._map_items(k, p_first, p_last, 1)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
+    where k.step_type = 'map'
+      and w.chunk_size is null
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
-    from jsonb_array_elements(
-      case
-        when w.chunk_size is not null
-        then quantumflow._map_items(k, p_first, p_last, w.chunk_size)
-      end) with ordinality e (item, n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
+    where w.chunk_size is not null
     group by 1
   ) i
   where case

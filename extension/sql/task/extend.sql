@@ -83,10 +83,10 @@ begin
     k.run_id,
     k.step_slug,
     k.task_index,
-    k.token,
+    t.lease_token,
     case
-      when t.status = 'cancelled' and t.lease_token = k.token then 'cancelled'
-      when t.status is distinct from 'started' or t.lease_token is distinct from k.token then 'lost'
+      when t.status = 'cancelled' and t.is_leased then 'cancelled'
+      when t.status is distinct from 'started' or t.is_leased is not true then 'lost'
       when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'cancelled'
       else 'held'
     end,
@@ -95,7 +95,7 @@ begin
     t.started_at + w.timeout
   from quantumflow._parse_reports(p_tasks) k
   left join lateral (
-    select l.status, l.lease_token, l.queue, l.message_id, l.started_at
+    select l.status, l.lease_token, l.queue, l.message_id, l.started_at, l.lease_token::text = k.token as is_leased
     from quantumflow.step_tasks l
     where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
     limit 1

@@ -15,7 +15,7 @@ select
         select 'run' as key, r.input as value
         union all
         select d.step_slug, coalesce(s.output, o.output)
-        from unnest(w.dependencies) d (step_slug)
+        from (select unnest(w.dependencies) as step_slug) d
         cross join lateral (
           select l.output
           from quantumflow.step_states l

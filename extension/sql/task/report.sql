@@ -30,7 +30,7 @@ returns table (
   run_id      uuid,
   step_slug   text,
   task_index  int,
-  token       bigint,
+  token       text,
   is_by_hand  boolean,
   is_final    boolean,
   output_type text)
@@ -42,7 +42,7 @@ begin atomic
     quantumflow._as_uuid(e.report ->> 'run_id'),
     e.report ->> 'step_slug',
     quantumflow._as_number(e.report ->> 'task_index', 9)::int,
-    quantumflow._as_number(e.report ->> 'lease_token', 18),
+    e.report ->> 'lease_token',
     coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
@@ -52,7 +52,8 @@ end;
 comment on function quantumflow._parse_reports(jsonb) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
 
-ord counts from 0. is_by_hand: the lease_token is there, and null. is_final: retryable is false.';
+ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: the lease_token is there, and null. is_final:
+retryable is false.';
 
 create function quantumflow._hold_reported(p_reports jsonb, p_verb text)
 returns quantumflow._held_task[]
@@ -135,10 +136,10 @@ begin
   from (
     select
       k.*, t.*, r.*, w.*,
-      coalesce(t.lease_token = k.token, k.is_by_hand) as is_known,
+      coalesce(t.is_leased, k.is_by_hand) as is_known,
       case
         when k.is_by_hand then coalesce(t.status in ('started', 'queued'), false)
-        else coalesce(t.lease_token = k.token and t.status = 'started', false)
+        else coalesce(t.is_leased and t.status = 'started', false)
       end as is_live,
       -- Failing a queued task by hand counts as an attempt.
       t.attempts + (t.status = 'queued')::int - t.losses as failures
@@ -153,7 +154,7 @@ begin
     left join lateral (
       select
         l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-        l.worker_id, l.lease_token, l.started_at, l.queued_at
+        l.worker_id, l.lease_token, l.started_at, l.queued_at, l.lease_token::text = k.token as is_leased
       from quantumflow.step_tasks l
       where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
       limit 1
@@ -204,7 +205,7 @@ $_fits_chunk$;
 comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
 'Whether an output is an array with an entry for each item of the task''s chunk.';
 
-create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_lease_token bigint)
+create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_token text)
 returns boolean
 language plpgsql
 volatile
@@ -215,13 +216,13 @@ begin
     select
     from quantumflow.task_failures f
     where (f.run_id, f.step_slug, f.task_index) = (p_run_id, p_step_slug, p_task_index)
-      and f.lease_token = p_lease_token
+      and f.lease_token::text = p_token
       and f.kind = 'error'
   );
 end
 $_has_failed_with$;
 
-comment on function quantumflow._has_failed_with(uuid, text, int, bigint) is
+comment on function quantumflow._has_failed_with(uuid, text, int, text) is
 'Whether the holder of this lease has reported its failure already.';
 
 create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
