@@ -678,7 +678,7 @@ RUNS = [
         "_stop_runs",
         "for no key update skip locked",
         "for no key update",
-        (_pair("moving", "complete", "cancel"),),
+        MEETINGS,
     ),
     Mutation(
         "what was skipped when a run ended is not recorded",
@@ -930,7 +930,7 @@ MENDING = [
         "_hold_every_row",
         "      for update nowait;",
         "      limit 0;",
-        UNDER_LOAD,
+        ("tests-py/races/test_repairs.py",),
     ),
     Mutation(
         "a repair does not lock the run",

@@ -9,6 +9,8 @@ Fails when, in the extension:
 - _hold_messages reads the run without locking it (a cancel leaves a started task);
 - _hold_runs does not look at the run's status after it has waited for it;
 - _hold_runs takes FOR KEY SHARE where a step ends;
+- _complete counts tasks whose run has ended (a cancelled run has a completed map);
+- _stop_runs waits for steps that others hold;
 - fail_tasks does not call _cancel_late (a cancel leaves a queued task).
 """
 
@@ -89,6 +91,7 @@ def engines(new_engine: Callable[[], Engine]) -> tuple[Engine, Engine, Engine]:
         timeout=3600,
     )
     engines[0].define("alone", [{"name": "left"}], timeout=3600, on_complete="note")
+    engines[0].define("each", [{"name": "left", "type": "map"}], timeout=3600)
     return engines
 
 
@@ -260,6 +263,24 @@ def test_a_cancel_before_the_complete_of_the_last_task_wins(scene: Scene) -> Non
     assert scene.watcher.run_output(run_id) is None
     scene.check("started", "queued", "queued")
     assert scene.watcher.run_status(run_id) == "cancelled"
+    assert scene.watcher.task_statuses(run_id) == {("left", 0): "cancelled"}
+
+
+def test_a_cancel_before_the_complete_of_a_map_s_last_task_wins(scene: Scene) -> None:
+    run_id = scene.watcher.start("each", [1])
+    (last,) = scene.watcher.claim()
+    with scene.a.connection.transaction():
+        scene.a.connection.execute(
+            "select from quantumflow.workflow_runs where id = %s for update", (run_id,)
+        )
+        complete = Call(scene.b, lambda engine: engine.complete(last, 1))
+        assert complete.settle(scene.watcher)
+        # The complete holds the map's row, which the cancel leaves alone.
+        assert scene.a.cancel(run_id) == "cancelled"
+    assert complete.result() == "run_ended"
+    scene.check("started", "queued", "queued")
+    assert scene.watcher.run_status(run_id) == "cancelled"
+    assert scene.watcher.step_statuses(run_id) == {"left": "cancelled"}
     assert scene.watcher.task_statuses(run_id) == {("left", 0): "cancelled"}
 
 
