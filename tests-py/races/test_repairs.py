@@ -1,4 +1,4 @@
-"""A repair meets a batch of reports: both hold tasks of several runs, and neither waits for ever."""
+"""A repair meets a batch of reports: both hold tasks of several runs, and neither gets stuck."""
 
 from __future__ import annotations
 
