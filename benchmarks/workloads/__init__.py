@@ -111,16 +111,16 @@ WORKLOADS = [
     Workload(
         "W9",
         "500 steps between two joins",
-        "Steps a second of a workflow with a very wide layer; pgflow does it only once, for it "
-        "takes a minute.",
-        1.5,
+        "Steps a second of a workflow with a very wide layer.",
+        2,
         (throughput.layer,),
     ),
     Workload(
         "W10",
         "Short runs beside a long map",
         "How long runs of one step take, started one by one, while a long map shares their queue "
-        "and their only worker; and without the map.",
+        "and their only worker: in turn, so that each waits for what is left of the map; with a "
+        "priority of 60, so that it goes before it; and without the map.",
         1,
         (latency.mixed,),
     ),

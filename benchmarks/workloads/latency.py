@@ -37,37 +37,49 @@ def _one_at_a_time(bench: Bench, system: System, runs: int) -> dict[str, float]:
     return {"run ms p50": percentile(times, 0.5), "run ms p99": percentile(times, 0.99)}
 
 
+_START_AHEAD = "select quantumflow.start_flow($1, $2::jsonb, priority => $3::int)"
+_TIMES = """
+    select array_agg(extract(epoch from r.completed_at - r.created_at)::float * 1000)
+    from quantumflow.workflow_runs r
+    where r.workflow_slug = 'single'
+      and not exists (
+        select
+        from quantumflow.workflow_runs m
+        where m.workflow_slug = 'map'
+          and m.completed_at < r.created_at)
+    """
+
+
 def mixed(bench: Bench) -> None:
     """W10: short runs that arrive while a long map is worked on, and without it."""
-    items, runs = bench.pick((5_000, 50), (20_000, 200))
-    bench.size("W10", "beside a map", f"{runs} short runs beside {items:,} items")
-    bench.size("W10", "alone", f"{runs} short runs")
+    items, runs = bench.pick((15_000, 50), (60_000, 200))
 
-    def arrive(with_map: bool) -> dict[str, float]:
+    def arrive(items: int, priority: int) -> dict[str, float]:
         system = Quantumflow()
         with bench.server.database(system.template(bench.server)) as database:
             system.define(database, MAP)
             system.define(database, SINGLE)
             starter, worker = database.pump(), database.pump()
-            tasks = runs + (items if with_map else 0)
-            if with_map:
+            if items:
                 system.start(starter, MAP, Load(items=items).inputs())
-            work = threading.Thread(target=drain, args=(system, SINGLE, [worker], tasks))
+            work = threading.Thread(target=drain, args=(system, SINGLE, [worker], runs + items))
             work.start()
             for text in Load(runs).inputs():
-                system.start(starter, SINGLE, [text])
+                starter(_START_AHEAD, SINGLE.slug, text, str(priority))
                 time.sleep(0.01)
             work.join()
-            total = runs + (1 if with_map else 0)
-            system.check(database, runs=total, tasks=tasks)
-            times = database.value(
-                "select array_agg(extract(epoch from completed_at - created_at)::float * 1000) "
-                "from quantumflow.workflow_runs where workflow_slug = 'single'"
-            )
+            system.check(database, runs=runs + (items > 0), tasks=runs + items)
+            times = database.value(_TIMES)
         return {"run ms p50": percentile(times, 0.5), "run ms p99": percentile(times, 0.99)}
 
-    bench.compare("W10", "beside a map", [("quantumflow", partial(arrive, with_map=True))])
-    bench.compare("W10", "alone", [("quantumflow", partial(arrive, with_map=False))])
+    for condition, size, priority in [
+        ("beside a map", items, 0),
+        ("beside a map, before it", items, 60),
+        ("alone", 0, 0),
+    ]:
+        beside = f" beside {size:,} items" if size else ""
+        bench.size("W10", condition, f"{runs} short runs{beside}")
+        bench.compare("W10", condition, [("quantumflow", partial(arrive, size, priority))])
 
 
 BACKLOGS = ("empty", "delayed", "queued", "in flight", "other command")
