@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -249,8 +250,11 @@ def test_a_cancel_skips_a_task_that_dies_with_its_holder_and_sweep_finishes_it(
     assert scene.watcher.messages() == 0
 
 
-def test_a_cancel_before_the_complete_of_the_last_task_wins(scene: Scene) -> None:
-    run_id = scene.watcher.start("alone")
+@pytest.mark.parametrize(("flow", "flow_input"), [("alone", {}), ("each", [1])])
+def test_a_cancel_before_the_complete_of_the_last_task_wins(
+    scene: Scene, flow: str, flow_input: Any
+) -> None:
+    run_id = scene.watcher.start(flow, flow_input)
     (last,) = scene.watcher.claim()
     with scene.a.connection.transaction():
         scene.a.connection.execute(
@@ -258,26 +262,10 @@ def test_a_cancel_before_the_complete_of_the_last_task_wins(scene: Scene) -> Non
         )
         complete = Call(scene.b, lambda engine: engine.complete(last, 1))
         assert complete.settle(scene.watcher)
+        # The complete holds a map's row too, which the cancel leaves alone.
         assert scene.a.cancel(run_id) == "cancelled"
     assert complete.result() == "run_ended"
     assert scene.watcher.run_output(run_id) is None
-    scene.check("started", "queued", "queued")
-    assert scene.watcher.run_status(run_id) == "cancelled"
-    assert scene.watcher.task_statuses(run_id) == {("left", 0): "cancelled"}
-
-
-def test_a_cancel_before_the_complete_of_a_map_s_last_task_wins(scene: Scene) -> None:
-    run_id = scene.watcher.start("each", [1])
-    (last,) = scene.watcher.claim()
-    with scene.a.connection.transaction():
-        scene.a.connection.execute(
-            "select from quantumflow.workflow_runs where id = %s for update", (run_id,)
-        )
-        complete = Call(scene.b, lambda engine: engine.complete(last, 1))
-        assert complete.settle(scene.watcher)
-        # The complete holds the map's row, which the cancel leaves alone.
-        assert scene.a.cancel(run_id) == "cancelled"
-    assert complete.result() == "run_ended"
     scene.check("started", "queued", "queued")
     assert scene.watcher.run_status(run_id) == "cancelled"
     assert scene.watcher.step_statuses(run_id) == {"left": "cancelled"}
