@@ -29,7 +29,6 @@ CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
 JOINS = ("tests-py/races/test_joins.py",)
 DEFINITIONS = ("tests-py/races/test_definitions.py",)
-UNDER_LOAD = ("tests-py/mend/test_repairing_under_load.py",)
 MODEL = ("tests-py/model/test_machine.py",)
 NOTIFIED = ("tests-py/wake/test_notify.py",)
 
@@ -937,7 +936,7 @@ MENDING = [
         "_repair_run",
         "quantumflow._hold_every_row(p_run_id);",
         "(select r from quantumflow.workflow_runs r where r.id = p_run_id);",
-        UNDER_LOAD,
+        ("tests-py/races/test_repairs.py",),
     ),
     Mutation(
         "a repair sends a message at once, whatever the priority, delay or pause",
