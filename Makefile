@@ -81,7 +81,7 @@ test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to
 	done
 	@$(BIN)/python tests-sql/run.py $(WHERE)
 	@for pgmq in 1.11.1 1.5.1; do QUANTUMFLOW_TEST_PGMQ=$$pgmq $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
-	@for version in 0.1.0 0.2.0; do QUANTUMFLOW_TEST_FROM=$$version $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
+	@for version in 0.1.0 0.2.0 0.3.0; do QUANTUMFLOW_TEST_FROM=$$version $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
 
 .PHONY: chaos
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=

@@ -1,7 +1,7 @@
 # Derives the script that leads from one version to the next from the scripts that install the two.
 #
-#   awk -v changes=upgrades/0.2.0--0.3.0.sql -v from=0.2.0 -v to=0.3.0 -f upgrade.awk \
-#     releases/quantumflow--0.2.0.sql quantumflow--0.3.0.sql
+#   awk -v changes=upgrades/0.3.0--0.4.0.sql -v from=0.3.0 -v to=0.4.0 -f upgrade.awk \
+#     releases/quantumflow--0.3.0.sql quantumflow--0.4.0.sql
 #
 # Out come, in this order: what guards the update (upgrades/guard.sql); drops of the functions that are
 # gone, or whose heads or row types are others, and of those types; the changes, which are written by

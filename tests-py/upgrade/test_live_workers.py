@@ -106,6 +106,7 @@ def test_workers_go_on(
 FIRST = {
     "0.1.0": "quantumflow.settings, quantumflow.workflow_runs",
     "0.2.0": "quantumflow.settings",
+    "0.3.0": "quantumflow.settings",
 }
 
 # What somebody may be doing: the call, of a run of two tasks, the first of them held; its answer.
