@@ -3,7 +3,8 @@ create function quantumflow.claim_tasks(
   quantity  int default 1,
   queues    text[] default '{quantum_flow_queue}',
   lease     interval default '300 s',
-  commands  text[] default null)
+  commands  text[] default null,
+  held      int default 0)
 returns setof quantumflow.claimed_task
 language plpgsql
 volatile
@@ -24,7 +25,7 @@ begin
 
   v_taken := quantumflow._claim(
     quantumflow._checked_offer(
-      claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands),
+      claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held),
     v_now);
 
   return query
@@ -33,7 +34,7 @@ begin
 end
 $claim_tasks$;
 
-comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[]) is
+comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[], int) is
 'Hands out up to quantity tasks, each to one claimer, and nothing when there is none. Never waits.
 
 worker_id: any uuid of the worker''s own; it need not be registered.
@@ -41,13 +42,15 @@ quantity: 1 to 10,000 tasks.
 queues: served in the order given; within one, what has been visible longest first.
 lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
 commands: only tasks of these commands; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
+held: how many tasks the worker has already and has not reported; see below.
 
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
 {"run", "output"} or {"run", "error"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
-A task that was lost before comes alone. Leases that have run out are found here: they count as lost, or, if they lasted to the
+A task that was lost before comes alone, and only to a worker that holds none: what killed one worker shall not take others'' tasks
+along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Leases that have run out are found here: they count as lost, or, if they lasted to the
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
-Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
+Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
 somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
@@ -62,6 +65,7 @@ declare
   v_looked   int;
   v_messages quantumflow._message[];
   v_left     quantumflow._message[];
+  v_more     quantumflow._taken_task[];
   v_taken    quantumflow._taken_task[] := p_offer.taken;
 begin
   if p_offer.commands = '{}' then
@@ -91,9 +95,15 @@ begin
 
       v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
-      v_taken := v_taken || quantumflow._claim_messages(
-        v_queue, v_messages, p_offer.free - cardinality(v_taken), cardinality(v_taken) > 0, p_offer.worker_id, p_offer.lease,
-        p_offer.commands, p_now);
+      v_more := quantumflow._claim_messages(
+        v_queue, v_messages, p_offer.free - cardinality(v_taken), p_offer.held + cardinality(v_taken), p_offer.worker_id,
+        p_offer.lease, p_offer.commands, p_now);
+
+      -- A task lost before waits for this worker, among others, to have nothing else.
+      if v_more is null then
+        return v_taken;
+      end if;
+      v_taken := v_taken || v_more;
 
       -- A task lost before goes out alone.
       exit when v_taken[1].losses > 0;
@@ -164,7 +174,8 @@ begin
     p_now + k.timeout,
     k.queue,
     i.message_id,
-    i.headers
+    i.headers,
+    k.losses
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
   cross join lateral (
@@ -227,7 +238,8 @@ create function quantumflow._checked_offer(
   p_quantity  int,
   p_queues    text[],
   p_lease     interval,
-  p_commands  text[])
+  p_commands  text[],
+  p_held      int default 0)
 returns quantumflow._offer
 language plpgsql
 stable
@@ -253,6 +265,14 @@ begin
       hint = 'Claim as many tasks as can be started at once.';
   end if;
 
+  if p_held is null or p_held < 0 then
+    raise exception 'held must not be negative'
+    using
+      errcode = 'QF302',
+      detail = format('It is %s.', coalesce(p_held::text, 'null')),
+      hint = 'It is how many tasks the worker has that it has not reported; leave it out for 0.';
+  end if;
+
   if p_queues is null or cardinality(p_queues) = 0 then
     raise exception 'queues must name at least one queue'
     using
@@ -271,15 +291,15 @@ begin
   end loop;
 
   return row(
-    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, '{}', '{}'
+    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, p_held, '{}', '{}'
   )::quantumflow._offer;
 end
 $_checked_offer$;
 
-comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[]) is
+comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int) is
 'What a worker that claims offers to do; refuses arguments with which nothing can be claimed.
 
-Errors: QF302 bad quantity; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
+Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
 
 create function quantumflow._checked_lease(p_lease interval)
 returns interval
@@ -309,7 +329,7 @@ create function quantumflow._claim_messages(
   p_queue       text,
   p_messages    quantumflow._message[],
   p_most        int,
-  p_has_others  boolean,
+  p_others      int,
   p_worker_id   uuid,
   p_lease       interval,
   p_commands    text[],
@@ -332,7 +352,11 @@ begin
 
   if exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0) then
     perform quantumflow._settle_messages(p_queue, v_held, p_now);
-    v_held := quantumflow._lost_go_alone(v_held, p_has_others);
+    v_held := quantumflow._lost_go_alone(v_held, p_others > 0, p_now);
+
+    if v_held is null then
+      return null;
+    end if;
   end if;
 
   if cardinality(v_held) > p_most then
@@ -346,7 +370,7 @@ begin
       status = 'started',
       attempts = h.attempts + 1,
       worker_id = p_worker_id,
-      lease_token = floor(random() * 9007199254740991)::bigint,
+      lease_token = quantumflow._new_token(),
       started_at = p_now
     from unnest(v_held) h
     where h.outcome = 'claim'
@@ -373,9 +397,9 @@ begin
 end
 $_claim_messages$;
 
-comment on function quantumflow._claim_messages(text, quantumflow._message[], int, boolean, uuid, interval, text[], timestamptz) is
-'Claims those of the tasks named by messages that may be claimed, at most p_most, and puts messages that are not claimable where
-they belong.';
+comment on function quantumflow._claim_messages(text, quantumflow._message[], int, int, uuid, interval, text[], timestamptz) is
+'Claims those of the tasks named by messages that may be claimed, at most p_most, beside p_others that the worker has, and puts
+messages that are not claimable where they belong. Null: this worker is to take nothing more before it has nothing.';
 
 create function quantumflow._hold_messages(
   p_queue    text,
@@ -442,7 +466,7 @@ claim: hand it out. later: its command is not asked for. lost: its lease ran out
 park: its run is paused.
 drop: nothing is left to do. foreign: it is not the message its task names.';
 
-create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean)
+create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean, p_now timestamptz)
 returns quantumflow._held_task[]
 language plpgsql
 immutable
@@ -465,6 +489,11 @@ begin
 
   v_alone := v_held[v_first].losses > 0 and not p_has_others;
 
+  -- Who has work goes round it, but not for ever, or a fleet that always has some would never take it.
+  if v_held[v_first].losses > 0 and p_has_others and v_held[v_first].queued_at < p_now - interval '5 s' then
+    return null;
+  end if;
+
   for n in 1 .. cardinality(v_held) loop
     if v_held[n].outcome = 'claim'
       and (
@@ -480,10 +509,11 @@ begin
 end
 $_lost_go_alone$;
 
-comment on function quantumflow._lost_go_alone(quantumflow._held_task[], boolean) is
+comment on function quantumflow._lost_go_alone(quantumflow._held_task[], boolean, timestamptz) is
 'Sees to it that a task that was lost before is handed out by itself: what killed one worker shall not take others'' tasks along.
 
-What is not to go now gets the outcome "leave": its message stays as it is, for the next claim.';
+What is not to go now gets the outcome "leave": its message stays as it is, for the next claim. Null: such a task is first, and has
+waited for 5 s for a worker without other tasks: nothing is to go.';
 
 create function quantumflow._put_aside(
   p_queue    text,

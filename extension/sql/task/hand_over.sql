@@ -4,7 +4,8 @@ create function quantumflow.complete_and_claim(
   quantity  int default 1,
   queues    text[] default '{quantum_flow_queue}',
   lease     interval default '300 s',
-  commands  text[] default null)
+  commands  text[] default null,
+  held      int default 0)
 returns setof quantumflow.task_exchange
 language plpgsql
 volatile
@@ -29,13 +30,13 @@ begin
     v_now,
     quantumflow._checked_offer(
       complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
-      complete_and_claim.commands));
+      complete_and_claim.commands, complete_and_claim.held));
   v_taken := quantumflow._claim(v_done.offer, v_now);
 
   return query
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
-    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb
+    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int
   from quantumflow._answers(v_done.held, 'completed') o;
 
   return query
@@ -44,11 +45,11 @@ begin
 end
 $complete_and_claim$;
 
-comment on function quantumflow.complete_and_claim(uuid, jsonb, int, text[], interval, text[]) is
+comment on function quantumflow.complete_and_claim(uuid, jsonb, int, text[], interval, text[], int) is
 'Reports tasks as done and hands out the next ones: complete_tasks and claim_tasks in one call and one commit.
 
 results: as for complete_tasks; may be empty. The other arguments are those of claim_tasks; quantity is how many tasks the caller can
-start at once. First come rows with the outcome of each result, in order, then rows without one: the tasks.
+start at once, held how many it has besides those that it reports here. First come rows with the outcome of each result, in order, then rows without one: the tasks.
 
 Steps that the results make ready are handed over as they start, without a claim of their own, if the caller could have claimed
 them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim, from the queues in
@@ -95,7 +96,7 @@ begin
       case when t.is_taken then p_now + least(p_offer.lease, t.timeout) else t.vt end,
       t.headers,
       case when t.is_taken then p_offer.worker_id end,
-      case when t.is_taken then floor(random() * 9007199254740991)::bigint end,
+      case when t.is_taken then quantumflow._new_token() end,
       case when t.is_taken then p_now end
     )::quantumflow._new_task
     from (
@@ -152,7 +153,7 @@ begin
   end if;
 
   return row(
-    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, v_quiet, p_offer.taken || v_given
+    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.held, v_quiet, p_offer.taken || v_given
   )::quantumflow._offer;
 end
 $_with_taken$;

@@ -13,7 +13,8 @@ create type quantumflow.claimed_task as (
   deadline         timestamptz,
   queue            text,
   message_id       bigint,
-  headers          jsonb
+  headers          jsonb,
+  losses           int
 );
 
 comment on type quantumflow.claimed_task is
@@ -33,6 +34,8 @@ comment on column quantumflow.claimed_task.deadline is 'Until when the lease can
 comment on column quantumflow.claimed_task.queue is 'The queue it came from.';
 comment on column quantumflow.claimed_task.message_id is 'The msg_id of its message.';
 comment on column quantumflow.claimed_task.headers is 'The headers of the run.';
+comment on column quantumflow.claimed_task.losses is
+'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
 
 create type quantumflow.task_outcome as (
   run_id     uuid,
@@ -64,7 +67,8 @@ create type quantumflow.task_exchange as (
   deadline         timestamptz,
   queue            text,
   message_id       bigint,
-  headers          jsonb
+  headers          jsonb,
+  losses           int
 );
 
 comment on type quantumflow.task_exchange is
@@ -85,6 +89,8 @@ comment on column quantumflow.task_exchange.deadline is 'Until when the lease ca
 comment on column quantumflow.task_exchange.queue is 'The queue it came from.';
 comment on column quantumflow.task_exchange.message_id is 'The msg_id of its message.';
 comment on column quantumflow.task_exchange.headers is 'The headers of the run.';
+comment on column quantumflow.task_exchange.losses is
+'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
 
 create type quantumflow.task_lease as (
   run_id           uuid,
@@ -176,13 +182,14 @@ create type quantumflow._offer as (
   queues    text[],
   lease     interval,
   commands  text[],
+  held      int,
   quiet     text[],
   taken     quantumflow._taken_task[]
 );
 
 comment on type quantumflow._offer is
-'What a worker could start at once, the tasks it has been given, and in which of its queues nothing was visible when these were
-handed over.';
+'What a worker could start at once, how many tasks it has besides, the tasks it has been given, and in which of its queues nothing was
+visible when these were handed over.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,
@@ -209,3 +216,13 @@ create type quantumflow._step_progress as (
 
 comment on type quantumflow._step_progress is
 'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._new_token()
+returns bigint
+language sql
+volatile
+return uuid_hash_extended(gen_random_uuid(), 0) & 9007199254740991;
+
+comment on function quantumflow._new_token() is
+'A lease_token: 53 random bits, which a number in JSON holds exactly. Not of random(), whose course a session can set.';

@@ -1,0 +1,40 @@
+begin;
+select plan(3);
+
+select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a", "max_attempts": 9}, {"name": "b", "dependencies": ["a"]}]}');
+select quantumflow.start_flows('w', array['1', '2']::jsonb[]);
+
+create temporary table tokens (of text, token bigint) on commit drop;
+do $$
+begin
+  for n in 1 .. 2 loop
+    perform setseed(0.42);
+    insert into tokens select 'claims', c.lease_token from quantumflow.claim_tasks(gen_random_uuid()) c;
+    perform setseed(0.42);
+    insert into tokens
+    select 'hand-overs', c.lease_token
+    from quantumflow.complete_and_claim(
+      gen_random_uuid(),
+      (
+        select jsonb_agg(jsonb_build_object(
+          'run_id', t.run_id, 'step_slug', t.step_slug, 'task_index', t.task_index, 'lease_token', t.lease_token))
+        from quantumflow.step_tasks t
+        where t.status = 'started'
+          and t.step_slug = 'a'
+      ),
+      held => 1) c
+    where c.step_slug = 'b'
+      and c.outcome is null;
+  end loop;
+end
+$$;
+
+select results_eq(
+  'select of, count(*)::int, count(distinct token)::int from tokens group by of order by of',
+  $$values ('claims', 2, 2), ('hand-overs', 2, 2)$$,
+  'the same seed before two claims, or two hand-overs, gives two tokens');
+select ok((select bool_and(token between 0 and 9007199254740991) from tokens), 'a JSON number holds each');
+select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+select * from finish();
+rollback;
