@@ -37,6 +37,7 @@
 \ir worker/tables.sql
 
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
+\ir queue/trust.sql
 \ir queue/ensure.sql
 \ir queue/messages.sql
 \ir queue/notify.sql
@@ -95,4 +96,5 @@
 \ir access/grant.sql
 \ir access/revoke.sql
 \ir access/rights.sql
+\ir access/pgmq.sql
 \ir access/backup.sql

@@ -16,7 +16,7 @@ begin
     raise exception 'there is no access "%"', coalesce(grant_access.access, 'null')
     using
       errcode = 'QF502',
-      detail = 'A role can be viewer, worker, operator or author.',
+      detail = 'A role can be viewer, caller, worker, operator or author.',
       hint = 'Call it once for each that the role is to have.';
   end if;
 
@@ -46,8 +46,10 @@ comment on function quantumflow.grant_access(text, text) is
 'Lets a role use quantumflow, and returns what it may call then. Call it once for each access that the role is to have.
 
 viewer: look at everything, by functions and by reading the tables and views of schema quantumflow, and change nothing.
+caller: start runs, and ask for the status of those whose id it knows; nothing else, and no right on any table.
 worker: claim tasks, extend their leases, read what they need, report them, and nothing else: no right on any table.
-operator: a viewer who also starts, cancels, pauses, resumes, retries, deletes and mends runs, and sets limits.
+operator: a viewer who also starts, cancels, pauses, resumes, retries, deletes and mends runs, completes and fails
+tasks by hand, and sets limits.
 author: a viewer who also defines workflows, and starts runs of them.
 
 Nobody gets a right on a queue, or to change a table. Only the owner of quantumflow and superusers may call it. Call it again after

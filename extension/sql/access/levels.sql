@@ -17,10 +17,10 @@ begin
     ('list_runs', '{viewer}'),
     ('retry_preview', '{viewer}'),
     ('run_input', '{viewer,worker}'),
-    ('status', '{viewer}'),
+    ('status', '{viewer,caller}'),
     ('step_output', '{viewer,worker}'),
     ('validate_flow', '{viewer}'),
-    ('version', '{viewer}'),
+    ('version', '{viewer,caller}'),
 
     ('claim_tasks', '{worker}'),
     ('complete_and_claim', '{worker}'),
@@ -32,9 +32,9 @@ begin
     ('release_tasks', '{worker}'),
     ('stop_worker', '{worker}'),
 
-    -- The single forms are also how a person finishes or gives up a task by hand.
-    ('complete_task', '{worker,operator}'),
-    ('fail_task', '{worker,operator}'),
+    -- By hand, without a lease.
+    ('complete_task', '{operator}'),
+    ('fail_task', '{operator}'),
     ('sweep', '{worker,operator}'),
 
     ('adopt', '{operator}'),
@@ -48,8 +48,8 @@ begin
     ('resume_run', '{operator}'),
     ('retry_run', '{operator}'),
     ('setup', '{operator,author}'),
-    ('start_flow', '{operator,author}'),
-    ('start_flows', '{operator,author}'),
+    ('start_flow', '{operator,author,caller}'),
+    ('start_flows', '{operator,author,caller}'),
     ('start_ready_steps', '{operator}'),
 
     ('add_step', '{author}'),
@@ -102,8 +102,8 @@ begin
       hint = 'Make it first, for example: create role order_worker login.';
   end if;
 
-  -- One at a time: PostgreSQL fails on two GRANTs of the same object at once.
-  perform pg_advisory_xact_lock(hashtext('quantumflow'), hashtext('grant_access'));
+  -- One at a time: PostgreSQL fails on two GRANTs of the same object at once. A lock that only the owner can take.
+  lock table quantumflow.settings in share update exclusive mode;
 end
 $_lock_rights$;
 

@@ -3,7 +3,7 @@ create table quantumflow.settings (
   value text not null,
   constraint settings_pkey primary key (name),
   constraint settings_name_known check (name in (
-    'test_clock', 'identity',
+    'test_clock', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
     'max_error_bytes', 'notify'))
 );
@@ -11,7 +11,8 @@ create table quantumflow.settings (
 comment on table quantumflow.settings is
 'What an installation changes from the defaults, with quantumflow.configure(). No row means the default.';
 comment on column quantumflow.settings.name is
-'max_...: a limit; see configure(). identity: which database the runs belong to; see adopt().
+'max_...: a limit; see configure(). identity: which database the runs belong to; see adopt(). pgmq_owner: a role that may own
+pgmq though it is neither a superuser nor the owner of quantumflow.
 test_clock: "on" lets the setting quantumflow.now replace the clock; for tests only, default "off".';
 comment on column quantumflow.settings.value is
 'The value, as text.';

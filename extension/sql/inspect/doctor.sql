@@ -75,7 +75,7 @@ begin
       round(100 * pg_notification_queue_usage())),
     case
       when pg_notification_queue_usage() > 0.5
-      then 'Commits are refused when it is full. End the session that listens and has been in a transaction for long: '
+      then 'Work that begins wakes nobody until it is less full: workers find it when they next look. End the session that listens and has been in a transaction for long: '
         'see pg_stat_activity. Or tell nobody: select quantumflow.configure(''notify'', ''0'').'
     end
   union all

@@ -30,30 +30,22 @@ Errors: none.';
 create function quantumflow._identity()
 returns text
 language plpgsql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
 as $_identity$
 declare
-  v_identity text := current_setting('quantumflow.identity', true);
-  v_system   text := 'unknown';
+  v_system text := 'unknown';
 begin
-  -- Remembered, because a session never changes its database, and to ask reads a file.
-  if v_identity <> '' then
-    return v_identity;
-  end if;
-
+  -- Asked each time, though that reads a file: what a session remembers, whoever uses it can set.
   if has_function_privilege('pg_control_system()', 'execute') then
     v_system := (select c.system_identifier::text from pg_control_system() c);
   end if;
 
-  select format('%s/%s', v_system, d.oid)
-  into v_identity
-  from pg_database d
-  where d.datname = current_database();
-
-  perform set_config('quantumflow.identity', v_identity, false);
-
-  return v_identity;
+  return (
+    select format('%s/%s', v_system, d.oid)
+    from pg_database d
+    where d.datname = current_database()
+  );
 end
 $_identity$;
 

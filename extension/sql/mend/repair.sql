@@ -138,7 +138,7 @@ as $_repair_queues$
 declare
   v_batch record;
 begin
-  perform quantumflow._ensure_queue(p.queue)
+  perform quantumflow._ensure_queue(p.queue, p_is_ours => true)
   from (
     select distinct u.queue
     from unnest(p_problems) u

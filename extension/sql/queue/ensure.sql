@@ -1,4 +1,4 @@
-create function quantumflow._ensure_queue(p_queue text)
+create function quantumflow._ensure_queue(p_queue text, p_is_ours boolean default false)
 returns void
 language plpgsql
 volatile
@@ -15,32 +15,74 @@ begin
 
   perform quantumflow._require_pgmq();
 
-  if quantumflow._queue_table(p_queue) is not null then
-    perform quantumflow._refuse_foreign_queue(p_queue);
+  if quantumflow._is_there(p_queue) then
+    perform quantumflow._accept_queue(p_queue, p_is_ours);
     return;
   end if;
 
-  -- Two definitions may need the same new queue at once: the second finds it made.
-  perform pg_advisory_xact_lock(hashtext('quantumflow.queue'), hashtext(p_queue));
+  -- Two definitions may need the same new queue at once: the second waits here, and finds it made.
+  insert into quantumflow._own_queues (queue)
+  values (p_queue)
+  on conflict do nothing;
 
-  -- In the catalog itself: what the session remembers of it may be from before the wait.
-  perform
-  from pg_class c
-  where (c.relnamespace, c.relname) = ('pgmq'::regnamespace, 'q_' || p_queue);
-
-  if found then
-    return;
+  if not quantumflow._is_there(p_queue) then
+    perform quantumflow._create_queue(p_queue);
   end if;
-
-  perform quantumflow._create_queue(p_queue);
 end
 $_ensure_queue$;
 
-comment on function quantumflow._ensure_queue(text) is
+comment on function quantumflow._ensure_queue(text, boolean) is
 'Makes the pgmq queue when it is not there, with storage settings for a busy queue.
 
-Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1; QF403 when it holds
-messages of somebody else.';
+p_is_ours: a definition that is stored names it, so whose it is was asked before.
+Errors: QF110 when the name breaks pgmq''s rules or ours; QF402 when pgmq is missing or older than 1.5.1; QF403 when it is somebody
+else''s or holds messages of somebody else; QF406 when pgmq is somebody else''s.';
+
+create function quantumflow._is_there(p_queue text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_is_there$
+begin
+  -- In the catalog itself: what the session remembers of it may be from before a wait.
+  return exists (
+    select
+    from pg_class c
+    where (c.relnamespace, c.relname) = (to_regnamespace('pgmq'), ('q_' || p_queue)::name)
+  );
+end
+$_is_there$;
+
+comment on function quantumflow._is_there(text) is
+'Whether there is a relation of a queue''s name, whatever it is.';
+
+create function quantumflow._accept_queue(p_queue text, p_is_ours boolean)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_accept_queue$
+begin
+  if quantumflow._queue_table(p_queue) is null
+    or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || p_queue))) is not null
+    or not (p_is_ours or quantumflow._is_named(p_queue))
+  then
+    perform quantumflow._raise_unusable_queue(p_queue);
+  end if;
+
+  perform quantumflow._refuse_foreign_queue(p_queue);
+
+  insert into quantumflow._own_queues (queue)
+  values (p_queue)
+  on conflict do nothing;
+end
+$_accept_queue$;
+
+comment on function quantumflow._accept_queue(text, boolean) is
+'Lets a queue that is there be used, if it can be trusted and is quantumflow''s by name, or p_is_ours.
+
+Errors: QF403 when it is somebody else''s or holds messages of somebody else.';
 
 create function quantumflow._require_pgmq()
 returns void
@@ -48,6 +90,9 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_require_pgmq$
+declare
+  v_what  text;
+  v_owner text;
 begin
   if to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is null then
     raise exception 'pgmq is missing or too old'
@@ -56,13 +101,66 @@ begin
       detail = 'quantumflow needs pgmq 1.5.1 or newer in schema pgmq.',
       hint = 'Run "create extension pgmq", or update it.';
   end if;
+
+  select k.what, pg_get_userbyid(k.owner)
+  into v_what, v_owner
+  from quantumflow._parts_of_pgmq() k
+  where not quantumflow._is_trusted(k.owner)
+  order by k.n
+  limit 1;
+
+  if found then
+    raise exception 'pgmq belongs to role "%"', v_owner
+    using
+      errcode = 'QF406',
+      detail = format('It owns %s, and what it puts there would run with the rights of quantumflow''s owner.', v_what),
+      hint = format(
+        'Have pgmq installed by a superuser or by role "%s". If you trust role "%s" with all that quantumflow''s owner may, say so: '
+        'insert into quantumflow.settings values (''pgmq_owner'', %L); before quantumflow is installed: set quantumflow.pgmq_owner = %L;',
+        current_user, v_owner, v_owner, v_owner);
+  end if;
 end
 $_require_pgmq$;
 
 comment on function quantumflow._require_pgmq() is
-'Refuses to work without pgmq.
+'Refuses to work without pgmq, and with one whose owner could run code with our rights.
 
-Errors: QF402 when it is missing or older than 1.5.1.';
+Errors: QF402 when it is missing or older than 1.5.1; QF406 when it is somebody else''s.';
+
+create function quantumflow._parts_of_pgmq()
+returns table (n bigint, what text, owner oid)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_parts_of_pgmq$
+begin
+  return query
+  select 0::bigint, 'schema pgmq', s.nspowner
+  from pg_namespace s
+  where s.nspname = 'pgmq'
+
+  union all
+  select 1::bigint, 'table ' || c.oid::regclass, c.relowner
+  from pg_class c
+  where c.oid = to_regclass('pgmq.meta')
+
+  union all
+  -- What we call, and what these call, in all versions. Other functions of those names are not what a call finds, since these take
+  -- exactly what they are given.
+  select 1 + k.ordinality, 'function ' || f.oid::regprocedure, f.proowner
+  from unnest(array[
+    'create(text)', 'create_non_partitioned(text)', 'drop_queue(text)', 'send_batch(text, jsonb[], jsonb[], timestamptz)',
+    '_send_batch(text, jsonb[], jsonb[], timestamptz)', '_validate_batch_params(jsonb[], jsonb[])', 'delete(text, bigint[])',
+    'archive(text, bigint[])', 'format_table_name(text, text)', 'validate_queue_name(text)', 'acquire_queue_lock(text)',
+    '_belongs_to_pgmq(text)', '_get_pg_partman_schema()'
+  ]) with ordinality k (signature, ordinality)
+  join pg_proc f
+    on f.oid = to_regprocedure('pgmq.' || k.signature);
+end
+$_parts_of_pgmq$;
+
+comment on function quantumflow._parts_of_pgmq() is
+'What is used of pgmq but queues, and who owns it.';
 
 create function quantumflow._create_queue(p_queue text)
 returns void
@@ -70,19 +168,50 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_create_queue$
+declare
+  v_is_new boolean := not quantumflow._is_there(p_queue);
+  v_table  record;
 begin
+  -- An archive that is there without its queue would be taken as it is.
+  if to_regclass(format('pgmq.%I', 'a_' || p_queue)) is not null and quantumflow._queue_table(p_queue, 'a_') is null then
+    raise exception 'queue "%" cannot be trusted', p_queue
+    using
+      errcode = 'QF403',
+      detail = format('Of its archive: %s.', quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || p_queue)))),
+      hint = 'Name another queue, or have the archive dropped by whoever owns it.';
+  end if;
+
   perform pgmq.create(queue_name => p_queue);
+
+  -- Somebody may have been quicker.
+  if quantumflow._queue_table(p_queue) is null or quantumflow._queue_table(p_queue, 'a_') is null then
+    perform quantumflow._raise_unusable_queue(p_queue);
+  end if;
 
   -- A claim updates whole pages of messages at once and leaves as many dead ones behind.
   execute format(
     'alter table pgmq.%I set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, '
     'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
     'q_' || p_queue);
+
+  for v_table in
+    select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name, c.relowner, c.relacl
+    from pg_class c
+    where v_is_new
+      and c.oid in (
+        quantumflow._queue_table(p_queue), quantumflow._queue_table(p_queue, 'a_'),
+        to_regclass(pg_get_serial_sequence(format('pgmq.%I', 'q_' || p_queue), 'msg_id'))
+      )
+  loop
+    perform quantumflow._revoke_grants(v_table.kind, v_table.name, v_table.relowner, v_table.relacl);
+  end loop;
 end
 $_create_queue$;
 
 comment on function quantumflow._create_queue(text) is
-'Makes what is missing of a pgmq queue, with storage settings for a busy one.';
+'Makes a pgmq queue, or what is missing of one, with storage settings for a busy one. Nobody else has rights to a new one.
+
+Errors: QF403 when there is something of its name that cannot be trusted.';
 
 create function quantumflow._refuse_foreign_queue(p_queue text)
 returns void
@@ -118,15 +247,6 @@ comment on function quantumflow._refuse_foreign_queue(text) is
 'Refuses a queue whose first message is not ours: claiming from it would archive what somebody else waits for.
 
 Errors: QF403 when it holds messages of somebody else.';
-
-create function quantumflow._queue_table(p_queue text)
-returns regclass
-language sql
-stable
-return case when p_queue is not null then to_regclass(format('pgmq.%I', 'q_' || p_queue)) end;
-
-comment on function quantumflow._queue_table(text) is
-'The table of a pgmq queue; null when there is no such queue.';
 
 create function quantumflow._named_queues()
 returns setof text
@@ -164,4 +284,4 @@ end
 $_known_queues$;
 
 comment on function quantumflow._known_queues() is
-'The queues that definitions or settings name and that exist.';
+'The queues that definitions or settings name and that exist, as far as they can be trusted.';

@@ -283,7 +283,9 @@ begin
     return;
   end if;
 
-  if exists (select from quantumflow.queues q where q.queue = p_queue and q.archive) then
+  if exists (select from quantumflow.queues q where q.queue = p_queue and q.archive)
+    and quantumflow._queue_table(p_queue, 'a_') is not null
+  then
     perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
   else
     perform pgmq.delete(queue_name => p_queue, msg_ids => p_msg_ids);
@@ -292,7 +294,8 @@ end
 $_remove_messages$;
 
 comment on function quantumflow._remove_messages(text, bigint[]) is
-'Takes messages out of a queue: deleted, or archived where the queue''s settings say so. A dropped queue has none.';
+'Takes messages out of a queue: deleted, or archived where the queue''s settings say so and there is an archive. A dropped queue has
+none.';
 
 create function quantumflow._remove_free_messages(p_queue text, p_msg_ids bigint[])
 returns bigint[]
@@ -348,21 +351,20 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_archive_foreign$
 begin
-  if p_queue not in (select n.queue from quantumflow._named_queues() n (queue)) then
-    raise exception 'queue "%" is not one of quantumflow''s', p_queue
-    using
-      errcode = 'QF403',
-      detail = 'No step and no row of quantumflow.queues names it, and it holds messages of somebody else.',
-      hint = 'Claim from the queues that your workflows name.';
+  -- Where there is no archive they stay, out of the way.
+  if quantumflow._queue_table(p_queue, 'a_') is null then
+    perform quantumflow._set_vt(p_queue, p_msg_ids, array_fill('infinity'::timestamptz, array[cardinality(p_msg_ids)]));
+  else
+    perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
   end if;
 
-  perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
-
-  raise warning 'archived % of queue "%" that name no task of quantumflow',
+  raise warning '% % of queue "%" that name no task of quantumflow',
+    case when quantumflow._queue_table(p_queue, 'a_') is null then 'hid' else 'archived' end,
     case cardinality(p_msg_ids) when 1 then 'a message' else cardinality(p_msg_ids) || ' messages' end, p_queue
   using
     detail = format('Their msg_id: %s.', array_to_string(p_msg_ids[1:20], ', ')),
-    hint = format('They are in pgmq.a_%s. Send other messages to another queue.', p_queue);
+    hint = format('They are in pgmq.%s_%s. Send other messages to another queue.',
+      case when quantumflow._queue_table(p_queue, 'a_') is null then 'q' else 'a' end, p_queue);
 end
 $_archive_foreign$;
 
@@ -673,7 +675,15 @@ declare
   v_column  record;
   v_foreign bigint[];
 begin
+  if quantumflow._is_there(p_queue) and quantumflow._queue_table(p_queue) is null then
+    perform quantumflow._raise_unusable_queue(p_queue);
+  end if;
+
   perform quantumflow._create_queue(p_queue);
+
+  insert into quantumflow._own_queues (queue)
+  values (p_queue)
+  on conflict do nothing;
 
   -- A dump of an older pgmq brings tables without the columns that came later.
   for v_column in
@@ -727,4 +737,6 @@ end
 $_renew_queue$;
 
 comment on function quantumflow._renew_queue(text, text) is
-'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.';
+'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.
+
+Errors: QF403 when it cannot be trusted.';

@@ -13,10 +13,10 @@ begin
     select *
     from quantumflow._named_queues()
   loop
-    if quantumflow._queue_table(v_queue) is null then
+    if not quantumflow._is_there(v_queue) then
       v_made := v_made || v_queue;
     end if;
-    perform quantumflow._ensure_queue(v_queue);
+    perform quantumflow._ensure_queue(v_queue, p_is_ours => true);
   end loop;
 
   if v_made = '{}' then
@@ -32,4 +32,4 @@ comment on function quantumflow.setup() is
 Defining a workflow makes its queues too, so this is for a worker that starts first and for restored databases.
 
 Errors: QF110 when a queue''s name is not valid; QF402 when pgmq is missing or older than 1.5.1; QF403 when a
-queue holds messages of somebody else.';
+queue is somebody else''s or holds messages of somebody else; QF406 when pgmq is somebody else''s.';

@@ -6,8 +6,18 @@ create table quantumflow.queues (
 );
 
 comment on table quantumflow.queues is
-'Settings of queues. No row means the defaults; the queue itself is pgmq''s.';
+'Settings of queues. No row means the defaults; the queue itself is pgmq''s. A row is also the owner''s word that quantumflow may use a
+queue that it has not made.';
 comment on column quantumflow.queues.queue is
 'The queue''s name: a lower-case letter, then letters, digits and underscores, at most 47.';
 comment on column quantumflow.queues.archive is
 'Whether a finished task''s message goes to pgmq''s archive instead of being deleted; default false, since the task row is the history.';
+
+create table quantumflow._own_queues (
+  queue text not null,
+  constraint _own_queues_pkey primary key (queue)
+);
+
+comment on table quantumflow._own_queues is
+'The queues that quantumflow has made, or was allowed to use: nobody''s tasks come from, or go to, another.';
+comment on column quantumflow._own_queues.queue is 'The queue''s name.';

@@ -50,8 +50,8 @@ A task that was lost before comes alone, and only to a worker that holds none: w
 along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Leases that have run out are found here: they count as lost, or, if they lasted to the
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
-Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that holds messages of
-somebody else and that no workflow names; QF404 the database is a copy of the one where its runs were started.';
+Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody
+else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
 returns quantumflow._taken_task[]
@@ -283,8 +283,8 @@ begin
 
   -- The array may have any dimensions.
   foreach v_queue in array p_queues loop
-    if quantumflow._queue_table(v_queue) is null then
-      perform quantumflow._raise_unknown_queue(v_queue);
+    if quantumflow._queue_table(v_queue) is null or not quantumflow._is_named(v_queue) then
+      perform quantumflow._raise_unusable_queue(v_queue);
     end if;
 
     v_queues := v_queues || v_queue;
@@ -299,7 +299,8 @@ $_checked_offer$;
 comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int) is
 'What a worker that claims offers to do; refuses arguments with which nothing can be claimed.
 
-Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue.';
+Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
+QF403 a queue that is somebody else''s.';
 
 create function quantumflow._checked_lease(p_lease interval)
 returns interval

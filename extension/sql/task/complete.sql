@@ -17,27 +17,33 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
 as $complete_task$
 declare
-  v_outcome text;
+  v_done quantumflow._completion;
 begin
-  select o.outcome
-  into v_outcome
-  from quantumflow.complete_tasks(jsonb_build_array(jsonb_build_object(
-    'run_id', complete_task.run_id,
-    'step_slug', complete_task.step_slug,
-    'task_index', complete_task.task_index,
-    'lease_token', complete_task.lease_token,
-    'output', complete_task.output))) o;
+  v_done := quantumflow._complete(
+    jsonb_build_array(jsonb_build_object(
+      'run_id', complete_task.run_id,
+      'step_slug', complete_task.step_slug,
+      'task_index', complete_task.task_index,
+      'lease_token', complete_task.lease_token,
+      'output', complete_task.output)),
+    quantumflow._now(), null, p_by_hand => true);
 
-  return v_outcome;
+  return quantumflow._answer_by_hand(v_done.held, 'completed', complete_task.lease_token);
 end
 $complete_task$;
 
 comment on function quantumflow.complete_task(uuid, text, int, jsonb, bigint) is
-'Reports that a task is done: complete_tasks with one result. Returns its outcome.
+'Completes a task by hand: complete_tasks with one result. Returns its outcome.
 
-Without a lease_token a person acts by hand on whatever attempt is live, a queued task too.
+Without a lease_token it acts on whatever attempt is live, a queued task too, and the server''s log says who did it.
 
 Errors: none of its own; a task that does not exist is "stale".';
 
@@ -70,7 +76,7 @@ comment on function quantumflow.complete_tasks(jsonb) is
 'Reports tasks as done, any number of them, of any runs, in one set of statements.
 
 results: an array of {"run_id", "step_slug", "task_index", "lease_token", "output"}. One bad result never spoils the others.
-A null lease_token means a person acts by hand; a result without that key is stale.
+A result without a lease_token is stale: by hand there is complete_task.
 
 Returns a row per result, in order, with its outcome:
 completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array; the
@@ -83,7 +89,8 @@ Errors: QF301 results is no array; QF401 the queue of a step that would start is
 create function quantumflow._complete(
   p_results jsonb,
   p_now     timestamptz,
-  p_offer   quantumflow._offer)
+  p_offer   quantumflow._offer,
+  p_by_hand boolean default false)
 returns quantumflow._completion
 language plpgsql
 volatile
@@ -96,7 +103,7 @@ declare
   v_offer quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
-  v_held := quantumflow._record_results(p_results, p_now);
+  v_held := quantumflow._record_results(p_results, p_now, p_by_hand);
   v_steps := quantumflow._hold_steps(v_held);
 
   select case
@@ -126,7 +133,7 @@ begin
 end
 $_complete$;
 
-comment on function quantumflow._complete(jsonb, timestamptz, quantumflow._offer) is
+comment on function quantumflow._complete(jsonb, timestamptz, quantumflow._offer, boolean) is
 'What complete_tasks does: records results, moves their runs on, and hands what becomes ready over to the worker that has made an
 offer, if any. Returns that offer with what was taken, and what became of each result.';
 
@@ -207,7 +214,7 @@ $_without_ended_runs$;
 comment on function quantumflow._without_ended_runs(quantumflow._step_progress[]) is
 'Leaves out the steps of runs that ended before this call got hold of them.';
 
-create function quantumflow._record_results(p_results jsonb, p_now timestamptz)
+create function quantumflow._record_results(p_results jsonb, p_now timestamptz, p_by_hand boolean)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -215,7 +222,7 @@ set search_path = pg_catalog, pg_temp
 as $_record_results$
 declare
   v_held   quantumflow._held_task[] := array[]::quantumflow._held_task[];
-  v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete');
+  v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete', p_by_hand);
   v_missed int[];
 begin
   -- Nearly always one turn; another for tasks that somebody changed while this call waited for them, or that were named twice.
@@ -225,14 +232,14 @@ begin
     exit when v_missed is null;
 
     v_held := v_held || array(select r from unnest(v_read) r where r.ord <> all (v_missed));
-    v_read := quantumflow._read_reported(p_results, 'complete', v_missed);
+    v_read := quantumflow._read_reported(p_results, 'complete', p_by_hand, v_missed);
   end loop;
 
   return v_held || v_read;
 end
 $_record_results$;
 
-comment on function quantumflow._record_results(jsonb, timestamptz) is
+comment on function quantumflow._record_results(jsonb, timestamptz, boolean) is
 'Writes results to their tasks, in order of their keys, waiting for each, and says what each result comes to, as the tasks were.
 
 The update is the lock: to lock rows that are about to be written costs a record of the log each. Should a run turn out to have ended,

@@ -12,31 +12,37 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_bitmapscan = off
+set jit = off
 as $fail_task$
 declare
-  v_outcome text;
+  v_held quantumflow._held_task[];
 begin
-  select o.outcome
-  into v_outcome
-  from quantumflow.fail_tasks(jsonb_build_array(jsonb_build_object(
-    'run_id', fail_task.run_id,
-    'step_slug', fail_task.step_slug,
-    'task_index', fail_task.task_index,
-    'lease_token', fail_task.lease_token,
-    'error_message', fail_task.error_message,
-    'retryable', fail_task.retryable,
-    'retry_after', extract(epoch from fail_task.retry_after),
-    'error_details', fail_task.error_details))) o;
+  v_held := quantumflow._fail(
+    jsonb_build_array(jsonb_build_object(
+      'run_id', fail_task.run_id,
+      'step_slug', fail_task.step_slug,
+      'task_index', fail_task.task_index,
+      'lease_token', fail_task.lease_token,
+      'error_message', fail_task.error_message,
+      'retryable', fail_task.retryable,
+      'retry_after', extract(epoch from fail_task.retry_after),
+      'error_details', fail_task.error_details)),
+    quantumflow._now(), p_by_hand => true);
 
-  return v_outcome;
+  return quantumflow._answer_by_hand(v_held, 'retrying', fail_task.lease_token);
 end
 $fail_task$;
 
 comment on function quantumflow.fail_task(uuid, text, int, text, bigint, boolean, interval, jsonb) is
-'Reports that a task failed: fail_tasks with one result. Returns its outcome.
+'Fails a task by hand: fail_tasks with one result. Returns its outcome.
 
 retryable false fails the task for good; retry_after replaces the step''s own delay before the next attempt.
-Without a lease_token a person acts by hand on whatever attempt is live, a queued task too.
+Without a lease_token it acts on whatever attempt is live, a queued task too, and the server''s log says who did it.
 
 Errors: none of its own; a task that does not exist is "stale".';
 
@@ -53,13 +59,39 @@ set enable_mergejoin = off
 set enable_bitmapscan = off
 set jit = off
 as $fail_tasks$
+begin
+  return query
+  select *
+  from quantumflow._answers(
+    quantumflow._fail(quantumflow._checked_array(fail_tasks.results, 'results'), quantumflow._now()), 'retrying');
+end
+$fail_tasks$;
+
+comment on function quantumflow.fail_tasks(jsonb) is
+'Reports tasks as failed, any number of them, of any runs.
+
+results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error_message", "retryable", "retry_after",
+"error_details"}; retry_after is in seconds. One bad result never spoils the others. An error_message over max_error_bytes is cut,
+and such error_details are left out, with a note in their place.
+
+Returns a row per result, in order, with its outcome:
+retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
+used up or retryable is false; the task and its run failed. duplicate, stale, run_ended: as complete_tasks.
+
+Errors: QF301 results is no array. A report never raises for a race it lost.';
+
+create function quantumflow._fail(p_results jsonb, p_now timestamptz, p_by_hand boolean default false)
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail$
 declare
-  v_now     timestamptz := quantumflow._now();
   v_held    quantumflow._held_task[];
   v_failing uuid[];
 begin
   -- Lock: the tasks, the steps that fail, the runs.
-  v_held := quantumflow._hold_reported(quantumflow._checked_array(fail_tasks.results, 'results'), 'fail');
+  v_held := quantumflow._hold_reported(p_results, 'fail', p_by_hand);
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
   v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
   v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
@@ -76,34 +108,21 @@ begin
     perform quantumflow._cancel_late(v_held);
   end if;
 
-  perform quantumflow._record_failures(fail_tasks.results, v_held, v_now);
+  perform quantumflow._record_failures(p_results, v_held, p_now);
   perform quantumflow._remove_reported(v_held, array['fails']);
 
   perform quantumflow._fail_step(
-    h.run_id, h.step_slug, h.task_index, h.step_type, quantumflow._error_of(fail_tasks.results -> h.ord), v_now)
+    h.run_id, h.step_slug, h.task_index, h.step_type, quantumflow._error_of(p_results -> h.ord), p_now)
   from unnest(v_held) h
   where h.outcome = 'fails'
     and h.step_type <> 'callback';
 
-  -- Return.
-  return query
-  select *
-  from quantumflow._answers(v_held, 'retrying');
+  return v_held;
 end
-$fail_tasks$;
+$_fail$;
 
-comment on function quantumflow.fail_tasks(jsonb) is
-'Reports tasks as failed, any number of them, of any runs.
-
-results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error_message", "retryable", "retry_after",
-"error_details"}; retry_after is in seconds. One bad result never spoils the others. An error_message over max_error_bytes is cut,
-and such error_details are left out, with a note in their place.
-
-Returns a row per result, in order, with its outcome:
-retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
-used up or retryable is false; the task and its run failed. duplicate, stale, run_ended: as complete_tasks.
-
-Errors: QF301 results is no array. A report never raises for a race it lost.';
+comment on function quantumflow._fail(jsonb, timestamptz, boolean) is
+'What fail_tasks does: records failures, and fails the runs in which no attempt is left. Returns what became of each result.';
 
 create function quantumflow._record_failures(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
 returns void

@@ -31,7 +31,7 @@ begin
     order by t.queue, t.vt
   loop
     if quantumflow._queue_table(v_batch.queue) is null then
-      perform quantumflow._raise_unknown_queue(v_batch.queue);
+      perform quantumflow._raise_unusable_queue(v_batch.queue);
     end if;
 
     if v_batch.vt <= v_now then
@@ -82,23 +82,3 @@ comment on function quantumflow._queue_tasks(quantumflow._new_task[], boolean) i
 What is handed over is born started; for the rest that can be claimed at once, idle workers are woken.
 
 Errors: QF401 when a queue is gone.';
-
-create function quantumflow._raise_unknown_queue(p_queue text)
-returns void
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_raise_unknown_queue$
-begin
-  raise exception 'queue "%" does not exist', p_queue
-  using
-    errcode = 'QF401',
-    detail = format('There is no table pgmq.%I.', concat('q_', p_queue)),
-    hint = 'Queues are made by defining a workflow that names them, or by quantumflow.setup().';
-end
-$_raise_unknown_queue$;
-
-comment on function quantumflow._raise_unknown_queue(text) is
-'Raises QF401.
-
-Errors: QF401 always.';

@@ -24,7 +24,7 @@ comment on function quantumflow._checked_array(jsonb, text) is
 
 Errors: QF301 when it is no JSON array.';
 
-create function quantumflow._parse_reports(p_reports jsonb)
+create function quantumflow._parse_reports(p_reports jsonb, p_by_hand boolean default false)
 returns table (
   ord         int,
   run_id      uuid,
@@ -43,19 +43,20 @@ begin atomic
     e.report ->> 'step_slug',
     quantumflow._as_number(e.report ->> 'task_index', 9)::int,
     e.report ->> 'lease_token',
-    coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
+    p_by_hand and coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
     jsonb_typeof(e.report -> 'output')
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
 end;
 
-comment on function quantumflow._parse_reports(jsonb) is
+comment on function quantumflow._parse_reports(jsonb, boolean) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
 
-ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: the lease_token is there, and null. is_final:
+ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: a person reports,
+which p_by_hand says, and the lease_token is null. is_final:
 retryable is false.';
 
-create function quantumflow._hold_reported(p_reports jsonb, p_verb text)
+create function quantumflow._hold_reported(p_reports jsonb, p_verb text, p_by_hand boolean default false)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -80,7 +81,7 @@ begin
   ) t;
 
   -- Read in a statement after the one that may have waited.
-  v_held := quantumflow._read_reported(p_reports, p_verb);
+  v_held := quantumflow._read_reported(p_reports, p_verb, p_by_hand);
 
   for n in 1 .. cardinality(v_held) loop
     if v_held[n].outcome in ('acts', 'fails') then
@@ -96,11 +97,11 @@ begin
 end
 $_hold_reported$;
 
-comment on function quantumflow._hold_reported(jsonb, text) is
+comment on function quantumflow._hold_reported(jsonb, text, boolean) is
 'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to. Of several
 reports of one attempt the first acts.';
 
-create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_ords int[] default null)
+create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_by_hand boolean default false, p_ords int[] default null)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -145,7 +146,7 @@ begin
       t.attempts + (t.status = 'queued')::int - t.losses as failures
     from (
       select *
-      from quantumflow._parse_reports(p_reports) p
+      from quantumflow._parse_reports(p_reports, p_by_hand) p
       where p_ords is null
         or p.ord = any (p_ords)
       order by p.run_id, p.step_slug, p.task_index, p.ord
@@ -177,10 +178,10 @@ begin
 end
 $_read_reported$;
 
-comment on function quantumflow._read_reported(jsonb, text, int[]) is
+comment on function quantumflow._read_reported(jsonb, text, boolean, int[]) is
 'The tasks that reports name, in order of their keys, and what each report comes to as they are now; p_ords: only these reports.
 
-p_verb: complete, fail or release. outcome is, for a live attempt, "violates" where an output offends a map or does not fit its
+p_verb: complete, fail or release. p_by_hand: a result without a lease_token acts on whatever attempt is live. outcome is, for a live attempt, "violates" where an output offends a map or does not fit its
 chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence
 of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
@@ -381,6 +382,31 @@ end;
 
 comment on function quantumflow._answers(quantumflow._held_task[], text) is
 'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
+
+create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_acts text, p_lease_token bigint)
+returns text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_answer_by_hand$
+declare
+  v_answer quantumflow.task_outcome;
+begin
+  select *
+  into v_answer
+  from quantumflow._answers(p_held, p_acts);
+
+  if p_lease_token is null and p_held[1].outcome in ('acts', 'violates', 'fails') then
+    raise log 'task %/% of run % is % by hand', v_answer.step_slug, v_answer.task_index, v_answer.run_id, v_answer.outcome
+    using detail = format('By session_user "%s", role "%s".', session_user, current_setting('role'));
+  end if;
+
+  return v_answer.outcome;
+end
+$_answer_by_hand$;
+
+comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, bigint) is
+'The answer to a report of one task. One that a person made without a lease is told to the server''s log.';
 
 create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
 returns void

@@ -38,4 +38,4 @@ comment on function quantumflow.register_worker(uuid, text, text[], text[]) is
 
 commands: those it has handlers for; null means any. queues: those it serves. Calling it again updates the row.
 
-Errors: QF304 no worker_id; QF401 unknown queue.';
+Errors: QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody else''s.';

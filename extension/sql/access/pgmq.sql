@@ -1,0 +1,21 @@
+-- pgmq may be installed later, where this is installed as plain SQL: then it is looked at when the first queue is made.
+do $pgmq$
+begin
+  if pg_catalog.current_setting('quantumflow.pgmq_owner', true) operator(pg_catalog.<>) '' then
+    insert into quantumflow.settings (name, value)
+    values ('pgmq_owner', pg_catalog.current_setting('quantumflow.pgmq_owner'))
+    on conflict (name) do update
+    set value = excluded.value;
+  end if;
+
+  -- What steps named before there was this table was asked about then.
+  insert into quantumflow._own_queues (queue)
+  select distinct s.queue
+  from quantumflow.workflow_steps s
+  on conflict do nothing;
+
+  if pg_catalog.to_regnamespace('pgmq') is not null then
+    perform quantumflow._require_pgmq();
+  end if;
+end
+$pgmq$;
