@@ -1,13 +1,14 @@
 """Definitions that change while runs start.
 
-Fails when, in the extension, _start_runs or delete_flow does not lock the workflow's name, or when
-_store_definition inserts a version without "on conflict". That _ensure_queue locks the queue's name
-does not show: pgmq.create locks it as well.
+Fails when, in the extension, a start does not freeze its version before it reads the steps, or does
+not look at it again, when delete_flow does not mark the versions or does not wait for who writes to
+workflow_runs, or when _store_definition inserts a version without "on conflict".
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from races.stopping import Call
 from support.engine import Engine, remove_runs
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -30,7 +32,7 @@ def engines(new_engine: Callable[[], Engine]) -> list[Engine]:
 @pytest.fixture
 def flow(engines: list[Engine], request: pytest.FixtureRequest) -> str:
     """A workflow of one step, with no runs."""
-    slug = str(request.node.name)[:120]
+    slug = re.sub(r"\W", "_", str(request.node.name))[:120]
     engines[0].define(slug, _steps(1))
     remove_runs(engines[0].connection)
     return slug
@@ -120,6 +122,97 @@ def test_a_start_behind_a_deletion_is_refused(engines: list[Engine], flow: str) 
         assert start.settle(watcher)
     assert start.result() == "QF111"
     assert watcher.rows("select id from quantumflow.workflow_runs") == []
+
+
+def _frozen(engine: Engine, flow: str) -> None:
+    engine.start(flow)
+    remove_runs(engine.connection)
+
+
+def _await_sleep(engine: Engine, pid: int) -> None:
+    query = "select wait_event from pg_stat_activity where pid = %s"
+    wait_until(lambda: engine.value(query, pid) == "PgSleep")
+
+
+def test_a_deletion_waits_for_a_start_of_a_frozen_version(engines: list[Engine], flow: str) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    delete = "select quantumflow.delete_flow(%s)"
+    with a.connection.transaction():
+        run_id = a.start(flow)
+        deletion = Call(b, lambda engine: _error(lambda: engine.value(delete, flow)))
+        _await_sleep(watcher, b.pid)
+    assert deletion.result() == "QF113"
+    assert _slugs(watcher, run_id) == {"step_1_0"}
+    assert watcher.problems() == []
+
+
+def test_a_deletion_gives_up_on_a_transaction_that_stays_open(
+    engines: list[Engine], flow: str
+) -> None:
+    a, b, watcher = engines[:3]
+    watcher.define("another", _steps(1))
+    delete = "select quantumflow.delete_flow(%s)"
+    with a.connection.transaction():
+        a.start("another")
+        b.rows("select set_config('lock_timeout', '50 ms', false)")
+        assert _error(lambda: b.value(delete, flow)) == "55P03"
+        b.rows("select set_config('lock_timeout', '0', false)")
+    assert b.value(delete, flow)
+
+
+def test_a_start_of_a_frozen_version_behind_a_deletion_is_refused(
+    engines: list[Engine], flow: str
+) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    with a.connection.transaction():
+        assert a.value("select quantumflow.delete_flow(%s)", flow)
+        start = Call(b, lambda engine: _error(lambda: engine.start(flow)))
+        assert start.settle(watcher)
+    assert start.result() == "QF111"
+    assert watcher.rows("select id from quantumflow.workflow_runs") == []
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_start_behind_a_deletion_and_a_definition_is_to_be_repeated(
+    engines: list[Engine], flow: str, steps: int
+) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    with a.connection.transaction():
+        assert a.value("select quantumflow.delete_flow(%s)", flow)
+        a.define(flow, _steps(steps))
+        start = Call(b, lambda engine: _error(lambda: engine.start(flow)))
+        assert start.settle(watcher)
+    assert start.result() == "40001"
+    assert len(_slugs(watcher, b.start(flow))) == steps
+    assert watcher.problems() == []
+
+
+def test_a_start_behind_a_deletion_that_is_rolled_back_goes_on(
+    engines: list[Engine], flow: str
+) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    with a.connection.transaction(force_rollback=True):
+        assert a.value("select quantumflow.delete_flow(%s)", flow)
+        start = Call(b, lambda engine: engine.start(flow))
+        assert start.settle(watcher)
+    assert _slugs(watcher, start.result()) == {"step_1_0"}
+
+
+def test_a_start_of_a_frozen_version_waits_for_no_definition(
+    engines: list[Engine], flow: str
+) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    with a.connection.transaction():
+        a.define(flow, _steps(2))
+        start = Call(b, lambda engine: engine.start(flow))
+        assert not start.settle(watcher)
+        assert _slugs(watcher, start.result()) == {"step_1_0"}
+    assert _slugs(watcher, watcher.start(flow)) == {"step_2_0", "step_2_1"}
 
 
 def test_two_starts_do_not_wait_for_each_other(engines: list[Engine], flow: str) -> None:

@@ -1,5 +1,5 @@
 begin;
-select plan(12);
+select plan(14);
 
 create role a_role;
 create role "a ""quoted"" role";
@@ -17,7 +17,7 @@ select throws_ok($$select quantumflow.grant_access('public', 'viewer')$$, 'QF501
 
 select is(
   quantumflow.grant_access('a_role', 'worker'),
-  'a_role may call claim_tasks, complete_and_claim, complete_task, complete_tasks, extend_leases, fail_task, fail_tasks, hold_task, '
+  'a_role may call claim_tasks, complete_and_claim, complete_tasks, extend_leases, fail_tasks, hold_task, '
     || 'register_worker, release_tasks, run_input, step_output, stop_worker, sweep',
   'it says what the role may call');
 select is(
@@ -42,7 +42,11 @@ select is(
   'a second access is added');
 
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'all go at once');
+select is(
+  quantumflow.grant_access('a_role', 'caller'), 'a_role may call start_flow, start_flows, status, version',
+  'an application that only starts runs and asks for them');
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'and again');
+select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'also when there is nothing left');
 select ok(not has_schema_privilege('a_role', 'quantumflow', 'usage'), 'the schema is closed to it');
 select * from finish();
 rollback;

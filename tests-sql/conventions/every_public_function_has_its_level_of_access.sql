@@ -8,7 +8,7 @@ select bag_eq(
   'each public function is listed in _levels(), and nothing else is');
 
 select is_empty(
-  $$select l.* from quantumflow._levels() l where not l.levels <@ '{viewer,worker,operator,author}'$$,
+  $$select l.* from quantumflow._levels() l where not l.levels <@ '{viewer,caller,worker,operator,author}'$$,
   'with levels that there are');
 
 select * from finish();

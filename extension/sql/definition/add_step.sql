@@ -34,7 +34,7 @@ begin
     'step_type', add_step.step_type,
     'start_delay', add_step.start_delay
   ));
-  perform quantumflow._lock_flow(add_step.workflow_slug, true);
+  perform quantumflow._hold_flow(add_step.workflow_slug, p_may_be_new => false);
 
   v_definition := quantumflow.get_flow(add_step.workflow_slug);
 

@@ -61,7 +61,7 @@ begin
   perform quantumflow._refuse_nulls(
     v_settings || jsonb_build_object('workflow_slug', create_flow.workflow_slug)
   );
-  perform quantumflow._lock_flow(create_flow.workflow_slug, true);
+  perform quantumflow._hold_flow(create_flow.workflow_slug, p_may_be_new => false);
 
   select v.definition -> 'steps'
   into v_steps

@@ -5,28 +5,25 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $delete_flow$
-declare
-  v_runs bigint;
 begin
   perform quantumflow._refuse_nulls(jsonb_build_object('workflow_slug', delete_flow.workflow_slug));
 
   -- Under the other levels the count below would not see a run that was started while this waited.
   perform quantumflow._require_read_committed('delete a workflow');
 
-  perform quantumflow._lock_flow(delete_flow.workflow_slug, true);
+  perform quantumflow._hold_flow(delete_flow.workflow_slug, p_may_be_new => false);
 
-  select count(*)
-  into v_runs
-  from quantumflow.workflow_runs r
-  where r.workflow_slug = delete_flow.workflow_slug;
+  -- Twice: a refusal is not to leave a mark that starts would look at.
+  perform quantumflow._refuse_runs_of(delete_flow.workflow_slug);
 
-  if v_runs > 0 then
-    raise exception 'workflow "%" has runs', delete_flow.workflow_slug
-    using
-      errcode = 'QF113',
-      detail = format('%s of its runs are in workflow_runs.', v_runs),
-      hint = 'Its runs, ended ones too, need their definition: see quantumflow.delete_run() and quantumflow.prune().';
-  end if;
+  -- A start that comes from here on waits for this; those that came before are waited for.
+  perform
+  from quantumflow.workflow_versions v
+  where v.workflow_slug = delete_flow.workflow_slug
+  for update;
+  perform quantumflow._await_starts();
+
+  perform quantumflow._refuse_runs_of(delete_flow.workflow_slug);
 
   delete from quantumflow.workflow_step_edges e
   where e.workflow_slug = delete_flow.workflow_slug;
@@ -47,5 +44,86 @@ $delete_flow$;
 comment on function quantumflow.delete_flow(text) is
 'Deletes a workflow with all its versions; true when there was one. Its queues stay.
 
-It waits for transactions that start a run or change the workflow, and then refuses if there are runs, ended ones included.
-Errors: QF101 when the argument is null; QF113 while runs exist; 0A000 unless the transaction is read committed.';
+It waits for transactions that change the workflow, and for those that change runs, since one of these may be starting one: for 5 s,
+or lock_timeout. Then it refuses if there are runs, ended ones included.
+Errors: QF101 when the argument is null; QF113 while runs exist; 55P03 when somebody''s open transaction may start one; 0A000 unless
+the transaction is read committed.';
+
+create function quantumflow._refuse_runs_of(p_workflow_slug text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_refuse_runs_of$
+declare
+  v_runs bigint := (select count(*) from quantumflow.workflow_runs r where r.workflow_slug = p_workflow_slug);
+begin
+  if v_runs > 0 then
+    raise exception 'workflow "%" has runs', p_workflow_slug
+    using
+      errcode = 'QF113',
+      detail = format('%s of its runs are in workflow_runs.', v_runs),
+      hint = 'Its runs, ended ones too, need their definition: see quantumflow.delete_run() and quantumflow.prune().';
+  end if;
+end
+$_refuse_runs_of$;
+
+comment on function quantumflow._refuse_runs_of(text) is
+'Refuses to go on while a workflow has runs, ended ones included.
+
+Errors: QF113 while runs exist.';
+
+create function quantumflow._await_starts()
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_await_starts$
+declare
+  v_until   timestamptz := clock_timestamp() + coalesce(nullif(current_setting('lock_timeout')::interval, '0'), '5 s');
+  v_writers text[];
+begin
+  -- To lock the table instead would keep everybody else's reports waiting behind this.
+  select array_agg(l.virtualtransaction)
+  into v_writers
+  from quantumflow._run_writers() l (virtualtransaction);
+
+  while exists (select from quantumflow._run_writers() l (virtualtransaction) where l.virtualtransaction = any (v_writers)) loop
+    if clock_timestamp() > v_until then
+      raise exception 'somebody''s open transaction may be starting a run'
+      using
+        errcode = 'lock_not_available',
+        detail = 'Which of the transactions that change runs start one, nobody else can see before they end.',
+        hint = 'Try again; pg_stat_activity shows transactions that are open for long.';
+    end if;
+
+    perform pg_sleep(0.01);
+  end loop;
+end
+$_await_starts$;
+
+comment on function quantumflow._await_starts() is
+'Waits until the transactions that have written to workflow_runs are over.
+
+Errors: 55P03 when one is not after 5 s, or lock_timeout.';
+
+create function quantumflow._run_writers()
+returns setof text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_run_writers$
+begin
+  return query
+  select l.virtualtransaction
+  from pg_locks l
+  where l.locktype = 'relation'
+    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+    and l.relation = 'quantumflow.workflow_runs'::regclass
+    and l.mode = 'RowExclusiveLock'
+    and l.pid <> pg_backend_pid();
+end
+$_run_writers$;
+
+comment on function quantumflow._run_writers() is
+'The transactions of others that have written to workflow_runs, or are about to.';

@@ -164,7 +164,7 @@ begin
   v_slug := v_definition ->> 'slug';
   v_hash := quantumflow._content_hash(v_definition);
 
-  perform quantumflow._lock_flow(v_slug, true);
+  perform quantumflow._hold_flow(v_slug, p_may_be_new => true);
 
   select w.workflow_slug
   into v_other_slug
@@ -186,8 +186,7 @@ begin
   join quantumflow.workflow_versions v
     on v.workflow_slug = w.workflow_slug
     and v.version = w.current_version
-  where w.workflow_slug = v_slug
-  for update of w;
+  where w.workflow_slug = v_slug;
 
   select v.*
   into v_version
@@ -196,14 +195,16 @@ begin
     and v.content_hash = v_hash;
 
   if not found then
-    if v_current.version is not null and v_current.frozen_at is null then
-      update quantumflow.workflow_versions v
-      set content_hash = v_hash,
-        definition = v_definition
-      where v.workflow_slug = v_slug
-        and v.version = v_current.version
-      returning v.* into v_version;
-    else
+    -- Waits for a first run that freezes it.
+    update quantumflow.workflow_versions v
+    set content_hash = v_hash,
+      definition = v_definition
+    where v.workflow_slug = v_slug
+      and v.version = v_current.version
+      and v.frozen_at is null
+    returning v.* into v_version;
+
+    if not found then
       -- No conflict can be, but under an older snapshot, where this clause makes it 40001.
       insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
       select v_slug, coalesce(max(o.version), 0) + 1, v_hash, v_definition
@@ -216,11 +217,10 @@ begin
     perform quantumflow._store_steps(v_slug, v_version.version, v_definition);
   end if;
 
-  insert into quantumflow.workflows as w (workflow_slug, current_version, created_at)
-  values (v_slug, v_version.version, quantumflow._now())
-  on conflict (workflow_slug) do update
-  set current_version = excluded.current_version
-  where w.current_version <> excluded.current_version;
+  update quantumflow.workflows w
+  set current_version = v_version.version
+  where w.workflow_slug = v_slug
+    and w.current_version <> v_version.version;
 
   perform quantumflow._ensure_queue(q.queue)
   from (

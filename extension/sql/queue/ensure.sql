@@ -66,12 +66,15 @@ as $_accept_queue$
 begin
   if quantumflow._queue_table(p_queue) is null
     or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || p_queue))) is not null
-    or not (p_is_ours or quantumflow._is_named(p_queue))
   then
     perform quantumflow._raise_unusable_queue(p_queue);
   end if;
 
   perform quantumflow._refuse_foreign_queue(p_queue);
+
+  if not (p_is_ours or quantumflow._is_named(p_queue)) then
+    perform quantumflow._raise_unusable_queue(p_queue);
+  end if;
 
   insert into quantumflow._own_queues (queue)
   values (p_queue)

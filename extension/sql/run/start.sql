@@ -148,22 +148,40 @@ as $_start_runs$
 declare
   v_now        timestamptz := quantumflow._now();
   v_version    int;
+  v_content    text;
   v_steps      int;
   v_maps_input boolean;
   v_ready      quantumflow._step_ref[];
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
   perform quantumflow._record_identity();
-  perform quantumflow._lock_flow(p_workflow_slug, false);
   v_version := quantumflow._pick_version(p_workflow_slug, p_version);
 
-  select count(*)::int, coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false)
-  into v_steps, v_maps_input
+  -- The first run freezes the version: it waits for a definition that changes it in place, and such a one for this transaction.
+  if cardinality(p_run_ids) > 0 then
+    update quantumflow.workflow_versions v
+    set frozen_at = v_now
+    where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+      and v.frozen_at is null;
+  end if;
+
+  select
+    count(*)::int,
+    coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false),
+    (
+      select v.content_hash
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+    )
+  into v_steps, v_maps_input, v_content
   from quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
     and w.step_type <> 'callback';
 
   if v_steps = 0 then
+    -- It may have been deleted since.
+    perform quantumflow._pick_version(p_workflow_slug, v_version);
+
     raise exception 'workflow "%" has no steps', p_workflow_slug
     using
       errcode = 'QF203',
@@ -175,24 +193,10 @@ begin
     return array[]::uuid[];
   end if;
 
-  -- Under an older snapshot a definition that was deleted meanwhile still shows; to lock it raises 40001.
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    perform
-    from quantumflow.workflow_versions v
-    where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
-    for key share;
-  end if;
-
   if v_maps_input then
     perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
   end if;
   perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_maps_input);
-
-  -- The first run freezes the version; a definition that wants to change it waits for this transaction.
-  update quantumflow.workflow_versions v
-  set frozen_at = v_now
-  where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
-    and v.frozen_at is null;
 
   if p_are_new then
     -- Not ready for a conflict, which would cost a record of the log for each run.
@@ -213,6 +217,8 @@ begin
       return array[]::uuid[];
     end if;
   end if;
+
+  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_content);
 
   -- A single step that waits for nothing is written as started at once.
   insert into quantumflow.step_states
@@ -251,6 +257,53 @@ comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, tim
 idempotency key: then it returns none.
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
+
+create function quantumflow._refuse_deleted(p_workflow_slug text, p_version int, p_content text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_refuse_deleted$
+begin
+  -- No lock, which every start would write to the log: who deletes the version has put his number on its row before he looked for
+  -- runs and for who writes to their table, as this transaction has by now. So one of the two sees the other.
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    and v.content_hash = p_content
+    and v.frozen_at is not null
+    and v.xmax = 0
+    and current_setting('transaction_isolation') in ('read committed', 'read uncommitted');
+
+  if found then
+    return;
+  end if;
+
+  -- Somebody has, or had; or the snapshot is an older one, under which a deleted row still shows: then this raises 40001.
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    and v.content_hash = p_content
+    and v.frozen_at is not null
+  for key share;
+
+  if not found then
+    perform quantumflow._pick_version(p_workflow_slug, p_version);
+
+    raise exception 'workflow "%" was deleted and defined anew', p_workflow_slug
+    using
+      errcode = 'serialization_failure',
+      detail = 'That was while this call started a run of it.',
+      hint = 'Nothing was changed. Call it again.';
+  end if;
+end
+$_refuse_deleted$;
+
+comment on function quantumflow._refuse_deleted(text, int, text) is
+'Refuses a version that was deleted since its content was read, after waiting for whoever deletes it. To be called after runs were
+inserted.
+
+Errors: QF111 unknown workflow; QF112 unknown version; 40001 it was defined anew.';
 
 create function quantumflow._pick_version(p_workflow_slug text, p_version int)
 returns int
