@@ -49,6 +49,16 @@ $_bytes$;
 comment on function quantumflow._bytes(jsonb) is
 'The size of a JSON value, in the bytes that PostgreSQL keeps it in before it compresses them: about those of its text.';
 
+create function quantumflow._is_oversized(p_sqlstate text, p_bytes bigint)
+returns boolean
+language sql
+immutable
+return p_sqlstate like '54%' or p_bytes > 268435455;
+
+comment on function quantumflow._is_oversized(text, bigint) is
+'Whether a value that PostgreSQL could not put together is too large, or too deep, for one jsonb value: by its error (class 54), or, as a
+lack of memory shows in the same way, by the size of its parts against what a jsonb value can hold (JENTRY_OFFLENMASK in jsonb.h).';
+
 create function quantumflow._cut(p_text text)
 returns text
 language plpgsql

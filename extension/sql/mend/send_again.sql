@@ -8,7 +8,8 @@ set enable_mergejoin = off
 set jit = off
 as $_send_again$
 declare
-  v_tasks quantumflow._new_task[];
+  v_tasks    quantumflow._new_task[];
+  v_stranded quantumflow._new_task[];
 begin
   select array_agg(
     row(
@@ -37,7 +38,11 @@ begin
     limit 1
   ) w;
 
-  perform quantumflow._queue_tasks(v_tasks, true);
+  v_stranded := quantumflow._queue_tasks(v_tasks, true);
+
+  if v_stranded is not null then
+    perform quantumflow._raise_unusable_queue(v_stranded[1].queue);
+  end if;
 
   -- As if they had been read, so that a sweep looks at them too.
   perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 1)

@@ -579,6 +579,8 @@ begin
       and t.status in ('queued', 'started')
     order by t.queue
   loop
+    continue when quantumflow._queue_table(v_queue) is null;
+
     execute format(
       $$
       select array_agg(t.ctid order by t.step_slug, t.task_index)
@@ -628,6 +630,8 @@ begin
       and t.status in ('queued', 'started')
     order by t.queue
   loop
+    continue when quantumflow._queue_table(v_queue) is null;
+
     execute format(
       $$
       select

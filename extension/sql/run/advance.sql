@@ -11,11 +11,13 @@ comment on type quantumflow._ended_run is 'A run that has no step left, and what
 
 create type quantumflow._readied as (
   taskless quantumflow._step_ref[],
+  stranded quantumflow._new_task[],
   offer    quantumflow._offer
 );
 
 comment on type quantumflow._readied is
-'Of the steps that became ready the maps of nothing, which are done, and the offer of a worker with the tasks that it was given.';
+'Of the steps that became ready the maps of nothing, which are done, a task of each step whose queue cannot be used, and the offer of a
+worker with the tasks that it was given.';
 
 create function quantumflow._advance(
   p_done  quantumflow._step_ref[],
@@ -33,6 +35,7 @@ declare
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
+  v_stranded quantumflow._new_task[];
   v_counted  uuid[];
   v_runs     int;
 begin
@@ -49,7 +52,12 @@ begin
     v_done := v_started.taskless;
     v_ready := '{}';
     v_finished := v_finished || v_done;
+    v_stranded := v_stranded || v_started.stranded;
   end loop;
+
+  if cardinality(v_stranded) > 0 then
+    perform quantumflow._fail_stranded(v_stranded, p_now);
+  end if;
 
   if v_finished = '{}' then
     return v_offer;
@@ -88,8 +96,8 @@ end
 $_advance$;
 
 comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left. Returns
-the offer of the worker that caused it, with the tasks that it was given.
+'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left, and those
+of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
 
 The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
 
@@ -162,7 +170,7 @@ declare
   c_portion  constant int := 20000;
   v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
   v_tasks    bigint;
-  v_offer    quantumflow._offer;
+  v_made     quantumflow._readied;
 begin
   -- A map learns its size here; one over an empty array is done at once.
   if exists (select from unnest(p_steps) k where k.step_type = 'map') then
@@ -207,18 +215,18 @@ begin
   end if;
 
   if v_tasks > c_portion then
-    v_offer := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
+    v_made := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
   else
-    v_offer := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
+    v_made := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
   end if;
 
-  return row(v_taskless, v_offer)::quantumflow._readied;
+  return row(v_taskless, v_made.stranded, v_made.offer)::quantumflow._readied;
 end
 $_step_became_ready$;
 
 comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
 'The only way a step gets its tasks: one for a single step, one per item, or per chunk of items, for a map. Returns the maps of
-nothing, which are done, and the offer with what was handed over.
+nothing, which are done, what has no queue, and the offer with what was handed over.
 
 A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
 that saw it ready.';
@@ -229,7 +237,7 @@ create function quantumflow._make_tasks(
   p_last  int,
   p_now   timestamptz,
   p_offer quantumflow._offer)
-returns quantumflow._offer
+returns quantumflow._readied
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -295,15 +303,33 @@ begin
     v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
   end if;
 
-  perform quantumflow._queue_tasks(v_tasks);
-
-  return v_offer;
+  return row(null, quantumflow._queue_tasks(v_tasks), v_offer)::quantumflow._readied;
 end
 $_make_tasks$;
 
 comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz, quantumflow._offer) is
-'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null. Returns the offer with those that were
-handed over.';
+'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null. Returns what has no
+queue, and the offer with those that were handed over.';
+
+create function quantumflow._fail_stranded(p_tasks quantumflow._new_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_stranded$
+begin
+  perform quantumflow._fail_step(k.run_id, k.step_slug, null, k.step_type, quantumflow._why_stranded(k.queue), p_now)
+  from (
+    select distinct t.run_id, t.step_slug, t.step_type, t.queue
+    from unnest(p_tasks) t
+    order by t.run_id, t.step_slug
+  ) k;
+end
+$_fail_stranded$;
+
+comment on function quantumflow._fail_stranded(quantumflow._new_task[], timestamptz) is
+'Fails the steps of tasks that have no queue, and their runs. To raise instead would refuse a report that has nothing to do with it, for
+ever, and with it whatever it came with.';
 
 create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
 returns jsonb
@@ -350,15 +376,17 @@ create function quantumflow._make_tasks_in_portions(
   p_portion int,
   p_now     timestamptz,
   p_offer   quantumflow._offer)
-returns quantumflow._offer
+returns quantumflow._readied
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_make_tasks_in_portions$
 declare
-  v_step  quantumflow._step_ref;
-  v_tasks int;
-  v_offer quantumflow._offer := p_offer;
+  v_step     quantumflow._step_ref;
+  v_tasks    int;
+  v_made     quantumflow._readied;
+  v_stranded quantumflow._new_task[];
+  v_offer    quantumflow._offer := p_offer;
 begin
   foreach v_step in array p_steps loop
     select s.initial_tasks
@@ -367,11 +395,13 @@ begin
     where (s.run_id, s.step_slug) = (v_step.run_id, v_step.step_slug);
 
     for v_first in 0 .. v_tasks - 1 by p_portion loop
-      v_offer := quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now, v_offer);
+      v_made := quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now, v_offer);
+      v_offer := v_made.offer;
+      v_stranded := v_stranded || v_made.stranded;
     end loop;
   end loop;
 
-  return v_offer;
+  return row(null, v_stranded, v_offer)::quantumflow._readied;
 end
 $_make_tasks_in_portions$;
 
@@ -497,6 +527,10 @@ begin
           v_ended[n] := (quantumflow._with_outputs(v_ended[n:n]))[1];
         exception
           when program_limit_exceeded or out_of_memory or internal_error then
+            if not quantumflow._is_oversized(sqlstate, quantumflow._leaf_bytes(v_ended[n])) then
+              raise;
+            end if;
+
             v_ended[n].output := null;
         end;
       end loop;
@@ -508,6 +542,25 @@ $_gather_outputs$;
 
 comment on function quantumflow._gather_outputs(quantumflow._ended_run[]) is
 'Adds the outputs of runs that have no step left; null where one cannot be one jsonb value.';
+
+create function quantumflow._leaf_bytes(p_ended quantumflow._ended_run)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_leaf_bytes$
+begin
+  return (
+    select sum(quantumflow._output_bytes(p_ended.run_id, w.step_slug))
+    from quantumflow.workflow_steps w
+    where (w.workflow_slug, w.version) = (p_ended.workflow_slug, p_ended.version)
+      and w.dependents = '{}'
+  );
+end
+$_leaf_bytes$;
+
+comment on function quantumflow._leaf_bytes(quantumflow._ended_run) is
+'How large the outputs of a run''s leaf steps are together.';
 
 create function quantumflow._with_outputs(p_ended quantumflow._ended_run[])
 returns quantumflow._ended_run[]

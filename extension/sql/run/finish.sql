@@ -217,7 +217,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fire_callbacks$
 declare
-  v_tasks quantumflow._new_task[];
+  v_tasks    quantumflow._new_task[];
+  v_stranded quantumflow._new_task[];
 begin
   select array_agg(
     row(
@@ -240,10 +241,16 @@ begin
   ) w;
 
   if v_tasks is not null then
-    perform quantumflow._queue_tasks(v_tasks);
+    v_stranded := quantumflow._queue_tasks(v_tasks);
   end if;
+
+  -- A run that has ended has ended, whether or not anybody can be told.
+  insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, attempts, failed_at, error_message, status)
+  select t.run_id, t.step_slug, t.task_index, t.queue, 0, p_now, 0, p_now, quantumflow._why_stranded(t.queue), 'failed'
+  from unnest(v_stranded) t;
 end
 $_fire_callbacks$;
 
 comment on function quantumflow._fire_callbacks(uuid[], text, timestamptz) is
-'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it.';
+'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it. One
+whose queue is gone has failed.';

@@ -151,6 +151,7 @@ declare
   v_content    text;
   v_steps      int;
   v_maps_input boolean;
+  v_queues     text[];
   v_ready      quantumflow._step_ref[];
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
@@ -168,12 +169,13 @@ begin
   select
     count(*)::int,
     coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false),
+    array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
     (
       select v.content_hash
       from quantumflow.workflow_versions v
       where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
     )
-  into v_steps, v_maps_input, v_content
+  into v_steps, v_maps_input, v_queues, v_content
   from quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
     and w.step_type <> 'callback';
@@ -197,6 +199,7 @@ begin
     perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
   end if;
   perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_maps_input);
+  perform quantumflow._refuse_unusable_queues(v_queues);
 
   if p_are_new then
     -- Not ready for a conflict, which would cost a record of the log for each run.

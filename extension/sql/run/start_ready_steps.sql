@@ -47,12 +47,15 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_start_ready$
 declare
-  v_ready quantumflow._step_ref[];
+  v_ready  quantumflow._step_ref[];
+  v_queues text[];
 begin
-  select array_agg(
-    row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
-    order by s.step_slug)
-  into v_ready
+  select
+    array_agg(
+      row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
+      order by s.step_slug),
+    array_agg(distinct w.queue)
+  into v_ready, v_queues
   from quantumflow.step_states s
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
@@ -63,6 +66,8 @@ begin
   if v_ready is null then
     return 0;
   end if;
+
+  perform quantumflow._refuse_unusable_queues(v_queues);
 
   update quantumflow.step_states s
   set
@@ -86,7 +91,9 @@ $_start_ready$;
 
 comment on function quantumflow._start_ready(quantumflow.workflow_runs, timestamptz) is
 'Starts the steps of a run whose dependencies are all done and that have not started. Returns how many. The caller holds the run,
-which is started.';
+which is started.
+
+Errors: QF401 a queue is gone; QF403 it is somebody else''s.';
 
 create function quantumflow._raise_unknown_run(p_run_id uuid)
 returns void

@@ -84,7 +84,9 @@ task and its run failed. failed: the output is too large, see configure(); the t
 QF309 in error_message. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
 or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
 
-Errors: QF301 results is no array; QF401 the queue of a step that would start is gone. A report never raises for a race it lost.';
+A step that would start and whose queue is gone fails with that reason, and its run with it.
+
+Errors: QF301 results is no array. A report never raises for a race it lost.';
 
 create function quantumflow._complete(
   p_results jsonb,
@@ -474,6 +476,10 @@ begin
     v_output := quantumflow._gather_map(p_run_id, p_step_slug);
   exception
     when program_limit_exceeded or out_of_memory or internal_error then
+      if not quantumflow._is_oversized(sqlstate, quantumflow._output_bytes(p_run_id, p_step_slug)) then
+        raise;
+      end if;
+
       v_output := null;
   end;
 
@@ -501,6 +507,24 @@ comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
 'Completes a map, and says whether it is: its output is its tasks'' outputs as an array in index order, nulls kept.
 
 Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
+
+create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_output_bytes$
+begin
+  return (
+    select sum(quantumflow._bytes(t.output))
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
+  );
+end
+$_output_bytes$;
+
+comment on function quantumflow._output_bytes(uuid, text) is
+'How large the outputs of a step''s tasks are together.';
 
 create function quantumflow._gather_map(p_run_id uuid, p_step_slug text)
 returns jsonb

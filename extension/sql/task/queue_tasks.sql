@@ -1,5 +1,5 @@
 create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[], p_again boolean default false)
-returns void
+returns quantumflow._new_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -8,6 +8,7 @@ declare
   v_now      timestamptz := quantumflow._now();
   v_batch    record;
   v_messages bigint[];
+  v_stranded quantumflow._new_task[];
 begin
   -- A loop, because one send goes to one queue with one delay; nearly always it runs once.
   for v_batch in
@@ -31,7 +32,8 @@ begin
     order by t.queue, t.vt
   loop
     if quantumflow._queue_table(v_batch.queue) is null then
-      perform quantumflow._raise_unusable_queue(v_batch.queue);
+      v_stranded := v_stranded || v_batch.tasks;
+      continue;
     end if;
 
     if v_batch.vt <= v_now then
@@ -73,12 +75,59 @@ begin
       case when t.lease_token is null then 'queued' else 'started' end
     from unnest(v_batch.tasks) with ordinality t;
   end loop;
+
+  return v_stranded;
 end
 $_queue_tasks$;
 
 comment on function quantumflow._queue_tasks(quantumflow._new_task[], boolean) is
 'Makes tasks: a message each, and the row that knows its message; or, with p_again, new messages for tasks that are there.
 
-What is handed over is born started; for the rest that can be claimed at once, idle workers are woken.
+What is handed over is born started; for the rest that can be claimed at once, idle workers are woken. Returns, and does not make, those
+whose queue is gone, or somebody else''s; null when there is none.';
 
-Errors: QF401 when a queue is gone.';
+create function quantumflow._why_stranded(p_queue text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_why_stranded$
+declare
+  v_what text;
+  v_code text;
+begin
+  perform quantumflow._raise_unusable_queue(p_queue);
+exception
+  when sqlstate 'QF401' or sqlstate 'QF403' then
+    get stacked diagnostics
+      v_what = message_text,
+      v_code = returned_sqlstate;
+
+    return format('%s (%s)', v_what, v_code);
+end
+$_why_stranded$;
+
+comment on function quantumflow._why_stranded(text) is
+'The error message of a task that has no queue.';
+
+create function quantumflow._refuse_unusable_queues(p_queues text[])
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_unusable_queues$
+declare
+  v_queue text;
+begin
+  foreach v_queue in array p_queues loop
+    if quantumflow._queue_table(v_queue) is null then
+      perform quantumflow._raise_unusable_queue(v_queue);
+    end if;
+  end loop;
+end
+$_refuse_unusable_queues$;
+
+comment on function quantumflow._refuse_unusable_queues(text[]) is
+'Refuses what would put tasks into queues that are not there.
+
+Errors: QF401 a queue is gone; QF403 it is somebody else''s.';
