@@ -6,6 +6,7 @@ PYTHON ?= python3
 PG_CONFIG ?= pg_config
 WHERE ?=
 ARGS ?=
+JOBS ?= 2
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -60,16 +61,19 @@ test: lint  ## everything: lint, types, SQL and Python tests, on every PostgreSQ
 	@$(MAKE) test-py
 ifneq (,$(SYSTEM_POSTGRES))
 	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-sql
-	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py PYTEST_OPTIONS='-m system'
+	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py MARKED='system and not long'
 endif
 
 .PHONY: test-sql
 test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for some of them
 	@$(BIN)/python tests-sql/run.py $(WHERE)
 
+# The files are shared among JOBS processes, each with a server of its own: tests-py/conftest.py.
+MARKED = not long
+
 .PHONY: test-py
-test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some of them
-	@$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) $(WHERE)
+test-py: venv build  ## the Python tests but the long ones; WHERE=tests-py/client for some of them, JOBS=2
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m '$(MARKED)' $(PYTEST_OPTIONS) $(WHERE)
 
 # PostgreSQL 18 is the embedded one.
 MATRIX = $(addprefix .cache/postgres/,14 15 16 17)

@@ -1,4 +1,4 @@
-"""One server a session, one template database, and a fresh copy of it for every test that asks."""
+"""One server a process, one template database, and a fresh copy of it for every test that asks."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ _numbers = itertools.count(1)
 _TEMPORARY = REPOSITORY / ".cache" / "tmp"
 _TEMPORARY.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """With -n, a file's tests go to one process, since they share what is made for the file.
+
+    Tests marked xdist_group("name") go with their group instead: parts of a file that is too long.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFileOrGroup(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return str(super()._split_scope(nodeid)).partition("::")[0]
+
+    return ByFileOrGroup(config, log)
 
 
 @pytest.fixture(scope="session")
