@@ -56,13 +56,17 @@ psql: venv build  ## psql in the database of the embedded PostgreSQL in .quantum
 	@$(BIN)/python tools/dev_psql.py
 
 .PHONY: test
-test: lint  ## everything: lint, types, SQL and Python tests, on every PostgreSQL there is
+test: lint  ## lint, types, SQL and Python tests, on every PostgreSQL there is; what is long is in test-long
 	@$(MAKE) test-sql
 	@$(MAKE) test-py
 ifneq (,$(SYSTEM_POSTGRES))
 	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-sql
 	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py MARKED='system and not long'
 endif
+
+.PHONY: test-long
+test-long: venv build  ## before a release: long tests, chaos, the matrix, mutations; written into docs/testing.md
+	@$(BIN)/python tools/long_tests.py $(ARGS)
 
 .PHONY: test-sql
 test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for some of them
@@ -80,12 +84,12 @@ MATRIX = $(addprefix .cache/postgres/,14 15 16 17)
 
 .PHONY: test-matrix
 test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, on older pgmqs, after an upgrade
-	@for folder in $(MATRIX); do \
-	  QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; \
-	done
-	@$(BIN)/python tests-sql/run.py $(WHERE)
-	@for pgmq in 1.11.1 1.5.1; do QUANTUMFLOW_TEST_PGMQ=$$pgmq $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
-	@for version in 0.1.0 0.2.0 0.3.0; do QUANTUMFLOW_TEST_FROM=$$version $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
+	@failed=0; run() { env "$$@" $(BIN)/python tests-sql/run.py $(WHERE) || failed=1; }; \
+	for folder in $(MATRIX); do run QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin; done; \
+	run; \
+	for pgmq in 1.11.1 1.5.1; do run QUANTUMFLOW_TEST_PGMQ=$$pgmq; done; \
+	for version in 0.1.0 0.2.0 0.3.0; do run QUANTUMFLOW_TEST_FROM=$$version; done; \
+	exit $$failed
 
 .PHONY: chaos
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=

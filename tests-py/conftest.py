@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
             return str(super()._split_scope(nodeid)).partition("::")[0]
 
     return ByFileOrGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """With -n, what a process reports goes to another as UTF-8, broken texts of tests included."""
+    return _as_utf8((yield))
+
+
+def _as_utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_as_utf8(key): _as_utf8(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_as_utf8, value))
+    return value
 
 
 @pytest.fixture(scope="session")
