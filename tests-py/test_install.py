@@ -106,30 +106,6 @@ def test_an_ordinary_role_upgrades_what_it_installed(
     assert works(connection)
 
 
-@pytest.mark.parametrize("is_plain", [False, True])
-@pytest.mark.parametrize("version", OLD)
-def test_what_a_superuser_upgrades_stays_its_owners(
-    server: EmbeddedServer,
-    empty_database: str,
-    installer: str,
-    connect: Connect,
-    version: str,
-    is_plain: bool,
-) -> None:
-    """Functions with the rights of their owner would have a superuser's."""
-    install_old(connect(installer), version, is_plain=is_plain)
-    Installation(installer, version, is_plain).update(connect(server.dsn(empty_database)))
-    owners = """
-        select proowner::regrole from pg_proc where pronamespace = 'quantumflow'::regnamespace
-        union
-        select relowner::regrole from pg_class where relnamespace = 'quantumflow'::regnamespace
-        union
-        select typowner::regrole from pg_type where typnamespace = 'quantumflow'::regnamespace
-    """
-    found = connect(installer).execute(owners).fetchall()
-    assert found == [(psycopg.conninfo.conninfo_to_dict(installer)["user"],)]
-
-
 def test_plain_sql_and_the_extension_are_the_same(
     server: EmbeddedServer,
     empty_database: str,

@@ -100,7 +100,7 @@ def test_what_is_installed_is_left_alone(
     assert quantumflow.json("install", "--plain")["installed"] == []
     connection.execute(
         "create or replace function quantumflow.version() returns text "
-        "language sql immutable return '0.0.1'"
+        "language sql immutable as $$ select '0.0.1' $$"
     )
     error = quantumflow.error("install", expect=1)
     assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")

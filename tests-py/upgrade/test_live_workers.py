@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from quantumflow_client import Client, _connections, _extension
 from quantumflow_client.embedded import EmbeddedServer
@@ -102,12 +103,12 @@ def test_workers_go_on(
     assert engine.value("select quantumflow.version()") == _extension.version()
 
 
-# What the upgrade locks first, so that nobody who waits for it has what it needs.
-FIRST = {
-    "0.1.0": "quantumflow.settings, quantumflow.workflow_runs",
-    "0.2.0": "quantumflow.settings",
-    "0.3.0": "quantumflow.settings",
-}
+# What an upgrade takes before it changes anything: whoever waits for it then holds nothing.
+ALL = """
+    select string_agg(c.oid::regclass::text, ', ' order by c.relname)
+    from pg_class c
+    where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'v')
+"""
 
 # What somebody may be doing: the call, of a run of two tasks, the first of them held; its answer.
 CALLS: dict[str, tuple[Callable[[Engine, UUID, Task], Any], Any]] = {
@@ -177,7 +178,7 @@ def test_calls_that_wait_for_the_upgrade_go_on(
 
     # The connection with the locks is closed first, however the test goes.
     with ThreadPoolExecutor(len(CALLS)) as pool, psycopg.connect(dsn) as admin:
-        admin.execute(f"lock table {FIRST[old_version]} in access exclusive mode")
+        admin.execute(sql.SQL("lock table {}").format(sql.SQL(looking.value(ALL))))
         answers = {}
         for name, (call, _) in CALLS.items():
             engine = Engine(connect(dsn))

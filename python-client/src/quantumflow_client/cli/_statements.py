@@ -27,6 +27,19 @@ def create_extension(connection: psycopg.Connection[Any]) -> None:
     connection.execute("create extension quantumflow cascade")
 
 
+def installed_version(connection: psycopg.Connection[Any]) -> str | None:
+    """The version that the database has, "unknown" if it does not say; None: it has none.
+
+    It is read, not asked for: version() may be somebody else's code, and whoever asks a superuser.
+    """
+    row = connection.execute(
+        "select coalesce(substring(p.prosrc from $$'([^']*)'$$), 'unknown') from pg_proc p "
+        "join pg_namespace n on n.oid = p.pronamespace "
+        "where n.nspname = 'quantumflow' and p.proname = 'version' and p.pronargs = 0"
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def is_extension(connection: psycopg.Connection[Any]) -> bool:
     """Whether the database has quantumflow as an extension, not as plain SQL."""
     found = connection.execute("select from pg_extension where extname = 'quantumflow'")

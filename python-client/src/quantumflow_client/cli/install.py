@@ -43,40 +43,33 @@ def install(app: App, plain: bool, sql: bool, start: str | None) -> int:
         scripts = [_extension.script()] if start is None else _upgrades_from(start)
         click.echo("".join(scripts), nl=False)
         return Exit.OK
-    found, ours = _installed_version(app), _extension.version()
-    if found == ours:
-        document: dict[str, object] = {"version": ours, "found": found, "installed": []}
-        app.show(
-            document | {"plain": None, "queues": None},
-            f"quantumflow {ours} is in this database already.",
-        )
-        return Exit.OK
-    connection = app.connections.open()
+    connection, ours = app.connections.open(), _extension.version()
     installed: list[str] = []
     try:
+        found = _statements.installed_version(connection)
+        if found == ours:
+            document: dict[str, object] = {"version": ours, "found": found, "installed": []}
+            app.show(
+                document | {"plain": None, "queues": None},
+                f"quantumflow {ours} is in this database already.",
+            )
+            return Exit.OK
         if found is not None:
             plain = _update(connection, found)
         else:
             installed = _install_plain(connection) if plain else _install(connection)
     finally:
         app.connections.give_back(connection)
+    # Code of the owner's; whoever has come so far is the owner.
     queues = app.run(_sql.setup())
-    version = app.run(_sql.version())
-    document = {"version": version, "found": found, "installed": installed}
+    document = {"version": ours, "found": found, "installed": installed}
     app.show(
         document | {"plain": plain, "queues": queues},
         (f"Installed {' and '.join(installed)}" if installed else f"Updated {found}")
         + (" as plain SQL" if plain else "")
-        + f": quantumflow {version}, queues {queues}.",
+        + f": quantumflow {ours}, queues {queues}.",
     )
     return Exit.OK
-
-
-def _installed_version(app: App) -> str | None:
-    try:
-        return app.run(_sql.version())
-    except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction):
-        return None
 
 
 def _upgrades_from(found: str) -> list[str]:
@@ -95,19 +88,10 @@ def _update(connection: psycopg.Connection[Any], found: str) -> bool:
     """Update the version that was found; whether it was installed as plain SQL."""
     plain = not _statements.is_extension(connection)
     scripts = _upgrades_from(found)
-    try:
-        if plain:
-            _statements.run_scripts(connection, scripts)
-        else:
-            _statements.update_extension(connection, _extension.version())
-    except psycopg.errors.LockNotAvailable as error:
-        problem = problem_of(error)
-        assert problem is not None
-        problem.hint = (
-            "Nothing was changed. Somebody's open transaction holds a table of quantumflow: see "
-            "pg_stat_activity, and try again."
-        )
-        raise problem from error
+    if plain:
+        _statements.run_scripts(connection, scripts)
+    else:
+        _statements.update_extension(connection, _extension.version())
     return plain
 
 
