@@ -131,8 +131,8 @@ docs: venv build  ## write the reference pages from the database's comments
 	@$(BIN)/python tools/docs.py
 
 .PHONY: install
-install:  ## copy the extension into a PostgreSQL; PG_CONFIG=/path/to/pg_config, DESTDIR=
-	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG)
+install:  ## copy the extension into a PostgreSQL, and pgmq where it is missing; PG_CONFIG=/path/to/pg_config, DESTDIR=
+	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG) PYTHON3=$(firstword $(abspath $(wildcard $(BIN)/python)) $(PYTHON))
 
 .PHONY: release
 release: build  ## keep the script of this version in extension/releases
