@@ -6,6 +6,7 @@ PYTHON ?= python3
 PG_CONFIG ?= pg_config
 WHERE ?=
 ARGS ?=
+JOBS ?= 2
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -55,33 +56,40 @@ psql: venv build  ## psql in the database of the embedded PostgreSQL in .quantum
 	@$(BIN)/python tools/dev_psql.py
 
 .PHONY: test
-test: lint  ## everything: lint, types, SQL and Python tests, on every PostgreSQL there is
+test: lint  ## lint, types, SQL and Python tests, on every PostgreSQL there is; what is long is in test-long
 	@$(MAKE) test-sql
 	@$(MAKE) test-py
 ifneq (,$(SYSTEM_POSTGRES))
 	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-sql
-	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py PYTEST_OPTIONS='-m system'
+	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py MARKED='system and not long'
 endif
+
+.PHONY: test-long
+test-long: venv build  ## before a release: long tests, chaos, the matrix, mutations; written into docs/testing.md
+	@$(BIN)/python tools/long_tests.py $(ARGS)
 
 .PHONY: test-sql
 test-sql: venv build $(PGTAP)  ## the SQL tests; WHERE=task, or one file, for some of them
 	@$(BIN)/python tests-sql/run.py $(WHERE)
 
+# The files are shared among JOBS processes, each with a server of its own: tests-py/conftest.py.
+MARKED = not long
+
 .PHONY: test-py
-test-py: venv build  ## the Python tests; WHERE=tests-py/test_client.py for some of them
-	@$(BIN)/python -m pytest -q $(PYTEST_OPTIONS) $(WHERE)
+test-py: venv build  ## the Python tests but the long ones; WHERE=tests-py/client for some of them, JOBS=2
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m '$(MARKED)' $(PYTEST_OPTIONS) $(WHERE)
 
 # PostgreSQL 18 is the embedded one.
 MATRIX = $(addprefix .cache/postgres/,14 15 16 17)
 
 .PHONY: test-matrix
 test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, on older pgmqs, after an upgrade
-	@for folder in $(MATRIX); do \
-	  QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; \
-	done
-	@$(BIN)/python tests-sql/run.py $(WHERE)
-	@for pgmq in 1.11.1 1.5.1; do QUANTUMFLOW_TEST_PGMQ=$$pgmq $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
-	@for version in 0.1.0 0.2.0 0.3.0; do QUANTUMFLOW_TEST_FROM=$$version $(BIN)/python tests-sql/run.py $(WHERE) || exit 1; done
+	@failed=0; run() { env "$$@" $(BIN)/python tests-sql/run.py $(WHERE) || failed=1; }; \
+	for folder in $(MATRIX); do run QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin; done; \
+	run; \
+	for pgmq in 1.11.1 1.5.1; do run QUANTUMFLOW_TEST_PGMQ=$$pgmq; done; \
+	for version in 0.1.0 0.2.0 0.3.0; do run QUANTUMFLOW_TEST_FROM=$$version; done; \
+	exit $$failed
 
 .PHONY: chaos
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=
@@ -123,8 +131,8 @@ docs: venv build  ## write the reference pages from the database's comments
 	@$(BIN)/python tools/docs.py
 
 .PHONY: install
-install:  ## copy the extension into a PostgreSQL; PG_CONFIG=/path/to/pg_config, DESTDIR=
-	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG)
+install:  ## copy the extension into a PostgreSQL, and pgmq where it is missing; PG_CONFIG=/path/to/pg_config, DESTDIR=
+	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG) PYTHON3=$(firstword $(abspath $(wildcard $(BIN)/python)) $(PYTHON))
 
 .PHONY: release
 release: build  ## keep the script of this version in extension/releases

@@ -3,7 +3,7 @@
 #   awk -v changes=upgrades/0.3.0--0.4.0.sql -v from=0.3.0 -v to=0.4.0 -f upgrade.awk \
 #     releases/quantumflow--0.3.0.sql quantumflow--0.4.0.sql
 #
-# Out come, in this order: what guards the update (upgrades/guard.sql); drops of the functions that are
+# Out come, in this order: the place of what guards the update, which guard.awk puts in; drops of the functions that are
 # gone, or whose heads or row types are others, and of those types; the changes, which are written by
 # hand; and, in the new script's order, every function, type and view that is new or different, every
 # table, index and trigger that is new, their comments, and what is none of these (it takes rights
@@ -74,16 +74,16 @@ function head_of(text) {
   return substr(text, 1, index(text, "\nlanguage "))
 }
 
-# Whether a type that is made anew is in a function's head.
-function names_changed_type(head,   type) {
+# Whether a type that is made anew, or gone, is in a function's head, or in another type.
+function names_changed_type(text,   type) {
   for (type in changed)
-    if (head ~ (type "[^A-Za-z_0-9]")) return 1
+    if (text ~ (type "[^A-Za-z_0-9]")) return 1
   return 0
 }
 
 # Whether the database has a statement's effect already, or the changes see to it.
 function is_there(key, text,   object, relation) {
-  if (key == "") return text ~ /^set /  # guard.sql says it
+  if (key == "") return text ~ /^set /  # said at the beginning
   if (key ~ /^(schema|table|index|trigger) /) return (1, key) in of
   object = key
   sub(/^comment on /, "", object)
@@ -124,12 +124,10 @@ function rebuild(table) {
   rebuilt[table] = 1
 }
 
-# Copies a file, with what it names put in: the versions, tables to rebuild, indexes to make again. A view that it drops is to be
+# Copies the changes, with what they name put in: tables to rebuild, indexes to make again. A view that it drops is to be
 # made again.
 function paste(file,   line, word, found) {
   while ((getline line < file) > 0) {
-    gsub(/@from@/, from, line)
-    gsub(/@to@/, to, line)
     split(line, word, /[ @;]+/)
     if (line ~ /^ *@rebuild /) rebuild(word[3])
     else if (line ~ /^ *@index /) print of[2, "index " word[3]]
@@ -157,22 +155,22 @@ END {
   if (failed) exit 1
   if (side != 2 || statement != "" || the_function != "") fail("needs two whole scripts")
 
-  folder = changes
-  sub(/[^\/]*$/, "", folder)
   print "-- quantumflow " from " to " to ", derived from the scripts of both and from extension/" changes "."
-  paste(folder "guard.sql")
+  print "-- Until the end of the transaction, so that names and operators below mean the same, whoever updates."
+  print "set local search_path = pg_catalog, pg_temp;\n"
+  print "do $guard$\n$guard$;"
 
   print "\n-- What is gone, or cannot be replaced."
   for (i = 1; i <= n[1]; i++) {
     key = keys[1, i]
-    if (key ~ /^type / && ((2, key) in of) && of[1, key] != of[2, key]) changed[substr(key, 6)] = 1
+    if (key ~ /^type / && (of[1, key] != of[2, key] || names_changed_type(of[1, key]))) changed[substr(key, 6)] = 1
   }
   for (i = 1; i <= n[1]; i++) {
     key = keys[1, i]
     head = head_of(of[1, key])
     if (key ~ /^function / && (head != head_of(of[2, key]) || names_changed_type(head))) drop(key)
   }
-  for (i = 1; i <= n[1]; i++)
+  for (i = n[1]; i >= 1; i--)  # what is made of others first
     if (keys[1, i] ~ /^type / && (substr(keys[1, i], 6) in changed)) drop(keys[1, i])
 
   print "\n-- Source: " changes
@@ -187,6 +185,5 @@ END {
     sub(/^create view/, "create or replace view", text)
     print "\n" text
   }
-  print ""
-  paste(folder "finish.sql")
+  print "\ndo $finish$\n$finish$;"
 }

@@ -1,11 +1,11 @@
-"""One server a session, one template database, and a fresh copy of it for every test that asks."""
+"""One server a process, one template database, and a fresh copy of it for every test that asks."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,39 @@ _numbers = itertools.count(1)
 _TEMPORARY = REPOSITORY / ".cache" / "tmp"
 _TEMPORARY.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """With -n, a file's tests go to one process, since they share what is made for the file.
+
+    Tests marked xdist_group("name") go with their group instead: parts of a file that is too long.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFileOrGroup(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return str(super()._split_scope(nodeid)).partition("::")[0]
+
+    return ByFileOrGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """With -n, what a process reports goes to another as UTF-8, broken texts of tests included."""
+    return _as_utf8((yield))
+
+
+def _as_utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_as_utf8(key): _as_utf8(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_as_utf8, value))
+    return value
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from quantumflow_client import _extension
+from quantumflow_client import _extension, _pgmq
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.catalog import describe_schema
 from support.programs import run_program
@@ -106,30 +108,6 @@ def test_an_ordinary_role_upgrades_what_it_installed(
     assert works(connection)
 
 
-@pytest.mark.parametrize("is_plain", [False, True])
-@pytest.mark.parametrize("version", OLD)
-def test_what_a_superuser_upgrades_stays_its_owners(
-    server: EmbeddedServer,
-    empty_database: str,
-    installer: str,
-    connect: Connect,
-    version: str,
-    is_plain: bool,
-) -> None:
-    """Functions with the rights of their owner would have a superuser's."""
-    install_old(connect(installer), version, is_plain=is_plain)
-    Installation(installer, version, is_plain).update(connect(server.dsn(empty_database)))
-    owners = """
-        select proowner::regrole from pg_proc where pronamespace = 'quantumflow'::regnamespace
-        union
-        select relowner::regrole from pg_class where relnamespace = 'quantumflow'::regnamespace
-        union
-        select typowner::regrole from pg_type where typnamespace = 'quantumflow'::regnamespace
-    """
-    found = connect(installer).execute(owners).fetchall()
-    assert found == [(psycopg.conninfo.conninfo_to_dict(installer)["user"],)]
-
-
 def test_plain_sql_and_the_extension_are_the_same(
     server: EmbeddedServer,
     empty_database: str,
@@ -153,7 +131,35 @@ def test_make_install_copies_what_a_server_needs(server: EmbeddedServer, tmp_pat
     installed = {
         file.name: file.read_text("utf-8") for file in tmp_path.rglob("*") if file.is_file()
     }
-    assert installed == _extension.files()
+    assert installed == _extension.files() | pgmq_files()
+    for file in tmp_path.rglob("pgmq*"):
+        file.write_text("somebody else's")
+    subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
+    left = {file.read_text() for file in tmp_path.rglob("pgmq*")}
+    assert left == {"somebody else's"}, "a pgmq that is there stays"
+
+
+def test_make_install_without_pgmq_says_what_to_do(server: EmbeddedServer, tmp_path: Path) -> None:
+    if server.kind == "system" and not (server.bindir.parent / "lib" / "pgxs").is_dir():
+        pytest.skip("the system's PostgreSQL has no development files")
+    python = tmp_path / "python"  # one without packages
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    environment = os.environ | {"PIP_NO_INDEX": "1"}  # on a machine without network
+    arguments = [f"PG_CONFIG={server.bindir / 'pg_config'}", f"DESTDIR={tmp_path}"]
+    for words in ([f"PYTHON3={python}"], ["PYTHON3=/nonexistent/python"]):
+        command = ["make", "-C", "extension", "install", *arguments, *words]
+        done = subprocess.run(
+            command, check=False, capture_output=True, cwd=REPOSITORY, text=True, env=environment
+        )
+        assert done.returncode != 0
+        assert "pgmq's extension files are not in " in done.stderr
+        assert "install pgmq into this server" in done.stderr
+        assert list(tmp_path.rglob("*.control")) == [], "nothing was installed"
+
+
+def test_pgmq_is_fetched_where_its_package_is_not_installed() -> None:
+    assert _pgmq._fetch() == pgmq_files()
 
 
 def test_the_version_is_that_of_the_package(connection: psycopg.Connection[Any]) -> None:

@@ -94,6 +94,18 @@ def test_an_installed_wheel_gives_its_own_copy(archives: tuple[Path, Path], tmp_
     assert script == _extension.script()
 
 
+def test_without_libpq_it_says_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import quantumflow_client"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PSYCOPG_IMPL": "c"},  # which is not installed
+    )
+    assert done.returncode == 1
+    assert "pip install 'psycopg[binary]'" in done.stderr.splitlines()[-1]
+
+
 def test_the_script_can_be_both_an_extension_and_plain_sql() -> None:
     script = _extension.script()
     assert not re.search(r"^\\", script, re.MULTILINE), "a psql command, \\quit perhaps"

@@ -1,4 +1,7 @@
-"""Checks that the version, which quantumflow.control owns, is the same wherever it is repeated."""
+"""Checks that versions are the same wherever they are repeated.
+
+quantumflow's is owned by quantumflow.control; the Python package pgmq's by the client's _pgmq.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from pathlib import Path
 
 PROJECT = r'^version = "(.+)"'
+PGMQ = re.compile(r"\bpgmq==[\w.]*\w")
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -32,6 +36,17 @@ def main() -> None:
     wrong = [f"{place}: {found}" for place, found in repeated.items() if found != version]
     if wrong:
         sys.exit(f"extension/quantumflow.control says {version}, but\n  " + "\n  ".join(wrong))
+    owner = "python-client/src/quantumflow_client/_pgmq.py"
+    (pgmq,) = set(PGMQ.findall((REPOSITORY / owner).read_text("utf-8")))
+    places = ["README.md", "docs/operators.md", "python-client/pyproject.toml"]
+    wrong = [
+        f"{place}: {found}"
+        for place in places
+        for found in PGMQ.findall((REPOSITORY / place).read_text("utf-8"))
+        if found != pgmq
+    ]
+    if wrong:
+        sys.exit(f"{owner} says {pgmq}, but\n  " + "\n  ".join(wrong))
 
 
 if __name__ == "__main__":

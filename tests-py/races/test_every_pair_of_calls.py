@@ -102,7 +102,17 @@ def seen() -> set[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("scene", "first", "second"), PAIRS, ids=[f"{s}: {a} - {b}" for s, a, b in PAIRS]
+    ("scene", "first", "second"),
+    [
+        pytest.param(
+            scene,
+            first,
+            second,
+            id=f"{scene}: {first} - {second}",
+            marks=pytest.mark.xdist_group(f"{scene}: {first}"),
+        )
+        for scene, first, second in PAIRS
+    ],
 )
 def test_two_calls_stopped_at_every_row(
     arenas: list[Arena], seen: set[tuple[Any, ...]], scene: str, first: str, second: str

@@ -18,12 +18,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from quantumflow_client import Client, _connections, _extension
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task
 from support.server import REPOSITORY
-from support.waiting import is_blocked, wait_until
+from support.waiting import is_blocked, wait_until, wait_until_blocked
 from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
@@ -102,12 +103,57 @@ def test_workers_go_on(
     assert engine.value("select quantumflow.version()") == _extension.version()
 
 
-# What the upgrade locks first, so that nobody who waits for it has what it needs.
-FIRST = {
-    "0.1.0": "quantumflow.settings, quantumflow.workflow_runs",
-    "0.2.0": "quantumflow.settings",
-    "0.3.0": "quantumflow.settings",
-}
+def relations(connection: Connection) -> list[str]:
+    """The tables and views of an installation."""
+    found = connection.execute(
+        "select c.oid::regclass::text from pg_class c "
+        "where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'v') order by 1"
+    )
+    return [name for (name,) in found]
+
+
+def test_an_update_that_waits_for_somebody_is_in_nobodys_way(
+    old: Installation, old_connection: Connection, connect: Callable[..., Connection]
+) -> None:
+    """Whoever holds a table or a view and then wants any other gets it, not a deadlock."""
+    looking = connect(old.dsn)
+    impatient = "-c deadlock_timeout=20ms -c lock_timeout=20s"
+    for held in relations(looking):
+        with (
+            ThreadPoolExecutor(1) as pool,
+            psycopg.connect(old.dsn, options=impatient) as somebody,
+        ):
+            somebody.execute(sql.SQL(f"select from {held}"))
+            update = pool.submit(old.update, old_connection)
+            wait_until_blocked(looking, old_connection.info.backend_pid)
+            for wanted in relations(looking):
+                somebody.execute(sql.SQL(f"select from {wanted}"))
+            old_connection.cancel()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                update.result(30)
+    old.update(old_connection)
+
+
+def test_an_update_lets_a_transaction_of_several_calls_go_on(
+    old: Installation, old_connection: Connection, connect: Callable[..., Connection]
+) -> None:
+    looking = Engine(connect(old.dsn))
+    looking.define("f", [{"name": "s"}])
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(old.dsn, options="-c deadlock_timeout=20ms") as connection,
+    ):
+        somebody = Engine(connection)
+        assert somebody.value("select quantumflow.get_flow('f')->>'slug'") == "f"
+        update = pool.submit(old.update, old_connection)
+        wait_until_blocked(looking.connection, old_connection.info.backend_pid)
+        run_id = somebody.start("f")
+        assert somebody.problems() == []
+        connection.commit()
+        update.result(30)
+    assert looking.drain() == 1
+    assert looking.run_status(run_id) == "completed"
+
 
 # What somebody may be doing: the call, of a run of two tasks, the first of them held; its answer.
 CALLS: dict[str, tuple[Callable[[Engine, UUID, Task], Any], Any]] = {
@@ -177,7 +223,8 @@ def test_calls_that_wait_for_the_upgrade_go_on(
 
     # The connection with the locks is closed first, however the test goes.
     with ThreadPoolExecutor(len(CALLS)) as pool, psycopg.connect(dsn) as admin:
-        admin.execute(f"lock table {FIRST[old_version]} in access exclusive mode")
+        # As the update does itself: whoever waits for it holds nothing then.
+        admin.execute(sql.SQL("lock table " + ", ".join(relations(looking.connection))))
         answers = {}
         for name, (call, _) in CALLS.items():
             engine = Engine(connect(dsn))

@@ -5,6 +5,14 @@ from quantumflow_client import Client, Flow
 
 from importlib import metadata as _metadata
 
+try:
+    import psycopg as _psycopg  # noqa: F401 - the first to find out that there is no libpq
+except ImportError as error:
+    raise ImportError(
+        f"{error}\nHINT: psycopg needs libpq. Bring it along: pip install 'psycopg[binary]'; or "
+        "install the system's (Debian: libpq5)."
+    ) from error
+
 from ._sql import FailedAttempt, RetriedStep, WorkflowVersion
 from .async_client import AsyncClient
 from .client import Client
@@ -14,6 +22,7 @@ from .errors import (
     DefinitionError,
     HandlerMissing,
     LeaseLost,
+    NotInstalled,
     PermanentError,
     QuantumflowError,
     QueueError,
@@ -37,6 +46,7 @@ __all__ = [
     "Flow",
     "HandlerMissing",
     "LeaseLost",
+    "NotInstalled",
     "PermanentError",
     "QuantumflowError",
     "QueueError",

@@ -42,7 +42,8 @@ class Call(Generic[T]):
         """Carry the call out.
 
         Raises:
-            QuantumflowError: The database refused it with one of quantumflow's codes.
+            QuantumflowError: The database refused it with one of quantumflow's codes, or has no
+                quantumflow.
             psycopg.Error: Anything else.
         """
         # A cursor of our own: the connection's factories are the user's, and may speak other

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from . import _reports
+from ._log import logger
 from ._sql import Failure
 from ._transaction import TaskTransaction
 from .context import Context, describe
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ._handlers import Handler
     from ._sql import Completion, Task
     from .worker import Worker
-
-logger = logging.getLogger("quantumflow_client")
 
 
 class Execution:

@@ -6,7 +6,6 @@ has connected, because a pooler in transaction mode takes a LISTEN and lets noth
 
 from __future__ import annotations
 
-import logging
 import os
 import selectors
 import socket
@@ -21,11 +20,10 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from . import _connections, _sql
+from ._log import logger
 
 if TYPE_CHECKING:
     from ._connections import Connection
-
-logger = logging.getLogger("quantumflow_client")
 
 PATIENCE = 5.0
 """How many seconds the server may take for an answer, or to pass a notification on."""

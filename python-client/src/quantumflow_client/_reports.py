@@ -35,39 +35,55 @@ _OUTPUT_LIMIT = 1_000_000_000
 
 def completion_of(task: TaskRef, output: object) -> Completion | Failure:
     """What a handler returned, as a report; a failure if it is no JSON."""
-    if inspect.iscoroutine(output):
-        output.close()
-        error = UnsupportedValue("the handler returned a coroutine: make it async def, or await it")
-        return failure_of(task, error, retryable=False)
     try:
+        if inspect.iscoroutine(output):
+            output.close()
+            raise UnsupportedValue(
+                "the handler returned a coroutine: make it async def, or await it"
+            )
         text = _json.encode(output, "the output")
         if len(text) > _OUTPUT_LIMIT:
             raise UnsupportedValue(f"the output is too large: {len(text)} bytes of JSON")
-    except Exception as error:
-        return failure_of(task, error, retryable=False)
+    except BaseException as error:  # what is encoded may be an object of users' own classes
+        return failure_of(task, error, retryable=isinstance(error, MemoryError))
     return Completion(task, text)
 
 
 def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = None) -> Failure:
     """What a handler raised, as a report."""
+    kind = type(error)
     if retryable is None:
-        retryable = not isinstance(error, _PERMANENT)
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:
-        text = "(its text could not be made)"
-    try:
-        lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    except Exception:
-        lines = "(the traceback could not be made)"
+        retryable = not issubclass(kind, _PERMANENT)
+    name = _said(lambda: kind.__name__, "an error")
+    text = _said(lambda: str(error), "(its text could not be made)")
+    lines = _said(
+        lambda: "".join(traceback.format_exception(kind, error, error.__traceback__)),
+        "(the traceback could not be made)",
+    )
     return Failure(
         task,
         _json.clean(f"{name}: {text}" if text else name, _MESSAGE_LIMIT),
         retryable=retryable,
-        retry_after=error.seconds if isinstance(error, RetryAfter) else None,
+        retry_after=_delay_of(error) if issubclass(kind, RetryAfter) else None,
         details=_json.encode({"type": name, "traceback": _json.clean(lines, _TRACEBACK_LIMIT)}),
     )
+
+
+def _said(make: Callable[[], str], otherwise: str) -> str:
+    """A text of users' code, as a plain str; something else if it raises, whatever it raises."""
+    try:
+        return str.__str__(make())
+    except BaseException:
+        return otherwise
+
+
+def _delay_of(error: BaseException) -> float | None:
+    """The delay that was asked for; None, the usual one, if a class of the user's lacks it."""
+    try:
+        delay: object = error.seconds  # type: ignore[attr-defined]
+        return RetryAfter(delay).seconds  # type: ignore[arg-type]
+    except BaseException:
+        return None
 
 
 def is_refused_value(error: BaseException) -> bool:

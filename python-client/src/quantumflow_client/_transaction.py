@@ -8,7 +8,6 @@ for `def` and `async def` handlers carry them out on a psycopg connection.
 from __future__ import annotations
 
 import enum
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import psycopg
 
 from . import _json, _reports, _sql
 from ._call import Call
+from ._log import logger
 from ._sql import Completion
 from .errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = Completion | Failure
     _Steps: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
-
-logger = logging.getLogger("quantumflow_client")
 
 
 class _Do(enum.Enum):

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from . import _json, _sql
+from . import _json, _log, _sql
 from .errors import PermanentError, UnsupportedValue
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._json import Json
     from ._transaction import TaskTransaction
 
-_LOGGER = logging.getLogger("quantumflow_client")
+_LOGGER = logging.getLogger(_log.NAME)
 
 
 class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
@@ -29,7 +29,8 @@ class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        ours = _log.acceptable(self.extra)
+        kwargs["extra"] = {**(ours or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
 

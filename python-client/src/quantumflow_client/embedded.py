@@ -39,7 +39,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from . import _extension
+from . import _extension, _pgmq
 
 __all__ = ["EmbeddedServer", "EmbeddedServerError", "pgmq_files"]
 
@@ -54,7 +54,20 @@ logger = logging.getLogger(__name__)
 
 
 class EmbeddedServerError(RuntimeError):
-    """The embedded server cannot be started or found; the message says why and what helps."""
+    """The embedded server cannot be started or found; the message says why.
+
+    Attributes:
+        message: What is wrong.
+        hint: What to do about it, or None.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nHINT: {self.hint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,7 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: It cannot be made or started; the message holds the log's end.
         """
+        self._check_packages()
         with self._locked():
             owner, home, bindir = self._place()
             staged_at = self._stage(home, bindir)
@@ -268,6 +282,12 @@ class EmbeddedServer:
         if not owner.can_run(bindir / "postgres") or _extension_setting(bindir) is None:
             bindir = _copied(bindir, home)
         return owner, home, bindir
+
+    def _check_packages(self) -> None:
+        """Refuse what cannot start before there is a folder of it."""
+        if self._bindir is None:
+            _find_bindir(self.kind)
+        pgmq_files()
 
     def _owner(self) -> _Owner:
         me = os.geteuid()
@@ -442,23 +462,13 @@ class EmbeddedServer:
 def pgmq_files() -> dict[str, str]:
     """The files of the extension pgmq, by file name.
 
-    The SQL is that of the package pgmq, which has no control file.
-
     Raises:
         EmbeddedServerError: The package is not installed.
     """
-    folder = _package_folder("pgmq") / "sql"
-    version = (folder / "pgmq.sql.version").read_text("utf-8").strip()
-    control = {
-        "comment": "a lightweight message queue",
-        "default_version": version,
-        "schema": "pgmq",
-    }
-    lines = [f"{key} = '{value}'\n" for key, value in control.items()]
-    return {
-        "pgmq.control": "".join([*lines, "relocatable = false\n", "superuser = false\n"]),
-        f"pgmq--{version}.sql": (folder / "pgmq.sql").read_text("utf-8"),
-    }
+    files = _pgmq.files()
+    if files is None:
+        raise _missing("pgmq")
+    return files
 
 
 def _find_bindir(kind: Kind) -> Path:
@@ -474,10 +484,16 @@ def _find_bindir(kind: Kind) -> Path:
 def _package_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)  # the package itself is not imported
     if spec is None or spec.origin is None:
-        raise EmbeddedServerError(
-            f"the package {package} is missing: pip install 'quantumflow-client[embedded]'"
-        )
+        raise _missing(package)
     return Path(spec.origin).parent
+
+
+def _missing(package: str) -> EmbeddedServerError:
+    return EmbeddedServerError(
+        f"an embedded PostgreSQL needs the Python package {package}, which is not installed",
+        hint="Install what it needs, in the clone: pip install './python-client[embedded]'. Or "
+        "name a database of your own: as the DSN, in QUANTUMFLOW_DSN, or in PGHOST and the like.",
+    )
 
 
 def _output(*command: str | Path) -> str:

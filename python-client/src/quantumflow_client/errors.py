@@ -3,7 +3,7 @@
 The database's errors are told apart by their SQLSTATE alone, `QFnnn`; message, detail and hint are
 its own words. A code this client does not know yet becomes the class of its concept, `QF2xx` a
 `RunError` for example. Errors that are not quantumflow's (a lost connection, a refused value) stay
-psycopg's.
+psycopg's; only that there is no quantumflow in the database (3F000) is `NotInstalled`.
 """
 
 # ruff: noqa: N818 - the names say what is wrong; that it is an error, the base class says
@@ -408,15 +408,27 @@ def class_of(sqlstate: str) -> type[QuantumflowError]:
 
 def translate(error: psycopg.Error) -> QuantumflowError | None:
     """The quantumflow error that a psycopg error stands for; None if it is none of ours."""
+    diag = error.diag
+    # Raised inside a function, it is about another schema.
+    if error.sqlstate == NotInstalled.code and diag.context is None:
+        return NotInstalled(
+            diag.message_primary or str(error),
+            hint="quantumflow is not in this database. Install it: quantumflow install.",
+        )
     if error.sqlstate is None or not error.sqlstate.startswith("QF"):
         return None
-    diag = error.diag
     return class_of(error.sqlstate)(
         diag.message_primary or str(error),
         sqlstate=error.sqlstate,
         detail=diag.message_detail,
         hint=diag.message_hint,
     )
+
+
+class NotInstalled(QuantumflowError):
+    """The database has no schema quantumflow: another database, or nothing was installed in it."""
+
+    code = "3F000"
 
 
 class RunFailed(QuantumflowError):

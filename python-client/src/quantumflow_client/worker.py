@@ -28,6 +28,7 @@ import psycopg
 from . import _connections, _listener, _reports, _sql
 from ._execution import Execution
 from ._leases import Leases
+from ._log import logger
 from ._slots import Slots
 from ._sql import Completion, Failure
 from ._worker_core import (
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from ._sql import Task, TaskKey, TaskRef
 
 T = TypeVar("T")
-
-logger = logging.getLogger("quantumflow_client")
 
 _LOOK = 0.25
 """How many seconds pass at most before somebody looks whether a lease is due or over."""

@@ -10,6 +10,7 @@ import psycopg
 from quantumflow_client.embedded import EmbeddedServerError
 from quantumflow_client.errors import (
     HandlerMissing,
+    NotInstalled,
     QuantumflowError,
     RunCancelled,
     RunFailed,
@@ -104,6 +105,12 @@ _USAGE = (UnsupportedValue, HandlerMissing)
 _LOST = ("08", "28", "53", "57")
 
 
+_HOW_TO_CONNECT = (
+    "Start the server, or name another: --dsn, QUANTUMFLOW_DSN, or PGHOST and the like. A database "
+    "that does not exist is made with createdb. Without a server: quantumflow dev."
+)
+
+
 def problem_of(error: BaseException) -> Problem | None:
     """What to report of an error; None if it is a bug, whose traceback somebody needs."""
     if isinstance(error, Problem):
@@ -121,7 +128,7 @@ def problem_of(error: BaseException) -> Problem | None:
             hint=error.hint,
         )
     if isinstance(error, EmbeddedServerError):
-        return Problem(Exit.UNREACHABLE, str(error))
+        return Problem(Exit.UNREACHABLE, error.message, hint=error.hint)
     if isinstance(error, psycopg.Error):
         return _problem_of_server(error)
     return None
@@ -130,6 +137,8 @@ def problem_of(error: BaseException) -> Problem | None:
 def _exit_of(error: QuantumflowError) -> Exit:
     if isinstance(error, WaitTimeout):
         return Exit.TIMED_OUT
+    if isinstance(error, NotInstalled):
+        return Exit.UNREACHABLE
     if isinstance(error, _UNWELL):
         return Exit.UNWELL
     if isinstance(error, _USAGE):
@@ -143,12 +152,10 @@ def _problem_of_server(error: psycopg.Error) -> Problem:
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         if state is None or state.startswith(_LOST):
             exit_code = Exit.UNREACHABLE
-            hint = hint or "Is it the right server, and does it run? See: quantumflow doctor."
+            hint = hint or _HOW_TO_CONNECT
     elif state is None:  # what psycopg could not make sense of: a connection string
         exit_code = Exit.USAGE
-    elif isinstance(error, psycopg.errors.InvalidSchemaName):
-        exit_code = Exit.UNREACHABLE
-        hint = "quantumflow is not in this database. Install it: quantumflow install."
+        hint = "A connection string is postgresql://user@host/database or host=... dbname=..."
     elif isinstance(error, psycopg.errors.UndefinedFunction):
         exit_code = Exit.UNREACHABLE
         hint = "The quantumflow in this database is another version. See: quantumflow doctor."

@@ -8,7 +8,6 @@ or an init system, stops, but no sooner than the parent says.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import select
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quantumflow_client._log import logger
 from quantumflow_client._worker_core import Stopping
 
 from ._errors import Exit
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from quantumflow_client.worker import Worker
 
     Program = Callable[[Connection, int], None]
-
-logger = logging.getLogger("quantumflow_client")
 
 RESTART_FIRST, RESTART_MOST = 0.5, 30.0
 """How many seconds after a crash another process is started: doubled each time."""

@@ -14,6 +14,33 @@ if TYPE_CHECKING:
 
     import psycopg
 
+_GUARD = """\
+do $$
+begin
+  if pg_catalog.to_regnamespace('pgmq') is {condition} then
+    raise exception '{message}'
+      using errcode = '{code}', hint = '{hint}';
+  end if;
+end
+$$;
+
+"""
+
+NEEDS_PGMQ = _GUARD.format(
+    condition="null",
+    code="QF402",
+    message="pgmq is not in this database",
+    hint='Where the server offers it: "create extension pgmq". Elsewhere print its script too: '
+    "quantumflow install --sql --with-pgmq.",
+)
+REFUSES_PGMQ = _GUARD.format(
+    condition="not null",
+    code="duplicate_schema",
+    message="pgmq is in this database already",
+    hint="Leave out --with-pgmq.",
+)
+SETUP = "\nselect quantumflow.setup();\n"
+
 
 def has_pgmq(connection: psycopg.Connection[Any]) -> bool:
     """Whether the database has pgmq, as an extension or as plain SQL."""
@@ -22,9 +49,40 @@ def has_pgmq(connection: psycopg.Connection[Any]) -> bool:
     return bool(row[0])
 
 
+def missing_files(connection: psycopg.Connection[Any]) -> list[str]:
+    """The extensions whose files the server lacks, of pgmq and quantumflow."""
+    found = connection.execute(
+        "select name from unnest('{pgmq,quantumflow}'::text[]) as name "
+        "where name not in (select name from pg_catalog.pg_available_extensions)"
+    )
+    return [name for (name,) in found]
+
+
 def create_extension(connection: psycopg.Connection[Any]) -> None:
     """Install quantumflow, and pgmq where it is missing, as extensions."""
     connection.execute("create extension quantumflow cascade")
+
+
+def installed_version(connection: psycopg.Connection[Any]) -> str | None:
+    """The version that the database has, "unknown" if it does not say; None: it has none.
+
+    It is read, not asked for: version() may be somebody else's code, and whoever asks a superuser.
+    """
+    row = connection.execute(
+        "select coalesce(substring(p.prosrc from $$'([^']*)'$$), 'unknown') from pg_proc p "
+        "join pg_namespace n on n.oid = p.pronamespace "
+        "where n.nspname = 'quantumflow' and p.proname = 'version' and p.pronargs = 0"
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def is_owner(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the role is the one that installed quantumflow."""
+    found = connection.execute(
+        "select from pg_namespace "
+        "where nspname = 'quantumflow' and pg_get_userbyid(nspowner) = current_user"
+    )
+    return found.rowcount > 0
 
 
 def is_extension(connection: psycopg.Connection[Any]) -> bool:

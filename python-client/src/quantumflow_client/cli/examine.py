@@ -8,9 +8,10 @@ from uuid import UUID
 import click
 import psycopg
 
-from quantumflow_client import __version__, _extension, _sql
+from quantumflow_client import __version__, _extension, _pgmq, _sql
 from quantumflow_client._sql import Finding
 from quantumflow_client.embedded import EmbeddedServerError
+from quantumflow_client.errors import NotInstalled
 
 from . import _statements
 from ._command import App, command
@@ -122,10 +123,7 @@ def _examine(app: App, findings: list[Finding]) -> Exit:
     except (psycopg.Error, EmbeddedServerError, Problem) as error:
         problem = problem_of(error)
         assert problem is not None
-        advice = problem.hint or "Say which server: --dsn, QUANTUMFLOW_DSN or PGHOST and the like."
-        if isinstance(error, psycopg.Error):
-            advice = "Start the server, or name another: --dsn, QUANTUMFLOW_DSN, PGHOST."
-        findings.append(Finding("connection", "error", problem.message, advice))
+        findings.append(Finding("connection", "error", problem.message, problem.hint))
         return problem.exit_code
     try:
         findings.append(Finding("connection", "ok", _place_of(connection), None))
@@ -143,7 +141,7 @@ def _place_of(connection: Connection) -> str:
 def _examine_database(app: App, connection: Connection, findings: list[Finding]) -> Exit:
     try:
         version = app.run(_sql.version())
-    except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction):
+    except (NotInstalled, psycopg.errors.UndefinedFunction):
         findings += _examine_bare(connection)
         return Exit.UNREACHABLE
     examined = app.run(_sql.doctor())
@@ -180,7 +178,7 @@ def _examine_bare(connection: Connection) -> list[Finding]:
             None
             if has_pgmq
             else "Nothing, where the server has its files: quantumflow install brings it along. "
-            "Elsewhere: quantumflow install --plain, with the Python package pgmq installed.",
+            f"Elsewhere: pip install {_pgmq.PACKAGE}, then quantumflow install --plain.",
         ),
         Finding(
             "quantumflow",

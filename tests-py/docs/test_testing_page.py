@@ -1,0 +1,56 @@
+"""docs/testing.md keeps what `make test-long` saw: a section a version, the newest first."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from datetime import datetime, timezone
+
+import pytest
+
+from support.server import REPOSITORY
+from tools import long_tests as tool
+
+
+def test_each_part_is_a_command_of_make() -> None:
+    for part in tool.PARTS.values():
+        subprocess.run(
+            ["make", "-n", "-C", REPOSITORY, *part.command], check=True, stdout=subprocess.DEVNULL
+        )
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "quoted"),
+    [
+        ("python", "FAILED tests-py/a/test_b.py::test_c[d] - x", "FAILED tests-py/a/test_b.py::"),
+        ("python", "12 passed, 1 skipped in 61.20s (0:01:01)", "12 passed, 1 skipped in 61.20s"),
+        ("chaos", "lost                   0", "lost                   0"),
+        ("chaos", "logs: /home/somebody/.cache/chaos/1", None),
+        ("matrix", "3 of 3 SQL test files passed (9 assertions) on PostgreSQL 14.1", "3 of 3 SQL"),
+        ("mutation", "survived: sweep: it never sweeps", "survived: sweep: it never sweeps"),
+        ("mutation", "caught: sweep: it never sweeps", None),
+        ("mutation", "174 of 175 mutations caught in 900 s", "174 of 175 mutations caught"),
+    ],
+)
+def test_what_tells_how_it_went_is_quoted(part: str, line: str, quoted: str | None) -> None:
+    found = re.search(tool.PARTS[part].summary, line)
+    assert (found and found[0][: len(quoted or "")]) == quoted
+
+
+def test_a_version_has_one_section_and_the_newest_is_first() -> None:
+    page = f"# Testing\n\n{tool.BEGIN}\n## 2.0\n\nsecond\n\n## 1.0\n\nfirst\n"
+    again = tool.with_section(page, "2.0", "## 2.0\n\nsecond, again\n")
+    assert again == f"# Testing\n\n{tool.BEGIN}\n## 2.0\n\nsecond, again\n\n## 1.0\n\nfirst\n"
+    more = tool.with_section(again, "3.0", "## 3.0\n\nthird\n")
+    assert re.findall(r"^## (.*)", more, re.MULTILINE) == ["3.0", "2.0", "1.0"]
+
+
+def test_a_part_that_failed_is_said_to_have() -> None:
+    part = tool.Part("what is long", ("test-py", "MARKED=system and long"), "x")
+    outcomes = [tool.Outcome(part, True, 59.6, []), tool.Outcome(part, False, 3723, ["1 failed"])]
+    text = tool.section("1.0", outcomes, datetime(2030, 1, 1, tzinfo=timezone.utc))
+    assert "1 of 2 parts failed." in text
+    assert "| what is long | `make test-py 'MARKED=system and long'` | 1 min 0 s | passed |" in text
+    assert "| 62 min 3 s | **failed** |" in text
+    assert "```text\n1 failed\n```" in text
+    assert str(REPOSITORY) not in text

@@ -1,0 +1,185 @@
+"""Runs what is long, part after part, and writes what it saw into docs/testing.md.
+
+long_tests.py [PART...]: only these parts, and the page stays as it is.
+
+Each part is a command of the Makefile. A part that fails stops no other; then it ends with 1. What
+a part says is shown, and kept below .cache/test-long.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LOGS = REPOSITORY / ".cache" / "test-long"
+PAGE = REPOSITORY / "docs" / "testing.md"
+BEGIN = "<!-- What follows is written by `make test-long`. -->\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What runs, and which lines of its output tell how it went.
+
+    Attributes:
+        what: In words, for the page.
+        command: Arguments of make.
+        summary: Finds what is quoted on the page; nothing that names a place of this machine.
+    """
+
+    what: str
+    command: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a part went."""
+
+    part: Part
+    passed: bool
+    seconds: float
+    said: list[str]
+
+
+PYTEST = r"^(?:FAILED|ERROR) tests-py/\S+|^\d+ (?:passed|failed).* in [\d.]+s"
+CHAOS = (
+    r"^(?:seed|tasks completed|runs|worker killed|handler .*|queue dropped|redelivered|effects|lost"
+    r"|doubled|innocent failed|problems) {2,}.*"
+)
+PARTS = {
+    "python": Part("the long Python tests", ("test-py", "MARKED=long"), PYTEST),
+    "system": Part(
+        "the long Python tests on the system's PostgreSQL",
+        ("test-py", "MARKED=system and long", "QUANTUMFLOW_TEST_SERVER=system"),
+        PYTEST,
+    ),
+    "chaos": Part("work while everything breaks", ("chaos",), CHAOS),
+    "matrix": Part(
+        "the SQL tests on other versions",
+        ("test-matrix",),
+        r"^\d+ of \d+ SQL test files passed .*",
+    ),
+    "mutation": Part(
+        "whether the tests notice broken SQL",
+        ("mutate",),
+        r"^(?!caught)\w[\w ]*: \w+: .*|^\d+ of \d+ mutations caught .*",
+    ),
+}
+SYSTEM_POSTGRES = Path("/usr/lib/postgresql/15/bin/initdb")
+
+
+def run(name: str, part: Part) -> Outcome:
+    """Run a part, showing what it says."""
+    print(f"\n--- {name}: make {' '.join(part.command)}", flush=True)
+    started = time.monotonic()
+    said = []
+    with (
+        (LOGS / f"{name}.log").open("w") as log,
+        subprocess.Popen(
+            ["make", *part.command],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            log.write(line)
+            if found := re.search(part.summary, line.rstrip()):
+                said.append(found[0])
+    return Outcome(part, process.returncode == 0, time.monotonic() - started, said)
+
+
+def section(version: str, outcomes: list[Outcome], at: datetime) -> str:
+    """What a run adds to the page."""
+    failed = sum(not outcome.passed for outcome in outcomes)
+    lines = [
+        f"## {version}",
+        "",
+        f"{at:%Y-%m-%d %H:%M} UTC, commit {_commit()}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()} with {os.cpu_count()} processors: "
+        + (f"{failed} of {len(outcomes)} parts failed." if failed else "all parts passed."),
+        "",
+        "| part | command | how long | outcome |",
+        "|---|---|---|---|",
+    ]
+    for outcome in outcomes:
+        command = " ".join(f"'{word}'" if " " in word else word for word in outcome.part.command)
+        lines.append(
+            f"| {outcome.part.what} | `make {command}` | {_shown(outcome.seconds)} "
+            f"| {'passed' if outcome.passed else '**failed**'} |"
+        )
+    for outcome in outcomes:
+        if outcome.said:
+            lines += ["", f"{outcome.part.what.capitalize()}:", "", "```text"]
+            lines += [*outcome.said, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def with_section(page: str, version: str, text: str) -> str:
+    """The page with the section of a version: the newest version first, one section each."""
+    before, found, after = page.partition(BEGIN)
+    if not found:
+        raise LookupError(f"{PAGE.name} has no line {BEGIN.strip()}")
+    others = [part for part in re.split(r"^(?=## )", after, flags=re.MULTILINE) if part.strip()]
+    kept = [part.strip() + "\n" for part in others if not part.startswith(f"## {version}\n")]
+    return before + BEGIN + "\n" + "\n".join([text, *kept])
+
+
+def _shown(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], check=False, cwd=REPOSITORY, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "--short=10", "HEAD")
+    if not commit:
+        return "unknown"
+    return commit + (" and changes since" if git("status", "--porcelain") else "")
+
+
+def _version() -> str:
+    control = (REPOSITORY / "extension" / "quantumflow.control").read_text("utf-8")
+    found = re.search(r"^default_version = '(.+)'", control, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def main(names: list[str]) -> int:
+    """Run the parts asked for, by default all; 0 when all passed."""
+    if unknown := set(names) - set(PARTS):
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}, but {', '.join(PARTS)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    at = datetime.now(timezone.utc)
+    chosen = {name: part for name, part in PARTS.items() if not names or name in names}
+    if not SYSTEM_POSTGRES.exists():
+        chosen.pop("system", None)
+    outcomes = [run(name, part) for name, part in chosen.items()]
+    text = section(_version(), outcomes, at)
+    print(f"\n{text}")
+    if not names:
+        PAGE.write_text(with_section(PAGE.read_text("utf-8"), _version(), text), "utf-8")
+        print(f"written into docs/{PAGE.name}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
