@@ -91,7 +91,7 @@ def test_what_a_viewer_calls_changes_nothing(installation: Installation) -> None
 def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation) -> None:
     assert installation.may_call("worker") == {
         *("claim_tasks", "extend_leases", "release_tasks", "hold_task", "run_input", "step_output"),
-        *("complete_task", "complete_tasks", "complete_and_claim", "fail_task", "fail_tasks"),
+        *("complete_tasks", "complete_and_claim", "fail_tasks"),
         *("register_worker", "stop_worker", "sweep"),
     }
 
@@ -197,9 +197,9 @@ def test_the_levels_work_together(installation: Installation) -> None:
     operator.execute("select quantumflow.resume_run(%s)", [run_id])
     for _ in range(2):
         worker.execute(
-            "select quantumflow.complete_task("
-            "run_id, step_slug, task_index, to_jsonb(step_slug), lease_token) "
-            "from quantumflow.claim_tasks(gen_random_uuid())"
+            "select quantumflow.complete_tasks("
+            "jsonb_build_array(to_jsonb(t) || jsonb_build_object('output', t.step_slug))) "
+            "from quantumflow.claim_tasks(gen_random_uuid()) t"
         )
     output = viewer.execute("select quantumflow.status(%s) -> 'output'", [run_id]).fetchone()
     assert output == ({"b": "b"},)

@@ -479,10 +479,10 @@ REPORTS = [
         _sql("task/what_is_no_id_or_number_names_no_task"),
     ),
     Mutation(
-        "a report without a token is one by hand",
+        "a batch without a token is a report by hand",
         "_parse_reports",
-        "coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false)",
-        "e.report ->> 'lease_token' is null",
+        "p_by_hand and coalesce(",
+        "coalesce(",
         OUTCOMES,
     ),
     Mutation(
@@ -574,7 +574,7 @@ REPORTS = [
     ),
     Mutation(
         "a fail that comes too late leaves its task as it is",
-        "fail_tasks",
+        "_fail",
         "    perform quantumflow._cancel_late(v_held);\n",
         "    null;\n",
         MEETINGS,
@@ -595,7 +595,7 @@ REPORTS = [
     ),
     Mutation(
         "a batch that fails a run retries the other tasks of it",
-        "fail_tasks",
+        "_fail",
         "      v_held[n].outcome := 'run_ended';\n",
         "      null;\n",
         _sql("task/a_batch_that_fails_a_run_ends_its_other_tasks"),

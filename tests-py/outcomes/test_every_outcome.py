@@ -5,7 +5,7 @@ contract and knows nothing of the engine. A state is built through public functi
 to it, by direct writes where nothing does. Each call is made from it, and rolled back. Then:
 
 - the answer is the one expected, and the single form of a call, and the one that claims too, answer
-  and change what the form with a batch does;
+  and change what the form with a batch does; by hand acts only the single form;
 - exactly the rows and columns changed that the answer speaks of, none where nothing may change;
 - where the state was a legal one, check_state() is empty.
 
@@ -73,7 +73,16 @@ TASKS = [
 ]
 RUNS = ["started", "paused", "completed", "failed", "cancelled"]
 CALLBACKS = ["_on_complete", "_on_failure"]
-TOKENS = ["current", "of a failure", "of a loss", "unknown", "null", "missing", "malformed"]
+TOKENS = [
+    "current",
+    "of a failure",
+    "of a loss",
+    "unknown",
+    "null",
+    "by hand",
+    "missing",
+    "malformed",
+]
 CALLS = [
     "complete",
     "fail",
@@ -103,7 +112,7 @@ def outcome_of(call: str, task: str, run: str, token: str, *, is_callback: bool)
     """The precedence of the contract, section 4, and nothing else."""
     status = status_of(task)
     # What has no lease to name has nothing to say here.
-    if status == "no such task" or token in ("unknown", "missing", "malformed", "of a loss"):
+    if status == "no such task" or token not in ("current", "of a failure", "by hand"):
         fate = "stale"
     elif token == "of a failure":
         fate = "duplicate"
@@ -113,14 +122,14 @@ def outcome_of(call: str, task: str, run: str, token: str, *, is_callback: bool)
     # From here on the token is the task's, or a person acts by hand.
     elif status in ("cancelled", "skipped"):
         fate = "run_ended"
-    elif status == "started" or (status == "queued" and token == "null"):
+    elif status == "started" or (status == "queued" and token == "by hand"):
         is_over = run in ("completed", "failed", "cancelled") and not is_callback
         fate = "run_ended" if is_over else "acts"
     else:
         fate = "duplicate"
 
     if call in ("extend", "hold"):
-        if token == "null" or status not in ("started", "cancelled"):
+        if status not in ("started", "cancelled"):
             return "lost"
         if call == "hold" and fate == "acts" and task.endswith("deadline passed"):
             return "lost"
@@ -217,6 +226,7 @@ class Scene:
             "of a loss": second.lease_token,
             "unknown": 1,
             "null": None,
+            "by hand": None,
         }
 
     def _claim(self, at: float, lease: float = 300) -> Task:
@@ -469,7 +479,7 @@ def expected_changes(
         released = {"status", "attempts", "lease_token", "worker_id", "started_at"}
         return {task: released, message: {"vt"}}
     # Whoever is told that the run has ended takes along what the end had to leave of the task.
-    is_heard = token == "null" or (token == "current" and state.status == "started")
+    is_heard = token == "by hand" or (token == "current" and state.status == "started")
     if (
         is_over
         and is_heard
@@ -511,12 +521,15 @@ def _check(scene: Scene, state: State, token: str, call: str, before: Rows) -> l
         "fail, attempts used up": {"error_message": "it broke too often"},
     }
     report = scene.report(state, token, **more.get(call, {}))
+    is_report = call not in ("extend", "hold", "release")
     if call == "hold" and token in ("missing", "malformed"):
         return []  # Its arguments cannot be.
-    forms: dict[str, Callable[[str, dict[str, Any]], Any]] = {"batch": scene.call}
-    if call not in ("extend", "hold", "release") and token not in ("missing", "malformed"):
+    forms: dict[str, Callable[[str, dict[str, Any]], Any]] = {}
+    if token != "by hand":
+        forms["batch"] = scene.call
+    if is_report and token not in ("missing", "malformed", "null"):
         forms["single"] = scene.call_single
-    if call == "complete":
+    if call == "complete" and token != "by hand":
         forms["exchange"] = lambda _, report: scene.call_and_claim(report)
     wrong = []
     afters = []
@@ -539,7 +552,7 @@ def _check(scene: Scene, state: State, token: str, call: str, before: Rows) -> l
                 wrong.append(f"{call}, token {token}, {form}: the task is not {wanted}")
             if state.is_legal and (problems := scene.engine.problems()):
                 wrong.append(f"{call}, token {token}, {form}: {problems}")
-    if any(_without_ids(after) != _without_ids(afters[0]) for after in afters):
+    if any(_without_ids(after) != _without_ids(afters[0]) for after in afters[1:]):
         wrong.append(f"{call}, token {token}: the forms differ")
     return wrong
 

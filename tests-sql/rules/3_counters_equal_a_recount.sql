@@ -26,10 +26,11 @@ select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-0000000000
 select is_empty('table problems', 'after the start');
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'l', output => '[1, 2]');
 select is_empty('table problems', 'after a step');
-select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "m", "task_index": 1, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "x", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "m", "task_index": 1, "lease_token": null}]');
+select count(*) from quantumflow.claim_tasks(gen_random_uuid(), 9);
+select outcome from quantumflow.complete_tasks((
+  select jsonb_agg(to_jsonb(t) order by n.n)
+  from (values (1, 'm', 1), (2, 'x', 0), (3, 'm', 1)) n (n, step_slug, task_index)
+  join quantumflow.step_tasks t using (step_slug, task_index)));
 select is_empty('table problems', 'after a batch with a duplicate');
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', s, i) from (values ('m', 0), ('e', 0), ('e', 1)) t (s, i);
 select is_empty('table problems', 'after a join');

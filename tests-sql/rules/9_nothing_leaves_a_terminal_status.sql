@@ -24,6 +24,8 @@ select count(*) from claims c cross join lateral quantumflow.complete_tasks(json
 select count(*) from claims c cross join lateral quantumflow.fail_tasks(jsonb_build_array(to_jsonb(c))) o;
 select count(*) from tasks t cross join lateral quantumflow.complete_tasks(jsonb_build_array(to_jsonb(t) || '{"output": 2, "lease_token": null}')) o;
 select count(*) from tasks t cross join lateral quantumflow.fail_tasks(jsonb_build_array(to_jsonb(t) || '{"retryable": false, "lease_token": null}')) o;
+select quantumflow.complete_task(t.run_id, t.step_slug, t.task_index, '2') from tasks t;
+select quantumflow.fail_task(t.run_id, t.step_slug, t.task_index, retryable => false) from tasks t;
 select quantumflow.release_tasks((select jsonb_agg(to_jsonb(c)) from claims c));
 select quantumflow.release_tasks((select jsonb_agg(to_jsonb(t) || '{"lease_token": null}') from tasks t));
 select count(*) from quantumflow.extend_leases(gen_random_uuid(), (select jsonb_agg(to_jsonb(c)) from claims c), '1 min');

@@ -15,9 +15,8 @@ begin
 end
 $gather$;
 
-select quantumflow.complete_tasks(
-  '[{"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "a", "task_index": 0, "lease_token": null, "output": 1},
-    {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "b", "task_index": 0, "lease_token": null, "output": 1}]');
+select count(*) from quantumflow.claim_tasks(gen_random_uuid(), 2);
+select quantumflow.complete_tasks((select jsonb_agg(to_jsonb(t) || '{"output": 1}' order by t.step_slug) from quantumflow.step_tasks t));
 
 select results_eq(
   'select step_slug, status, output from quantumflow.step_states order by 1',

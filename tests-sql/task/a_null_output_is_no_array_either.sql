@@ -16,9 +16,9 @@ select results_eq(
 select is_empty('select from pgmq.q_quantum_flow_queue', 'no message is left');
 
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
+create temporary table claimed on commit drop as select * from quantumflow.claim_tasks(gen_random_uuid());
 select results_eq(
-  $$select o.outcome from quantumflow.complete_tasks('[
-      {"run_id": "10000000-0000-0000-0000-000000000002", "step_slug": "list", "task_index": 0, "lease_token": null}]') o$$,
+  $$select o.outcome from quantumflow.complete_tasks((select jsonb_agg(to_jsonb(c)) from claimed c)) o$$,
   $$values ('type_violation')$$,
   'nor is one that was left out');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');

@@ -5,10 +5,10 @@ insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "left_out"}, {"name": "sql_null"}, {"name": "json_null"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
-select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "left_out", "task_index": 0, "lease_token": null}]');
-select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "json_null", "task_index": 0, "lease_token": null, "output": null}]');
+create temporary table claimed on commit drop as select * from quantumflow.claim_tasks(gen_random_uuid(), 3);
+select outcome from quantumflow.complete_tasks((select jsonb_agg(to_jsonb(c)) from claimed c where step_slug = 'left_out'));
+select outcome
+from quantumflow.complete_tasks((select jsonb_agg(to_jsonb(c) || '{"output": null}') from claimed c where step_slug = 'json_null'));
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'sql_null', output => null);
 
 select results_eq(

@@ -10,15 +10,21 @@ select quantumflow.define_flow('{"slug": "w", "steps": [
   {"name": "last", "dependencies": ["amount", "nothing", "each", "middle"]}]}');
 select quantumflow.start_flow('w', '{"amount": "of the run", "list": [9]}', run_id => '10000000-0000-0000-0000-000000000001');
 
+-- What has been claimed and has that output, null for none.
+create function pg_temp.result(p_step_slug text, p_task_index int, p_output jsonb) returns jsonb language sql as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+    'run_id', t.run_id, 'step_slug', t.step_slug, 'task_index', t.task_index, 'lease_token', t.lease_token, 'output', p_output))
+  from quantumflow.step_tasks t
+  where (t.step_slug, t.task_index) = (p_step_slug, p_task_index)
+$$;
+
 select results_eq(
   'select distinct input from quantumflow.claim_tasks(gen_random_uuid(), 10)',
   $$values ('{"run": {"amount": "of the run", "list": [9]}}'::jsonb)$$,
   'a root is given the run''s input');
-select count(*) from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "amount", "task_index": 0, "lease_token": null, "output": {"amount": 5}},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "nothing", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "list", "task_index": 0, "lease_token": null, "output": ["x", null]},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "inner", "task_index": 0, "lease_token": null, "output": "hidden"}]');
+select count(*) from quantumflow.complete_tasks(jsonb_build_array(
+  pg_temp.result('amount', 0, '{"amount": 5}'), pg_temp.result('nothing', 0, null),
+  pg_temp.result('list', 0, '["x", null]'), pg_temp.result('inner', 0, '"hidden"')));
 select results_eq(
   'select step_slug, task_index, input from quantumflow.claim_tasks(gen_random_uuid(), 10) order by 1, 2',
   $$values
@@ -26,10 +32,8 @@ select results_eq(
     ('each', 1, '{"item": null, "index": 1}'),
     ('middle', 0, '{"run": {"amount": "of the run", "list": [9]}, "inner": "hidden"}')$$,
   'a map task its item and index, nothing else');
-select count(*) from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "each", "task_index": 1, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "each", "task_index": 0, "lease_token": null, "output": [0]},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "middle", "task_index": 0, "lease_token": null, "output": false}]');
+select count(*) from quantumflow.complete_tasks(jsonb_build_array(
+  pg_temp.result('each', 1, null), pg_temp.result('each', 0, '[0]'), pg_temp.result('middle', 0, 'false')));
 select results_eq(
   'select input from quantumflow.claim_tasks(gen_random_uuid(), 10)',
   $$values ('{"run": {"amount": "of the run", "list": [9]},

@@ -8,21 +8,22 @@ select quantumflow.define_flow('{"slug": "w", "steps": [
 select quantumflow.start_flow('w', '[1, 2]', run_id => '10000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('w', '[]', run_id => '10000000-0000-0000-0000-000000000002');
 
+create temporary table claimed on commit drop as
+select format('%s%s', right(c.run_id::text, 1), c.step_slug) as name, to_jsonb(c) as result
+from quantumflow.claim_tasks(gen_random_uuid(), 10) c;
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a');
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'm', 1);
-select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000002", "step_slug": "a", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "c", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "b", "task_index": 0, "lease_token": null}]');
+select outcome from quantumflow.complete_tasks((
+  select jsonb_agg(c.result order by n.n)
+  from (values (1, '2a'), (2, '1c'), (3, '1b')) n (n, name) join claimed c using (name)));
 select results_eq(
   'select right(run_id::text, 1), status, remaining_deps from quantumflow.step_states where step_slug = ''join'' order by 1',
   $$values ('1', 'created', 1), ('2', 'created', 2)$$,
   'not before the last one');
 select is_empty('select from quantumflow.step_tasks where step_slug = ''join''', 'nothing is queued for it');
-select outcome from quantumflow.complete_tasks('[
-  {"run_id": "10000000-0000-0000-0000-000000000002", "step_slug": "b", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000001", "step_slug": "m", "task_index": 0, "lease_token": null},
-  {"run_id": "10000000-0000-0000-0000-000000000002", "step_slug": "c", "task_index": 0, "lease_token": null}]');
+select outcome from quantumflow.complete_tasks((
+  select jsonb_agg(c.result order by n.n)
+  from (values (1, '2b'), (2, '1m'), (3, '2c')) n (n, name) join claimed c on c.name = n.name and c.result ->> 'task_index' = '0'));
 
 select results_eq(
   'select right(run_id::text, 1), status, remaining_deps from quantumflow.step_states where step_slug = ''join'' order by 1',

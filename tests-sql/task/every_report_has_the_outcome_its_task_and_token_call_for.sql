@@ -1,8 +1,8 @@
 begin;
 select plan(3);
 
--- Every state a task can be in, with every kind of token, reported in each of the four ways. A "!" says that the
--- task's row has changed.
+-- Every state a task can be in, with every kind of token, reported in each of the four ways; by hand in the forms for one task, else
+-- in a batch. A "!" says that the task's row has changed.
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "retry_delay": 0, "timeout": 60, "steps": [{"name": "a"}, {"name": "b"}]}');
@@ -84,15 +84,22 @@ begin
     when 'current' then v_report || jsonb_build_object('lease_token', v_current)
     when 'former' then v_report || jsonb_build_object('lease_token', v_former)
     when 'wrong' then v_report || '{"lease_token": 1}'
+    when 'null' then v_report || '{"lease_token": null}'
     when 'by hand' then v_report || '{"lease_token": null}'
     when 'no key' then v_report
   end;
   v_report := jsonb_build_array(v_report);
 
   select * into v_before from quantumflow.step_tasks where run_id = v_run and step_slug = 'a';
-  v_outcome := case p_verb
+  v_outcome := case p_verb || case when p_token = 'by hand' and p_verb in ('complete', 'fail') then ' by hand' else '' end
     when 'complete' then (select outcome from quantumflow.complete_tasks(v_report))
+    when 'complete by hand' then (
+      select quantumflow.complete_task(r.run_id, r.step_slug, r.task_index, r.output)
+      from jsonb_populate_record(null::quantumflow.step_tasks, v_report -> 0) r)
     when 'fail' then (select outcome from quantumflow.fail_tasks(v_report))
+    when 'fail by hand' then (
+      select quantumflow.fail_task(r.run_id, r.step_slug, r.task_index)
+      from jsonb_populate_record(null::quantumflow.step_tasks, v_report -> 0) r)
     when 'release' then quantumflow.release_tasks(v_report)::text
     when 'extend' then (select state from quantumflow.extend_leases(gen_random_uuid(), v_report, '30 s'))
   end;
@@ -111,26 +118,32 @@ insert into matrix (state, token, complete, fail, release, extend)
 values
   ('queued',                       'wrong',   'stale',      'stale',     '0',  'lost'),
   ('queued',                       'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('queued',                       'null',    'stale',      'stale',     '0',  'lost'),
   ('queued',                       'no key',  'stale',      'stale',     '0',  'lost'),
   ('started',                      'current', 'completed!', 'retrying!', '1!', 'held'),
   ('started',                      'wrong',   'stale',      'stale',     '0',  'lost'),
-  ('started',                      'by hand', 'completed!', 'retrying!', '1!', 'lost'),
+  ('started',                      'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('started',                      'null',    'stale',      'stale',     '0',  'lost'),
   ('started',                      'no key',  'stale',      'stale',     '0',  'lost'),
   ('lapsed, not noticed',          'current', 'completed!', 'retrying!', '1!', 'held'),
   ('lapsed, not noticed',          'wrong',   'stale',      'stale',     '0',  'lost'),
   ('released',                     'former',  'stale',      'stale',     '0',  'lost'),
   ('released',                     'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('released',                     'null',    'stale',      'stale',     '0',  'lost'),
   ('failed once',                  'current', 'duplicate',  'duplicate', '0',  'lost'),
   ('failed once',                  'wrong',   'stale',      'stale',     '0',  'lost'),
   ('failed once',                  'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('failed once',                  'null',    'stale',      'stale',     '0',  'lost'),
   ('failed once',                  'no key',  'stale',      'stale',     '0',  'lost'),
   ('failed once, claimed again',   'current', 'completed!', 'retrying!', '1!', 'held'),
   ('failed once, claimed again',   'former',  'duplicate',  'duplicate', '0',  'lost'),
   ('failed once, claimed again',   'wrong',   'stale',      'stale',     '0',  'lost'),
-  ('failed once, claimed again',   'by hand', 'completed!', 'retrying!', '1!', 'lost'),
+  ('failed once, claimed again',   'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('failed once, claimed again',   'null',    'stale',      'stale',     '0',  'lost'),
   ('failed once, claimed again',   'no key',  'stale',      'stale',     '0',  'lost'),
   ('lost',                         'former',  'stale',      'stale',     '0',  'lost'),
   ('lost',                         'by hand', 'completed!', 'retrying!', '0',  'lost'),
+  ('lost',                         'null',    'stale',      'stale',     '0',  'lost'),
   ('lost, claimed again',          'current', 'completed!', 'retrying!', '1!', 'held'),
   ('lost, claimed again',          'former',  'stale',      'stale',     '0',  'lost'),
   ('timed out',                    'former',  'stale',      'stale',     '0',  'lost'),
@@ -139,28 +152,36 @@ values
   ('completed',                    'current', 'duplicate',  'duplicate', '0',  'lost'),
   ('completed',                    'wrong',   'stale',      'stale',     '0',  'lost'),
   ('completed',                    'by hand', 'duplicate',  'duplicate', '0',  'lost'),
+  ('completed',                    'null',    'stale',      'stale',     '0',  'lost'),
   ('completed',                    'no key',  'stale',      'stale',     '0',  'lost'),
   ('completed, run failed',        'current', 'duplicate',  'duplicate', '0',  'lost'),
   ('completed, run failed',        'by hand', 'duplicate',  'duplicate', '0',  'lost'),
+  ('completed, run failed',        'null',    'stale',      'stale',     '0',  'lost'),
   ('failed',                       'current', 'duplicate',  'duplicate', '0',  'lost'),
   ('failed',                       'wrong',   'stale',      'stale',     '0',  'lost'),
   ('failed',                       'by hand', 'duplicate',  'duplicate', '0',  'lost'),
+  ('failed',                       'null',    'stale',      'stale',     '0',  'lost'),
   ('failed',                       'no key',  'stale',      'stale',     '0',  'lost'),
   ('cancelled',                    'current', 'run_ended',  'run_ended', '0',  'cancelled'),
   ('cancelled',                    'wrong',   'stale',      'stale',     '0',  'lost'),
   ('cancelled',                    'by hand', 'run_ended',  'run_ended', '0',  'lost'),
+  ('cancelled',                    'null',    'stale',      'stale',     '0',  'lost'),
   ('cancelled',                    'no key',  'stale',      'stale',     '0',  'lost'),
   ('cancelled before a claim',     'wrong',   'stale',      'stale',     '0',  'lost'),
   ('cancelled before a claim',     'by hand', 'run_ended',  'run_ended', '0',  'lost'),
+  ('cancelled before a claim',     'null',    'stale',      'stale',     '0',  'lost'),
   ('failed once, cancelled later', 'current', 'run_ended',  'run_ended', '0',  'cancelled'),
   ('failed once, cancelled later', 'former',  'duplicate',  'duplicate', '0',  'lost'),
   ('skipped',                      'current', 'run_ended',  'run_ended', '0',  'lost'),
   ('skipped',                      'wrong',   'stale',      'stale',     '0',  'lost'),
   ('skipped',                      'by hand', 'run_ended',  'run_ended', '0',  'lost'),
+  ('skipped',                      'null',    'stale',      'stale',     '0',  'lost'),
   ('no such task',                 'wrong',   'stale',      'stale',     '0',  'lost'),
   ('no such task',                 'by hand', 'stale',      'stale',     '0',  'lost'),
+  ('no such task',                 'null',    'stale',      'stale',     '0',  'lost'),
   ('no such run',                  'wrong',   'stale',      'stale',     '0',  'lost'),
-  ('no such run',                  'by hand', 'stale',      'stale',     '0',  'lost');
+  ('no such run',                  'by hand', 'stale',      'stale',     '0',  'lost'),
+  ('no such run',                  'null',    'stale',      'stale',     '0',  'lost');
 
 create temporary table seen on commit drop as
 select
@@ -176,7 +197,7 @@ select results_eq(
   'select state, token, complete, fail, release, extend from seen order by n',
   'select state, token, complete, fail, release, extend from matrix order by n',
   'every outcome is as called for, and what does not act changes nothing');
-select is((select count(*)::int from seen), 52, 'fifty-two of them, in four ways');
+select is((select count(*)::int from seen), 66, 'sixty-six of them, in four ways');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

@@ -9,14 +9,6 @@ select quantumflow.start_flow('w', (select value from deep), run_id => '10000000
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000002');
 select quantumflow.start_flow('m', '[1]', run_id => '20000000-0000-0000-0000-000000000001');
 
--- As large as the outputs that others reported.
-create temporary table results on commit drop as
-select jsonb_agg(jsonb_build_object(
-  'run_id', t.run_id, 'step_slug', t.step_slug, 'task_index', 0, 'lease_token', null, 'output', d.value)) as value
-from quantumflow.step_tasks t
-cross join deep d
-where t.run_id <> '10000000-0000-0000-0000-000000000001';
-
 set local max_stack_depth = '200kB';
 
 select results_eq(
@@ -26,6 +18,17 @@ select results_eq(
 select results_eq(
   $$select status, error_message from quantumflow.step_tasks where run_id = '10000000-0000-0000-0000-000000000001'$$,
   $$values ('failed', 'its input exceeds what one jsonb value can hold (QF308)')$$, 'and the task fails');
+
+-- As large as the outputs that others reported.
+reset max_stack_depth;
+create temporary table results on commit drop as
+select jsonb_agg(jsonb_build_object(
+  'run_id', t.run_id, 'step_slug', t.step_slug, 'task_index', 0, 'lease_token', t.lease_token, 'output', d.value)) as value
+from quantumflow.step_tasks t
+cross join deep d
+where t.run_id <> '10000000-0000-0000-0000-000000000001';
+set local max_stack_depth = '200kB';
+
 select results_eq(
   'select outcome from quantumflow.complete_tasks((select value from results))',
   $$values ('completed'), ('completed')$$, 'reports are taken');

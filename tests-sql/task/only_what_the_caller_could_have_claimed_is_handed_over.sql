@@ -7,10 +7,10 @@ select quantumflow.define_flow('{"slug": "w", "steps": [
   {"name": "a"}, {"name": "b", "dependencies": ["a"]}, {"name": "elsewhere", "dependencies": ["a"], "queue": "q2"},
   {"name": "later", "dependencies": ["a"], "start_delay": 5}]}');
 select quantumflow.start_flow('w', run_id => format('10000000-0000-0000-0000-00000000000%s', n)::uuid) from generate_series(1, 4) n;
-create function pg_temp.result(n int) returns jsonb language sql as $$
-  select format('[{"run_id": "10000000-0000-0000-0000-00000000000%s", "step_slug": "a", "task_index": 0, "lease_token": null}]', n)::jsonb
-$$;
 create temp table claimed as select * from quantumflow.claim_tasks('20000000-0000-0000-0000-000000000009', 9);
+create function pg_temp.result(n int) returns jsonb language sql as $$
+  select jsonb_agg(to_jsonb(c)) from claimed c where right(c.run_id::text, 1) = n::text
+$$;
 
 select results_eq(
   $$select step_slug from quantumflow.complete_and_claim('20000000-0000-0000-0000-000000000001', pg_temp.result(1), 9)

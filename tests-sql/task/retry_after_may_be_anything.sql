@@ -13,8 +13,9 @@ values (1, '5'), (2, '0.25'), (3, '"7"'), (4, '"Infinity"'), (5, '1e300'), (6, '
 
 create function pg_temp.delay(retry_after jsonb) returns interval language plpgsql as $delay$
 begin
-  perform quantumflow.fail_tasks(jsonb_build_array(jsonb_build_object(
-    'run_id', '10000000-0000-0000-0000-000000000001', 'step_slug', 'a', 'task_index', 0, 'lease_token', null, 'retry_after', retry_after)));
+  perform set_config('quantumflow.now', (select t.queued_at::text from quantumflow.step_tasks t), true);
+  perform quantumflow.fail_tasks((
+    select jsonb_agg(to_jsonb(c) || jsonb_build_object('retry_after', delay.retry_after)) from quantumflow.claim_tasks(gen_random_uuid()) c));
   return (select queued_at - quantumflow._now() from quantumflow.step_tasks);
 end
 $delay$;

@@ -34,14 +34,13 @@ select is(pg_temp.handed_out(5), 'c', 'what waits in another queue does not coun
 set local quantumflow.now = '2030-01-01 00:00:01+00';
 select is(pg_temp.handed_out(2), 'x', 'a second ahead goes first');
 select is(pg_temp.handed_out(3), 'b', 'and counts no more once somebody has it');
+select quantumflow.start_flow('w'), quantumflow.start_flow('v');
+create temp table more as select * from quantumflow.claim_tasks('20000000-0000-0000-0000-000000000009', 9, commands => '{a}');
 select set_eq(
   $$select x.step_slug
   from quantumflow.complete_and_claim(
     '20000000-0000-0000-0000-000000000001',
-    (
-      select jsonb_agg(jsonb_build_object('run_id', r, 'step_slug', 'a', 'task_index', 0, 'lease_token', null))
-      from (values (quantumflow.start_flow('w')), (quantumflow.start_flow('v'))) n (r)
-    ),
+    (select jsonb_agg(to_jsonb(c)) from more c),
     9, '{{quantum_flow_queue},{q2}}', commands => '{{b},{c}}') x
   where x.outcome is null$$,
   array['b', 'c'], 'whatever dimensions the arrays have');

@@ -3,6 +3,7 @@ select plan(5);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
 select quantumflow.start_flow('w', run_id => 'abcdef00-0000-0000-0000-00000000000A');
+select count(*) from quantumflow.claim_tasks(gen_random_uuid());
 
 create function pg_temp.outcomes(p_key text, p_values jsonb)
 returns setof text
@@ -11,9 +12,11 @@ as $$
   select distinct o.outcome
   from quantumflow.complete_tasks((
     select jsonb_agg(
-      '{"run_id": "abcdef00-0000-0000-0000-00000000000a", "step_slug": "a", "task_index": 0, "lease_token": null}'
+      '{"run_id": "abcdef00-0000-0000-0000-00000000000a", "step_slug": "a", "task_index": 0}'
+      || jsonb_build_object('lease_token', t.lease_token)
       || jsonb_build_object(p_key, v.value))
-    from jsonb_array_elements(p_values) v)) o;
+    from jsonb_array_elements(p_values) v
+    cross join quantumflow.step_tasks t)) o;
 $$;
 
 -- Of each kind, so that no single look at the text is enough: too short, too long, digits that are none, dashes too few, too many,
@@ -29,9 +32,8 @@ select results_eq(
   $$select pg_temp.outcomes('task_index', '["", "zero", -1, 0.5, 1e3, 1234567890, 99999999999999999999, "+0", " 0", "0x0", null, {}]')$$,
   $$values ('stale')$$,
   'nor is anything else than a whole number an index');
-select quantumflow.claim_tasks(gen_random_uuid());
 select results_eq(
-  $$select pg_temp.outcomes('lease_token', '["", "token", -1, 0.5, 1e300, 99999999999999999999, true, {}, []]')$$,
+  $$select pg_temp.outcomes('lease_token', '["", "token", -1, 0.5, 1e300, 99999999999999999999, true, null, {}, []]')$$,
   $$values ('stale')$$,
   'nor is what no claim has given out a token');
 select is(
