@@ -886,30 +886,30 @@ RUNS = [
 
 STARTS = [
     Mutation(
-        "a start does not lock the workflow",
+        "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "  perform quantumflow._lock_flow(p_workflow_slug, false);\n",
+        "  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_content);\n",
         "",
         DEFINITIONS,
     ),
     Mutation(
         "a definition does not lock the workflow",
-        "_store_definition",
-        "  perform quantumflow._lock_flow(v_slug, true);\n",
-        "",
+        "_hold_flow",
+        "    where w.workflow_slug = p_workflow_slug\n    for update;\n",
+        "    where w.workflow_slug = p_workflow_slug;\n",
         DEFINITIONS,
     ),
     Mutation(
         "add_step reads the definition without a lock",
         "add_step",
-        "  perform quantumflow._lock_flow(add_step.workflow_slug, true);\n",
+        "  perform quantumflow._hold_flow(add_step.workflow_slug, p_may_be_new => false);\n",
         "",
         DEFINITIONS,
     ),
     Mutation(
         "delete_flow does not lock the workflow",
         "delete_flow",
-        "  perform quantumflow._lock_flow(delete_flow.workflow_slug, true);\n",
+        "  perform quantumflow._hold_flow(delete_flow.workflow_slug, p_may_be_new => false);\n",
         "",
         DEFINITIONS,
     ),
@@ -923,7 +923,9 @@ STARTS = [
     Mutation(
         "a queue is made without a lock",
         "_ensure_queue",
-        "  perform pg_advisory_xact_lock(hashtext('quantumflow.queue'), hashtext(p_queue));\n",
+        "  insert into quantumflow._own_queues (queue)\n"
+        "  values (p_queue)\n"
+        "  on conflict do nothing;\n",
         "",
         DEFINITIONS,
     ),
@@ -1192,8 +1194,8 @@ HANDING_OVER = [
     Mutation(
         "a task lost before joins those that were handed over",
         "_claim",
-        "cardinality(v_taken) > 0, p_offer.worker_id",
-        "false, p_offer.worker_id",
+        "p_offer.held + cardinality(v_taken), p_offer.worker_id",
+        "p_offer.held, p_offer.worker_id",
         _sql("task/a_task_lost_before_is_not_handed_out_beside_a_hand_over"),
     ),
     Mutation(
