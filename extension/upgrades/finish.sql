@@ -8,6 +8,7 @@ begin
     if (
       case v_granted ->> 0
         when 'function' then to_regproc(v_granted ->> 1) is not null
+        when 'schema' then to_regnamespace(v_granted ->> 1) is not null
         else to_regclass(v_granted ->> 1) is not null
       end
     )

@@ -131,6 +131,10 @@ begin
         select 'table', c.oid::regclass::text, c.relacl, c.relowner
         from pg_class c
         where c.relnamespace = 'quantumflow'::regnamespace
+        union all
+        select 'schema', n.nspname::text, n.nspacl, n.nspowner
+        from pg_namespace n
+        where n.nspname = 'quantumflow'
       ) o (kind, name, acl, owner)
       cross join aclexplode(o.acl) a
       where a.grantee <> o.owner
