@@ -27,6 +27,8 @@ begin
   union all
   select * from quantumflow._examine_rights()
   union all
+  select * from quantumflow._examine_grants()
+  union all
   select * from quantumflow._examine_queues(quantumflow._now())
   union all
   select * from quantumflow._examine_work(quantumflow._now());
@@ -100,20 +102,29 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_examine_install$
 declare
-  v_pgmq text := (select e.extversion from pg_extension e where e.extname = 'pgmq');
-  v_ours text := (select e.extversion from pg_extension e where e.extname = 'quantumflow');
-  v_fits boolean := to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is not null;
+  v_pgmq    text := (select e.extversion from pg_extension e where e.extname = 'pgmq');
+  v_ours    text := (select e.extversion from pg_extension e where e.extname = 'quantumflow');
+  v_fits    boolean := to_regprocedure('pgmq.send_batch(text, jsonb[], jsonb[], timestamptz)') is not null;
+  v_foreign text := (
+    select string_agg(distinct format('role "%s"', pg_get_userbyid(k.owner)), ', ')
+    from quantumflow._parts_of_pgmq() k
+    where not quantumflow._is_trusted(k.owner));
 begin
   return query
   select
     'pgmq',
-    case when v_fits then 'ok' else 'error' end,
+    case when v_fits and v_foreign is null then 'ok' else 'error' end,
     case
+      when v_foreign is not null then format('pgmq belongs to %s, whose code would run with our owner''s rights', v_foreign)
       when v_pgmq is not null then format('pgmq %s, as an extension', v_pgmq)
       when to_regnamespace('pgmq') is not null then 'pgmq, installed as plain SQL'
       else 'pgmq is not installed'
     end,
-    case when not v_fits then 'Install pgmq 1.5.1 or newer: create extension pgmq.' end
+    case
+      when v_foreign is not null
+      then format('Have it installed by a superuser or by role "%s"; setup() says more.', current_user)
+      when not v_fits then 'Install pgmq 1.5.1 or newer: create extension pgmq.'
+    end
   union all
   select
     'quantumflow',
@@ -192,6 +203,101 @@ $_examine_rights$;
 
 comment on function quantumflow._examine_rights() is 'doctor(): what the caller may call.';
 
+create function quantumflow._examine_grants()
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_grants$
+begin
+  return query
+  select
+    'grants',
+    case when count(*) = 0 then 'ok' else 'warning' end,
+    case
+      when count(*) = 0 then 'nobody has a right that no access gives'
+      else format('rights that no access gives: %s', string_agg(k.g, ', ' order by k.g) filter (where k.n <= 20))
+        || case when count(*) > 20 then format(', and %s more', count(*) - 20) else '' end
+    end,
+    case
+      when count(*) > 0
+      then 'Default privileges may have granted them. Take them back: select quantumflow.revoke_access(role), for queues with REVOKE; then '
+        'grant_access() what the role is to have.'
+    end
+  from (
+    select s.g, row_number() over (order by s.g) as n
+    from quantumflow._stray_grants() s (g)
+  ) k;
+end
+$_examine_grants$;
+
+comment on function quantumflow._examine_grants() is 'doctor(): who has rights beyond those that grant_access() gives.';
+
+create function quantumflow._stray_grants()
+returns setof text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_stray_grants$
+begin
+  return query
+  with held as (
+    select o.kind, o.name, o.object, a.grantee, a.privilege_type
+    from (
+      select 'schema', n.nspname::text, 'schema ' || n.nspname, n.nspowner, n.nspacl
+      from pg_namespace n
+      where n.nspname = 'quantumflow'
+      union all
+      select 'function', f.proname::text, f.oid::regprocedure::text, f.proowner, coalesce(f.proacl, acldefault('f', f.proowner))
+      from pg_proc f
+      where f.pronamespace = 'quantumflow'::regnamespace
+      union all
+      select case c.relkind when 'S' then 'sequence' else 'table' end, c.relname::text, c.oid::regclass::text, c.relowner, c.relacl
+      from pg_class c
+      where c.relnamespace = 'quantumflow'::regnamespace
+      union all
+      select 'queue', c.relname::text, c.oid::regclass::text, c.relowner, c.relacl
+      from quantumflow._known_queues() q (queue)
+      cross join unnest(array['q_', 'a_']) k (prefix)
+      join pg_class c
+        on c.oid = to_regclass(format('pgmq.%I', k.prefix || q.queue))
+    ) o (kind, name, object, owner, acl)
+    cross join aclexplode(o.acl) a
+    where a.grantee <> o.owner
+  ),
+  -- What each access gives, and no other that does not give all of it.
+  access as (
+    select distinct h.grantee, s.level
+    from (
+      values ('viewer', 'check_state'), ('worker', 'claim_tasks'), ('operator', 'cancel_run'), ('author', 'define_flow'),
+        ('caller', 'start_flow')
+    ) s (level, function_name)
+    join held h
+      on h.kind = 'function'
+      and h.name = s.function_name
+    where h.grantee <> 0
+  )
+  select format('%s on %s to %s', h.privilege_type, h.object, case h.grantee when 0 then 'PUBLIC' else pg_get_userbyid(h.grantee) end)
+  from held h
+  where case h.kind
+    when 'schema' then h.privilege_type <> 'USAGE' or h.grantee = 0
+    when 'table' then h.privilege_type <> 'SELECT' or not exists (
+      select from access x where x.grantee = h.grantee and x.level = 'viewer')
+    when 'function' then not exists (
+      select
+      from quantumflow._levels() l
+      join access x
+        on x.level = any (l.levels)
+      where l.function_name = h.name
+        and x.grantee = h.grantee)
+    else true
+  end;
+end
+$_stray_grants$;
+
+comment on function quantumflow._stray_grants() is
+'The rights on what is quantumflow''s, and on its queues, that others have and that no access gives.';
+
 create function quantumflow._examine_queues(p_now timestamptz)
 returns setof quantumflow.finding
 language plpgsql
@@ -208,27 +314,38 @@ begin
     select *
     from quantumflow._named_queues()
   loop
-    if quantumflow._queue_table(v_queue) is null then
+    if quantumflow._queue_table(v_queue) is null or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || v_queue))) is not null then
       return query
-      select 'queue ' || v_queue, 'error', 'the queue does not exist', 'Run: select quantumflow.setup().';
+      select
+        'queue ' || v_queue, 'error',
+        case
+          when quantumflow._is_there(v_queue) then 'the queue cannot be trusted: ' || coalesce(
+            quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'q_' || v_queue))),
+            quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || v_queue))))
+          else 'the queue does not exist'
+        end,
+        case
+          when quantumflow._is_there(v_queue) then 'Nobody touches it. Whoever owns it has to drop it; then run: select quantumflow.setup().'
+          else 'Run: select quantumflow.setup().'
+        end;
       continue;
     end if;
 
-    begin
-      execute format(
-        'select count(*) filter (where q.vt <= $1), count(*) filter (where q.vt > $1), '
-        'min(q.vt) filter (where q.vt <= $1) from pgmq.%I q where q.read_ct >= 0 and q.headers is distinct from q.message',
-        'q_' || v_queue)
-      using p_now
-      into v_visible, v_hidden, v_oldest;
-    exception
-      when undefined_column then
-        return query
-        select
-          'queue ' || v_queue, 'error', 'its table is not that of pgmq: ' || sqlerrm,
-          'A dump of an old pgmq was restored. Stop the workers and run: select * from quantumflow.rebuild_queues().';
-        continue;
-    end;
+    if quantumflow._missing_columns(quantumflow._queue_table(v_queue)) is not null then
+      return query
+      select
+        'queue ' || v_queue, 'error',
+        'its table is not that of pgmq: it has no ' || quantumflow._missing_columns(quantumflow._queue_table(v_queue)),
+        'A dump of an old pgmq was restored. Stop the workers and run: select * from quantumflow.rebuild_queues().';
+      continue;
+    end if;
+
+    execute format(
+      'select count(*) filter (where q.vt <= $1), count(*) filter (where q.vt > $1), '
+      'min(q.vt) filter (where q.vt <= $1) from pgmq.%I q',
+      'q_' || v_queue)
+    using p_now
+    into v_visible, v_hidden, v_oldest;
 
     return query
     select
