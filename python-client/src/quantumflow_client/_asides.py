@@ -67,8 +67,8 @@ class _Aside:
     delay: float = 0.0
     due: float | None = None
     """None while it is being tried."""
-    was_single: bool = False
-    """Whether it was refused by itself, not only among others."""
+    own: Refusal | None = None
+    """Why it was refused by itself, not only among others."""
     is_substitute: bool = False
 
 
@@ -173,7 +173,7 @@ class Asides:
         group = hunt.groups.popleft()
         refused: list[Report] = []
         if len(group) == 1:
-            self._known[group[0].ref].was_single = True
+            self._known[group[0].ref].own = refusal
             refused += group
         else:
             hunt.groups.extend(_halves(group))
@@ -183,12 +183,13 @@ class Asides:
         if hunt.misses >= hunt.most:
             rest = [report for group in hunt.groups for report in group]
             hunt.groups.clear()
-            for report in rest:
-                self._known[report.ref].was_single |= hunt.is_last
+            if hunt.is_last:
+                for report in rest:
+                    self._known[report.ref].own = refusal
             refused += rest
         self._tidy()
-        fate, last = self._decide(refused, refusal, now)
-        substitutes = [self._replace(report, refusal) for report in fate.replaced]
+        fate, last = self._decide(refused, now)
+        substitutes = [self._replace(report) for report in fate.replaced]
         if substitutes:
             self._hunts.append(_Hunt(deque(batches(substitutes))))
         if last:
@@ -199,9 +200,7 @@ class Asides:
         self._find_soonest()
         return fate
 
-    def _decide(
-        self, reports: Sequence[Report], refusal: Refusal, now: float
-    ) -> tuple[Fate, list[Report]]:
+    def _decide(self, reports: Sequence[Report], now: float) -> tuple[Fate, list[Report]]:
         """What becomes of refused reports; beside those that are to be tried for the last time."""
         fate = Fate()
         last = []
@@ -211,23 +210,26 @@ class Asides:
             is_new = not aside.delay
             aside.delay = min(max(aside.delay * 2, DELAY_FIRST), DELAY_MOST)
             aside.due = now + aside.delay * jitter
-            is_late = now >= aside.since + GIVE_UP or aside.due >= self._deadline(report.ref)
-            if not is_late and not (aside.was_single and refusal.is_of(report)):
+            # As long as that again is left for the failure.
+            leaves_time = now + 2 * aside.delay < self._deadline(report.ref)
+            is_value = aside.own is not None and aside.own.is_of(report)
+            if leaves_time and now < aside.since + GIVE_UP and not is_value:
                 if is_new:
                     fate.put_aside.append(report)
             elif aside.is_substitute:
                 fate.given_up.append(report)
-            elif aside.was_single:
+            elif aside.own is not None:
                 fate.replaced.append(report)
             else:
                 aside.due = None
                 last.append(report)
         return fate, last
 
-    def _replace(self, report: Report, refusal: Refusal) -> Report:
-        substitute = substitute_of(report, refusal)
+    def _replace(self, report: Report) -> Report:
         aside = self._known[report.ref]
-        aside.report, aside.is_substitute, aside.due = substitute, True, None
+        assert aside.own is not None
+        substitute = substitute_of(report, aside.own)
+        aside.report, aside.is_substitute, aside.due, aside.own = substitute, True, None, None
         self._bytes += substitute.size - report.size
         return substitute
 
@@ -243,7 +245,7 @@ class Asides:
         self._find_soonest()
 
         def kind(aside: _Aside) -> tuple[bool, str]:
-            return aside.was_single, type(aside.report).__name__
+            return aside.own is not None, type(aside.report).__name__
 
         for (was_single, _), asides in groupby(sorted(due, key=kind), key=kind):
             # Where nothing got through, one tells whether something does by now.
