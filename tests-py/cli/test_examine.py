@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 import quantumflow_client
 from quantumflow_client import _extension
@@ -62,6 +63,21 @@ def test_a_database_without_quantumflow(
     with psycopg.connect(dsn) as connection:
         connection.execute("create extension pgmq")
     assert states(lost.lines("doctor", expect=5))["pgmq"] == "ok"
+
+
+def test_a_database_without_quantumflow_on_a_server_without_its_files(
+    new_database: Callable[..., str], server: EmbeddedServer, lost: Command
+) -> None:
+    dsn = server.dsn(new_database())
+    *_, finding = lost.lines("doctor", "--dsn", dsn, expect=5)
+    assert finding["advice"] == "Run: quantumflow install."
+    bare = make_conninfo(dsn, options="-c extension_control_path=$system")
+    *_, finding = lost.lines("doctor", "--dsn", bare, expect=5)
+    assert "files of pgmq and quantumflow. Run: pip install pgmq==" in finding["advice"]
+    with psycopg.connect(dsn) as connection:
+        connection.execute("create extension pgmq")
+    *_, finding = lost.lines("doctor", "--dsn", bare, expect=5)
+    assert "Run: quantumflow install --plain. Or" in finding["advice"]
 
 
 def test_a_server_that_cannot_be_reached(lost: Command) -> None:

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from quantumflow_client import _extension, _pgmq
-from quantumflow_client.embedded import EmbeddedServer
+from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.command import ONE_STEP, Command
 from support.programs import run_program
 from upgrade.installation import OLD, install_old
@@ -63,6 +63,16 @@ def test_as_plain_sql_beside_an_extension_pgmq(empty: Command) -> None:
         connection.execute("create extension pgmq")
     assert empty.json("install", "--plain")["installed"] == ["quantumflow"]
     assert extensions(empty) == {"pgmq"}
+
+
+def test_as_an_extension_beside_a_plain_pgmq(
+    empty: Command, connect: Callable[..., psycopg.Connection[Any]]
+) -> None:
+    (script,) = (t for name, t in pgmq_files().items() if name.endswith(".sql"))
+    connect(empty.environment["QUANTUMFLOW_DSN"] or "").execute(script.encode())
+    hint = empty.error("install", expect=4)["hint"]
+    assert hint == "pgmq is in this database as plain SQL: quantumflow install --plain."
+    assert empty.json("install", "--plain")["installed"] == ["quantumflow"]
 
 
 def test_without_pgmq_anywhere(empty: Command, monkeypatch: pytest.MonkeyPatch) -> None:

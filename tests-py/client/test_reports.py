@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,16 @@ import pytest
 
 from quantumflow_client import PermanentError, RetryAfter
 from quantumflow_client._json import clean, decode, encode
-from quantumflow_client._reports import completion_of, failure_of, refusal_of, send
+from quantumflow_client._reports import (
+    Verdict,
+    completion_of,
+    failure_of,
+    refusal_of,
+    substitute_of,
+    verdict_of,
+)
 from quantumflow_client._sql import Completion, Failure, TaskRef
-from quantumflow_client.errors import UnsupportedValue
+from quantumflow_client.errors import UnknownQueue, UnsupportedValue
 
 TASK = TaskRef(str(UUID(int=1)), "step", 0, 7)
 
@@ -133,6 +140,39 @@ def test_retry_after_refuses_what_is_no_delay(delay: float) -> None:
         RetryAfter(delay)
 
 
+class OddDelay(RetryAfter):
+    def __init__(self, seconds: Any) -> None:
+        super().__init__(1, "busy")
+        self.seconds = seconds
+
+
+class NoDelay(RetryAfter):
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delay"), [(timedelta(5), 432_000), (3, 3), (0, 0), (Decimal("1.5"), 1.5)]
+)
+def test_a_subclass_may_keep_its_delay_in_other_types(seconds: Any, delay: float) -> None:
+    assert failure_of(TASK, OddDelay(seconds)).retry_after == delay
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*map(OddDelay, [math.nan, math.inf, -1, "5", None, [], 1j, 10**400, Nasty()]), NoDelay()],
+    ids=lambda error: type(getattr(error, "seconds", None)).__name__,
+)
+def test_a_delay_that_is_none_is_ignored(
+    error: RetryAfter, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = failure_of(TASK, error)
+    assert report.retryable
+    assert report.retry_after is None
+    assert "is ignored" in caplog.text
+    json.loads(report.row())
+
+
 def test_an_error_text_is_cleaned_of_what_postgresql_cannot_hold() -> None:
     report = failure_of(TASK, ValueError("a\0b\ud800c"))
     assert report.message == "ValueError: a\ufffdb\ufffdc"
@@ -163,49 +203,80 @@ def test_a_text_that_python_cannot_read_says_so() -> None:
             decode(text, "the task's input")
 
 
-class FakeServer:
-    """Refuses every batch that holds one of the bad outputs."""
-
-    def __init__(self, *bad: str) -> None:
-        self.bad = bad
-        self.kept: list[str] = []
-        self.calls = 0
-
-    def post(self, reports: Sequence[Completion]) -> None:
-        self.calls += 1
-        if any(report.output in self.bad for report in reports):
-            raise psycopg.errors.UntranslatableCharacter("unsupported Unicode escape sequence")
-        self.kept += [report.output for report in reports]
+# What the database refuses
 
 
-def send_to(server: FakeServer, count: int) -> list[str]:
-    refused = []
-    reports = [Completion(TASK, str(i)) for i in range(count)]
-    send(reports, server.post, lambda report, _: refused.append(report.output))
-    return refused
+@pytest.mark.parametrize("sqlstate", ["08006", "57P01", "57P02", "57P03", "57P04", "57P05"])
+def test_a_server_that_ends_is_lost(sqlstate: str) -> None:
+    assert verdict_of(error_of(sqlstate), is_alive=True) is Verdict.LOST
 
 
-def test_a_batch_without_offenders_is_one_call() -> None:
-    server = FakeServer()
-    assert send_to(server, 50) == []
-    assert server.calls == 1
+@pytest.mark.parametrize("sqlstate", ["25006", "28000", "28P01", "53300"])
+def test_a_server_that_takes_nothing_from_us_is_lost(sqlstate: str) -> None:
+    assert verdict_of(error_of(sqlstate), is_alive=True) is Verdict.LOST
 
 
-def test_only_the_offenders_of_a_batch_are_refused() -> None:
-    server = FakeServer("17", "31")
-    assert send_to(server, 50) == ["17", "31"]
-    assert server.kept == [str(i) for i in range(50) if i not in (17, 31)]
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_to_have_met_another_call_is_a_conflict(sqlstate: str) -> None:
+    assert verdict_of(error_of(sqlstate), is_alive=True) is Verdict.CONFLICT
 
 
-def test_other_errors_are_not_taken_for_a_bad_value() -> None:
-    def post(_: Sequence[Completion]) -> None:
-        raise psycopg.errors.DeadlockDetected
-
-    with pytest.raises(psycopg.errors.DeadlockDetected):
-        send([Completion(TASK, "1")], post, lambda *_: None)
+REFUSALS = ["0A000", "21000", "22P05", "25P02", "40000", "42501", "42883", "53100", "53200"]
+REFUSALS += ["54000", "54001", "55P03", "57014", "58030", "P0001", "XX000"]
 
 
-def test_a_refusal_says_what_postgresql_said() -> None:
-    report = refusal_of(Completion(TASK, "1"), psycopg.errors.UntranslatableCharacter("..."))
+@pytest.mark.parametrize("sqlstate", REFUSALS)
+def test_anything_else_on_a_living_connection_is_a_refusal(sqlstate: str) -> None:
+    assert verdict_of(error_of(sqlstate), is_alive=True) is Verdict.REFUSED
+    assert verdict_of(error_of(sqlstate), is_alive=False) is Verdict.LOST
+
+
+@pytest.mark.parametrize("error", [UnknownQueue("no queue"), TypeError("odd"), MemoryError()])
+def test_so_is_an_error_of_our_own(error: Exception) -> None:
+    assert verdict_of(error, is_alive=True) is Verdict.REFUSED
+
+
+def error_of(sqlstate: str) -> psycopg.Error:
+    return psycopg.errors.lookup(sqlstate)("no")
+
+
+SMALL, LARGE = Completion(TASK, "1"), Completion(TASK, "1" * 64_000_000)
+
+
+@pytest.mark.parametrize("sqlstate", ["22P05", "22P02", "22021", "54001"])
+def test_a_value_that_postgresql_cannot_hold_is_refused_for_ever(sqlstate: str) -> None:
+    assert refusal_of(error_of(sqlstate)).is_of(SMALL)
+
+
+def test_a_limit_of_the_program_is_about_the_value_if_that_is_large() -> None:
+    refusal = refusal_of(error_of("54000"))
+    assert refusal.is_of(LARGE)
+    # Or it is the queue of notifications that is full.
+    assert not refusal.is_of(SMALL)
+
+
+@pytest.mark.parametrize("sqlstate", ["42501", "57014", "55P03", "53200", "XX000", "P0001"])
+def test_other_refusals_may_pass(sqlstate: str) -> None:
+    assert not refusal_of(error_of(sqlstate)).is_of(SMALL)
+
+
+def test_a_refused_value_fails_its_task_for_good_in_postgresqls_words() -> None:
+    report = substitute_of(SMALL, refusal_of(psycopg.errors.UntranslatableCharacter("no such")))
     assert not report.retryable
-    assert report.message.startswith("PostgreSQL cannot hold the output: ")
+    assert report.message == "PostgreSQL cannot hold the output: no such"
+
+
+def test_what_was_refused_too_long_fails_for_now_and_says_why() -> None:
+    refusal = refusal_of(UnknownQueue("no queue", sqlstate="QF401", detail="none"))
+    report = substitute_of(SMALL, refusal)
+    assert report.retryable
+    assert "output could not be reported" in report.message
+    assert report.message.endswith("QF401: no queue (none)")
+
+
+def test_a_refused_error_is_kept_in_its_substitute() -> None:
+    error = Failure(TASK, "ValueError: seven", retryable=False)
+    report = substitute_of(error, refusal_of(error_of("42501")))
+    assert not report.retryable
+    assert "42501" in report.message
+    assert "ValueError: seven" in report.message

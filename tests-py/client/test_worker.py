@@ -588,23 +588,24 @@ def test_a_worker_connects_again_and_reports_what_it_could_not(
 def test_a_deadlocked_report_is_repeated(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from quantumflow_client import worker
+    from quantumflow_client import _sql, worker
 
     caplog.set_level(logging.INFO)
-    exchange, posts = worker.Worker._exchange, []
+    call, posts = worker.Worker._call, []
 
-    def deadlocked_once(self: worker.Worker, *arguments: Any) -> bool:
-        posts.append(arguments)
-        if len(posts) == 1:
-            raise psycopg.errors.DeadlockDetected("deadlock detected")
-        return exchange(self, *arguments)
+    def deadlocked_once(self: worker.Worker, asked: Any) -> Any:
+        if asked.statement == _sql.STATEMENTS["complete_and_claim"]:
+            posts.append(asked)
+            if len(posts) == 1:
+                raise psycopg.errors.DeadlockDetected("deadlock detected")
+        return call(self, asked)
 
-    monkeypatch.setattr(worker.Worker, "_exchange", deadlocked_once)
+    monkeypatch.setattr(worker.Worker, "_call", deadlocked_once)
     run_id = client.start_flow(one_step(client, lambda: 1))
     assert client.poll_and_run(until_idle=True) == 1
     assert client.wait(run_id) == {"a": 1}
     assert len(posts) == 2
-    assert "deliver failed, again in 0.0 s" in caplog.text
+    assert "deliver failed, again at once" in caplog.text
 
 
 # Stopping

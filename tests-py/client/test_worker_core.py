@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from quantumflow_client._asides import BATCH_BYTES, BATCH_ROWS, ROWS_MOST
 from quantumflow_client._pace import CLAIM_BYTES
+from quantumflow_client._reports import Refusal
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
 from quantumflow_client._worker_core import (
-    BATCH_BYTES,
-    BATCH_ROWS,
+    CONFLICTS_MOST,
     GRACE,
     HERD_FIRST,
     HERD_MOST,
@@ -16,13 +17,16 @@ from quantumflow_client._worker_core import (
     IDLE_MOST_LISTENING,
     IDLE_WOKEN,
     LINGER,
+    LOSSES_MOST,
     RETRY_MOST,
+    SWEEP_EVERY,
     Claim,
     Connect,
     Deliver,
     Finish,
     Release,
     Rest,
+    Step,
     Stopping,
     Sweep,
     WorkerCore,
@@ -56,9 +60,10 @@ def new_core(
         once=once,
         until_idle=until_idle,
         random=lambda: random,
+        deadline=lambda _: LATER,
     )
     if connected:
-        core.connected()
+        core.connected(0)
     return core
 
 
@@ -84,7 +89,7 @@ def resting(step: object) -> float:
 def test_a_worker_connects_before_anything_else() -> None:
     core = new_core(connected=False)
     assert core.next(0) == Connect()
-    core.connected()
+    core.connected(0)
     assert core.next(0) == Claim(4)
 
 
@@ -167,18 +172,25 @@ def test_a_stopping_worker_reports_without_a_claim() -> None:
     assert core.next(0.0) == Deliver([done(0)], quantity=0)
 
 
-def test_failures_are_reported_without_a_claim_and_followed_by_one() -> None:
+def test_failures_are_reported_first_since_outputs_bring_new_tasks() -> None:
     core = new_core(concurrency=4, until_idle=True)
     claim(core, 2)
     failure = Failure(task(1).ref, "no")
     core.finished([done(0), failure], 1.0)
-    assert core.next(0.0) == Deliver([done(0), failure], quantity=4)
-    # By complete_and_claim; then by fail_tasks, which may have made work.
-    core.delivered([done(0)], 0)
-    core.claimed([], asked=4, now=0)
     assert core.next(0.0) == Deliver([failure], quantity=0)
     core.delivered([failure], 0)
-    assert core.next(0.0) == Claim(4)
+    assert core.next(0.0) == Deliver([done(0)], quantity=4)
+    core.delivered([done(0)], 0)
+    core.claimed([], asked=4, now=0)
+    assert core.next(0.0) == Finish()
+
+
+def test_a_failure_is_followed_by_a_claim_at_once() -> None:
+    core = new_core(concurrency=1)
+    claim(core, 1)
+    core.finished([Failure(task(0).ref, "no")], 1.0)
+    core.delivered([Failure(task(0).ref, "no")], 0)
+    assert core.next(0.0) == Claim(1)
 
 
 def test_a_report_is_followed_by_a_claim_at_once() -> None:
@@ -208,7 +220,9 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     large = [done(0, "1" * (BATCH_BYTES + 1)), done(1, "1" * (BATCH_BYTES + 1))]
     for report in large:
         core.finished([report], 1.0)
-    assert core.next(0) == Deliver(large[:1], quantity=4)
+    assert core.next(0) == Deliver(large[:1], quantity=0)
+    core.delivered(large[:1], 0)
+    assert core.next(0) == Deliver(large[1:], quantity=4)
 
 
 def test_empty_claims_come_ever_more_rarely_up_to_a_limit() -> None:
@@ -403,7 +417,7 @@ def test_results_survive_a_lost_connection() -> None:
     core.failed(0)
     assert resting(core.next(0)) == pytest.approx(0.1)
     assert core.next(0.1) == Connect()
-    core.connected()
+    core.connected(0.1)
     assert core.next(0.1) == Deliver([done(0)], quantity=4)
 
 
@@ -413,7 +427,7 @@ def test_a_handler_may_end_while_there_is_no_connection() -> None:
     core.disconnected()
     core.failed(0)
     finish(core, 0)
-    core.connected()
+    core.connected(1)
     assert core.next(1) == Deliver([done(0)], quantity=4)
 
 
@@ -433,12 +447,16 @@ def test_a_success_resets_the_delay_after_failures() -> None:
     assert core.failed(0) == pytest.approx(0.1)
 
 
-def test_a_deadlock_is_repeated_at_once() -> None:
+def test_a_deadlock_is_repeated_at_once_but_not_for_ever() -> None:
     core = new_core()
     claim(core, 1)
     finish(core, 0)
-    assert core.failed(0, at_once=True) == 0
-    assert core.next(0) == Deliver([done(0)], quantity=4)
+    for _ in range(CONFLICTS_MOST):
+        assert core.conflicted()
+        assert core.next(0) == Deliver([done(0)], quantity=4)
+    assert not core.conflicted()
+    core.delivered([done(0)], 0)
+    assert core.conflicted()
 
 
 def test_a_stopping_worker_tries_to_report_for_one_lease() -> None:
@@ -541,3 +559,210 @@ def test_after_tasks_had_to_be_taken_back_nothing_waits() -> None:
     core.unstarted(task(0).ref)
     core.released()
     assert core.next(0.1) == Claim(4)
+
+
+# What the database refuses
+
+
+REFUSAL = Refusal("42501", "InsufficientPrivilege", "permission denied")
+
+
+def deliver(core: WorkerCore, now: float = 0.0) -> Deliver:
+    """The delivery that a core wants."""
+    step = core.next(now)
+    assert isinstance(step, Deliver)
+    return step
+
+
+def test_a_refused_report_keeps_neither_others_nor_claims_waiting() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 1)
+    finish(core, 0)
+    core.refused(deliver(core), REFUSAL, 0)
+    # Perhaps it was only the claim.
+    step = deliver(core)
+    assert step == Deliver([done(0)], quantity=0)
+    assert core.refused(step, REFUSAL, 0).put_aside == [done(0)]
+    now = 0.02
+    assert core.next(now) == Claim(2)
+    core.claimed([task(1)], asked=2, now=now)
+    finish(core, 1)
+    assert core.next(now) == Deliver([done(1)], quantity=2)
+    core.delivered([done(1)], now)
+    core.claimed([], asked=2, now=now)
+    assert core.next(0.1) == Deliver([done(0)], quantity=0)
+
+
+def test_a_batch_that_is_refused_with_its_claim_is_reported_without() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 2)
+    finish(core, 0, 1)
+    core.refused(deliver(core), REFUSAL, 0)
+    core.delivered(deliver(core).reports, 0)
+    assert core.next(0) == Claim(2)
+
+
+def refuse_all(core: WorkerCore, now: float = 0.0) -> Step:
+    """Refuse every delivery until the core wants something else: what."""
+    for _ in range(100):
+        step = core.next(now)
+        if not isinstance(step, Deliver):
+            return step
+        core.refused(step, REFUSAL, now)
+    raise AssertionError("it delivers for ever")
+
+
+def test_reports_claims_and_trials_take_turns() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 8)
+    finish(core, *range(8))
+    core.refused(deliver(core), REFUSAL, 0)
+    core.refused(deliver(core), REFUSAL, 0)
+    steps: list[str] = []
+    for n in range(8, 15):
+        core.woken(n)
+        for _ in range(2):
+            step = core.next(n)
+            if isinstance(step, Claim):
+                steps.append("claim")
+                core.claimed([task(n)], asked=step.quantity, now=n)
+                finish(core, n)
+            elif isinstance(step, Deliver) and step.reports[0].ref.task_index < 8:
+                steps.append("trial")
+                core.refused(step, REFUSAL, n)
+            elif isinstance(step, Deliver):
+                steps.append("report")
+                core.delivered(step.reports, n)
+                core.claimed([], asked=step.quantity, now=n)
+    assert steps[:12] == ["trial", "claim", "trial", "report"] * 3
+
+
+def test_a_worker_that_is_to_end_when_idle_waits_for_what_was_refused() -> None:
+    core = new_core(until_idle=True)
+    claim(core, 1)
+    finish(core, 0)
+    refuse_all(core)
+    core.claimed([], asked=4, now=0)
+    assert resting(core.next(0)) <= 0.1
+    core.delivered(deliver(core, 0.1).reports, 0.1)
+    core.claimed([], asked=4, now=0.1)
+    assert core.next(0.1) == Finish()
+
+
+def test_a_stopping_worker_tries_what_was_refused_for_one_lease() -> None:
+    core = new_core()
+    claim(core, 1)
+    finish(core, 0)
+    core.stop(0)
+    refuse_all(core)
+    assert deliver(core, 29.9).reports == [done(0)]
+    core.refused(deliver(core, 29.9), REFUSAL, 29.9)
+    assert isinstance(core.next(29.9), Rest)
+    assert core.next(30.0) == Finish()
+
+
+def test_a_claim_that_is_refused_for_now_keeps_no_report_waiting() -> None:
+    core = new_core(concurrency=2)
+    claim(core, 1)
+    delay = core.claim_refused(0)
+    finish(core, 0)
+    assert core.next(0) == Deliver([done(0)], quantity=0)
+    core.delivered([done(0)], 0)
+    assert resting(core.next(0)) == pytest.approx(delay)
+    assert core.next(delay) == Claim(2)
+    assert core.claim_refused(delay) == pytest.approx(2 * delay)
+    core.claimed([], asked=2, now=1)
+    assert core.claim_refused(1) == pytest.approx(delay)
+
+
+def test_a_worker_claims_nothing_once_very_much_was_refused() -> None:
+    core = new_core(concurrency=2 * ROWS_MOST)
+    claim(core, ROWS_MOST)
+    finish(core, *range(ROWS_MOST))
+    assert isinstance(refuse_all(core), Rest)
+
+
+def lose(core: WorkerCore, now: float = 0.0) -> bool:
+    """Let a delivery lose the connection, and connect again; whether that counted as a refusal."""
+    step = deliver(core, now)
+    core.disconnected()
+    counts = core.broke(step, now)
+    if counts:
+        core.refused(step, REFUSAL, now)
+    else:
+        core.failed(now - 100)
+    core.connected(now)
+    return counts
+
+
+def test_reports_that_lose_the_connection_each_time_count_as_refused() -> None:
+    core = new_core()
+    claim(core, 1)
+    finish(core, 0)
+    answers = [lose(core) for _ in range(LOSSES_MOST + 1)]
+    # With the claim first, then without.
+    assert answers == [False] * (LOSSES_MOST - 1) + [True, False]
+    for _ in range(LOSSES_MOST - 1):
+        lose(core)
+    now = 0.02
+    assert core.next(now) == Claim(4)
+    core.claimed([], asked=4, now=now)
+    # From now on each loss is its own, and it is tried as rarely as others are.
+    assert lose(core, 0.1)
+    assert core.next(0.1) == Claim(4)
+
+
+def test_results_are_reported_before_a_sweep() -> None:
+    core = new_core(concurrency=4, random=1.0)
+    claim(core, 3)
+    finish(core, 0)
+    core.finished([Failure(task(1).ref, "no")], 1.0)
+    now = SWEEP_EVERY + 1
+    assert deliver(core, now).reports == [Failure(task(1).ref, "no")]
+    core.delivered(deliver(core, now).reports, now)
+    assert core.next(now) == Deliver([done(0)], quantity=3)
+    core.delivered([done(0)], now)
+    # What came later does not keep it waiting.
+    finish(core, 2)
+    assert core.next(now) == Sweep()
+
+
+def test_what_is_refused_is_put_aside_before_a_sweep_and_does_not_put_it_off() -> None:
+    core = new_core(concurrency=4, random=1.0)
+    claim(core, 3)
+    finish(core, 0, 1, 2)
+    now = SWEEP_EVERY + 1
+    assert refuse_all(core, now) == Sweep()
+
+
+def test_results_that_wait_a_moment_for_others_let_the_sweep_wait_no_longer() -> None:
+    core = new_core(concurrency=8, random=1.0)
+    now = SWEEP_EVERY - LINGER / 2
+    assert core.next(0) == Claim(8)
+    core.claimed([task(n) for n in range(8)], asked=8, now=now)
+    finish(core, 0)
+    assert resting(core.next(SWEEP_EVERY)) == pytest.approx(LINGER / 2)
+    assert deliver(core, SWEEP_EVERY + LINGER).reports == [done(0)]
+
+
+def test_after_an_outage_results_are_reported_before_a_sweep_and_a_claim() -> None:
+    core = new_core(concurrency=4, random=1.0)
+    assert core.next(0) == Claim(4)
+    core.claimed([task(0), task(1)], asked=4, now=0)
+    finish(core, 0)
+    assert refuse_all(core, 0.02) == Claim(3)
+    core.disconnected()
+    core.failed(0)
+    finish(core, 1)
+    later = 60.0
+    assert core.next(later) == Connect()
+    core.connected(later)
+    # Also what had been refused before; without a claim, which would find its lease run out.
+    first, second = deliver(core, later), None
+    assert first.quantity == 0
+    core.delivered(first.reports, later)
+    second = deliver(core, later)
+    core.delivered(second.reports, later)
+    assert {*first.reports, *second.reports} == {done(0), done(1)}
+    assert core.next(later) == Sweep()
+    assert core.next(later) == Claim(4)

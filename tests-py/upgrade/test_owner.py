@@ -114,7 +114,7 @@ def traps(version: str) -> list[str]:
         end $$
         """,
         """
-        create function quantumflow.setup(int default 1) returns text language sql
+        create or replace function quantumflow.setup() returns text language sql
         as $$ select quantumflow.spring()::text $$
         """,
     ]
@@ -171,8 +171,9 @@ def test_the_command_line_runs_nothing_for_a_superuser_where_all_is_new(
 ) -> None:
     old.update(owner)
     lay_traps(owner, _extension.version())
-    Command(old.dsn)("install")
-    assert not is_superuser(owner, OWNER)
+    for dsn in (old.dsn, make_conninfo(old.dsn, options=f"-c role={OWNER}")):
+        assert Command(dsn).json("install")["queues"] is None
+        assert not is_superuser(owner, OWNER)
 
 
 def test_the_owner_updates(old: Installation, owner: Connection, superuser: Connection) -> None:

@@ -102,7 +102,11 @@ begin
     using
       errcode = 'QF402',
       detail = 'quantumflow needs pgmq 1.5.1 or newer in schema pgmq.',
-      hint = 'Run "create extension pgmq", or update it.';
+      hint = case
+        when to_regnamespace('pgmq') is not null then 'Update it: alter extension pgmq update; where it is plain SQL, by its own scripts.'
+        else 'Where the server offers it: create extension pgmq. Elsewhere "quantumflow install --plain", or "quantumflow install --sql '
+          '--with-pgmq", brings it; "make install" puts its files onto a server.'
+      end;
   end if;
 
   select k.what, pg_get_userbyid(k.owner)

@@ -1,17 +1,23 @@
-"""Reports: what becomes of a handler's end, and how one bad value is kept from spoiling a batch."""
+"""Reports: what becomes of a handler's end, and what of a report that the database refuses."""
 
 from __future__ import annotations
 
+import enum
 import inspect
 import traceback
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+from math import isfinite
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from . import _json
+from ._log import logger
 from ._sql import Completion, Failure
 from .errors import (
     PermanentError,
+    QuantumflowError,
     RetryAfter,
     TaskOutputTooLarge,
     TypeViolation,
@@ -19,11 +25,11 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ._sql import TaskRef
 
-R = TypeVar("R", Completion, Failure)
+Report = Completion | Failure
 
 _PERMANENT = (PermanentError, TypeViolation, TaskOutputTooLarge)
 
@@ -31,6 +37,9 @@ _MESSAGE_LIMIT = 8_000
 _TRACEBACK_LIMIT = 32_000
 _OUTPUT_LIMIT = 1_000_000_000
 """Characters: PostgreSQL's protocol ends a connection on which a longer message arrives."""
+
+_LARGE = 64_000_000
+"""From how many characters on a report may be what a limit of the program (54000) is about."""
 
 
 def completion_of(task: TaskRef, output: object) -> Completion | Failure:
@@ -64,7 +73,7 @@ def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = 
         task,
         _json.clean(f"{name}: {text}" if text else name, _MESSAGE_LIMIT),
         retryable=retryable,
-        retry_after=_delay_of(error) if issubclass(kind, RetryAfter) else None,
+        retry_after=_delay_of(task, error, name) if issubclass(kind, RetryAfter) else None,
         details=_json.encode({"type": name, "traceback": _json.clean(lines, _TRACEBACK_LIMIT)}),
     )
 
@@ -77,53 +86,103 @@ def _said(make: Callable[[], str], otherwise: str) -> str:
         return otherwise
 
 
-def _delay_of(error: BaseException) -> float | None:
-    """The delay that was asked for; None, the usual one, if a class of the user's lacks it."""
-    try:
-        delay: object = error.seconds  # type: ignore[attr-defined]
-        return RetryAfter(delay).seconds  # type: ignore[arg-type]
-    except BaseException:
-        return None
+def _delay_of(task: TaskRef, error: BaseException, name: str) -> float | None:
+    """The delay that was asked for, in seconds; None, the step's own, if it is none.
 
-
-def is_refused_value(error: BaseException) -> bool:
-    """Whether the database could not hold a value that it was sent (classes 22 and 54)."""
-    return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in {"22", "54"}
-
-
-def send(
-    reports: Sequence[R],
-    post: Callable[[Sequence[R]], None],
-    refused: Callable[[R, psycopg.Error], None],
-) -> None:
-    """Report a batch; if PostgreSQL refuses a value in it, find out which, and report the rest.
-
-    Args:
-        reports: The batch.
-        post: Reports some of them in one call.
-        refused: Is told each report that was refused by itself, and why.
+    A subclass may have set what it liked, or nothing.
     """
     try:
-        post(reports)
-    except psycopg.Error as error:
-        if not is_refused_value(error):
-            raise
-        if len(reports) == 1:
-            refused(reports[0], error)
-            return
-        middle = len(reports) // 2
-        send(reports[:middle], post, refused)
-        send(reports[middle:], post, refused)
+        delay: object = error.seconds  # type: ignore[attr-defined]
+        if isinstance(delay, timedelta):
+            delay = delay.total_seconds()
+        if not isinstance(delay, (str, bytes)):
+            seconds = float(delay)  # type: ignore[arg-type]
+            if isfinite(seconds) and seconds >= 0:
+                return seconds
+    except BaseException:
+        delay = None
+    odd = _said(lambda: repr(delay), "(its text could not be made)")
+    logger.warning("%s: the delay of %s is ignored: %s is none", task, name, odd)
+    return None
 
 
-def refusal_of(report: Completion | Failure, error: psycopg.Error) -> Failure:
-    """A failure in place of a refused report; it holds nothing of what was refused."""
+class Verdict(enum.Enum):
+    """What an error says of a call that failed."""
+
+    LOST = enum.auto()
+    """Nothing: the server or the connection is lost. The same call again, on a new connection."""
+
+    CONFLICT = enum.auto()
+    """It met another one. The same call again, at once."""
+
+    REFUSED = enum.auto()
+    """The database refused what was asked, and goes on answering."""
+
+
+def verdict_of(error: BaseException, *, is_alive: bool) -> Verdict:
+    """What an error says of the call that failed.
+
+    Args:
+        error: The error.
+        is_alive: Whether the connection can be used again.
+    """
+    sqlstate = _sqlstate(error) or ""
+    # A statement that was cancelled was refused; the rest of class 57 is a server that ends.
+    is_ending = sqlstate.startswith("57") and sqlstate != "57014"
+    if not is_alive or is_ending or sqlstate[:2] in {"08", "28"} or sqlstate in {"25006", "53300"}:
+        return Verdict.LOST
+    return Verdict.CONFLICT if sqlstate in {"40001", "40P01"} else Verdict.REFUSED
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    return error.sqlstate if isinstance(error, (psycopg.Error, QuantumflowError)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the database, or our own side, did not take some report of a batch."""
+
+    sqlstate: str | None
+    type: str
+    message: str
+
+    def is_of(self, report: Report) -> bool:
+        """Whether it will be so for ever: PostgreSQL cannot hold a value of the report.
+
+        Class 22, and 54001: nested too deep. 54000 is a value that is too large, but it may be
+        another limit as well, that of the queue of notifications: the size tells.
+        """
+        state = self.sqlstate or ""
+        is_value = state.startswith("22") or state == "54001"
+        return is_value or (state == "54000" and report.size >= _LARGE)
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """What an error says of the reports that were sent."""
+    name = type(error).__name__
+    if isinstance(error, QuantumflowError):
+        message, detail = error.message, error.detail
+    elif isinstance(error, psycopg.Error) and error.diag.message_primary:
+        message, detail = error.diag.message_primary, error.diag.message_detail
+    else:
+        message, detail = _said(lambda: str(error), "(its text could not be made)"), None
+    return Refusal(_sqlstate(error), name, f"{message} ({detail})" if detail else message)
+
+
+def substitute_of(report: Report, refusal: Refusal) -> Failure:
+    """A failure in place of a refused report; of a refused value it holds nothing."""
     what = "output" if isinstance(report, Completion) else "error"
-    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    message = f"PostgreSQL cannot hold the {what}: {error.diag.message_primary}{detail}"
+    is_final = refusal.is_of(report)
+    if is_final:
+        message = f"PostgreSQL cannot hold the {what}: {refusal.message}"
+    else:
+        why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
+        message = f"the {what} could not be reported, the database refused it: {why}"
+        if isinstance(report, Failure):
+            message += f"; it was: {report.message}"
     return Failure(
         report.ref,
         _json.clean(message, _MESSAGE_LIMIT),
-        retryable=False,
-        details=_json.encode({"type": type(error).__name__, "sqlstate": error.sqlstate}),
+        retryable=not is_final and (isinstance(report, Completion) or report.retryable),
+        details=_json.encode({"type": refusal.type, "sqlstate": refusal.sqlstate}),
     )

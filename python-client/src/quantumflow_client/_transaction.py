@@ -158,9 +158,10 @@ class TaskTransaction:
                 if isinstance(error, LeaseLost):
                     self._lose()
                 # Never a completion, now that the writes are gone.
+                refusal = _reports.refusal_of(error)
                 report = (
-                    _reports.refusal_of(report, error)
-                    if isinstance(error, psycopg.Error) and _reports.is_refused_value(error)
+                    _reports.substitute_of(report, refusal)
+                    if refusal.is_of(report)
                     else _reports.failure_of(self._task, error)
                 )
         yield _Do.ROLL_BACK

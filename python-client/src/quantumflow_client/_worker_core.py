@@ -4,7 +4,7 @@ A driver feeds what happened, and carries out the steps. A worker fills its free
 tasks, and has some more waiting if they are quick; it collects what their handlers return, and
 reports it in batches. The call that reports brings the next tasks, because that is when new work
 appears. Unreported results survive a lost connection. Asked to stop, it claims no more, lets
-handlers finish, reports, and is done.
+handlers finish, reports, and is done. What the database refuses is put aside: see `_asides`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,21 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
+from ._asides import BATCH_ROWS, Asides, Fate, batches
 from ._pace import Pace
 from ._sql import Completion, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from ._reports import Refusal, Report
     from ._sql import Task, TaskRef
-
-Report = Completion | Failure
 
 LINGER = 0.005
 """How many seconds after a claim its first results wait for the others."""
-
-BATCH_ROWS = 500
-BATCH_BYTES = 16_000_000
-"""How much one report holds at most, unless a single result is larger."""
 
 IDLE_FIRST, IDLE_MOST, IDLE_MOST_LISTENING = 0.01, 0.2, 1.0
 """How many seconds after an empty claim the next one comes: doubled each time, jittered.
@@ -52,6 +49,12 @@ of a worker that has tasks or was too late: a stream of them is not to make a cl
 RETRY_FIRST, RETRY_MOST = 0.1, 10.0
 """How many seconds after a failed call the next one comes: doubled each time, jittered."""
 
+CONFLICTS_MOST = 5
+"""How often in a row a call that met another one is repeated at once."""
+
+LOSSES_MOST = 3
+"""How often in a row the same reports may lose the connection, until they are taken for refused."""
+
 SWEEP_EVERY = 5.0
 """How many seconds there are between sweeps, jittered."""
 
@@ -66,16 +69,16 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim up to so many tasks, and run them. Answer: claimed, or failed."""
+    """Claim up to so many tasks, and run them. Answer: claimed, or claim_refused, or failed."""
 
     quantity: int
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Report results, and claim up to so many tasks in the same call.
+    """Report outputs, and claim up to so many tasks in the same call; or report failures.
 
-    Answer: delivered, and claimed unless the quantity is 0; or failed.
+    Answer: delivered, and claimed unless the quantity is 0; or refused, or failed.
     """
 
     reports: Sequence[Report]
@@ -132,6 +135,7 @@ class WorkerCore:
         once: Claim only once.
         until_idle: Finish when there is nothing to claim and nothing runs.
         random: A number from 0 to 1, for jitter.
+        deadline: Until when a task must be reported.
     """
 
     def __init__(
@@ -143,6 +147,7 @@ class WorkerCore:
         once: bool,
         until_idle: bool,
         random: Callable[[], float],
+        deadline: Callable[[TaskRef], float],
     ) -> None:
         self.tasks_run = 0
         self.is_connected = False
@@ -157,9 +162,18 @@ class WorkerCore:
         self._expected = 0
         self._expected_by = 0.0
         self._outbox: deque[Report] = deque()
+        self._asides = Asides(random=random, deadline=deadline)
+        self._is_turn_of_asides = False
+        self._owed: set[TaskRef] = set()
+        self._is_exchange_refused = False
+        self._conflicts = 0
+        self._losses = 0
+        self._broken_at = -inf
         self._unstarted: list[TaskRef] = []
         self._claim_at = 0.0
         self._claimed_at = 0.0
+        self._claim_delay = 0.0
+        self._claim_not_before = 0.0
         self._idle_delay = 0.0
         self._idle_most = IDLE_MOST
         self._herd_delay = 0.0
@@ -167,6 +181,7 @@ class WorkerCore:
         self._is_idle = False
         self._has_claimed = False
         self._sweep_at: float | None = None
+        self._is_sweep_due = False
         self._retry_at = 0.0
         self._retry_delay = 0.0
         self._drained_at: float | None = None
@@ -174,38 +189,97 @@ class WorkerCore:
 
     # What happened
 
-    def connected(self) -> None:
+    def connected(self, now: float) -> None:
         """Connect succeeded."""
         self.is_connected = True
         self._retry_delay = 0.0
+        # Leases may have run out meanwhile: results go before what would find that. Unless it was
+        # one of them that cost us the connection, just now.
+        self._owe(report.ref for report in self._outbox)
+        if now >= self._broken_at + self._lease / 2:
+            self._asides.hasten(now)
+            self._owe(self._asides.tasks())
 
     def disconnected(self) -> None:
         """The connection is gone; `failed` says so too."""
         self.is_connected = False
 
-    def failed(self, now: float, *, at_once: bool = False) -> float:
+    def failed(self, now: float) -> float:
         """The last step failed and changed nothing: it comes again, after a growing delay.
-
-        Args:
-            now: The time.
-            at_once: Without the delay.
 
         Returns:
             The delay in seconds.
         """
-        delay = 0.0
-        if not at_once:
-            self._retry_delay = min(max(self._retry_delay * 2, RETRY_FIRST), RETRY_MOST)
-            delay = self._jittered(self._retry_delay)
+        self._retry_delay = self._grown(self._retry_delay)
+        delay = self._jittered(self._retry_delay)
         self._retry_at = now + delay
+        return delay
+
+    def conflicted(self) -> bool:
+        """The last step met another call and changed nothing.
+
+        Returns:
+            Whether it comes again at once; if not, it was refused.
+        """
+        self._conflicts += 1
+        return self._conflicts <= CONFLICTS_MOST
+
+    def broke(self, delivery: Deliver, now: float) -> bool:
+        """The connection was lost by a delivery; `failed` says so too.
+
+        Returns:
+            Whether the reports are to be taken for refused: it may well be for them.
+        """
+        self._losses += 1
+        is_refusal = self._is_trial(delivery.reports) or self._losses >= LOSSES_MOST
+        if is_refusal:
+            self._broken_at = now
+        return is_refusal
+
+    def refused(self, delivery: Deliver, refusal: Refusal, now: float) -> Fate:
+        """The database refused a delivery.
+
+        Returns:
+            What becomes of its reports.
+        """
+        self._answered()
+        is_trial = self._is_trial(delivery.reports)
+        self._is_turn_of_asides = not is_trial and not delivery.quantity
+        if is_trial:
+            fate = self._asides.refused(refusal, now)
+        elif delivery.quantity:
+            # Perhaps it was only the claim.
+            self._is_exchange_refused = True
+            return Fate()
+        else:
+            self._leave_outbox(delivery.reports)
+            fate = self._asides.add(delivery.reports, refusal, now)
+        gone = {report.ref for report in fate.given_up}
+        self._owed = {
+            task for task in self._owed if task not in gone and not self._asides.is_waiting(task)
+        }
+        return fate
+
+    def claim_refused(self, now: float) -> float:
+        """The database refused a claim for now.
+
+        Returns:
+            After how many seconds the next one comes.
+        """
+        self._conflicts = 0
+        self._claim_delay = self._grown(self._claim_delay)
+        delay = self._jittered(self._claim_delay)
+        self._claim_not_before = now + delay
         return delay
 
     def claimed(self, tasks: Collection[Task], *, asked: int, now: float) -> None:
         """A claim was answered."""
-        self._retry_delay = 0.0
+        self._answered()
+        self._claim_delay = 0.0
+        self._is_turn_of_asides = True
         self._has_claimed = True
         self._claimed_at = now
-        self._is_idle = not tasks and not self._held
+        self._is_idle = not tasks and not self._held and not self._asides
         self._held += len(tasks)
         self._expected += len(tasks)
         self._expected_by = now + LINGER
@@ -245,18 +319,23 @@ class WorkerCore:
         self._pace.forget()
         self._unstarted.append(task)
 
-    def delivered(self, reports: Collection[Report], now: float) -> None:
+    def delivered(self, reports: Sequence[Report], now: float) -> None:
         """Reports were answered, whatever the answers."""
-        self._retry_delay = 0.0
-        done = {report.ref for report in reports}
-        self._outbox = deque(report for report in self._outbox if report.ref not in done)
+        self._answered()
+        is_trial = self._is_trial(reports)
+        self._is_turn_of_asides = not is_trial
+        if is_trial:
+            self._asides.delivered()
+        else:
+            self._leave_outbox(reports)
+        self._owed.difference_update(report.ref for report in reports)
         self._is_idle = False
         self._idle_delay = 0.0
         self._claim_at = now
 
     def released(self) -> None:
         """Release was answered."""
-        self._retry_delay = 0.0
+        self._answered()
         self._unstarted = []
 
     def woken(self, now: float) -> None:
@@ -292,27 +371,56 @@ class WorkerCore:
             return Release(self._unstarted)
         if self._expected and now >= self._expected_by:
             self._expected = 0
-        if self._sweep_at is None:
-            self._sweep_at = now + SWEEP_EVERY * self._random()
-        if now >= self._sweep_at and not self._is_draining:
+        if self._is_to_sweep(now):
+            self._is_sweep_due = False
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
             return Sweep()
-        missing = self._missing()
-        if self._outbox:
-            if missing:
-                return self._rest(now, self._expected_by, results=missing)
-            batch = self._batch()
-            is_exchange = any(isinstance(report, Completion) for report in batch)
-            return Deliver(batch, self._quantity() if is_exchange else 0)
-        until = [self._expected_by] if self._expected else []
-        if not self._is_draining:
-            until.append(self._sweep_at)
-        room = self._room()
-        if room and room * 2 >= self._pace.ahead:
-            if now >= self._claim_at:
-                return Claim(self._quantity())
-            until.append(self._claim_at)
-        return self._rest(now, *until, results=missing or 1)
+        # By turns, so that neither waits for all of the other.
+        steps = [self._next_delivery, self._next_claim, self._next_trial]
+        if self._is_turn_of_asides:
+            steps = [self._next_trial, self._next_delivery, self._next_claim]
+        for step in steps:
+            if (what := step(now)) is not None:
+                return what
+        return self._rest(now, *self._what_comes(), results=self._missing() or 1)
+
+    def _is_to_sweep(self, now: float) -> bool:
+        """Whether to sweep: not before what has waited for it is reported, or put aside."""
+        if self._sweep_at is None:
+            self._sweep_at = now + SWEEP_EVERY * self._random()
+        if now < self._sweep_at or self._is_draining:
+            return False
+        if not self._is_sweep_due:
+            self._is_sweep_due = True
+            self._owe(report.ref for report in self._outbox)
+        return not self._owed
+
+    def _next_delivery(self, now: float) -> Step | None:
+        if not self._outbox or self._missing():
+            return None
+        batch = self._batch()
+        is_last = len(batch) == len(self._outbox) and self._owed.issubset(r.ref for r in batch)
+        is_exchange = is_last and isinstance(batch[0], Completion) and self._may_claim(now)
+        return Deliver(batch, self._quantity() if is_exchange else 0)
+
+    def _next_claim(self, now: float) -> Step | None:
+        if self._outbox or self._owed or not self._wants_tasks or not self._may_claim(now):
+            return None
+        return Claim(self._quantity()) if now >= self._claim_at else None
+
+    def _next_trial(self, now: float) -> Step | None:
+        return Deliver(self._asides.next(now)) if self._asides.is_due(now) else None
+
+    def _what_comes(self) -> list[float]:
+        """The times at which there may be something to do."""
+        times = [self._expected_by] if self._expected else []
+        if not self._is_draining and not self._is_sweep_due and self._sweep_at is not None:
+            times.append(self._sweep_at)
+        if self._wants_tasks and not self._outbox:
+            times.append(max(self._claim_at, self._claim_not_before))
+        if self._asides:
+            times.append(self._asides.due)
+        return times
 
     @property
     def _is_draining(self) -> bool:
@@ -323,7 +431,7 @@ class WorkerCore:
             return True
         if self._held:
             return False
-        if not self._outbox and not self._unstarted:
+        if not self._outbox and not self._unstarted and not self._asides:
             return self._is_draining or (self._until_idle and self._is_idle)
         if not self._is_draining:
             return False
@@ -336,11 +444,35 @@ class WorkerCore:
         self._held -= tasks
         self._expected = max(0, self._expected - tasks)
 
+    def _answered(self) -> None:
+        self._retry_delay = 0.0
+        self._is_exchange_refused = False
+        self._conflicts = self._losses = 0
+
+    def _owe(self, tasks: Iterable[TaskRef]) -> None:
+        """Neither sweep nor claim before these are reported, or put aside."""
+        self._owed.update(tasks)
+
+    def _is_trial(self, reports: Sequence[Report]) -> bool:
+        return reports[0].ref in self._asides
+
+    def _leave_outbox(self, reports: Collection[Report]) -> None:
+        done = {report.ref for report in reports}
+        self._outbox = deque(report for report in self._outbox if report.ref not in done)
+
     def _room(self) -> int:
         """How many tasks to ask for: what can start at once, or within a moment."""
-        if self._is_draining:
+        if self._is_draining or self._asides.is_full:
             return 0
         return max(0, self._concurrency + self._pace.ahead - self._held)
+
+    @property
+    def _wants_tasks(self) -> bool:
+        room = self._room()
+        return room > 0 and room * 2 >= self._pace.ahead
+
+    def _may_claim(self, now: float) -> bool:
+        return now >= self._claim_not_before and not self._is_exchange_refused
 
     def _quantity(self) -> int:
         return min(self._room(), self._pace.largest_claim)
@@ -351,18 +483,16 @@ class WorkerCore:
         return max(0, min(enough - len(self._outbox), self._expected, self._held))
 
     def _batch(self) -> list[Report]:
-        batch: list[Report] = []
-        size = 0
-        for report in self._outbox:
-            size += report.size
-            if batch and (size > BATCH_BYTES or len(batch) == BATCH_ROWS):
-                break
-            batch.append(report)
-        return batch
+        """What to report next: outputs last, for the call that reports them brings new tasks."""
+        failures = [report for report in self._outbox if isinstance(report, Failure)]
+        return next(batches(failures or self._outbox))
 
     def _rest(self, now: float, *until: float, results: int = 1) -> Rest:
         times = [*until] if self._finish_by is None else [*until, self._finish_by]
         return Rest(max(0.0, min(times) - now) if times else None, results)
+
+    def _grown(self, delay: float) -> float:
+        return min(max(delay * 2, RETRY_FIRST), RETRY_MOST)
 
     def _jittered(self, delay: float) -> float:
         return delay * (0.5 + self._random() / 2)

@@ -29,6 +29,7 @@ from . import _connections, _listener, _reports, _sql
 from ._execution import Execution
 from ._leases import Leases
 from ._log import logger
+from ._reports import Verdict
 from ._slots import Slots
 from ._sql import Completion, Failure
 from ._worker_core import (
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from ._call import Call
     from ._connections import Connection, Connections
     from ._handlers import Registry
-    from ._sql import Task, TaskKey, TaskRef
+    from ._reports import Report
+    from ._sql import Exchange, Task, TaskKey, TaskRef
 
 T = TypeVar("T")
 
@@ -122,6 +124,7 @@ class Worker:
             once=once,
             until_idle=until_idle,
             random=random.random,
+            deadline=self._deadline,
         )
         # One that ends when there is nothing to do never waits for it.
         self._listen = False if once or until_idle else listen
@@ -226,11 +229,10 @@ class Worker:
         elif isinstance(step, Claim):
             self._claim(step.quantity)
         elif isinstance(step, Deliver):
-            self._deliver(step.reports, step.quantity)
+            self._deliver(step)
         elif isinstance(step, Release):
             self._call(_sql.release_tasks(step.tasks))
-            self._forget(step.tasks)
-            self._core.released()
+            self._released(step)
         else:
             swept = {action: n for action, n in self._call(_sql.sweep()).items() if n}
             if swept:
@@ -283,18 +285,27 @@ class Worker:
     def _connect(self) -> None:
         self._connection = self._connections.open()
         _connections.limit_waiting(self._connection, lambda: self.patience)
-        self._call(
-            _sql.register_worker(
-                self.id, name=self._name, commands=self._commands, queues=self._queues
-            )
-        )
-        self._core.connected()
+        self._register()
+        self._core.connected(time.monotonic())
         if self._is_new:
             self._renewals.start()
             self._begin_listening()
         else:
             logger.info("connected again", extra={"worker_id": self.id})
         self._is_new = False
+
+    def _register(self) -> None:
+        """Say who is there; to be refused keeps nobody from working, unless it never can."""
+        call = _sql.register_worker(
+            self.id, name=self._name, commands=self._commands, queues=self._queues
+        )
+        try:
+            self._call(call)
+        except (psycopg.Error, QuantumflowError) as error:
+            is_lost = self._verdict_of(error) is Verdict.LOST
+            if is_lost or (self._is_new and _can_never_succeed(error)):
+                raise
+            logger.warning("could not register: %s", error, extra={"worker_id": self.id})
 
     def _begin_listening(self) -> None:
         if self._listen is False:
@@ -314,28 +325,49 @@ class Worker:
         if connection is not None:
             self._connections.end(connection)
 
-    def _failed(self, step: object, error: psycopg.Error | QuantumflowError) -> None:
-        """A step failed: it comes again, unless it never can."""
+    def _failed(self, step: Connect | Claim | Deliver | Release | Sweep, error: Exception) -> None:
+        """A step failed: it comes again, unless it is refused and never can."""
         what = type(step).__name__.lower()
         extra = {"worker_id": self.id}
-        if isinstance(step, Connect):
-            self._disconnect()
-            if self._is_new:
-                raise error
-        elif _needs_new_connection(self._connection, error):
-            self._disconnect()
-        if _can_never_succeed(error) and isinstance(step, Sweep):
+        verdict = self._verdict_of(error)
+        if verdict is Verdict.LOST or isinstance(step, Connect):
+            self._lost(step, error)
+        elif verdict is Verdict.CONFLICT and self._core.conflicted():
+            logger.info("%s failed, again at once: %s", what, error, extra=extra)
+        elif isinstance(step, Deliver):
+            self._refused(step, error)
+        elif isinstance(step, Claim):
+            if _can_never_succeed(error):
+                logger.error("%s is refused, the worker stops: %s", what, error, extra=extra)
+                self._error = self._error or error
+                self._core.stop(time.monotonic())
+            else:
+                delay = self._core.claim_refused(time.monotonic())
+                logger.warning(
+                    "%s is refused, again in %.1f s: %s", what, delay, error, extra=extra
+                )
+        else:
             logger.warning("%s is refused: %s", what, error, extra=extra)
-            return
-        if _can_never_succeed(error) and isinstance(step, (Connect, Claim)):
-            logger.error("%s is refused, the worker stops: %s", what, error, extra=extra)
-            self._error = self._error or error
-            self._core.stop(time.monotonic())
-            return
-        at_once = error.sqlstate in {"40001", "40P01"}
-        delay = self._core.failed(time.monotonic(), at_once=at_once)
-        log = logger.info if at_once else logger.warning
-        log("%s failed, again in %.1f s: %s", what, delay, error, extra=extra)
+            if isinstance(step, Release):
+                self._released(step)
+
+    def _lost(self, step: Connect | Claim | Deliver | Release | Sweep, error: Exception) -> None:
+        """The server, or the connection, is lost: everything is kept, and comes again."""
+        self._disconnect()
+        if isinstance(step, Connect) and self._is_new:
+            raise error
+        if isinstance(step, Deliver) and self._core.broke(step, time.monotonic()):
+            self._refused(step, error)
+        delay = self._core.failed(time.monotonic())
+        what = type(step).__name__.lower()
+        logger.warning(
+            "%s failed, again in %.1f s: %s", what, delay, error, extra={"worker_id": self.id}
+        )
+
+    def _verdict_of(self, error: Exception) -> Verdict:
+        connection = self._connection
+        is_alive = connection is not None and _connections.is_alive(connection)
+        return _reports.verdict_of(error, is_alive=is_alive)
 
     def _finish(self) -> None:
         undelivered = len(self._executions)
@@ -409,7 +441,7 @@ class Worker:
         asked = _sql.extend_leases(self.id, [task.ref], lease=shortest)
         try:
             lease = self._call(asked).get(task.ref[:3])
-        except psycopg.Error:
+        except (psycopg.Error, QuantumflowError):
             return
         if lease is not None and lease.lease_expires_at is not None:
             self._clock = (lease.lease_expires_at - shortest).timestamp() - time.monotonic()
@@ -455,63 +487,77 @@ class Worker:
 
     # Reporting
 
-    def _deliver(self, reports: Sequence[Completion | Failure], quantity: int) -> None:
-        completions = [report for report in reports if isinstance(report, Completion)]
-        failures = [report for report in reports if isinstance(report, Failure)]
-
-        def refuse_output(report: Completion, error: psycopg.Error) -> None:
-            failures.append(_reports.refusal_of(report, error))
-
-        def refuse_error(report: Failure, error: psycopg.Error) -> None:
-            try:
-                self._post(_sql.fail_tasks, [_reports.refusal_of(report, error)])
-            except psycopg.Error as again:
-                if not _reports.is_refused_value(again):
-                    raise
-                logger.error("the failure of %s cannot be reported: %s", report.ref, again)
-                self._core.delivered([report], time.monotonic())
-
-        if completions and not (quantity and self._exchange(completions, quantity)):
-            _reports.send(completions, self._post_completions, refuse_output)
-        if failures:
-            _reports.send(failures, self._post_failures, refuse_error)
-
-    def _exchange(self, completions: Sequence[Completion], quantity: int) -> bool:
-        """Report outputs and claim, unless the database refuses: the two calls will tell which."""
+    def _deliver(self, step: Deliver) -> None:
+        """Report, and claim if asked to; whatever fails here concerns some report at most."""
         asked_at = time.monotonic()
-        call = _sql.complete_and_claim(
+        try:
+            if step.quantity:
+                outcomes, tasks = self._call(self._exchange(step))
+            else:
+                outcomes, tasks = self._call(_report_call(step.reports)), None
+        except Exception as error:
+            self._failed(step, error)
+            return
+        self._reported(step.reports, outcomes)
+        if tasks is not None:
+            self._claimed(tasks, asked=step.quantity, asked_at=asked_at)
+
+    def _exchange(self, step: Deliver) -> Call[Exchange]:
+        """Report outputs and claim."""
+        return _sql.complete_and_claim(
             self.id,
-            completions,
-            quantity=quantity,
+            _completions(step.reports),
+            quantity=step.quantity,
             queues=self._queues,
             lease=self._lease,
             commands=self._commands,
         )
-        try:
-            answer = self._call(call)
-        except (psycopg.Error, QuantumflowError) as error:
-            if _reports.is_refused_value(error) or _can_never_succeed(error):
-                return False
-            raise
-        self._reported(completions, answer.outcomes)
-        self._claimed(answer.tasks, asked=quantity, asked_at=asked_at)
-        return True
 
-    def _post_completions(self, reports: Sequence[Completion]) -> None:
-        self._post(_sql.complete_tasks, reports)
+    def _refused(self, step: Deliver, error: Exception) -> None:
+        """The database refused what was reported: find out which, and go on with the others."""
+        refusal = _reports.refusal_of(error)
+        fate = self._core.refused(step, refusal, time.monotonic())
+        why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
+        if not (fate.put_aside or fate.replaced or fate.given_up):
+            n = len(step.reports)
+            logger.log(logging.DEBUG, "a batch of %d reports is refused: %s", n, why)
+        for report in fate.put_aside:
+            self._log_refusal(logging.WARNING, report, "is refused, and comes again later", why)
+        for report in fate.replaced:
+            self._log_refusal(logging.WARNING, report, "is refused for good: the task fails", why)
+        for report in fate.given_up:
+            self._log_refusal(logging.ERROR, report, "is refused: its lease runs out", why)
+        self._forget([report.ref for report in fate.given_up])
 
-    def _post_failures(self, reports: Sequence[Failure]) -> None:
-        self._post(_sql.fail_tasks, reports)
+    def _log_refusal(self, level: int, report: Report, what: str, why: str) -> None:
+        execution = self._executions.get(report.ref)
+        if execution is None:
+            logger.log(level, "the report of %s %s: %s", report.ref, what, why)
+            return
+        task = execution.task
+        logger.log(
+            level,
+            "the report of %s (%s.%s, attempt %d) %s: %s",
+            report.ref,
+            task.workflow_slug,
+            task.ref.step_slug,
+            task.attempt,
+            what,
+            why,
+            extra=describe(task),
+        )
 
-    def _post(
-        self, call: Callable[[Sequence[Any]], Call[dict[TaskKey, str]]], reports: Sequence[Any]
-    ) -> None:
-        outcomes = self._call(call(reports))
-        self._reported(reports, outcomes)
+    def _deadline(self, task: TaskRef) -> float:
+        """Until when a task must be reported."""
+        execution = self._executions.get(task)
+        return inf if execution is None else execution.task.deadline - self._clock
 
-    def _reported(
-        self, reports: Sequence[Completion | Failure], outcomes: Mapping[TaskKey, str]
-    ) -> None:
+    def _released(self, step: Release) -> None:
+        """What was handed back, or could not be, is not ours."""
+        self._forget(step.tasks)
+        self._core.released()
+
+    def _reported(self, reports: Sequence[Report], outcomes: Mapping[TaskKey, str]) -> None:
         for report in reports:
             outcome = outcomes.get(report.ref[:3], "stale")
             execution = self._executions.get(report.ref)
@@ -585,7 +631,10 @@ class Worker:
                 self.extend(tasks, run)
             except (psycopg.Error, QuantumflowError) as error:
                 logger.warning("leases were not renewed: %s", error, extra={"worker_id": self.id})
-                if connection is not None and _needs_new_connection(connection, error):
+                if connection is not None and (
+                    _reports.verdict_of(error, is_alive=_connections.is_alive(connection))
+                    is Verdict.LOST
+                ):
                     self._connections.give_back(connection)
                     connection = None
                 pause = _LOOK
@@ -597,20 +646,18 @@ def _nothing(_: float) -> None:
     """What happens when a handler has ended."""
 
 
-def _needs_new_connection(connection: Connection | None, error: Exception) -> bool:
-    """Whether a connection is of no use after an error: broken, or its server takes no writes."""
-    if connection is None or not _connections.is_alive(connection):
-        return True
-    return (getattr(error, "sqlstate", None) or "")[:2] in {"08", "57"} or isinstance(
-        error, psycopg.errors.ReadOnlySqlTransaction
-    )
+def _report_call(reports: Sequence[Report]) -> Call[dict[TaskKey, str]]:
+    if isinstance(reports[0], Completion):
+        return _sql.complete_tasks(_completions(reports))
+    return _sql.fail_tasks([report for report in reports if isinstance(report, Failure)])
 
 
-def _can_never_succeed(error: psycopg.Error | QuantumflowError) -> bool:
-    """Whether to call again makes no sense: no rights, no such function, a refused argument."""
-    return isinstance(error, QuantumflowError) or (error.sqlstate or "")[:2] in {
-        "22",
-        "28",
-        "3F",
-        "42",
-    }
+def _completions(reports: Sequence[Report]) -> list[Completion]:
+    return [report for report in reports if isinstance(report, Completion)]
+
+
+def _can_never_succeed(error: Exception) -> bool:
+    """Whether to claim again makes no sense: no rights, no such function, a refused argument."""
+    if isinstance(error, psycopg.Error):
+        return (error.sqlstate or "")[:2] in {"22", "28", "3F", "42"}
+    return isinstance(error, QuantumflowError)

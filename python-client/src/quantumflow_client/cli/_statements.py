@@ -77,10 +77,15 @@ def installed_version(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def is_owner(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the role is the one that installed quantumflow."""
+    """Whether the session is the owner's of quantumflow, who may run what is in the schema.
+
+    It is not a superuser's that has taken the owner's role: code could give that back.
+    """
     found = connection.execute(
-        "select from pg_namespace "
-        "where nspname = 'quantumflow' and pg_get_userbyid(nspowner) = current_user"
+        "select from pg_namespace n, pg_stat_get_activity(pg_backend_pid()) a "
+        "join pg_roles r on r.oid = a.usesysid "
+        "where n.nspname = 'quantumflow' and pg_get_userbyid(n.nspowner) = current_user "
+        "and (r.oid = n.nspowner or not r.rolsuper)"
     )
     return found.rowcount > 0
 

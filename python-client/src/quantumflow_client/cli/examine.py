@@ -164,6 +164,17 @@ def _examine_bare(connection: Connection) -> list[Finding]:
     """What can be said of a database without quantumflow."""
     major = connection.info.server_version // 10000
     has_pgmq = _statements.has_pgmq(connection)
+    missing = _statements.missing_files(connection)
+    advice = "Run: quantumflow install."
+    if missing:
+        plain = "quantumflow install --plain"
+        if not has_pgmq:
+            plain = f"pip install {_pgmq.PACKAGE}, then {plain}"
+        advice = (
+            f"The server has not the files of {' and '.join(missing)}. Run: {plain}. Or put them "
+            "there (in a clone, on the server: make install PG_CONFIG=...), then: quantumflow "
+            "install."
+        )
     return [
         Finding(
             "server",
@@ -175,16 +186,12 @@ def _examine_bare(connection: Connection) -> list[Finding]:
             "pgmq",
             "ok" if has_pgmq else "warning",
             "pgmq is installed" if has_pgmq else "pgmq is not installed",
-            None
-            if has_pgmq
-            else "Nothing, where the server has its files: quantumflow install brings it along. "
-            f"Elsewhere: pip install {_pgmq.PACKAGE}, then quantumflow install --plain.",
+            None if has_pgmq else "Nothing: it comes with quantumflow, as follows.",
         ),
         Finding(
             "quantumflow",
             "error",
             "quantumflow is not installed in this database",
-            "Run: quantumflow install. Without access to the server's files: "
-            "quantumflow install --plain.",
+            advice,
         ),
     ]

@@ -119,30 +119,35 @@ def _update(connection: psycopg.Connection[Any], found: str) -> bool:
 
 @contextmanager
 def _next_step(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Say what to do where a server has not the files, or the role not the right to install."""
+    """Say what to do about a refusal to install."""
     try:
         yield
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+    except psycopg.Error as error:
         problem = problem_of(error)
         assert problem is not None
-        if missing := _statements.missing_files(connection):
-            problem.hint = (
-                f"The server has not the files of {' and '.join(missing)}. Put them there (in a "
-                "clone, on the server: make install PG_CONFIG=...), or install without them: "
-                "quantumflow install --plain."
-            )
+        problem.hint = _advice(error, connection) or problem.hint
         raise problem from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        problem = problem_of(error)
-        assert problem is not None
+
+
+def _advice(error: psycopg.Error, connection: psycopg.Connection[Any]) -> str | None:
+    if isinstance(error, (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)):
+        missing = " and ".join(_statements.missing_files(connection)) or "what is required"
+        return (
+            f"The server has not the files of {missing}. Put them there (in a clone, on the "
+            "server: make install PG_CONFIG=...), or install without them: quantumflow install "
+            "--plain."
+        )
+    if isinstance(error, psycopg.errors.ObjectNotInPrerequisiteState):
+        return "pgmq is in this database as plain SQL: quantumflow install --plain."
+    if isinstance(error, psycopg.errors.InsufficientPrivilege) and not error.diag.message_hint:
         grant = _quoted.SQL("grant create on database {} to {}").format(
             _quoted.Identifier(connection.info.dbname), _quoted.Identifier(connection.info.user)
         )
-        problem.hint = (
+        return (
             "Whoever installs needs the right to create schemas, and owns what is installed. The "
             f"database's owner gives it: {grant.as_string(connection)};"
         )
-        raise problem from error
+    return None
 
 
 def _install(connection: psycopg.Connection[Any]) -> list[str]:
