@@ -394,6 +394,7 @@ class Worker:
                 queues=self._queues,
                 lease=self._lease,
                 commands=self._commands,
+                held=self._core.held,
             )
         )
         self._claimed(tasks, asked=quantity, asked_at=asked_at)
@@ -462,7 +463,7 @@ class Worker:
 
         def settle(now: float) -> None:
             self._forget([task])
-            self._core.settled(seconds, now)
+            self._core.settled(task, seconds, now)
 
         self._events.put(settle)
 
@@ -511,6 +512,7 @@ class Worker:
             queues=self._queues,
             lease=self._lease,
             commands=self._commands,
+            held=self._core.held - len(step.reports),
         )
 
     def _refused(self, step: Deliver, error: Exception) -> None:
