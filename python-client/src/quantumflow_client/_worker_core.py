@@ -324,6 +324,15 @@ class WorkerCore:
         self._pace.forget()
         self._unstarted.append(task)
 
+    def left(self, now: float) -> None:
+        """A handler runs on without its task, which is over; its slot is free again."""
+        self._ended(1)
+        self._claim_at = now
+
+    def pause(self, until: float) -> None:
+        """What was claimed cannot be begun: claim no more until then."""
+        self._claim_not_before = max(self._claim_not_before, until)
+
     def delivered(self, reports: Sequence[Report], now: float) -> None:
         """Reports were answered, whatever the answers."""
         self._answered()
