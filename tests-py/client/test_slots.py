@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,13 +31,18 @@ class Waits:
         self.is_async = is_async
         self.start_by = start_by
         self.seconds = 0.0
+        self.deadline = 0.0
+        self.thread: int | None = None
+        self.async_task: asyncio.Task[None] | None = None
         self.may_end = threading.Event()
 
     def run(self) -> None:
+        self.thread = threading.get_ident()
         self.log.append(self.name)
         self.may_end.wait(30)
 
     async def run_async(self) -> None:
+        self.async_task = asyncio.current_task()
         self.log.append(self.name)
         await asyncio.to_thread(self.may_end.wait, 30)
 
@@ -53,7 +59,7 @@ def slots() -> Iterator[Start]:
     made = []
 
     def start(count: int) -> Slots:
-        made.append(Slots(count, nothing))
+        made.append(Slots(count, nothing, contextvars.copy_context()))
         return made[-1]
 
     yield start

@@ -98,7 +98,7 @@ def test_a_task_that_needs_no_report_makes_room_and_may_have_made_work() -> None
     claim(core, 1)
     core.claimed([], asked=1, now=0.0)
     assert resting(core.next(0.0)) > 0
-    core.settled(1.0, 0.0)
+    core.settled(task(0).ref, 1.0, 0.0)
     assert core.next(0.0) == Claim(2)
     assert core.tasks_run == 1
 
@@ -273,7 +273,7 @@ def test_who_was_woken_for_nothing_leaves_others_the_start(random: float) -> Non
     assert pauses[:2] == [0, pytest.approx(HERD_FIRST * random)]
     assert pauses[-1] == pytest.approx(HERD_MOST * random)
     claim(core, 1, now=0.2)
-    core.settled(1.0, 0.2)
+    core.settled(task(0).ref, 1.0, 0.2)
     core.claimed([], asked=4, now=0.2)
     core.woken(0.2)
     assert core.next(0.2) == Claim(4)
@@ -528,10 +528,10 @@ def test_it_claims_again_when_half_of_what_may_wait_has_started() -> None:
     core = new_core(concurrency=4)
     run_batches(core, 100, each=0.001)
     core.claimed([task(i) for i in range(204)], asked=204, now=0)
-    for _ in range(99):
-        core.settled(0.001, 0)
+    for n in range(99):
+        core.settled(task(n).ref, 0.001, 0)
     assert isinstance(core.next(0), Rest)
-    core.settled(0.001, 0)
+    core.settled(task(99).ref, 0.001, 0)
     assert core.next(0) == Claim(100)
 
 
@@ -766,3 +766,65 @@ def test_after_an_outage_results_are_reported_before_a_sweep_and_a_claim() -> No
     assert {*first.reports, *second.reports} == {done(0), done(1)}
     assert core.next(later) == Sweep()
     assert core.next(later) == Claim(4)
+
+
+# Tasks that were lost before
+
+
+def claim_suspect(core: WorkerCore) -> None:
+    core.claimed([task(0)._replace(losses=1)], asked=4, now=0.0)
+
+
+def test_beside_a_task_that_was_lost_before_it_claims_nothing() -> None:
+    core = new_core(random=1.0)
+    claim_suspect(core)
+    core.woken(1.0)
+    assert core.next(1.0) == Rest(SWEEP_EVERY)
+    finish(core, 0)
+    assert core.next(1.0) == Deliver([done(0)], quantity=0)
+    core.delivered([done(0)], 1.0)
+    assert core.next(1.0) == Claim(4)
+
+
+def test_nor_while_its_report_is_refused() -> None:
+    core = new_core(random=1.0)
+    claim_suspect(core)
+    finish(core, 0)
+    assert isinstance(refuse_all(core), Rest)
+    assert core.next(0.1) == Deliver([done(0)], quantity=0)
+
+
+def test_a_task_that_was_lost_before_may_also_be_handed_back_or_need_no_report() -> None:
+    core = new_core()
+    claim_suspect(core)
+    core.unstarted(task(0).ref)
+    core.released()
+    assert core.next(1.0) == Claim(4)
+    claim_suspect(core)
+    core.settled(task(0).ref, 1.0, 1.0)
+    assert core.next(1.0) == Claim(4)
+
+
+def test_what_is_not_reported_is_held() -> None:
+    core = new_core(concurrency=8)
+    claim(core, 4)
+    assert core.held == 4
+    finish(core, 0, 1)
+    assert core.held == 4
+    core.unstarted(task(2).ref)
+    assert core.held == 4
+    core.released()
+    assert core.held == 3
+    refuse_all(core, 0.02)
+    assert core.held == 3
+    core.claimed([], asked=7, now=0.2)
+    core.delivered(deliver(core, 0.2).reports, 0.2)
+    assert core.held == 2
+
+
+def test_an_empty_claim_beside_a_task_says_nothing_of_what_is_left() -> None:
+    core = new_core(until_idle=True)
+    claim(core, 1)
+    core.claimed([], asked=3, now=0)
+    core.settled(task(0).ref, 1.0, 0)
+    assert core.next(0) == Claim(4)

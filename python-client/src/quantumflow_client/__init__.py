@@ -33,6 +33,7 @@ from .errors import (
     TaskError,
     UnsupportedValue,
     WaitTimeout,
+    WorkerHung,
 )
 from .flow import Flow
 
@@ -58,6 +59,7 @@ __all__ = [
     "TaskError",
     "UnsupportedValue",
     "WaitTimeout",
+    "WorkerHung",
     "WorkflowVersion",
 ]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import enum
+import os
 import threading
 import time
+from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING
 
-from . import _reports
+from . import _fork, _reports
 from ._log import logger
 from ._sql import Failure
 from ._transaction import TaskTransaction
@@ -20,37 +23,75 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 
+class _State(enum.Enum):
+    WAITING = enum.auto()
+    RUNNING = enum.auto()
+    ENDED = enum.auto()
+    LEFT = enum.auto()
+
+
 class Execution:
-    """A claimed task and its handler."""
+    """A claimed task and its handler.
+
+    Attributes:
+        task: The task.
+        handler: Its handler.
+        start_by: When to hand the task back, unless the handler was called.
+        deadline: When its time is over.
+        look_at: When the worker looks whether it has ended.
+        is_over: Whether its time, or its lease, was over when the worker looked.
+        seconds: How long the handler ran.
+        thread: The thread that runs, or has run, the handler.
+        async_task: The asyncio task of an `async def` handler, while that runs.
+    """
 
     __slots__ = (
-        "_async_task",
         "_cancelled",
         "_has_ended",
         "_is_lost",
         "_lock",
         "_loop",
+        "_state",
         "_transaction",
         "_worker",
+        "async_task",
+        "deadline",
         "handler",
+        "is_over",
+        "look_at",
         "seconds",
         "start_by",
         "task",
+        "thread",
     )
 
-    def __init__(self, worker: Worker, task: Task, handler: Handler, start_by: float) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        task: Task,
+        handler: Handler,
+        start_by: float,
+        deadline: float = inf,
+    ) -> None:
         self.task = task
         self.handler = handler
         self.start_by = start_by
+        self.deadline = self.look_at = deadline
+        self.is_over = False
         self.seconds = 0.0
+        self.thread: int | None = None
+        self.async_task: asyncio.Task[None] | None = None
         self._worker = worker
         self._transaction: TaskTransaction | None = None
         self._cancelled: str | None = None
         self._is_lost = False
         self._has_ended = False
         self._lock = threading.Lock()
+        self._state = _State.WAITING
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._async_task: asyncio.Task[None] | None = None
+
+    def __str__(self) -> str:
+        return str(self.task.ref)
 
     def cancel(self, reason: str, *, is_lost: bool) -> None:
         """Tell the handler to stop, once."""
@@ -59,41 +100,63 @@ class Execution:
                 return
             self._cancelled = reason
             self._is_lost = is_lost
-            if self._loop is not None and self._async_task is not None:
-                self._loop.call_soon_threadsafe(self._async_task.cancel)
+            if self._loop is not None and self.async_task is not None:
+                with suppress(RuntimeError):  # the loop may have ended
+                    self._loop.call_soon_threadsafe(self.async_task.cancel)
+
+    def leave(self) -> bool:
+        """Drop what will come of the handler; False: it does not run."""
+        with self._lock:
+            if self._state is not _State.RUNNING:
+                return False
+            self._state = _State.LEFT
+            return True
 
     def run(self) -> None:
         """Call a `def` handler."""
         if not self._begin():
             return
         began = time.monotonic()
-        report = self._call()
-        self._has_ended = True
-        if self._transaction is not None:
-            report = self._transaction.settle(report)
+        try:
+            report = self._call()
+            self._has_ended = True
+            if self._transaction is not None:
+                report = self._transaction.settle(report)
+        except BaseException as error:
+            report = self._raised(error)
         self._end(report, began)
 
     async def run_async(self) -> None:
         """Call an `async def` handler."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
-            self._async_task = asyncio.current_task()
+            self.async_task = asyncio.current_task()
         if not self._begin():
             return
         began = time.monotonic()
-        report = await self._call_async()
-        self._has_ended = True
-        if self._transaction is not None:
-            report = await self._transaction.asettle(report)
+        try:
+            report = await self._call_async()
+            self._has_ended = True
+            if self._transaction is not None:
+                report = await self._transaction.asettle(report)
+        except BaseException as error:
+            report = self._raised(error)
         self._end(report, began)
+
+    def broke(self, error: BaseException, *, had_begun: bool) -> None:
+        """Something ended an `async def` handler from outside."""
+        if self._state is not _State.ENDED:
+            self._end(self._raised(error) if had_begun else None, time.monotonic())
 
     def _call(self) -> Completion | Failure | None:
         try:
             ctx = self._context()
             arguments = self.handler.arguments(ctx)
-            output = contextvars.copy_context().run(self.handler.function, **arguments)
+            output = self._worker.new_context().run(self.handler.function, **arguments)
         except BaseException as error:
+            self._end_child(error)
             return self._raised(error)
+        self._end_child(None)
         return self._returned(output)
 
     async def _call_async(self) -> Completion | Failure | None:
@@ -105,21 +168,41 @@ class Execution:
                 arguments = self.handler.arguments(ctx)
             output = await self.handler.function(**arguments)
         except BaseException as error:
+            self._end_child(error)
             return self._raised(error)
         finally:
             # From here on nothing interrupts it.
             with self._lock:
-                self._async_task = None
+                self.async_task = None
+        self._end_child(None)
         return self._returned(output)
 
+    def _end_child(self, error: BaseException | None) -> None:
+        """End a process that the handler has forked, and that comes back here."""
+        if os.getpid() != self._worker.process:
+            _fork.end_child(error)
+
     def _begin(self) -> bool:
-        if self._cancelled is None:
-            return True
+        self.thread = threading.get_ident()
+        with self._lock:
+            if self._cancelled is None:
+                self._state = _State.RUNNING
+                return True
+            self._state = _State.ENDED
         self._worker.unstarted(self.task.ref)
         return False
 
     def _end(self, report: Completion | Failure | None, began: float) -> None:
         self.seconds = time.monotonic() - began
+        with self._lock:
+            was_left, self._state = self._state is _State.LEFT, _State.ENDED
+        if was_left:
+            logger.info(
+                "the handler of %s has ended: what came of it is dropped",
+                self,
+                extra=describe(self.task),
+            )
+            return
         if self._transaction is not None and self._transaction.is_settled:
             self._worker.settled(self.task.ref, self.seconds)
         elif report is None:
@@ -171,6 +254,12 @@ class Execution:
 
     def _raised(self, error: BaseException) -> Failure | None:
         """What to report of an error; None: we stopped the handler, and hand its task back."""
+        try:
+            return self._told(error)
+        except BaseException:  # out of memory, say
+            return Failure(self.task.ref, "an error that could not be told")
+
+    def _told(self, error: BaseException) -> Failure | None:
         if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
             if not self._is_lost:
                 return None

@@ -2,20 +2,27 @@
 
 `def` handlers run in threads, `async def` ones on one event loop in a thread of its own. A thread
 goes from task to task by itself: to wake one for each task would take longer than a quick handler.
+A handler that goes on although its task is over is let go: its slot is used anew, in another
+thread, or on another loop if it blocks this one, while it keeps its own until it ends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ._log import logger
+from ._loop import Loop, stack_of_thread
+
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Callable, Coroutine, Iterable
 
     from ._execution import Execution
@@ -26,8 +33,18 @@ _QUICK = 0.0002
 _LOOK = 0.001
 """How many seconds pass before a thread that stands by looks again whether it is needed."""
 
-_PATIENCE = 1.0
-"""How many seconds the event loop's thread has to end."""
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The event loop does not go on.
+
+    Attributes:
+        by: Whose handler it is busy with; None if that cannot be told.
+        stack: Where its thread is.
+    """
+
+    by: Execution | None
+    stack: str
 
 
 class Slots:
@@ -36,12 +53,21 @@ class Slots:
     Args:
         count: How many handlers run at once.
         at_end: Is awaited on the event loop before it ends.
+        context: What the context of each `async def` handler is a copy of.
     """
 
-    def __init__(self, count: int, at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        count: int,
+        at_end: Callable[[], Coroutine[Any, Any, None]],
+        context: contextvars.Context,
+    ) -> None:
         self._lock = threading.Lock()
         self._free = count
         self._waiting: deque[Execution] = deque()
+        self._starting: dict[Execution, Loop] = {}
+        self._running: dict[Execution, Loop | None] = {}
+        self._let_go: dict[Execution, bool] = {}
         self._start_by = inf
         self._begun = 0
         self._seconds = 0.0
@@ -50,7 +76,9 @@ class Slots:
         self._idle = 0
         self._stands_by = False
         self._begun_before = 0
-        self._loop = _Loop(at_end)
+        self._new_loop = partial(Loop, context, self._ended_async, at_end)
+        self._loop: Loop | None = None
+        self._stuck_loops: list[Loop] = []
 
     def add(self, executions: Iterable[Execution]) -> None:
         """Start them as soon as there is room."""
@@ -65,22 +93,28 @@ class Slots:
         with self._lock:
             waiting = list(self._waiting)
             self._waiting.clear()
-            self._start_by = inf
+            self._start_by = min((e.start_by for e in self._starting), default=inf)
         return waiting
 
     def take_back_overdue(self, now: float) -> list[Execution]:
-        """What should have started by now and has no slot; it will not start."""
-        if now < self._start_by:
+        """What should have started by now and has no slot, or no loop; it will not start."""
+        is_blocked = self.is_blocked(now)
+        if now < self._start_by and not (is_blocked and self._starting):
             return []
-        overdue: list[Execution] = []
         kept: deque[Execution] = deque()
         with self._lock:
+            overdue = [e for e in self._starting if is_blocked or now >= e.start_by]
+            for execution in overdue:
+                del self._starting[execution]
+            self._free += len(overdue)
             for n, execution in enumerate(self._waiting):
                 # What there is a slot for is about to start.
                 is_late = n >= self._free and now >= execution.start_by
                 (overdue if is_late else kept).append(execution)
             self._waiting = kept
-            self._start_by = min((e.start_by for e in kept if now < e.start_by), default=inf)
+            self._next(here=False)
+            left = chain(self._waiting, self._starting)
+            self._start_by = min((e.start_by for e in left if now < e.start_by), default=inf)
         return overdue
 
     @property
@@ -88,11 +122,77 @@ class Slots:
         """When to take back something, unless it has started."""
         return self._start_by
 
+    def let_go(self, execution: Execution, now: float) -> str | None:
+        """Use a handler's slot anew, although it runs on; where it is, unless it has just ended.
+
+        A loop that it blocks is left to it. So is one that something blocks for which no handler
+        answers any more.
+        """
+        with self._lock:
+            if execution not in self._running:
+                return None
+            loop = self._running.pop(execution)
+            self._free += 1
+            if loop is None:
+                self._threads -= 1
+                self._let_go[execution] = True
+                stack = stack_of_thread(execution.thread)
+            else:
+                stack = loop.stack_of(execution.async_task)
+                is_starved = loop.is_blocked(now) and loop.culprit() in self._running
+                self._let_go[execution] = not is_starved
+                if loop.is_blocked(now) and not is_starved:
+                    self._retire(loop)
+            self._next(here=False)
+        return stack
+
+    def hung(self, now: float) -> int:
+        """How many handlers hang: let go, their time is over, and it is their own fault."""
+        with self._lock:
+            handlers = sum(
+                is_to_blame and now >= execution.deadline
+                for execution, is_to_blame in self._let_go.items()
+            )
+            self._stuck_loops = [loop for loop in self._stuck_loops if loop.is_alive]
+            return handlers + len(self._stuck_loops)
+
+    def is_blocked(self, now: float) -> bool:
+        """Whether the event loop does not go on."""
+        loop = self._loop
+        return loop is not None and loop.is_blocked(now)
+
+    def look(self, now: float) -> Blocked | None:
+        """Look after the event loop; who blocks it, once each time."""
+        loop = self._loop
+        if loop is None:
+            return None
+        loop.look(now)
+        if not loop.is_blocked(now):
+            return None
+        culprit, stack = loop.culprit(), loop.stack()
+        with self._lock:
+            is_anybodys = culprit in self._running or (
+                culprit is None and loop in self._running.values()
+            )
+            if not is_anybodys:
+                self._stuck_loops.append(loop)
+                self._retire(loop)
+        if loop.has_told:
+            return None
+        loop.has_told = True
+        return Blocked(culprit, stack)  # type: ignore[arg-type]
+
     def end(self) -> None:
         """Let go of the threads; those that run a handler end after it."""
         for _ in range(self._threads):
             self._calls.put(False)
-        self._loop.end()
+        if self._loop is not None:
+            self._loop.end()
+
+    def _retire(self, loop: Loop) -> None:
+        loop.retire()
+        if loop is self._loop:
+            self._loop = None
 
     def _next(self, *, here: bool) -> Execution | None:
         """Start what there is room for; the caller runs the first one of `def`, if it may."""
@@ -100,9 +200,10 @@ class Slots:
         while self._free and self._waiting:
             first = self._waiting[0]
             if first.handler.is_async:
-                self._loop.run(partial(self._run_async, first))
+                self._start_async(first)
             elif here and mine is None:
                 mine = first
+                self._running[first] = None
             else:
                 self._call_thread()
                 break
@@ -110,6 +211,8 @@ class Slots:
             self._free -= 1
             self._begun += 1
         return mine
+
+    # Threads
 
     def _call_thread(self) -> None:
         if self._stands_by:
@@ -129,7 +232,12 @@ class Slots:
         while self._calls.get():
             execution = self._stand_by()
             while execution is not None:
-                execution.run()
+                try:
+                    execution.run()
+                except BaseException as error:
+                    logger.error("a handler's thread met %r", type(error), exc_info=error)
+                if not self._ended(execution):
+                    return
                 execution = self._go_on(execution.seconds)
 
     def _stand_by(self) -> Execution | None:
@@ -143,9 +251,18 @@ class Slots:
                 self._begun_before = self._begun
             time.sleep(_LOOK)
 
+    def _ended(self, execution: Execution) -> bool:
+        """Take a slot back; False if it was used anew meanwhile."""
+        with self._lock:
+            if execution not in self._running:
+                self._let_go.pop(execution, None)
+                return False
+            del self._running[execution]
+            self._free += 1
+            return True
+
     def _go_on(self, seconds: float) -> Execution | None:
         with self._lock:
-            self._free += 1
             # Not much at once, lest one that was interrupted counts for many.
             self._seconds += (min(seconds, _QUICK * 4) - self._seconds) / 16
             return self._begin()
@@ -156,59 +273,31 @@ class Slots:
             self._idle += 1
         return execution
 
+    # The loop
+
+    def _start_async(self, execution: Execution) -> None:
+        if self._loop is None:
+            self._loop = self._new_loop()
+        self._starting[execution] = self._loop
+        self._loop.run(execution, partial(self._run_async, execution))
+
     async def _run_async(self, execution: Execution) -> None:
-        try:
-            await execution.run_async()
-        finally:
+        with self._lock:
+            loop = self._starting.pop(execution, None)
+            if loop is None:  # taken back
+                return
+            self._running[execution] = loop
+        await execution.run_async()
+
+    def _ended_async(self, execution: Execution, error: BaseException | None) -> None:
+        with self._lock:
+            had_begun = self._starting.pop(execution, None) is None
+            has_slot = not had_begun or execution in self._running
+            self._running.pop(execution, None)
+            self._let_go.pop(execution, None)
+        if error is not None and has_slot:
+            execution.broke(error, had_begun=had_begun)
+        if has_slot:
             with self._lock:
                 self._free += 1
                 self._next(here=False)
-
-
-class _Loop:
-    """An event loop in a thread of its own, from when it is first needed."""
-
-    def __init__(self, at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._at_end = at_end
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._jobs: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._main, args=(self._loop,), name="quantumflow-loop", daemon=True
-            )
-            self._thread.start()
-        self._jobs.append(job)
-        if len(self._jobs) == 1:
-            self._loop.call_soon_threadsafe(self._spawn, self._loop)
-
-    def end(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_PATIENCE)
-
-    def _spawn(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._jobs:
-            # The loop itself keeps only weak references.
-            task = loop.create_task(self._jobs.popleft()())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def _main(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            if tasks := asyncio.all_tasks(loop):
-                for task in tasks:
-                    task.cancel()
-                loop.run_until_complete(asyncio.wait(tasks, timeout=_PATIENCE / 4))
-            loop.run_until_complete(self._at_end())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()

@@ -491,6 +491,7 @@ class Task(NamedTuple):
     lease_expires_at: float
     deadline: float
     headers: str | None
+    losses: int = 0
 
     @property
     def size(self) -> int:
@@ -547,7 +548,7 @@ def _array(rows: Iterable[str]) -> str:
 
 
 def _task(row: TupleRow) -> Task:
-    return Task(TaskRef(*row[:4]), *row[4:13])
+    return Task(TaskRef(*row[:4]), *row[4:14])
 
 
 @lru_cache
@@ -561,13 +562,14 @@ _CLAIM_TASKS = _statement(
     """
     select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
       input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
-      extract(epoch from deadline)::float8, headers::text
+      extract(epoch from deadline)::float8, headers::text, losses
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
       queues => %(queues)s::text[],
       lease => %(lease)s,
-      commands => %(commands)s::text[])
+      commands => %(commands)s::text[],
+      held => %(held)s::int)
     """,
 )
 
@@ -579,6 +581,7 @@ def claim_tasks(
     queues: tuple[str, ...],
     lease: timedelta,
     commands: tuple[str, ...],
+    held: int,
 ) -> Call[list[Task]]:
     """Take tasks to run."""
     return Call(
@@ -590,6 +593,7 @@ def claim_tasks(
             "queues": _names(queues),
             "lease": lease,
             "commands": _names(commands),
+            "held": held,
         },
     )
 
@@ -621,14 +625,15 @@ _COMPLETE_AND_CLAIM = _statement(
     """
     select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
       input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
-      extract(epoch from deadline)::float8, headers::text, outcome
+      extract(epoch from deadline)::float8, headers::text, losses, outcome
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
       results => %(results)s::jsonb,
       quantity => %(quantity)s::int,
       queues => %(queues)s::text[],
       lease => %(lease)s,
-      commands => %(commands)s::text[])
+      commands => %(commands)s::text[],
+      held => %(held)s::int)
     """,
 )
 
@@ -648,13 +653,14 @@ def complete_and_claim(
     queues: tuple[str, ...],
     lease: timedelta,
     commands: tuple[str, ...],
+    held: int,
 ) -> Call[Exchange]:
     """Report outputs, and take the next tasks."""
     return Call(
         _COMPLETE_AND_CLAIM,
         lambda rows: Exchange(
-            {row[:3]: row[13] for row in rows if row[13] is not None},
-            [_task(row) for row in rows if row[13] is None],
+            {row[:3]: row[14] for row in rows if row[14] is not None},
+            [_task(row) for row in rows if row[14] is None],
         ),
         {
             "worker_id": worker_id,
@@ -663,6 +669,7 @@ def complete_and_claim(
             "queues": _names(queues),
             "lease": lease,
             "commands": _names(commands),
+            "held": held,
         },
     )
 

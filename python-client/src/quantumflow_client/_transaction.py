@@ -8,6 +8,7 @@ for `def` and `async def` handlers carry them out on a psycopg connection.
 from __future__ import annotations
 
 import enum
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class TaskTransaction:
         time_left: Callable[[], float],
     ) -> None:
         self.is_settled = False
+        self._process = os.getpid()
         self._task = task
         self._is_async = is_async
         self._connections = connections
@@ -78,7 +80,8 @@ class TaskTransaction:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is not None and self._connection is not None:
+        # A child that the handler has forked leaves the connection to its parent.
+        if error is not None and self._connection is not None and os.getpid() == self._process:
             self._do(_Do.ROLL_BACK)
 
     async def __aenter__(self) -> psycopg.AsyncConnection[Any]:
@@ -89,7 +92,7 @@ class TaskTransaction:
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if error is not None and self._connection is not None:
+        if error is not None and self._connection is not None and os.getpid() == self._process:
             await self._ado(_Do.ROLL_BACK)
 
     def settle(self, report: Report | None) -> Report | None:

@@ -1,10 +1,11 @@
 """What a worker does next. No clock, no database, no threads.
 
 A driver feeds what happened, and carries out the steps. A worker fills its free slots with claimed
-tasks, and has some more waiting if they are quick; it collects what their handlers return, and
-reports it in batches. The call that reports brings the next tasks, because that is when new work
-appears. Unreported results survive a lost connection. Asked to stop, it claims no more, lets
-handlers finish, reports, and is done. What the database refuses is put aside: see `_asides`.
+tasks, and has some more waiting if they are quick; a task that was lost before has it for itself.
+It collects what their handlers return, and reports it in batches. The call that reports brings the
+next tasks, because that is when new work appears. Unreported results survive a lost connection;
+what the database refuses is put aside (see `_asides`). Asked to stop, it claims no more, lets
+handlers finish, reports, and is done.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ class WorkerCore:
         self._random = random
         self._pace = Pace(concurrency, 0 if once else prefetch)
         self._held = 0
+        self._suspects: set[TaskRef] = set()
         self._expected = 0
         self._expected_by = 0.0
         self._outbox: deque[Report] = deque()
@@ -255,6 +257,7 @@ class WorkerCore:
             self._leave_outbox(delivery.reports)
             fate = self._asides.add(delivery.reports, refusal, now)
         gone = {report.ref for report in fate.given_up}
+        self._suspects -= gone
         self._owed = {
             task for task in self._owed if task not in gone and not self._asides.is_waiting(task)
         }
@@ -281,6 +284,7 @@ class WorkerCore:
         self._claimed_at = now
         self._is_idle = not tasks and not self._held and not self._asides
         self._held += len(tasks)
+        self._suspects.update(task.ref for task in tasks if task.losses)
         self._expected += len(tasks)
         self._expected_by = now + LINGER
         self._pace.claimed(len(tasks), sum(task.size for task in tasks))
@@ -305,8 +309,9 @@ class WorkerCore:
         self.tasks_run += len(reports)
         self._outbox.extend(reports)
 
-    def settled(self, seconds: float, now: float) -> None:
+    def settled(self, task: TaskRef, seconds: float, now: float) -> None:
         """A handler has ended, which ran for so long, and there is nothing to report."""
+        self._suspects.discard(task)
         self._ended(1)
         self._pace.ended(1, seconds)
         self.tasks_run += 1
@@ -319,6 +324,15 @@ class WorkerCore:
         self._pace.forget()
         self._unstarted.append(task)
 
+    def left(self, now: float) -> None:
+        """A handler runs on without its task, which is over; its slot is free again."""
+        self._ended(1)
+        self._claim_at = now
+
+    def pause(self, until: float) -> None:
+        """What was claimed cannot be begun: claim no more until then."""
+        self._claim_not_before = max(self._claim_not_before, until)
+
     def delivered(self, reports: Sequence[Report], now: float) -> None:
         """Reports were answered, whatever the answers."""
         self._answered()
@@ -328,7 +342,9 @@ class WorkerCore:
             self._asides.delivered()
         else:
             self._leave_outbox(reports)
-        self._owed.difference_update(report.ref for report in reports)
+        tasks = [report.ref for report in reports]
+        self._owed.difference_update(tasks)
+        self._suspects.difference_update(tasks)
         self._is_idle = False
         self._idle_delay = 0.0
         self._claim_at = now
@@ -336,6 +352,7 @@ class WorkerCore:
     def released(self) -> None:
         """Release was answered."""
         self._answered()
+        self._suspects.difference_update(self._unstarted)
         self._unstarted = []
 
     def woken(self, now: float) -> None:
@@ -356,6 +373,11 @@ class WorkerCore:
         self.stopping = max(self.stopping, how)
         if self.stopping is Stopping.NOW and self._finish_by is None:
             self._finish_by = now + GRACE
+
+    @property
+    def held(self) -> int:
+        """How many tasks the worker has that it has neither reported nor handed back."""
+        return self._held + len(self._outbox) + len(self._asides) + len(self._unstarted)
 
     # What to do about it
 
@@ -462,7 +484,7 @@ class WorkerCore:
 
     def _room(self) -> int:
         """How many tasks to ask for: what can start at once, or within a moment."""
-        if self._is_draining or self._asides.is_full:
+        if self._is_draining or self._asides.is_full or self._suspects:
             return 0
         return max(0, self._concurrency + self._pace.ahead - self._held)
 

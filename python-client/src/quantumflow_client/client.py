@@ -462,6 +462,9 @@ class Client:
             HandlerMissing: A command has no handler, or none has.
             psycopg.OperationalError: The first connection failed.
             QuantumflowError: A claim is refused: an unknown queue, for example.
+            WorkerHung: As many handlers hang as there are slots, and at least three: they go on two
+                seconds after their timeout. It has finished what else it had; begin another
+                process.
 
         Calls quantumflow.register_worker, claim_tasks, complete_and_claim, complete_tasks,
         fail_tasks, extend_leases, release_tasks, sweep, stop_worker.

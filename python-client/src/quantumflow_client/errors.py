@@ -512,6 +512,27 @@ class HandlerMissing(QuantumflowError):
     """A worker was asked to serve a command that has no handler."""
 
 
+class WorkerHung(QuantumflowError):
+    """So many handlers hang that their process is no place to work: begin another one.
+
+    They go on in their threads, long after their time is over. The worker has claimed no more,
+    finished and reported what else it had, and ended.
+
+    Attributes:
+        handlers: How many hang.
+    """
+
+    def __init__(self, handlers: int) -> None:
+        super().__init__(
+            f"{handlers} handlers hang: the worker has ended",
+            hint="Begin another process, and look in the log for where they hang.",
+        )
+        self.handlers = handlers
+
+    def __reduce__(self) -> tuple[type[WorkerHung], tuple[int]]:
+        return type(self), (self.handlers,)
+
+
 class UnsupportedValue(QuantumflowError, ValueError):
     """A value cannot be stored as JSON: NaN, a cycle, an object that is no JSON, and the like."""
 

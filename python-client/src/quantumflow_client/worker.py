@@ -7,6 +7,7 @@ lease run out. What to do when is decided by `_worker_core` and `_leases`.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import random
@@ -16,7 +17,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from math import inf
@@ -44,7 +45,7 @@ from ._worker_core import (
     WorkerCore,
 )
 from .context import describe
-from .errors import QuantumflowError
+from .errors import QuantumflowError, WorkerHung
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -69,6 +70,21 @@ still be renewed.
 
 _HOLD = 1.0
 """How many seconds a task waits for a slot at most; or a tenth of its timeout, or of a lease."""
+
+_GRACE = 2.0
+"""How many seconds a handler has to end after its time, or its lease, is over.
+
+Then it is left alone: its slot is used anew, and what it returns is dropped.
+"""
+
+_HUNG_LEAST = 3
+"""How many handlers must hang at least, and as many as there are slots, to end the worker."""
+
+_PAUSE = 1.0
+"""How many seconds no more is claimed after tasks were handed back because the loop is blocked."""
+
+_UNEXPECTED_MOST = 3
+"""After how many unexpected errors a worker ends at once, whatever it holds."""
 
 _EXPECTED = {"completed", "retrying", "failed"}
 
@@ -107,6 +123,8 @@ class Worker:
             name: A name for people; by default the host and the process.
         """
         self.id = uuid.uuid4()
+        self.process = os.getpid()
+        self._context = contextvars.copy_context()
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._connections = connections
         # Apart, so that what a handler does to a session stays among such handlers.
@@ -136,7 +154,10 @@ class Worker:
         self._results: deque[tuple[Completion | Failure, float]] = deque()
         self._results_awaited = inf
         self._ended = threading.Event()
-        self._slots = Slots(concurrency, self.async_transactions.close)
+        self._slots = Slots(concurrency, self.async_transactions.close, self._context)
+        self._hung_most = max(concurrency, _HUNG_LEAST)
+        self._look_at = inf
+        self._unexpected = 0
         self._renewals = threading.Thread(
             target=self._renew, name="quantumflow-leases", daemon=True
         )
@@ -159,6 +180,7 @@ class Worker:
         Raises:
             QuantumflowError, psycopg.Error: The first connection failed, or a claim can never
             succeed.
+            WorkerHung: Too many handlers hang.
         """
         try:
             self._work()
@@ -206,22 +228,45 @@ class Worker:
     # The loop
 
     def _work(self) -> None:
-        while True:
-            self._hear()
-            now = time.monotonic()
-            self._tell_lapsed(now)
-            self._take_back(self._slots.take_back_overdue(now))
-            step = self._core.next(now)
-            if isinstance(step, Finish):
-                self._finish()
-                return
-            if isinstance(step, Rest):
-                self._rest(step, now)
-                continue
+        is_finished = False
+        while not is_finished:
             try:
-                self._take(step)
-            except (psycopg.Error, QuantumflowError) as error:
-                self._failed(step, error)
+                is_finished = self._go_on()
+            except Exception as error:  # noqa: PERF203 - as often as there are steps
+                if self._is_new:
+                    raise
+                self._end_after(error)
+
+    def _go_on(self) -> bool:
+        """Take the next step; whether it was the last."""
+        self._hear()
+        now = time.monotonic()
+        self._tell_lapsed(now)
+        self._look_after_handlers(now)
+        step = self._core.next(now)
+        if isinstance(step, Finish):
+            self._finish()
+            return True
+        if isinstance(step, Rest):
+            self._rest(step, now)
+            return False
+        try:
+            self._take(step)
+        except (psycopg.Error, QuantumflowError) as error:
+            self._failed(step, error)
+        return False
+
+    def _end_after(self, error: Exception) -> None:
+        """Something happened that should not: end, and leave as little behind as possible."""
+        self._unexpected += 1
+        if self._unexpected > _UNEXPECTED_MOST:
+            raise error
+        extra = {"worker_id": self.id}
+        logger.error("the worker ends: %r", type(error), exc_info=error, extra=extra)
+        self._error = self._error or error
+        now = time.monotonic()
+        self._core.stop(now, Stopping.SOON if self._unexpected == 1 else Stopping.NOW)
+        self._core.failed(now)
 
     def _take(self, step: Connect | Claim | Deliver | Release | Sweep) -> None:
         if isinstance(step, Connect):
@@ -239,7 +284,8 @@ class Worker:
                 logger.info("swept: %s", swept, extra={"worker_id": self.id})
 
     def _rest(self, step: Rest, now: float) -> None:
-        patience = min(_LOOK, max(self._slots.start_by - now, 0.001))
+        next_look = min(self._slots.start_by, self._look_at)
+        patience = min(_LOOK, max(next_look - now, 0.001))
         if step.seconds is not None:
             patience = min(patience, step.seconds)
         self._results_awaited = step.results
@@ -394,6 +440,7 @@ class Worker:
                 queues=self._queues,
                 lease=self._lease,
                 commands=self._commands,
+                held=self._core.held,
             )
         )
         self._claimed(tasks, asked=quantity, asked_at=asked_at)
@@ -411,8 +458,10 @@ class Worker:
                 deadline = task.deadline - self._clock
                 self._leases.add(task.ref, asked_at=asked_at, deadline=deadline)
                 start_by = now + min(hold, (deadline - now) / 10)
-                execution = Execution(self, task, self._handlers[task.command], start_by)
+                handler = self._handlers[task.command]
+                execution = Execution(self, task, handler, start_by, deadline)
                 self._executions[task.ref] = execution
+                self._look_at = min(self._look_at, deadline)
                 executions.append(execution)
         self._hear()
         if self._core.stopping is Stopping.NO:
@@ -462,9 +511,13 @@ class Worker:
 
         def settle(now: float) -> None:
             self._forget([task])
-            self._core.settled(seconds, now)
+            self._core.settled(task, seconds, now)
 
         self._events.put(settle)
+
+    def new_context(self) -> contextvars.Context:
+        """A context for a handler: as it was when the worker began, whatever others did since."""
+        return self._context.copy()
 
     def forget_lease(self, task: TaskRef) -> None:
         """Extend a task's lease no more."""
@@ -511,6 +564,7 @@ class Worker:
             queues=self._queues,
             lease=self._lease,
             commands=self._commands,
+            held=self._core.held - len(step.reports),
         )
 
     def _refused(self, step: Deliver, error: Exception) -> None:
@@ -591,6 +645,8 @@ class Worker:
             self._tell_over(
                 task, f"its lease was {state}" if state == "lost" else "its run was stopped"
             )
+        if over:
+            self._events.put(lambda now: self._expect_end(over, now))
 
     def _tell_lapsed(self, now: float) -> None:
         with self._leases_lock:
@@ -604,6 +660,60 @@ class Worker:
             logger.warning("%s must stop: %s", task, reason, extra=describe(execution.task))
             execution.cancel(reason, is_lost=True)
 
+    # Handlers that go on
+
+    def _look_after_handlers(self, now: float) -> None:
+        """Whom to wait for no longer, and what to hand back because it cannot begin."""
+        if (blocked := self._slots.look(now)) is not None:
+            logger.warning(
+                "the event loop, and every async handler, waits for %s, which blocks it\n%s",
+                blocked.by or "something",
+                blocked.stack,
+                extra=describe(blocked.by.task) if blocked.by else {"worker_id": self.id},
+            )
+        overdue = self._slots.take_back_overdue(now)
+        self._take_back(overdue)
+        if overdue and self._slots.is_blocked(now):
+            self._core.pause(now + _PAUSE)
+        if now >= self._look_at:
+            for execution in list(self._executions.values()):
+                if now >= execution.look_at:
+                    self._look_after(execution, now)
+            self._look_again()
+
+    def _look_after(self, execution: Execution, now: float) -> None:
+        is_over, execution.is_over = execution.is_over, True
+        execution.look_at = now + _GRACE
+        # By its time or its lease, and seen twice: the process itself may have been stopped.
+        if not is_over or not execution.leave():
+            return
+        self._forget([execution.task.ref])
+        self._core.left(now)
+        stack = self._slots.let_go(execution, now)
+        if stack is not None:
+            logger.error(
+                "the handler of %s does not end: it is left alone, and its slot is used anew\n%s",
+                execution,
+                stack,
+                extra=describe(execution.task),
+            )
+        hung = self._slots.hung(now)
+        if hung >= self._hung_most and self._error is None:
+            self._error = WorkerHung(hung)
+            logger.error("%s", self._error.message, extra={"worker_id": self.id})
+            self._core.stop(now)
+
+    def _expect_end(self, tasks: Iterable[TaskRef], now: float) -> None:
+        """Handlers were told that their tasks are not this worker's any more."""
+        for task in tasks:
+            if (execution := self._executions.get(task)) is not None and not execution.is_over:
+                execution.is_over = True
+                execution.look_at = now + _GRACE
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._look_at = min((e.look_at for e in self._executions.values()), default=inf)
+
     def _renew(self) -> None:
         """The thread that extends leases, until the worker has ended."""
         connection: Connection | None = None
@@ -612,34 +722,41 @@ class Worker:
             connection = self._connections.open()
         pause = _LOOK
         while not self._ended.wait(pause):
-            now = time.monotonic()
-            self._tell_lapsed(now)
-            with self._leases_lock:
-                tasks = self._leases.due(now)
-                next_due = self._leases.next_due()
-            pause = _LOOK if next_due is None else min(max(next_due - now, 0.001), _LOOK)
-            if not tasks:
-                continue
+            pause = _LOOK
             try:
-                if connection is None:
+                now = time.monotonic()
+                self._tell_lapsed(now)
+                with self._leases_lock:
+                    tasks = self._leases.due(now)
+                    next_due = self._leases.next_due()
+                if tasks and connection is None:
                     connection = self._connections.open()
-                held = connection
-
-                def run(call: Call[T], held: Connection = held) -> T:
-                    return _connections.run(held, call, patience=self.patience / 3)
-
-                self.extend(tasks, run)
-            except (psycopg.Error, QuantumflowError) as error:
-                logger.warning("leases were not renewed: %s", error, extra={"worker_id": self.id})
+                if tasks and connection is not None:
+                    self._extend_on(connection, tasks)
+                if next_due is not None:
+                    pause = min(max(next_due - now, 0.001), _LOOK)
+            except BaseException as error:  # whatever it is: without this thread all is lost
+                is_usual = isinstance(error, (psycopg.Error, QuantumflowError))
+                logger.warning(
+                    "leases were not renewed: %s",
+                    error,
+                    exc_info=None if is_usual else error,
+                    extra={"worker_id": self.id},
+                )
                 if connection is not None and (
-                    _reports.verdict_of(error, is_alive=_connections.is_alive(connection))
+                    not is_usual
+                    or _reports.verdict_of(error, is_alive=_connections.is_alive(connection))
                     is Verdict.LOST
                 ):
                     self._connections.give_back(connection)
                     connection = None
-                pause = _LOOK
         if connection is not None:
             self._connections.give_back(connection)
+
+    def _extend_on(self, connection: Connection, tasks: Sequence[TaskRef]) -> None:
+        self.extend(
+            tasks, lambda call: _connections.run(connection, call, patience=self.patience / 3)
+        )
 
 
 def _nothing(_: float) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -124,8 +127,31 @@ class Group(click.Group):
             report(problem, error, as_json="--json" in arguments)
             ended = problem.exit_code
         if standalone_mode:
+            if args is None:
+                end_soon(int(ended or 0))
             sys.exit(int(ended or 0))
         return ended
+
+
+_PATIENCE = 5.0
+"""How many seconds a process has to end when its work is done."""
+
+
+def end_soon(exit_code: int) -> None:
+    """End this process a moment later even if threads do not.
+
+    Python waits for every thread that is no daemon: one that a handler began, or gave work in a
+    pool, may hang.
+    """
+
+    def end() -> None:
+        time.sleep(_PATIENCE)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(exit_code)
+
+    threading.Thread(target=end, name="quantumflow-end", daemon=True).start()
 
 
 def report(problem: Problem, error: Exception, *, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from quantumflow_client.errors import (
     UnknownWorkflow,
     UnsupportedValue,
     WaitTimeout,
+    WorkerHung,
 )
 
 
@@ -34,6 +35,7 @@ class Exit(IntEnum):
     NOT_FOUND = 3
     REFUSED = 4
     UNREACHABLE = 5
+    HUNG = 6
     TIMED_OUT = 124
     INTERRUPTED = 130
 
@@ -45,6 +47,7 @@ EXIT_CODES = {
     Exit.NOT_FOUND: "there is no such run, workflow, version, step or queue",
     Exit.REFUSED: "the database refused; its code (QFnnn) is in the message",
     Exit.UNREACHABLE: "no database can be reached, or quantumflow is not in it",
+    Exit.HUNG: "so many handlers hang that the worker needs another process: start it again",
     Exit.TIMED_OUT: "what was waited for took too long, and goes on",
     Exit.INTERRUPTED: "interrupted from the keyboard",
 }
@@ -139,6 +142,8 @@ def _exit_of(error: QuantumflowError) -> Exit:
         return Exit.TIMED_OUT
     if isinstance(error, NotInstalled):
         return Exit.UNREACHABLE
+    if isinstance(error, WorkerHung):
+        return Exit.HUNG
     if isinstance(error, _UNWELL):
         return Exit.UNWELL
     if isinstance(error, _USAGE):

@@ -42,6 +42,10 @@ SETTLED = 60.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+_OTHERS_MAY_DO_BETTER = (Exit.OK, Exit.UNREACHABLE, Exit.HUNG)
+"""How a process may end that is replaced, unless it had nothing to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A child's last word."""
@@ -141,7 +145,7 @@ class _Family:
             if place.process is None or place.process.is_alive():
                 continue
             ended = place.end()
-            if ended is not None and ended.exit_code not in (Exit.OK, Exit.UNREACHABLE):
+            if ended is not None and ended.exit_code not in _OTHERS_MAY_DO_BETTER:
                 self.exit_code = self.exit_code or ended.exit_code
             elif self._stopping is Stopping.NO:
                 if ended is None or ended.exit_code is not Exit.OK or not self._ends_by_itself:
@@ -223,10 +227,13 @@ def obey(pipe: Connection, worker: Worker) -> None:
     """Stop a worker when the parent says so or is gone, or at a signal."""
 
     def listen() -> None:
-        with suppress(EOFError, OSError):
+        try:
             while True:
                 worker.stop(pipe.recv())
-        worker.stop()
+        except (EOFError, OSError):
+            pass
+        finally:
+            worker.stop()
 
     threading.Thread(target=listen, name="quantumflow-parent", daemon=True).start()
     for number in _SIGNALS:

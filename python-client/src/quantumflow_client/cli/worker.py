@@ -17,7 +17,7 @@ from quantumflow_client.client import Client
 from quantumflow_client.flow import Flow
 
 from . import _processes, _sources
-from ._command import App, command, report
+from ._command import App, command, end_soon, report
 from ._errors import problem_of
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def worker(
 
     OBJECT is a Client, a Flow or a list of Flows in the module MODULE, which is looked for in the
     current folder too. A Client keeps its own database unless --dsn names another. The worker
-    works until SIGTERM or Ctrl-C, then finishes what runs and ends with 0. Of several processes,
-    one that crashes is replaced.
+    works until SIGTERM or Ctrl-C, then finishes what runs and ends with 0. When handlers hang, long
+    after their timeout, on all slots, it ends with 6: start it again. Of several processes, one
+    that crashes or ends so is replaced.
     """
     _log_to_stderr(as_json=app.as_json)
     client = _client_of(app, source, deploy=deploy)
@@ -159,6 +160,7 @@ def _work(
         ended = _processes.Ended(exit_code=problem.exit_code)
     with suppress(OSError):
         pipe.send(ended)
+    end_soon(ended.exit_code)
 
 
 def _client_of(app: App, source: str, *, deploy: bool) -> Client:
