@@ -38,7 +38,7 @@ declare
 begin
   -- Asked each time, though that reads a file: what a session remembers, whoever uses it can set.
   if has_function_privilege('pg_control_system()', 'execute') then
-    v_system := (select c.system_identifier::text from pg_control_system() c);
+    v_system := (pg_control_system()).system_identifier::text;
   end if;
 
   return (
