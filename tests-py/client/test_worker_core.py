@@ -794,7 +794,7 @@ def test_nor_while_its_report_is_refused() -> None:
     assert core.next(0.1) == Deliver([done(0)], quantity=0)
 
 
-def test_a_task_that_was_lost_before_may_also_be_handed_back_or_need_no_report() -> None:
+def test_a_task_that_was_lost_before_may_also_be_handed_back_or_left_or_need_no_report() -> None:
     core = new_core()
     claim_suspect(core)
     core.unstarted(task(0).ref)
@@ -802,6 +802,9 @@ def test_a_task_that_was_lost_before_may_also_be_handed_back_or_need_no_report()
     assert core.next(1.0) == Claim(4)
     claim_suspect(core)
     core.settled(task(0).ref, 1.0, 1.0)
+    assert core.next(1.0) == Claim(4)
+    claim_suspect(core)
+    core.left(task(0).ref, 1.0)
     assert core.next(1.0) == Claim(4)
 
 

@@ -324,8 +324,9 @@ class WorkerCore:
         self._pace.forget()
         self._unstarted.append(task)
 
-    def left(self, now: float) -> None:
+    def left(self, task: TaskRef, now: float) -> None:
         """A handler runs on without its task, which is over; its slot is free again."""
+        self._suspects.discard(task)
         self._ended(1)
         self._claim_at = now
 

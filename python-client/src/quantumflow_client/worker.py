@@ -688,7 +688,7 @@ class Worker:
         if not is_over or not execution.leave():
             return
         self._forget([execution.task.ref])
-        self._core.left(now)
+        self._core.left(execution.task.ref, now)
         stack = self._slots.let_go(execution, now)
         if stack is not None:
             logger.error(
