@@ -1,4 +1,7 @@
-"""A database whose owner is a superuser, and one whose owner is not, each with a role a level."""
+"""A database whose owner is a superuser, and one whose owner is not, each with a role a level.
+
+And with STRANGERS: roles that were granted nothing of quantumflow, but something beside it.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,22 @@ ENDED = "10000000-0000-0000-0000-000000000002"
 LEVELS: dict[str, tuple[str, ...]] = {
     "nobody": (),
     "viewer": ("viewer",),
+    "caller": ("caller",),
     "worker": ("worker",),
     "operator": ("operator",),
     "author": ("author",),
     "several": ("worker", "viewer"),
 }
+# Another user of pgmq, who makes queues of his own; and one who makes schemas of his own.
+STRANGERS = {
+    "neighbour": "grant usage, create on schema pgmq to {role}",
+    "founder": "grant create on database {database} to {role}",
+}
 
 
 @dataclass
 class Installation:
-    """A database with quantumflow, its owner, and a login role for each of LEVELS."""
+    """A database with quantumflow, its owner, and a login role for each of LEVELS and STRANGERS."""
 
     dsn: str
     prefix: str
@@ -74,7 +83,7 @@ _INCLUDED = {"operator": ("viewer",), "author": ("viewer",)}
 def installation(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iterator[Installation]:
     prefix = f"access_{request.param}"
     owner = f"{prefix}_owner"
-    roles = [owner, *(f"{prefix}_{name}" for name in LEVELS)]
+    roles = [owner, *(f"{prefix}_{name}" for name in (*LEVELS, *STRANGERS))]
     with contextlib.ExitStack() as opened:
         admin = opened.enter_context(psycopg.connect(server.dsn("postgres"), autocommit=True))
         for role in roles:
@@ -94,6 +103,9 @@ def installation(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iter
                 connection.execute(
                     "select quantumflow.grant_access(%s, %s)", [f"{prefix}_{name}", level]
                 )
+        for name, grant in STRANGERS.items():
+            names = {"role": sql.Identifier(f"{prefix}_{name}"), "database": sql.Identifier(prefix)}
+            connection.execute(sql.SQL(grant).format(**names))
         connection.execute(
             "select quantumflow.define_flow("
             """'{"slug": "w", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]}')"""

@@ -96,6 +96,10 @@ def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation
     }
 
 
+def test_a_caller_starts_and_asks_and_nothing_else(installation: Installation) -> None:
+    assert installation.may_call("caller") == {"start_flow", "start_flows", "status", "version"}
+
+
 def test_operators_do_not_define_and_authors_do_not_mend(installation: Installation) -> None:
     viewer, operator = installation.may_call("viewer"), installation.may_call("operator")
     author = installation.may_call("author")
@@ -134,7 +138,7 @@ def relations(installation: Installation) -> list[tuple[str, str, str]]:
 def test_tables_can_be_read_by_viewers_and_changed_by_nobody(
     installation: Installation, name: str
 ) -> None:
-    reads = name not in ("nobody", "worker")
+    reads = name not in ("nobody", "caller", "worker")
     session = installation.session(name)
     found = relations(installation)
     assert {"step_tasks", "q_quantum_flow_queue", "a_quantum_flow_queue"} <= {r[1] for r in found}
@@ -217,7 +221,7 @@ def test_revoking_takes_everything_and_the_role_can_be_dropped(installation: Ins
     passing = f"{installation.prefix}_passing"
     with psycopg.connect(installation.dsn, autocommit=True) as admin:
         admin.execute(sql.SQL("create role {} login").format(sql.Identifier(passing)))
-        for level in ("viewer", "worker", "operator", "author"):
+        for level in ("viewer", "caller", "worker", "operator", "author"):
             owner.execute("select quantumflow.grant_access(%s, %s)", [passing, level])
         with psycopg.connect(installation.dsn, user=passing) as session:
             assert outcome(session, "select quantumflow.version()") == "done"

@@ -63,13 +63,22 @@ begin
     return v_flaw;
   end if;
 
-  select format('a trigger on %s, "%s", calls a function of role "%s"', p_relation::regclass, t.tgname, pg_get_userbyid(f.proowner))
+  -- Whose a trigger is, nobody records: its function has an owner, but a condition calls what its maker likes, and arguments may
+  -- tell a function what to do.
+  select case
+    when quantumflow._is_trusted(f.proowner) then format('a trigger on %s, "%s", has a condition or arguments', p_relation::regclass, t.tgname)
+    else format('a trigger on %s, "%s", calls a function of role "%s"', p_relation::regclass, t.tgname, pg_get_userbyid(f.proowner))
+  end
   into v_flaw
   from pg_trigger t
-  join pg_proc f
-    on f.oid = t.tgfoid
+  cross join lateral (
+    select o.proowner
+    from pg_proc o
+    where o.oid = t.tgfoid
+    offset 0
+  ) f
   where t.tgrelid = p_relation
-    and not quantumflow._is_trusted(f.proowner)
+    and (t.tgqual is not null or t.tgnargs > 0 or not quantumflow._is_trusted(f.proowner))
   order by t.tgname
   limit 1;
 
@@ -92,8 +101,8 @@ end
 $_flaw_of$;
 
 comment on function quantumflow._flaw_of(oid) is
-'Why a relation in pgmq''s schema must not be touched: it is no table, is somebody else''s, or rules or somebody else''s triggers would
-run with our rights. Null when nothing is wrong, or there is no such relation.';
+'Why a relation in pgmq''s schema must not be touched: it is no table, is somebody else''s, or rules, somebody else''s triggers,
+or triggers with conditions or arguments, which may be somebody else''s, would run with our rights. Null when nothing is wrong, or there is no such relation.';
 
 create function quantumflow._missing_columns(p_relation oid)
 returns text
