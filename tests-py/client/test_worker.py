@@ -154,6 +154,23 @@ def test_only_the_queues_asked_for_are_served(client: Client) -> None:
         client.poll_and_run(queues=["nowhere"])
 
 
+def test_a_queue_that_is_dropped_and_made_again_ends_no_worker(
+    client: Client, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    one_step(client, lambda: 1)
+    first = client.start_flow("one")
+    worker = threading.Thread(target=client.poll_and_run)
+    worker.start()
+    client.wait(first, timeout=30)
+    connection.execute("select pgmq.drop_queue('quantum_flow_queue')")
+    wait_until(lambda: "claim is refused, again in" in caplog.text)
+    client.deploy({"slug": "two", "steps": [{"name": "a", "command": "one.a"}]})
+    assert client.wait(client.start_flow("one"), timeout=30) == {"a": 1}
+    client.stop()
+    worker.join(30)
+    assert not worker.is_alive()
+
+
 def test_a_callback_is_handled_like_a_step(client: Client) -> None:
     told: list[Any] = []
     one_step(

@@ -181,7 +181,7 @@ class WorkerCore:
         self._herd_delay = 0.0
         self._is_woken = False
         self._is_idle = False
-        self._has_claimed = False
+        self.has_claimed = False
         self._sweep_at: float | None = None
         self._is_sweep_due = False
         self._retry_at = 0.0
@@ -280,7 +280,7 @@ class WorkerCore:
         self._answered()
         self._claim_delay = 0.0
         self._is_turn_of_asides = True
-        self._has_claimed = True
+        self.has_claimed = True
         self._claimed_at = now
         self._is_idle = not tasks and not self._held and not self._asides
         self._held += len(tasks)
@@ -447,7 +447,7 @@ class WorkerCore:
 
     @property
     def _is_draining(self) -> bool:
-        return self.stopping is not Stopping.NO or (self._once and self._has_claimed)
+        return self.stopping is not Stopping.NO or (self._once and self.has_claimed)
 
     def _is_done(self, now: float) -> bool:
         if self._finish_by is not None and now >= self._finish_by:
