@@ -1,6 +1,7 @@
 """A worker that goes on until it is stopped: python -m upgrade.worker_program DSN.
 
-Each line on its standard output is a call of its handler.
+Each line on its standard output is a call of its handler. It claims as 0.3.0's worker does, for the
+database is older than the client at first, and claims have got an argument and a column since.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from quantumflow_client import Client, Context
+from quantumflow_client import Client, Context, _sql
 
 
 def handle(input: Any, ctx: Context) -> Any:  # noqa: A002 - so the client calls it
@@ -19,7 +20,17 @@ def handle(input: Any, ctx: Context) -> Any:  # noqa: A002 - so the client calls
     return input["item"] if "item" in input else len(ctx.run_input)
 
 
+def claim_as_before() -> None:
+    for name in ("_CLAIM_TASKS", "_COMPLETE_AND_CLAIM"):
+        statement = getattr(_sql, name)
+        old = statement.replace("losses", "0").replace(",\n      held => %(held)s::int", "")
+        assert "held" in statement
+        assert "held" not in old
+        setattr(_sql, name, old)
+
+
 def main(dsn: str) -> None:
+    claim_as_before()
     with Client(dsn) as client:
         for step in ("first", "each", "last"):
             client.command(step)(handle)
