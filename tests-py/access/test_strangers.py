@@ -393,13 +393,14 @@ def test_a_worker_finishes_only_what_it_has_claimed(scene: Scene) -> None:
         "'task_index', task_index, 'lease_token', null, 'output', 1)) from quantumflow.step_tasks"
     )
     before = _tables(scene)
-    for query in (
-        "select outcome from quantumflow.complete_tasks(%s)",
-        "select outcome from quantumflow.fail_tasks(%s)",
-        "select outcome from quantumflow.complete_and_claim(gen_random_uuid(), %s, 1, '{}')",
+    for call in (
+        "complete_tasks(%s)",
+        "fail_tasks(%s)",
+        "complete_and_claim(gen_random_uuid(), %s, commands => '{}')",
     ):
+        query = f"select outcome from quantumflow.{call}"
         found = {row[0] for row in worker.execute(query, [Jsonb(tasks)])}
-        assert found == {"stale"}, query
+        assert found == {"stale"}, call
     assert worker.execute("select quantumflow.release_tasks(%s)", [Jsonb(tasks)]).fetchone() == (0,)
     assert _tables(scene) == before
     for query in (
