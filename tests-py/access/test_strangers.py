@@ -1,10 +1,12 @@
-"""Nobody who owns something in schema pgmq runs a line of it as quantumflow's owner, or a superuser.
+"""Nobody runs a line of his as quantumflow's owner or a superuser, by what he has beside pgmq's.
 
 Every public function is called while a trap (see traps.py) stands where one of our queues was,
-where its archive was, and where no queue of ours is. Fails when
+where its archive was, and where no queue of ours is. Nor does anybody take, or hold up, what is not
+his. Fails when
 
 - _queue_table() takes whatever has a queue's name, whoever owns it, whatever hangs on it;
-- a claim takes any queue, or a definition one that somebody else has made.
+- a claim takes any queue, or a definition one that somebody else has made;
+- pgmq's functions are called by the names of their arguments.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ _STARTED, _QUEUED, _CLAIMED, _CANCELLED, _FAILED, _COMPLETED, _PAUSED = _RUNS
 
 @dataclass
 class Scene:
-    """An installation with a flow whose tasks are in a queue "side", runs in all states, and traps."""
+    """An installation with a flow that has tasks in a queue "side", runs in all states; traps."""
 
     installation: Installation
     admin: Connection
@@ -60,7 +62,8 @@ class Scene:
             "from quantumflow.step_tasks where lease_token is not null"
         )
         token = self.value(
-            "select lease_token from quantumflow.step_tasks where (run_id, step_slug) = (%s, 'second')",
+            "select lease_token from quantumflow.step_tasks "
+            "where (run_id, step_slug) = (%s, 'second')",
             _CLAIMED,
         )
         literal = sql.Literal(json.dumps(reports)).as_string(self.admin)
@@ -69,7 +72,7 @@ class Scene:
             "queue": "'side'",
             "results": literal,
             "tasks": literal,
-            "lease_token": f"{token}",
+            "lease_token": f"{token or 1}",
             "workflow_slug": "'beside'",
             "step_slug": "'second'",
             "definition": """'{"slug": "new", "steps": [{"name": "a", "queue": "side"}]}'""",
@@ -159,7 +162,8 @@ def scene(installation: Installation) -> Iterator[Scene]:
         owner.execute("select quantumflow.pause_run(%s)", [_PAUSED])
         while (
             made.value(
-                "select status from quantumflow.step_tasks where (run_id, step_slug) = (%s, 'second')",
+                "select status from quantumflow.step_tasks "
+                "where (run_id, step_slug) = (%s, 'second')",
                 _CLAIMED,
             )
             == "queued"
@@ -236,3 +240,189 @@ def test_nor_when_anybody_else_calls(scene: Scene) -> None:
     for kind in ("view", "table", "the owner's table with a trigger's condition"):
         with scene.without("q_side"), scene.traps.set_up(kind, "q_side"):
             scene.call_all(calls, sessions)
+
+
+_NEW = (
+    "select quantumflow.define_flow("
+    """'{"slug": "new", "steps": [{"name": "a", "queue": "new"}]}')"""
+)
+_REBUILD = "select * from quantumflow.rebuild_queues()"
+
+
+@pytest.fixture
+def sharing(scene: Scene) -> Iterator[Connection]:
+    """The neighbour's session, with the grant that one finds recommended for users of pgmq."""
+    role = sql.Identifier(scene.installation.role("neighbour"))
+    tables = "on all tables in schema pgmq"
+    scene.admin.execute(sql.SQL(f"grant all {tables} to {{}}").format(role))
+    yield scene.installation.session("neighbour")
+    scene.admin.execute(sql.SQL(f"revoke all {tables} from {{}}").format(role))
+
+
+@pytest.mark.parametrize("table", ["meta", "topic_bindings", "notify_insert_throttle"])
+def test_triggers_on_pgmqs_own_tables_are_not_run(
+    scene: Scene, sharing: Connection, table: str
+) -> None:
+    """Making a queue writes to pgmq's list, and dropping one also to what refers to it."""
+    if scene.value("select to_regclass(%s)", f"pgmq.{table}") is None:
+        pytest.skip(f"this pgmq has no table {table}")
+    calls = [*scene.calls(), ("define_flow", _NEW)]
+    for level in ("row", "statement"):
+        sharing.execute(
+            f"create trigger fire before insert or update or delete on pgmq.{table} "
+            f"for each {level} execute function trap.fire()"
+        )
+        try:
+            scene.call_all(calls)
+            for function, call in (("define_flow", _NEW), ("rebuild_queues", _REBUILD)):
+                assert outcome(scene.caller(function), call) == "QF406"
+            for call in ("select quantumflow.start_flow('beside')", "select quantumflow.sweep()"):
+                assert outcome(scene.installation.session("operator"), call) == "done"
+            found = scene.value("select state from quantumflow.doctor() where subject = 'pgmq'")
+            assert found == "error"
+        finally:
+            scene.admin.execute(f"drop trigger fire on pgmq.{table}")
+    assert outcome(scene.caller("define_flow"), _NEW) == "done"
+
+
+def test_other_functions_of_the_names_that_are_called_are_not_met(scene: Scene) -> None:
+    """What takes the same arguments in another order, or such as also fit, or anything."""
+    neighbour = scene.installation.session("neighbour")
+    others = (
+        "create(queue_name varchar) returns void",
+        "create(queue_name anyelement) returns void",
+        "send_batch(msgs jsonb[], queue_name text, headers jsonb[], delay timestamptz) returns int",
+        "delete(msg_ids bigint[], queue_name text) returns setof bigint",
+        "delete(queue_name anyelement, msg_ids anyarray) returns setof bigint",
+        "archive(msg_ids bigint[], queue_name text) returns setof bigint",
+        "archive(queue_name anyelement, msg_ids anyarray) returns setof bigint",
+        'format_table_name(queue_name text, prefix "char") returns text',
+        "format_table_name(queue_name text, prefix varchar) returns text",
+        "format_table_name(queue_name text, prefix anyelement) returns text",
+        "validate_queue_name(queue_name varchar) returns void",
+    )
+    for other in others:
+        neighbour.execute(
+            f"create function pgmq.{other} language plpgsql as $$ "
+            "begin perform trap.spring(); raise 'not this one' using errcode = 'EVIL1'; end $$"
+        )
+    try:
+        # What a session has called before, it does not look up again.
+        with contextlib.ExitStack() as opened:
+            sessions: dict[str, Connection] = {}
+            before = scene.traps.sprung()
+            for function, call in [*scene.calls(), ("define_flow", _NEW)]:
+                user = scene.caller(function).info.user
+                if user not in sessions:
+                    connected = psycopg.connect(scene.installation.dsn, user=user, autocommit=True)
+                    sessions[user] = opened.enter_context(connected)
+                found = outcome(sessions[user], call)
+                assert found == "done" or found.startswith(("QF", "permission denied")), call
+            assert scene.traps.sprung() == before
+            assert outcome(sessions[scene.installation.role("author")], _NEW) == "done"
+            assert outcome(sessions[scene.installation.role("operator")], _REBUILD) == "done"
+    finally:
+        for other in others:
+            scene.admin.execute(f"drop function pgmq.{other.split(' returns')[0]}")
+
+
+def test_a_queue_has_its_index_though_its_name_is_taken(scene: Scene) -> None:
+    neighbour = scene.installation.session("neighbour")
+    neighbour.execute("create table pgmq.mine (i int)")
+    neighbour.execute("create index q_new_vt_idx on pgmq.mine (i)")
+    author = scene.installation.session("author")
+    try:
+        with author.transaction(force_rollback=True):
+            author.execute(_NEW)
+            found = author.execute(
+                "select from pg_indexes where tablename = 'q_new' and indexdef like '%%(vt)'"
+            )
+            assert found.rowcount == 1
+    finally:
+        neighbour.execute("drop table pgmq.mine")
+
+
+@pytest.mark.parametrize("who", ["owner", "neighbour"])
+@pytest.mark.parametrize("message", [None, '{"bill": 1}'])
+def test_another_applications_queue_is_left_alone(
+    scene: Scene, sharing: Connection, who: str, message: str | None
+) -> None:
+    """By definitions, claims, and whatever mends, with messages or without, whoever owns it."""
+    installation = scene.installation
+    maker = installation.session(who)
+    maker.execute("select pgmq.create('billing')")
+    definition = _NEW.replace('"queue": "new"', '"queue": "billing"')
+    calls = scene.calls(
+        queues="'{billing}'",
+        queue="'billing'",
+        definition="""'{"slug": "new", "steps": [{"name": "a", "queue": "billing"}]}'""",
+        step_slug="'another'",
+    )
+    try:
+        if message is not None:
+            maker.execute("select pgmq.send('billing', %s::jsonb)", [message])
+        contents = "select array_agg(to_jsonb(q)) from pgmq.q_billing q"
+        before = scene.value(contents)
+        scene.call_all(calls)
+        for function, call in calls:
+            # Not taken back, as far as something can come of it.
+            if function in ("sweep", "check_state", "doctor", "setup", "rebuild_queues", "repair"):
+                scene.caller(function).execute(call)
+        assert outcome(installation.session("author"), definition) == "QF403"
+        claim = "select quantumflow.claim_tasks(gen_random_uuid(), 1, '{billing}')"
+        assert outcome(installation.session("worker"), claim) == "QF403"
+        assert scene.value(contents) == before
+        assert scene.value("select count(*) from pgmq.a_billing") == 0
+
+        # The owner's word lets it be used, if what it holds and whose it is allow that.
+        word = "insert into quantumflow.queues (queue) values ('billing')"
+        with scene.admin.transaction(force_rollback=True):
+            installation_owner = sql.Identifier(installation.owner)
+            scene.admin.execute(sql.SQL("set local role {}").format(installation_owner))
+            scene.admin.execute(word)
+            used = outcome(scene.admin, definition)
+            assert used == ("done" if who == "owner" and message is None else "QF403")
+    finally:
+        maker.execute("select pgmq.drop_queue('billing')")
+
+
+def test_a_worker_finishes_only_what_it_has_claimed(scene: Scene) -> None:
+    worker = scene.installation.session("worker")
+    tasks = scene.value(
+        "select jsonb_agg(jsonb_build_object('run_id', run_id, 'step_slug', step_slug, "
+        "'task_index', task_index, 'lease_token', null, 'output', 1)) from quantumflow.step_tasks"
+    )
+    before = _tables(scene)
+    for call in (
+        "complete_tasks(%s)",
+        "fail_tasks(%s)",
+        "complete_and_claim(gen_random_uuid(), %s, commands => '{}')",
+    ):
+        query = f"select outcome from quantumflow.{call}"
+        found = {row[0] for row in worker.execute(query, [Jsonb(tasks)])}
+        assert found == {"stale"}, call
+    assert worker.execute("select quantumflow.release_tasks(%s)", [Jsonb(tasks)]).fetchone() == (0,)
+    assert _tables(scene) == before
+    for query in (
+        "select quantumflow.complete_task(%s, 'second')",
+        "select quantumflow.fail_task(%s, 'second')",
+    ):
+        found_outcome = outcome(worker, query.replace("%s", f"'{_QUEUED}'"))
+        assert found_outcome.startswith("permission denied for function")
+        assert (
+            outcome(scene.installation.session("operator"), query.replace("%s", f"'{_QUEUED}'"))
+            == "done"
+        )
+
+
+def _tables(scene: Scene) -> Any:
+    return scene.value(
+        """
+        select jsonb_build_array(
+          (select jsonb_agg(to_jsonb(t) order by t.run_id, t.step_slug, t.task_index)
+           from quantumflow.step_tasks t),
+          (select jsonb_agg(to_jsonb(r) order by r.id) from quantumflow.workflow_runs r),
+          (select jsonb_agg(to_jsonb(f)) from quantumflow.task_failures f),
+          (select jsonb_agg(to_jsonb(q) order by q.msg_id) from pgmq.q_side q))
+        """
+    )

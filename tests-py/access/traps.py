@@ -1,8 +1,8 @@
 """What a stranger leaves where a queue is looked for, so that whoever touches it runs his code.
 
-A trap is sprung when its code runs as the owner of quantumflow or as a superuser; as whoever set it,
-or as any other stranger, it does nothing. Sprung traps are counted by a sequence, which a rollback
-does not turn back.
+A trap is sprung when its code runs as the owner of quantumflow or as a superuser; as whoever set
+it, or as any other stranger, it does nothing. Sprung traps are counted by a sequence, which a
+rollback does not turn back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ enqueued_at timestamptz not null default now(), last_read_at timestamptz,
 archived_at timestamptz default now(), vt timestamptz not null, message jsonb, headers jsonb
 """
 _MESSAGE = """
-'{"workflow_run_id": "30000000-0000-0000-0000-000000000001", "step_name": "second", "task_index": 0}'
+'{"workflow_run_id": "30000000-0000-0000-0000-000000000001", "step_name": "a", "task_index": 0}'
 """
 _FIRE = """
 create trigger fire before insert or update or delete on {place}
@@ -43,8 +43,8 @@ select msg_id, read_ct, enqueued_at, last_read_at, archived_at, vt, message, hea
 from trap.rows where trap.same(msg_id) > 0
 """
 
-# Each stands where a queue or its archive would: who runs which statements. {place} is its name with
-# the schema, {name} without.
+# Each stands where a queue or its archive would: who runs which statements. {place} is its name
+# with the schema, {name} without.
 KINDS: dict[str, list[tuple[str, str]]] = {
     "view": [
         (

@@ -109,13 +109,15 @@ declare
     select string_agg(distinct format('role "%s"', pg_get_userbyid(k.owner)), ', ')
     from quantumflow._parts_of_pgmq() k
     where not quantumflow._is_trusted(k.owner));
+  v_flaw    text := (select min(k.flaw) from quantumflow._parts_of_pgmq() k);
 begin
   return query
   select
     'pgmq',
-    case when v_fits and v_foreign is null then 'ok' else 'error' end,
+    case when v_fits and v_foreign is null and v_flaw is null then 'ok' else 'error' end,
     case
       when v_foreign is not null then format('pgmq belongs to %s, whose code would run with our owner''s rights', v_foreign)
+      when v_flaw is not null then 'pgmq cannot be trusted: ' || v_flaw
       when v_pgmq is not null then format('pgmq %s, as an extension', v_pgmq)
       when to_regnamespace('pgmq') is not null then 'pgmq, installed as plain SQL'
       else 'pgmq is not installed'
@@ -123,6 +125,7 @@ begin
     case
       when v_foreign is not null
       then format('Have it installed by a superuser or by role "%s"; setup() says more.', current_user)
+      when v_flaw is not null then 'Have it dropped: no queue is made as long as it is there.'
       when not v_fits then 'Install pgmq 1.5.1 or newer: create extension pgmq.'
     end
   union all

@@ -18,7 +18,7 @@ begin
   perform quantumflow._lock_all_work();
 
   -- What a queue of the installed pgmq looks like, only pgmq knows.
-  perform pgmq.create(queue_name => v_model);
+  perform pgmq.create(v_model);
 
   for v_queue in
     select *
@@ -27,7 +27,7 @@ begin
     perform quantumflow._renew_queue(v_queue, v_model);
   end loop;
 
-  perform pgmq.drop_queue(queue_name => v_model);
+  perform pgmq.drop_queue(v_model);
 
   v_tids := array(
     select t.ctid

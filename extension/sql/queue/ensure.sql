@@ -126,35 +126,51 @@ begin
         'insert into quantumflow.settings values (''pgmq_owner'', %L); before quantumflow is installed: set quantumflow.pgmq_owner = %L;',
         current_user, v_owner, v_owner, v_owner);
   end if;
+
+  select k.flaw
+  into v_what
+  from quantumflow._parts_of_pgmq() k
+  where k.flaw is not null
+  order by k.n
+  limit 1;
+
+  if found then
+    raise exception 'pgmq cannot be trusted'
+    using
+      errcode = 'QF406',
+      detail = format('%s: what it calls would run with the rights of quantumflow''s owner.', upper(left(v_what, 1)) || substr(v_what, 2)),
+      hint = 'Have it dropped. Who makes queues of his own needs no right on pgmq''s own tables but to insert, update and delete.';
+  end if;
 end
 $_require_pgmq$;
 
 comment on function quantumflow._require_pgmq() is
 'Refuses to work without pgmq, and with one whose owner could run code with our rights.
 
-Errors: QF402 when it is missing or older than 1.5.1; QF406 when it is somebody else''s.';
+Errors: QF402 when it is missing or older than 1.5.1; QF406 when it is somebody else''s, or has somebody else''s triggers.';
 
 create function quantumflow._parts_of_pgmq()
-returns table (n bigint, what text, owner oid)
+returns table (n bigint, what text, owner oid, flaw text)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_parts_of_pgmq$
 begin
   return query
-  select 0::bigint, 'schema pgmq', s.nspowner
+  select 0::bigint, 'schema pgmq', s.nspowner, null
   from pg_namespace s
   where s.nspname = 'pgmq'
 
   union all
-  select 1::bigint, 'table ' || c.oid::regclass, c.relowner
+  -- What making and dropping a queue writes to, the latter by foreign keys.
+  select 1::bigint, 'table ' || c.oid::regclass, c.relowner, quantumflow._flaw_of(c.oid)
   from pg_class c
-  where c.oid = to_regclass('pgmq.meta')
+  where c.oid in (to_regclass('pgmq.meta'), to_regclass('pgmq.topic_bindings'), to_regclass('pgmq.notify_insert_throttle'))
 
   union all
   -- What we call, and what these call, in all versions. Other functions of those names are not what a call finds, since these take
   -- exactly what they are given.
-  select 1 + k.ordinality, 'function ' || f.oid::regprocedure, f.proowner
+  select 1 + k.ordinality, 'function ' || f.oid::regprocedure, f.proowner, null
   from unnest(array[
     'create(text)', 'create_non_partitioned(text)', 'drop_queue(text)', 'send_batch(text, jsonb[], jsonb[], timestamptz)',
     '_send_batch(text, jsonb[], jsonb[], timestamptz)', '_validate_batch_params(jsonb[], jsonb[])', 'delete(text, bigint[])',
@@ -167,7 +183,7 @@ end
 $_parts_of_pgmq$;
 
 comment on function quantumflow._parts_of_pgmq() is
-'What is used of pgmq but queues, and who owns it.';
+'What is used of pgmq but queues, who owns it, and of tables why they must not be touched (see _flaw_of).';
 
 create function quantumflow._create_queue(p_queue text)
 returns void
@@ -188,7 +204,10 @@ begin
       hint = 'Name another queue, or have the archive dropped by whoever owns it.';
   end if;
 
-  perform pgmq.create(queue_name => p_queue);
+  -- Whoever may connect can hold the lock that pgmq takes for this; so not where all is there.
+  if quantumflow._is_incomplete(p_queue) then
+    perform pgmq.create(p_queue);
+  end if;
 
   -- Somebody may have been quicker.
   if quantumflow._queue_table(p_queue) is null or quantumflow._queue_table(p_queue, 'a_') is null then
@@ -200,6 +219,20 @@ begin
     'alter table pgmq.%I set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.0, '
     'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
     'q_' || p_queue);
+
+  -- pgmq leaves it out where something else has its name.
+  if not exists (
+    select
+    from pg_index i
+    join pg_attribute a
+      on a.attrelid = i.indrelid
+      and a.attnum = i.indkey[0]
+    where i.indrelid = quantumflow._queue_table(p_queue)
+      and a.attname = 'vt'
+      and i.indpred is null
+  ) then
+    execute format('create index on pgmq.%I (vt)', 'q_' || p_queue);
+  end if;
 
   for v_table in
     select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name, c.relowner, c.relacl
@@ -219,6 +252,22 @@ comment on function quantumflow._create_queue(text) is
 'Makes a pgmq queue, or what is missing of one, with storage settings for a busy one. Nobody else has rights to a new one.
 
 Errors: QF403 when there is something of its name that cannot be trusted.';
+
+create function quantumflow._is_incomplete(p_queue text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_is_incomplete$
+begin
+  return quantumflow._queue_table(p_queue) is null
+    or quantumflow._queue_table(p_queue, 'a_') is null
+    or not exists (select from pgmq.meta m where m.queue_name = p_queue);
+end
+$_is_incomplete$;
+
+comment on function quantumflow._is_incomplete(text) is
+'Whether a queue, its archive or its entry in pgmq''s list is missing.';
 
 create function quantumflow._refuse_foreign_queue(p_queue text)
 returns void

@@ -1,6 +1,8 @@
 -- The only statements that touch pgmq's tables directly: reading by vt, and setting vt row by row.
 -- A message is looked up by its msg_id alone, and the rest asked outside (offset 0, limit 1): with statistics of an empty queue the
 -- index on vt seems as good, and then each look-up reads all of it.
+-- pgmq's functions are called by place, with exactly the types that they take: by name, another function of that name whose arguments
+-- stand in another order, which anybody who may make functions there can make, would leave PostgreSQL no choice but to refuse.
 -- pgmq.read() sorts all messages by msg_id, visible or not, so delayed ones make every read slow.
 
 create type quantumflow._message as (
@@ -286,9 +288,9 @@ begin
   if exists (select from quantumflow.queues q where q.queue = p_queue and q.archive)
     and quantumflow._queue_table(p_queue, 'a_') is not null
   then
-    perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
+    perform pgmq.archive(p_queue, p_msg_ids);
   else
-    perform pgmq.delete(queue_name => p_queue, msg_ids => p_msg_ids);
+    perform pgmq.delete(p_queue, p_msg_ids);
   end if;
 end
 $_remove_messages$;
@@ -355,7 +357,7 @@ begin
   if quantumflow._queue_table(p_queue, 'a_') is null then
     perform quantumflow._set_vt(p_queue, p_msg_ids, array_fill('infinity'::timestamptz, array[cardinality(p_msg_ids)]));
   else
-    perform pgmq.archive(queue_name => p_queue, msg_ids => p_msg_ids);
+    perform pgmq.archive(p_queue, p_msg_ids);
   end if;
 
   raise warning '% % of queue "%" that name no task of quantumflow',

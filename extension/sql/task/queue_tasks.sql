@@ -42,11 +42,7 @@ begin
 
     select array_agg(s.msg_id order by s.n)
     into v_messages
-    from pgmq.send_batch(
-      queue_name => v_batch.queue,
-      msgs => v_batch.messages,
-      headers => v_batch.headers,
-      delay => v_batch.vt) with ordinality s (msg_id, n);
+    from pgmq.send_batch(v_batch.queue, v_batch.messages, v_batch.headers, v_batch.vt) with ordinality s (msg_id, n);
 
     if p_again then
       update quantumflow.step_tasks t
