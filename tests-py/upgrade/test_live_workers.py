@@ -83,7 +83,7 @@ def test_workers_go_on(
 
         def is_under_way() -> bool:
             for process in (one, two):
-                assert process.poll() is None, process.communicate()[1]
+                assert process.poll() is None, process.stderr and process.stderr.read()
             return completed() > total / 8
 
         # Long after every statement was prepared.
