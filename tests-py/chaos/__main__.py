@@ -20,6 +20,7 @@ _FAULTS = {
     "blackout": 1,
     "drop": 1,
     "hurry": 1,
+    "deafen": 1,
 }
 
 

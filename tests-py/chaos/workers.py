@@ -121,7 +121,10 @@ class Workers:
         return sorted(self._folder.glob("worker_*.log"))
 
     def _may_end(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether it had to: no database, no queue, too many handlers hang, or one killed it."""
+        """Whether it had to: too many handlers hang, or one killed it, or there was no database.
+
+        Before it has claimed for the first time it ends when a queue is not there; later, it waits.
+        """
         if process.returncode == Exit.NOT_FOUND:
             said = self._logs[process.pid].read_text("utf-8", errors="replace")
             return f'queue "{DROPPED_QUEUE}" does not exist' in said
