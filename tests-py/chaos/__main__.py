@@ -18,6 +18,9 @@ _FAULTS = {
     "reset": 2,
     "swallow": 2,
     "blackout": 1,
+    "drop": 1,
+    "hurry": 1,
+    "deafen": 1,
 }
 
 

@@ -29,8 +29,8 @@ from psycopg.conninfo import make_conninfo
 
 from chaos import flows
 from chaos.faults import Faults
-from chaos.flows import expect
-from chaos.runs import Started, messages, persist, prepare, settle, start
+from chaos.flows import DROPPED_QUEUE, expect
+from chaos.runs import ROLE, Started, messages, persist, prepare, settle, start
 from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
 from quantumflow_client._connections import Connections
@@ -46,8 +46,14 @@ DURABLE = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "deadlock_timeout": "200ms",
+    "log_line_prefix": "%m [%p] %u@%d ",
     "max_connections": "400",  # every handler may have one, and the server keeps half-open ones
 }
+
+_SMALL_NOTIFY_QUEUE = {"max_notify_queue_pages": "64"}
+"""The least there is, from PostgreSQL 17 on; before, the queue holds 8 GB and cannot be filled."""
+
+_DEAF = "too many notifications in the NOTIFY queue"
 
 _BACKLOG = 1500
 """How many messages wait at most before more runs are started."""
@@ -62,6 +68,8 @@ _USUAL = (
     "the database system is (starting up|in recovery|not yet accepting|shutting down)",
     "has (not )?ended|has nothing to run again|is (completed|cancelled|failed)",
     "connection to client lost",
+    "canceling statement due to statement timeout",
+    DROPPED_QUEUE,
 )
 """Errors in the server's log that are as they should be."""
 
@@ -100,6 +108,7 @@ class Report:
     folder: Path
     verdict: Verdict
     faults: Counter[str]
+    handlers: dict[str, int]
     cuts: Counter[str]
     links_swallowed: int
     operations: Counter[str]
@@ -114,6 +123,7 @@ class Report:
             "tasks completed": verdict.tasks,
             "runs": _listed(verdict.ends),
             **dict(sorted(self.faults.items())),
+            **self.handlers,
             "half-open connections": self.links_swallowed,
             "cut after commit": f"{self.cuts.total()} ({_listed(self.cuts)})",
             "operations": _listed(self.operations),
@@ -121,6 +131,7 @@ class Report:
             "effects": verdict.effects,
             "lost": verdict.lost,
             "doubled": verdict.doubled,
+            "innocent runs failed": verdict.innocent_failed,
             "problems": len(self.problems),
         }
         lines = [f"{name:22} {value}" for name, value in figures.items()]
@@ -140,10 +151,11 @@ def run(plan: Plan, say: Callable[[str], object] = print) -> Report:
     folder = REPOSITORY / ".cache" / "chaos" / str(plan.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with throwaway_server(server_kind(), f"chaos{plan.seed}", settings=DURABLE) as server:
+    settings = DURABLE | (_SMALL_NOTIFY_QUEUE if "deafen" in plan.faults else {})
+    with throwaway_server(server_kind(), f"chaos{plan.seed}", settings=settings) as server:
         report = _Chaos(plan, server, folder, say).run()
         shutil.copy(server.log_file, folder / "server.log")
-    report.problems += _of_server_log(folder / "server.log")
+    report.problems += _of_server_log(folder)
     return report
 
 
@@ -158,7 +170,7 @@ class _Chaos:
         self._folder = folder
         self._say = say
         self._dsn = server.create_database("chaos")
-        self._kinds = flows.kinds(plan.seed)
+        self._kinds = [*flows.kinds(plan.seed), *flows.misbehaving()]
         self._runs: list[Started] = []
         self._tasks = 0
         self._has_broken = threading.Event()
@@ -171,7 +183,7 @@ class _Chaos:
         with (
             Proxy(self._dsn, linger=3) as proxy,
             Workers(
-                make_conninfo(proxy.dsn, connect_timeout=2),
+                make_conninfo(proxy.dsn, connect_timeout=2, user=ROLE),
                 plan.workers,
                 self._folder,
                 concurrency=plan.concurrency,
@@ -198,6 +210,7 @@ class _Chaos:
                 folder=self._folder,
                 verdict=verdict,
                 faults=faults.counts,
+                handlers=_misbehaved(self._folder),
                 cuts=proxy.cuts,
                 links_swallowed=faults.links_swallowed,
                 operations=Counter(dict(verbs)),
@@ -218,6 +231,8 @@ class _Chaos:
             text=True,
         )
         try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has begun, and knows how it is asked to end
             yield process
         finally:
             process.kill()
@@ -228,8 +243,10 @@ class _Chaos:
         chance = random.Random(f"{self._plan.seed} runs")
         connections = Connections(dsn)
         weights = [kind.weight for kind in self._kinds]
+        first = chance.sample(self._kinds, len(self._kinds))
         while self._tasks < self._plan.tasks or not self._has_broken.is_set():
-            (kind,) = chance.choices(self._kinds, weights)
+            # Each at least once, however short the chaos is.
+            kind = first.pop() if first else chance.choices(self._kinds, weights)[0]
             run = Started(UUID(int=chance.getrandbits(128)), kind, kind.input(chance))
             start(connections, run)
             self._runs.append(run)
@@ -275,16 +292,30 @@ def _end(operator: subprocess.Popen[str]) -> list[str]:
     return problems
 
 
-def _of_server_log(log: Path) -> list[str]:
+def _of_server_log(folder: Path) -> list[str]:
     """Errors that the server reported and that no fault of ours explains."""
-    text = log.read_text("utf-8", errors="replace")
+    text = (folder / "server.log").read_text("utf-8", errors="replace")
     text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "<uuid>", text)
     errors = Counter(re.findall(r"(?:ERROR|PANIC|FATAL): +(.*)", text))
+    # A worker that begins to listen tries whether it hears; nothing else may notify in vain.
+    for file in folder.glob("worker_*.log"):
+        said = file.read_text("utf-8", errors="replace")
+        errors[_DEAF] -= len(re.findall(f"cannot listen, .*{_DEAF}", said))
     return [
         f"the server said {count} times: {error}"
         for error, count in errors.items()
-        if not any(re.search(usual, error) for usual in _USUAL)
+        if count > 0 and not any(re.search(usual, error) for usual in _USUAL)
     ]
+
+
+def _misbehaved(folder: Path) -> dict[str, int]:
+    """How often handlers misbehaved, as they wrote down before they did."""
+    return {
+        f"handlers that {what}": sum(
+            len(file.read_text().splitlines()) for file in folder.glob(f"{what}_*")
+        )
+        for what in ("killed", "hung", "blocked")
+    }
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -7,9 +7,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
+from chaos.flows import DROPPED_QUEUE
+from chaos.runs import ROLE, persist
 from chaos.workers import Workers
 from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import BOTH, Direction, Proxy
@@ -38,6 +43,9 @@ from (
 """
 
 
+_NOISE = "select pg_notify('chaos_noise', repeat('x', 7900))"
+
+
 class Faults:
     """Breaks one thing at a time.
 
@@ -61,6 +69,8 @@ class Faults:
         self._chance = chance
         self._calls = list(_CALLS)
         self._open = ExitStack()
+        self._over = threading.Event()
+        self._later: list[threading.Thread] = []
         self.counts: Counter[str] = Counter()
         self.links_swallowed = 0
 
@@ -70,9 +80,13 @@ class Faults:
     def __exit__(self, *_: object) -> None:
         """Let everything through again."""
         self._open.close()
+        self._over.set()
+        for thread in self._later:
+            thread.join()
 
     def happen(self, kind: str) -> None:
-        """Let a fault happen."""
+        """Let a fault happen, to as many workers as there are to be."""
+        self._workers.refill()
         kinds: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "stall": self._stall,
@@ -83,12 +97,20 @@ class Faults:
             "reset": self._reset,
             "swallow": self._swallow,
             "blackout": self._blackout,
+            "drop": self._drop,
+            "hurry": self._hurry,
+            "deafen": self._deafen,
         }
         kinds[kind]()
 
     def wait(self) -> None:
         """Wait until the connections were cut that are cut when something happens."""
-        wait_until(lambda: self._proxy.to_cut.isdisjoint(_OFTEN), timeout=300, what="a cut")
+
+        def were_cut() -> bool:
+            self._workers.refill()
+            return self._proxy.to_cut.isdisjoint(_OFTEN)
+
+        wait_until(were_cut, timeout=300, what="a cut")
 
     def _kill(self) -> None:
         self._workers.kill(self._chance)
@@ -137,3 +159,75 @@ class Faults:
         timer.daemon = True
         timer.start()
         self.counts["half-open"] += 1
+
+    def _drop(self) -> None:
+        """A queue is gone with its messages, and mended a little later, while others work."""
+        queue = (DROPPED_QUEUE,)
+
+        def make_again() -> None:
+            self._say("select quantumflow.setup()")
+            while self._say("select from quantumflow.repair(false)"):
+                pass
+            self._say("update chaos.drops set ended = clock_timestamp() where ended is null")
+
+        self._say("insert into chaos.drops values (clock_timestamp())")
+        self._say(
+            "select pgmq.drop_queue(%s) from pgmq.list_queues() where queue_name = %s", 2 * queue
+        )
+        self.counts["queue dropped"] += 1
+        self._after(self._chance.uniform(0.2, 3), make_again)
+
+    def _hurry(self) -> None:
+        """The workers' role gets a statement_timeout that many of their calls exceed."""
+        timeout = self._chance.choice(["10ms", "30ms", "100ms"])
+        self._limit(timeout)
+        self.counts["statement_timeout"] += 1
+        self._after(self._chance.uniform(1, 4), lambda: self._limit("0"))
+
+    def _limit(self, timeout: str) -> None:
+        statement = sql.SQL("alter role {} set statement_timeout = {}")
+        self._say(statement.format(sql.Identifier(ROLE), sql.Literal(timeout)))
+        self._say(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = %s",
+            (ROLE,),
+        )
+
+    def _deafen(self) -> None:
+        """A listener of another database sits in a transaction, and the NOTIFY queue fills up."""
+        elsewhere = make_conninfo(self._dsn, dbname="postgres")
+        listener = psycopg.connect(elsewhere, autocommit=True)
+        listener.execute("listen chaos_noise")
+        listener.execute("begin")
+        listener.execute("select 1")
+        self._after(self._chance.uniform(1, 5), listener.close)
+        with psycopg.connect(elsewhere, autocommit=True) as noisy:
+            # Whoever else is refused shows in the server's log.
+            noisy.execute("set log_min_messages = panic")
+            while True:
+                try:
+                    noisy.execute(_NOISE)
+                except psycopg.errors.ProgramLimitExceeded:
+                    break
+                if listener.closed:  # the queue is longer than that
+                    return
+        self.counts["NOTIFY queue full"] += 1
+
+    def _say(self, query: Any, parameters: tuple[object, ...] = ()) -> int:
+        """Execute a statement, however often that takes; answers how many rows came of it."""
+
+        def say() -> int:
+            with psycopg.connect(self._dsn, autocommit=True) as connection:
+                return connection.execute(query, parameters).rowcount
+
+        return persist(say)
+
+    def _after(self, seconds: float, do: Callable[[], object]) -> None:
+        """Do something later, but before the faults end."""
+
+        def wait_and_do() -> None:
+            self._over.wait(seconds)
+            do()
+
+        thread = threading.Thread(target=wait_and_do, daemon=True)
+        thread.start()
+        self._later.append(thread)

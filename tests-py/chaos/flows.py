@@ -10,7 +10,7 @@ import json
 import random
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,9 @@ EFFECTS = {"effect", "aeffect"}
 
 QUEUES = ("quantum_flow_queue", "chaos_side_queue")
 
+DROPPED_QUEUE = "chaos_dropped_queue"
+"""A queue that is dropped and made again while work goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -50,6 +53,11 @@ class Kind:
     ends: frozenset[str] = frozenset({"completed"})
     widest: int | None = None
     is_steered: bool = True
+
+    @property
+    def is_innocent(self) -> bool:
+        """Whether no run of it may fail, whatever its neighbours do."""
+        return "failed" not in self.ends
 
     @property
     def slug(self) -> str:
@@ -205,6 +213,79 @@ def _known() -> list[Kind]:
             is_steered=False,
         ),
     ]
+
+
+def misbehaving() -> list[Kind]:
+    """Workflows whose handlers are bad neighbours, and the neighbours who must not suffer."""
+
+    def flow(slug: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {"slug": slug, "steps": list(steps)} | more
+
+    fails = frozenset({"failed"})
+    kinds = [
+        # The neighbours: with the limits of everybody, and nothing that goes wrong by itself.
+        Kind(
+            flow("plain", step("list", makes=[5, 25]), a_map("each", "list"), step("sum", "each")),
+            8,
+        ),
+        Kind(flow("plain_async", step("only", command="acount")), 8),
+        # A process that dies takes along only what it had, and not for good.
+        Kind(
+            flow(
+                "lethal",
+                step("list", makes=[1, 6]),
+                a_map("each", "list", trouble="kills"),
+                **PATIENT,
+            ),
+            1,
+        ),
+        Kind(
+            flow(
+                "deadly", step("only", trouble="always kills"), on_failure="note", retry_delay=0.05
+            ),
+            1,
+            ends=fails,
+        ),
+        # A handler that never returns, and one that blocks all others of its process.
+        Kind(
+            flow(
+                "hanging", step("only", trouble="hangs", timeout=2), step("end", "only"), **PATIENT
+            ),
+            1,
+        ),
+        Kind(
+            flow(
+                "stuck",
+                step("only", trouble="always hangs", timeout=1),
+                on_failure="note",
+                max_attempts=2,
+                retry_delay=0.05,
+            ),
+            1,
+            ends=fails,
+        ),
+        Kind(
+            flow(
+                "blocking", step("only", command="acount", trouble="blocks", timeout=2), **PATIENT
+            ),
+            1,
+        ),
+        # The queue of the second step is not always there.
+        Kind(
+            flow(
+                "dropped",
+                step("list", makes=[1, 40]),
+                a_map("each", "list", queue=DROPPED_QUEUE, command="effect"),
+                step("sum", "each"),
+                **PATIENT,
+            ),
+            3,
+            ends=frozenset({"completed", "failed"}),
+        ),
+        # What a short statement_timeout does not leave time for.
+        Kind(flow("broad", step("list", makes=[600, 900]), a_map("each", "list"), **PATIENT), 1),
+    ]
+    return [replace(kind, is_steered=False) for kind in kinds]
 
 
 def _random(chance: random.Random, number: int) -> Kind:

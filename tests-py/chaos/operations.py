@@ -1,7 +1,8 @@
 """An operator who steers random runs while everything breaks: python -m chaos.operations DSN SEED.
 
-What is about to be done is written to chaos.operations first. On SIGTERM the operator lets go of
-the runs that are paused, and prints what was found wrong: a line of JSON each.
+What is about to be done is written to chaos.operations first. The operator says when it is ready.
+On SIGTERM it lets go of the runs that are paused, and prints what was found wrong: a line of JSON
+each.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _PAUSE = 0.15
 
 _REFUSALS = {"QF207", "QF213", "QF214"}
 """What a run may answer that has ended, or not ended, in the meantime."""
+
+
+_DROPS_SINCE = "select from chaos.drops where ended is null or ended > %s"
 
 
 class Operator:
@@ -98,8 +102,9 @@ class Operator:
 
     def _start_ready_steps(self) -> None:
         if run := self._some_run("started"):
-            (answer,) = self._ask("select quantumflow.start_ready_steps(%s)", run[0])
-            self._expect_nothing("start_ready_steps() started steps", answer[0])
+            self._expect_nothing(
+                "select from quantumflow.start_ready_steps(%s) n where n > 0", run[0]
+            )
 
     def _status(self) -> None:
         if run := self._some_run(self._chance.choice(["started", "completed"])):
@@ -108,10 +113,10 @@ class Operator:
         self._ask("select * from quantumflow.list_runs()")
 
     def _check(self) -> None:
-        self._expect_nothing("check_state()", self._ask("select * from quantumflow.check_state()"))
+        self._expect_nothing("select * from quantumflow.check_state()")
 
     def _repair(self) -> None:
-        self._expect_nothing("repair()", self._ask("select * from quantumflow.repair(false)"))
+        self._expect_nothing("select * from quantumflow.repair(false)")
 
     # How
 
@@ -143,9 +148,16 @@ class Operator:
         cursor = self._connection.execute(query, parameters)
         return cursor.fetchall() if cursor.description else []
 
-    def _expect_nothing(self, what: str, found: object) -> None:
-        if found:
-            self.problems.append(f"{what}, while work went on: {found}")
+    def _expect_nothing(self, query: str, *parameters: object) -> None:
+        """What is found while a queue is gone, and not rebuilt, is as it should be."""
+        ((began,),) = self._ask("select clock_timestamp()")
+        found: object
+        try:
+            found = self._ask(query, *parameters)
+        except psycopg.ProgrammingError as error:
+            found = error
+        if found and not self._ask(_DROPS_SINCE, began):
+            self.problems.append(f"{query}, while work went on: {found}")
 
     def _persist(self, do: Callable[[], T]) -> T | None:
         try:
@@ -164,6 +176,7 @@ class Operator:
 def main(dsn: str, seed: int) -> None:
     operator = Operator(dsn, seed)
     signal.signal(signal.SIGTERM, lambda *_: operator.end())
+    print("ready", flush=True)
     operator.run()
     for problem in operator.problems:
         print(json.dumps(problem))

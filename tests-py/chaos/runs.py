@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from chaos.flows import QUEUES, Kind
+from chaos.flows import Kind
 from quantumflow_client import _sql
 from quantumflow_client._connections import Connections
 from support.engine import Engine
@@ -21,12 +21,28 @@ from support.waiting import wait_until
 
 T = TypeVar("T")
 
+ROLE = "chaos_worker"
+"""Whom the workers connect as: somebody who may work and nothing else."""
+
 _TABLES = """
 create schema chaos;
 create table chaos.effects (
   run_id uuid, step_slug text, task_index int, attempt int, value bigint);
 create table chaos.operations (
   run_id uuid, verb text, arguments text[], at timestamptz default clock_timestamp());
+create table chaos.drops (began timestamptz, ended timestamptz);
+"""
+
+_WORKER = """
+do $$
+begin
+  if not exists (select from pg_roles where rolname = '{role}') then
+    create role {role} login;
+  end if;
+end $$;
+grant usage on schema chaos to {role};
+grant insert on chaos.effects to {role};
+select quantumflow.grant_access('{role}', 'worker');
 """
 
 Ask = Callable[[Callable[[Engine], Any]], Any]
@@ -52,8 +68,9 @@ class Started:
 
 
 def prepare(connection: psycopg.Connection[Any], kinds: Iterable[Kind]) -> None:
-    """Make the tables of the chaos, and define its workflows."""
+    """Make the tables and the role of the chaos, and define its workflows."""
     connection.execute(_TABLES)
+    connection.execute(_WORKER.format(role=ROLE).encode())
     for kind in kinds:
         connection.execute("select quantumflow.define_flow(%s)", (Jsonb(kind.definition),))
 
@@ -74,16 +91,21 @@ def start(connections: Connections, run: Started) -> None:
 
 
 def persist(call: Callable[[], T]) -> T:
-    """Call until the call is answered."""
+    """Call until the call is answered; a queue that was dropped comes back."""
     while True:
-        with contextlib.suppress(psycopg.OperationalError):
+        with contextlib.suppress(psycopg.OperationalError, psycopg.errors.UndefinedTable):
             return call()
         time.sleep(0.1)
 
 
+def queues(engine: Engine) -> list[str]:
+    """The queues that there are."""
+    return [row[0] for row in engine.rows("select queue_name from pgmq.list_queues()")]
+
+
 def messages(engine: Engine) -> int:
     """How many messages there are, visible or not."""
-    return sum(engine.messages(queue) for queue in QUEUES)
+    return sum(map(engine.messages, queues(engine)))
 
 
 def settle(

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import psycopg
 
-from chaos.flows import EFFECTS, QUEUES, Expected, Kind, digest, expect, note
-from chaos.runs import SHOWN, Started, history
+from chaos.flows import EFFECTS, Expected, Kind, digest, expect, note
+from chaos.runs import SHOWN, Started, history, queues
 from support.engine import Engine
 
 Key = tuple[str, int]
@@ -30,6 +30,7 @@ class Verdict:
         effects: How many rows the tasks' own transactions left.
         lost: How many of them are missing.
         doubled: How many are there too often, or of tasks that did not complete.
+        innocent_failed: How many runs failed in which no handler fails.
         ends: How many runs ended how.
         problems: All that is wrong, the lost and the doubled included.
     """
@@ -39,6 +40,7 @@ class Verdict:
     effects: int
     lost: int
     doubled: int
+    innocent_failed: int
     ends: Counter[str]
     problems: list[str]
 
@@ -60,7 +62,7 @@ def judge(connection: psycopg.Connection[Any], runs: Iterable[Started], folder: 
     problems += [
         f"repair() would mend: {row}" for row in engine.rows("select * from quantumflow.repair()")
     ]
-    for queue in QUEUES:
+    for queue in queues(engine):
         if messages := engine.messages(queue):
             problems.append(f"{messages} messages are left in {queue}")
     begun = Counter(
@@ -79,6 +81,7 @@ def judge(connection: psycopg.Connection[Any], runs: Iterable[Started], folder: 
         effects=court.effects,
         lost=court.lost,
         doubled=court.doubled,
+        innocent_failed=court.innocent_failed,
         ends=court.ends,
         problems=problems,
     )
@@ -109,7 +112,7 @@ class _Court:
         for run_id, verb in engine.rows("select run_id, verb from chaos.operations"):
             self._operations[run_id].add(verb)
         self.ends: Counter[str] = Counter()
-        self.completed = self.effects = self.lost = self.doubled = 0
+        self.completed = self.effects = self.lost = self.doubled = self.innocent_failed = 0
         self.problems: list[str] = []
         self._shown = 0
 
@@ -120,6 +123,7 @@ class _Court:
             return
         status, output, retries, _error = found
         self.ends[status] += 1
+        self.innocent_failed += status == "failed" and run.kind.is_innocent
         expected = expect(run.kind, run.input)
         tasks = self._tasks[run.run_id]
         problems = [
@@ -171,7 +175,7 @@ class _Court:
 
 
 def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Iterator[str]:
-    limit = kind.definition["max_attempts"] + kind.definition["max_lost"] - 1
+    limit = kind.definition.get("max_attempts", 3) + kind.definition.get("max_lost", 3) - 1
     for (slug, index), (status, output, attempts) in tasks.items():
         if attempts > limit:
             yield f"task {slug}/{index} was claimed {attempts} times, and may be {limit} times"

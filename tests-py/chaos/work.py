@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ client = Client()
 _SLEEP = 2.5
 """How many seconds a slow attempt takes: longer than its step's timeout."""
 
+_FOLDER = Path(os.environ["CHAOS_FOLDER"])
+
 _EFFECT = "insert into chaos.effects values (%s, %s, %s, %s, %s)"
 
 
@@ -31,7 +35,19 @@ def _misbehave(ctx: Context) -> float:
         return 0
     if trouble == "dies":
         raise PermanentError("this never works")
-    if ctx.attempt > troubles(ctx.args, ctx.run_id, ctx.task_index):
+    if not trouble.startswith("always") and ctx.attempt > troubles(
+        ctx.args, ctx.run_id, ctx.task_index
+    ):
+        return 0
+    if trouble.endswith("kills"):
+        _note_down("killed", ctx)
+        os.kill(os.getpid(), signal.SIGKILL) if ctx.attempt % 2 else os._exit(9)
+    if trouble.endswith("hangs"):
+        _note_down("hung", ctx)
+        threading.Event().wait()
+    if trouble == "blocks":
+        _note_down("blocked", ctx)
+        time.sleep(_SLEEP)
         return 0
     if trouble == "sleeps":
         return _SLEEP
@@ -89,11 +105,13 @@ def noted(ctx: Context) -> Json:
 @client.command("log")
 def log(ctx: Context) -> Json:
     """Says on a file that it began, before anything else can happen."""
-    line = f"{ctx.run_id} {ctx.step_slug} {ctx.task_index}\n"
-    file = Path(os.environ["CHAOS_FOLDER"]) / f"begun_{os.getpid()}"
-    with file.open("a") as stream:
-        stream.write(line)
+    _note_down("begun", ctx)
     return compute(ctx.args, ctx.input)
+
+
+def _note_down(what: str, ctx: Context) -> None:
+    with (_FOLDER / f"{what}_{os.getpid()}").open("a") as stream:
+        stream.write(f"{ctx.run_id} {ctx.step_slug} {ctx.task_index}\n")
 
 
 def _row(ctx: Context, output: Json) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.flows import QUEUES
+from chaos.flows import DROPPED_QUEUE, QUEUES
 from quantumflow_client.cli._errors import Exit
 from support.server import REPOSITORY
 
@@ -28,7 +28,7 @@ class Workers:
         *,
         concurrency: int,
         lease: int,
-        queues: Sequence[str] = QUEUES,
+        queues: Sequence[str] = (*QUEUES, DROPPED_QUEUE),
     ) -> None:
         """Describe the workers.
 
@@ -51,6 +51,7 @@ class Workers:
         }
         self._working: list[subprocess.Popen[bytes]] = []
         self._ending: list[subprocess.Popen[bytes]] = []
+        self._logs: dict[int, Path] = {}
         self._started = 0
         self.problems: list[str] = []
 
@@ -68,8 +69,7 @@ class Workers:
         for process in list(self._working):
             if process.poll() is not None:
                 self._working.remove(process)
-                # One that could not connect at its start gives up, as it should.
-                if process.returncode != Exit.UNREACHABLE:
+                if not self._may_end(process):
                     self._complain(process, f"ended by itself with {process.returncode}")
         while len(self._working) < self._count:
             self._start()
@@ -113,12 +113,25 @@ class Workers:
             except subprocess.TimeoutExpired:
                 self._complain(process, "does not end when it is asked to")
                 continue
-            if code not in (Exit.OK, Exit.UNREACHABLE, -signal.SIGTERM):
+            if code not in (Exit.OK, -signal.SIGTERM) and not self._may_end(process):
                 self._complain(process, f"was asked to end, and did with {code}")
 
     def logs(self) -> list[Path]:
         """What the workers said."""
         return sorted(self._folder.glob("worker_*.log"))
+
+    def _may_end(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether it had to: too many handlers hang, or one killed it, or there was no database.
+
+        Before it has claimed for the first time it ends when a queue is not there; later, it waits.
+        """
+        if process.returncode == Exit.NOT_FOUND:
+            said = self._logs[process.pid].read_text("utf-8", errors="replace")
+            return f'queue "{DROPPED_QUEUE}" does not exist' in said
+        return (
+            process.returncode in (Exit.UNREACHABLE, Exit.HUNG)
+            or (self._folder / f"killed_{process.pid}").exists()
+        )
 
     def _pick(self, chance: random.Random) -> subprocess.Popen[bytes]:
         self.refill()
@@ -126,13 +139,15 @@ class Workers:
 
     def _start(self) -> None:
         self._started += 1
-        with (self._folder / f"worker_{self._started}.log").open("wb") as log:
+        file = self._folder / f"worker_{self._started}.log"
+        with file.open("wb") as log:
             process = subprocess.Popen(
                 [*_COMMAND, *self._options, "--name", f"chaos {self._started}"],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
             )
+        self._logs[process.pid] = file
         self._working.append(process)
 
     def _complain(self, process: subprocess.Popen[bytes], what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a call costs with 200,000 rows in each table, whatever the statistics say.
+"""What a call costs with 40,000 or 200,000 rows in each table, whatever the statistics say.
 
 A session may have made its plans when the tables were empty, or make them now; the tables may have
 been filled a moment ago, with no statistics, or with those of an empty table. Each hot function
@@ -21,12 +21,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from conftest import Connect
-from plans.measuring import Meter, table_counters
+from plans.measuring import Meter, keep_autovacuum_away, table_counters
 from support.engine import Engine, remove_runs
 
 pytestmark = pytest.mark.system
 
-_ROWS = 200_000
 _TASKS = 50
 """How many tasks each call has to do with."""
 
@@ -172,14 +171,6 @@ class _Round:
         return self.pages(f"select quantumflow.{function}(%s)", self._reports())
 
 
-def _keep_autovacuum_away(engine: Engine) -> None:
-    """After its visit calls plan anew, and the pages of the catalogs that they read are counted."""
-    tables = "select oid::regclass::text from pg_class where relkind = 'r' and "
-    schemas = "relnamespace in ('quantumflow'::regnamespace, 'pgmq'::regnamespace)"
-    for (table,) in engine.rows(tables + schemas):
-        engine.connection.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
-
-
 def _nothing(engine: Engine) -> None:
     pass
 
@@ -189,6 +180,7 @@ def _empty_and_analyze(engine: Engine) -> None:
     engine.connection.execute("analyze")
 
 
+@pytest.mark.parametrize("rows", [40_000, pytest.param(200_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "before",
     [
@@ -201,17 +193,18 @@ def test_calls_read_by_key(
     connect: Connect,
     record_property: Callable[[str, object], None],
     before: Callable[[Engine], None],
+    rows: int,
 ) -> None:
-    _keep_autovacuum_away(engine)
+    keep_autovacuum_away(engine)
     old = _Round(Engine(connect()))
     for _ in range(8):
         old.calls(2)
     before(engine)
     first, *rest = _FINISHED
-    engine.value(first + "returning null", _ROWS)
+    engine.value(first + "returning null", rows)
     for statement in rest:
         engine.connection.execute(statement.encode())
-    engine.start("later", list(range(_ROWS // 10)))
+    engine.start("later", list(range(rows // 10)))
     scans = {name: found["scans"] for name, found in table_counters(engine).items()}
 
     pages = {

@@ -17,12 +17,12 @@ import psycopg
 import pytest
 
 from conftest import Connect, Connection
-from plans.measuring import Meter
+from plans.measuring import Meter, keep_autovacuum_away
 from support.engine import Engine, allow_test_clock
 
 pytestmark = pytest.mark.system
 
-_TASKS = 20_000
+_TASKS = pytest.mark.parametrize("tasks", [8_000, pytest.param(20_000, marks=pytest.mark.long)])
 
 
 class _Clock:
@@ -45,6 +45,7 @@ def engine(connect: Connect) -> Engine:
     allow_test_clock(engine.connection)
     engine.define("single", [{"name": "only"}])
     engine.define("wide", [{"name": "each", "type": "map"}])
+    keep_autovacuum_away(engine)
     return engine
 
 
@@ -75,11 +76,13 @@ def _work_through(engine: Engine, worker: Meter, clock: _Clock, tasks: int) -> N
     clock.pass_by(10)
 
 
+@_TASKS
 def test_claims_and_starts_stay_flat(
     engine: Engine,
     worker: Meter,
     holder: Connection,
     record_property: Callable[[str, object], None],
+    tasks: int,
 ) -> None:
     clock = _Clock(engine, worker.engine)
     starter = Meter(engine)
@@ -97,10 +100,11 @@ def test_claims_and_starts_stay_flat(
             claim = worker.claim(10)
             assert worker.claimed() == [("only", 10)]
             found.append((start, claim, worker.complete()))
-        _, *rest = found  # The first one reads from the beginning.
-        costs.append(tuple(max(cost[n] for cost in rest) for n in range(3)))  # type: ignore[arg-type]
+        # The first one reads from the beginning, and now and then one reads the catalogs again.
+        _, *rest = found
+        costs.append(tuple(sorted(cost[n] for cost in rest)[-2] for n in range(3)))  # type: ignore[arg-type]
         record_property("pages of a start, a claim, a report", costs[-1])
-        _work_through(engine, worker, clock, _TASKS)
+        _work_through(engine, worker, clock, tasks)
 
     early, late = costs
     for before, after in zip(early, late, strict=True):
@@ -108,13 +112,16 @@ def test_claims_and_starts_stay_flat(
     assert engine.problems() == []
 
 
-def test_a_large_map_is_no_exception(engine: Engine, worker: Meter, holder: Connection) -> None:
+@_TASKS
+def test_a_large_map_is_no_exception(
+    engine: Engine, worker: Meter, holder: Connection, tasks: int
+) -> None:
     """Its messages are all of one moment, but for what tells them apart."""
     clock = _Clock(engine, worker.engine)
     _hold(holder)
-    engine.start("wide", list(range(_TASKS)))
+    engine.start("wide", list(range(tasks)))
     pages = []
-    for _ in range(_TASKS // 1_000 - 1):
+    for _ in range(tasks // 1_000 - 1):
         clock.pass_by(0.0001)
         worker.claim(1_000)
         worker.complete()

@@ -23,7 +23,7 @@ from support.engine import Engine, remove_runs
 
 pytestmark = pytest.mark.system
 
-_TASKS = 20_000
+_TASKS = pytest.mark.parametrize("tasks", [5_000, pytest.param(20_000, marks=pytest.mark.long)])
 
 
 @pytest.fixture
@@ -75,13 +75,24 @@ def _empty_and_analyze(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("before", "load", "tasks", "after"),
     [
-        pytest.param(_nothing, _load_chains, 20_000, _nothing, id="chains"),
+        pytest.param(_nothing, _load_chains, 5_000, _nothing, id="chains"),
+        pytest.param(
+            _nothing, _load_chains, 20_000, _nothing, id="many chains", marks=pytest.mark.long
+        ),
         pytest.param(_analyze, _load_chains, 5_000, _nothing, id="chains, analyzed while tiny"),
         pytest.param(
             _empty_and_analyze, _load_chains, 5_000, _nothing, id="chains, analyzed while empty"
         ),
         pytest.param(_nothing, _load_chains, 5_000, _analyze, id="chains, analyzed when full"),
-        pytest.param(_empty_and_analyze, _load_wide, 20_000, _nothing, id="map, analyzed empty"),
+        pytest.param(_empty_and_analyze, _load_wide, 5_000, _nothing, id="map, analyzed empty"),
+        pytest.param(
+            _empty_and_analyze,
+            _load_wide,
+            20_000,
+            _nothing,
+            id="large map, analyzed empty",
+            marks=pytest.mark.long,
+        ),
         pytest.param(_nothing, _load_wide, 5_000, _analyze, id="map, analyzed when full"),
     ],
 )
@@ -159,11 +170,14 @@ def test_the_work_for_a_map_is_linear_in_its_items(
     assert pages[2_000] / 2_000 <= 1.5 * pages[500] / 500
 
 
-def test_a_claim_does_not_pay_for_tasks_that_are_not_due(engine: Engine, worker: Meter) -> None:
+@_TASKS
+def test_a_claim_does_not_pay_for_tasks_that_are_not_due(
+    engine: Engine, worker: Meter, tasks: int
+) -> None:
     """A storm of retries, or a big map with a delay, in the same queue."""
     _warm_up(engine, worker)
     pages, rows = [], []
-    for delayed in (0, _TASKS):
+    for delayed in (0, tasks):
         if delayed:
             engine.start("later", list(range(delayed)))
         engine.start_many("single", [{}] * 1_000)
@@ -176,10 +190,11 @@ def test_a_claim_does_not_pay_for_tasks_that_are_not_due(engine: Engine, worker:
     assert rows[1] <= 1.5 * rows[0]
 
 
-def test_a_claim_that_finds_nothing_stays_cheap(engine: Engine, worker: Meter) -> None:
-    """After 20,000 tasks have passed through the queue, and with as many waiting for later."""
+@_TASKS
+def test_a_claim_that_finds_nothing_stays_cheap(engine: Engine, worker: Meter, tasks: int) -> None:
+    """After so many tasks have passed through the queue, and with a thousand waiting for later."""
     _warm_up(engine, worker)
-    _load_wide(engine, _TASKS)
+    _load_wide(engine, tasks)
     worker.drain(1_000)
     engine.start("later", list(range(1_000)))
     # Dead entries of the queue's index are marked so by the first scan that meets them.

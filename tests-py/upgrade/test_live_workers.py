@@ -80,8 +80,14 @@ def test_workers_go_on(
         ThreadPoolExecutor() as pool,
     ):
         outputs = pool.submit(lambda: [waiting.wait(run_id, timeout=60) for run_id in run_ids])
+
+        def is_under_way() -> bool:
+            for process in (one, two):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+            return completed() > total / 8
+
         # Long after every statement was prepared.
-        wait_until(lambda: completed() > total / 8, timeout=60)
+        wait_until(is_under_way, timeout=60)
         old.update(connect(old.dsn))
         later = engine.start_many("load", inputs)
         assert outputs.result(60) == [{"last": items}] * runs
