@@ -335,7 +335,7 @@ class PgmqUnsupported(QueueError):
 
 
 class ForeignQueue(QueueError):
-    """The queue holds messages of somebody else."""
+    """The queue is somebody else's, or holds messages of somebody else."""
 
     code = "QF403"
 
@@ -350,6 +350,12 @@ class QueuesInUse(QueueError):
     """Queues cannot be rebuilt, since others hold tasks, runs or messages."""
 
     code = "QF405"
+
+
+class ForeignPgmq(QueueError):
+    """pgmq belongs to somebody else, whose code would run with the owner's rights."""
+
+    code = "QF406"
 
 
 class AccessError(QuantumflowError):
