@@ -51,14 +51,27 @@ class Outcome:
 
 PYTEST = r"^(?:FAILED|ERROR) tests-py/\S+|^\d+ (?:passed|failed).* in [\d.]+s"
 CHAOS = (
-    r"^(?:seed|tasks completed|runs|worker killed|handler .*|queue dropped|redelivered|effects|lost"
-    r"|doubled|innocent failed|problems) {2,}.*"
+    r"^(?:seed|tasks completed|runs|worker .*|handlers .*|server crashed|queue dropped"
+    r"|statement_timeout|NOTIFY queue full|redelivered|effects|lost|doubled|innocent runs failed"
+    r"|problems) {2,}\w.*"
 )
 PARTS = {
     "python": Part("the long Python tests", ("test-py", "MARKED=long"), PYTEST),
     "system": Part(
         "the long Python tests on the system's PostgreSQL",
         ("test-py", "MARKED=system and long", "QUANTUMFLOW_TEST_SERVER=system"),
+        PYTEST,
+    ),
+    "random": Part(
+        "the Python tests of chance, with more of it, new each time",
+        (
+            "test-py",
+            "WHERE=tests-py/model tests-py/fuzz tests-py/races/test_joins.py",
+            "QUANTUMFLOW_JOINS=1000",
+            "QUANTUMFLOW_MODEL_EXAMPLES=500",
+            "QUANTUMFLOW_FUZZ_EXAMPLES=200",
+            "PYTEST_OPTIONS=--timeout=3600",
+        ),
         PYTEST,
     ),
     "chaos": Part("work while everything breaks", ("chaos",), CHAOS),

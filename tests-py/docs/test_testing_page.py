@@ -25,6 +25,7 @@ def test_each_part_is_a_command_of_make() -> None:
         ("python", "FAILED tests-py/a/test_b.py::test_c[d] - x", "FAILED tests-py/a/test_b.py::"),
         ("python", "12 passed, 1 skipped in 61.20s (0:01:01)", "12 passed, 1 skipped in 61.20s"),
         ("chaos", "lost                   0", "lost                   0"),
+        ("chaos", "handlers that hung     9", "handlers that hung     9"),
         ("chaos", "logs: /home/somebody/.cache/chaos/1", None),
         ("matrix", "3 of 3 SQL test files passed (9 assertions) on PostgreSQL 14.1", "3 of 3 SQL"),
         ("mutation", "survived: sweep: it never sweeps", "survived: sweep: it never sweeps"),
