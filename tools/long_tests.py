@@ -136,7 +136,8 @@ def section(version: str, outcomes: list[Outcome], at: datetime) -> str:
         )
     for outcome in outcomes:
         if outcome.said:
-            lines += ["", f"{outcome.part.what.capitalize()}:", "", "```text"]
+            what = outcome.part.what
+            lines += ["", f"{what[0].upper()}{what[1:]}:", "", "```text"]
             lines += [*outcome.said, "```"]
     return "\n".join(lines) + "\n"
 
