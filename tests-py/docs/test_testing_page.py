@@ -47,14 +47,11 @@ def test_a_version_has_one_section_and_the_newest_is_first() -> None:
 
 
 def test_a_part_that_failed_is_said_to_have() -> None:
-    part = tool.Part("what SQL is long", ("test-py", "MARKED=system and long"), "x")
+    part = tool.Part("long SQL", ("test-py", "MARKED=system and long"), "x")
     outcomes = [tool.Outcome(part, True, 59.6, []), tool.Outcome(part, False, 3723, ["1 failed"])]
     text = tool.section("1.0", outcomes, datetime(2030, 1, 1, tzinfo=timezone.utc))
     assert "1 of 2 parts failed." in text
-    assert (
-        "| what SQL is long | `make test-py 'MARKED=system and long'` | 1 min 0 s | passed |"
-        in text
-    )
+    assert "| long SQL | `make test-py 'MARKED=system and long'` | 1 min 0 s | passed |" in text
     assert "| 62 min 3 s | **failed** |" in text
-    assert "What SQL is long:\n\n```text\n1 failed\n```" in text
+    assert "Long SQL:\n\n```text\n1 failed\n```" in text
     assert str(REPOSITORY) not in text
