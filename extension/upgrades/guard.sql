@@ -27,39 +27,6 @@ begin
       hint = format('Connect as %s, and update again. Code of the owner could otherwise run with rights that are not his.', v_owner);
   end if;
 
-  select format('%s belongs to %s.', o.what, r.rolname)
-  into v_stranger
-  from (
-    select 'function ' || p.oid::regprocedure, p.proowner
-    from pg_proc p
-    where p.pronamespace = 'quantumflow'::regnamespace
-    union all
-    select 'type ' || t.oid::regtype, t.typowner
-    from pg_type t
-    where t.typnamespace = 'quantumflow'::regnamespace
-    union all
-    select 'relation ' || c.oid::regclass, c.relowner
-    from pg_class c
-    where c.relnamespace = 'quantumflow'::regnamespace
-    union all
-    select format('function %s, of a trigger on %s,', p.oid::regprocedure, c.oid::regclass), p.proowner
-    from pg_class c
-    join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
-    join pg_proc p on p.oid = t.tgfoid
-    where c.relnamespace = 'quantumflow'::regnamespace
-  ) o (what, owner)
-  join pg_roles r on r.oid = o.owner
-  where r.rolname <> v_owner
-    and not r.rolsuper
-  limit 1;
-  if v_stranger is not null then
-    raise exception 'something of quantumflow belongs to somebody else than %', v_owner
-    using
-      errcode = 'insufficient_privilege',
-      detail = v_stranger,
-      hint = 'Look at what it is. Then drop it, or make it the owner''s.';
-  end if;
-
   -- Under an older snapshot, rows that were written while this waited would be overlooked.
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'quantumflow is updated at the isolation level READ COMMITTED alone'
@@ -102,6 +69,54 @@ begin
     end;
   end loop;
   perform set_config('lock_timeout', v_patience, true);
+
+  -- Only now, when nobody can add anything any more.
+  select format('%s belongs to %s.', o.what, r.rolname)
+  into v_stranger
+  from (
+    select 'function ' || p.oid::regprocedure, p.proowner
+    from pg_proc p
+    where p.pronamespace = 'quantumflow'::regnamespace
+    union all
+    select 'type ' || t.oid::regtype, t.typowner
+    from pg_type t
+    where t.typnamespace = 'quantumflow'::regnamespace
+    union all
+    select 'relation ' || c.oid::regclass, c.relowner
+    from pg_class c
+    where c.relnamespace = 'quantumflow'::regnamespace
+    union all
+    select format('function %s, of a trigger on %s,', p.oid::regprocedure, c.oid::regclass), p.proowner
+    from pg_class c
+    join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
+    join pg_proc p on p.oid = t.tgfoid
+    where c.relnamespace = 'quantumflow'::regnamespace
+  ) o (what, owner)
+  join pg_roles r on r.oid = o.owner
+  where r.rolname <> v_owner
+    and not r.rolsuper
+  limit 1;
+  if v_stranger is not null then
+    raise exception 'something of quantumflow belongs to somebody else than %', v_owner
+    using
+      errcode = 'insufficient_privilege',
+      detail = v_stranger,
+      hint = 'Look at what it is. Then drop it, or make it the owner''s.';
+  end if;
+
+  -- A condition calls what its maker likes, and whose a trigger is, nobody records.
+  if exists (
+    select
+    from pg_trigger t
+    join pg_class c on c.oid = t.tgrelid
+    where c.relnamespace = 'quantumflow'::regnamespace
+      and (t.tgqual is not null or t.tgnargs > 0)
+  ) then
+    raise exception 'a trigger on a table of quantumflow has a condition, or arguments'
+    using
+      errcode = 'insufficient_privilege',
+      hint = 'Nothing of quantumflow makes one. Look at what it is, and drop it.';
+  end if;
 
   -- A plain-SQL installation has nobody else to see that the script fits. The function is read, never called.
   select substring(p.prosrc from '''([^'']*)''')

@@ -121,9 +121,9 @@ begin
     and l.database = (select d.oid from pg_database d where d.datname = current_database())
     and l.relation = 'quantumflow.workflow_runs'::regclass
     and l.mode = 'RowExclusiveLock'
-    and l.pid <> pg_backend_pid();
+    and l.pid is distinct from pg_backend_pid();
 end
 $_run_writers$;
 
 comment on function quantumflow._run_writers() is
-'The transactions of others that have written to workflow_runs, or are about to.';
+'The transactions of others, prepared ones too, that have written to workflow_runs, or are about to.';

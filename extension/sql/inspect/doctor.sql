@@ -317,7 +317,10 @@ begin
     select *
     from quantumflow._named_queues()
   loop
-    if quantumflow._queue_table(v_queue) is null or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || v_queue))) is not null then
+    if quantumflow._hold_queue(v_queue) is null
+      or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'q_' || v_queue))) is not null
+      or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || v_queue))) is not null
+    then
       return query
       select
         'queue ' || v_queue, 'error',

@@ -64,7 +64,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_accept_queue$
 begin
-  if quantumflow._queue_table(p_queue) is null
+  if quantumflow._hold_queue(p_queue) is null
+    or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'q_' || p_queue))) is not null
     or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || p_queue))) is not null
   then
     perform quantumflow._raise_unusable_queue(p_queue);
@@ -210,7 +211,7 @@ begin
   end if;
 
   -- Somebody may have been quicker.
-  if quantumflow._queue_table(p_queue) is null or quantumflow._queue_table(p_queue, 'a_') is null then
+  if quantumflow._hold_queue(p_queue) is null or quantumflow._hold_queue(p_queue, 'a_') is null then
     perform quantumflow._raise_unusable_queue(p_queue);
   end if;
 
@@ -334,10 +335,10 @@ begin
   return query
   select n.queue
   from quantumflow._named_queues() n (queue)
-  where quantumflow._queue_table(n.queue) is not null
+  where quantumflow._hold_queue(n.queue) is not null
   order by n.queue;
 end
 $_known_queues$;
 
 comment on function quantumflow._known_queues() is
-'The queues that definitions or settings name and that exist, as far as they can be trusted.';
+'The queues that definitions or settings name and that exist, as far as they can be trusted. They are held then.';

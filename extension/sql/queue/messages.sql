@@ -1,8 +1,8 @@
 -- The only statements that touch pgmq's tables directly: reading by vt, and setting vt row by row.
 -- A message is looked up by its msg_id alone, and the rest asked outside (offset 0, limit 1): with statistics of an empty queue the
 -- index on vt seems as good, and then each look-up reads all of it.
--- pgmq's functions are called by place, with exactly the types that they take: by name, another function of that name whose arguments
--- stand in another order, which anybody who may make functions there can make, would leave PostgreSQL no choice but to refuse.
+-- What pgmq's functions would do is said here as they say it. Whoever may make functions in its schema can make one more of a name, with
+-- a default, and then PostgreSQL finds that a call is not unique and refuses it.
 -- pgmq.read() sorts all messages by msg_id, visible or not, so delayed ones make every read slow.
 
 create type quantumflow._message as (
@@ -77,10 +77,6 @@ declare
   v_passed bigint;
   v_vt     timestamptz;
 begin
-  if quantumflow._queue_table(p_queue) is null then
-    return null;
-  end if;
-
   v_front := quantumflow._front(p_queue, p_now);
   v_passed := quantumflow._entries_read(p_queue);
 
@@ -98,7 +94,7 @@ end
 $_oldest_vt$;
 
 comment on function quantumflow._oldest_vt(text, timestamptz) is
-'Since when the message has been visible that has been visible longest; null when none is.';
+'Since when the message has been visible that has been visible longest; null when none is. The caller holds the queue.';
 
 create function quantumflow._entries_read(p_queue text)
 returns bigint
@@ -243,7 +239,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_redelay$
 begin
-  if quantumflow._queue_table(p_queue) is null then
+  if quantumflow._hold_queue(p_queue) is null then
     return;
   end if;
 
@@ -274,6 +270,38 @@ $_redelay$;
 comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
 'Sets when each message becomes visible, after waiting for whoever holds it: a claim, at most, which does not wait itself.';
 
+create function quantumflow._send_messages(p_queue text, p_messages jsonb[], p_headers jsonb[], p_vt timestamptz)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_send_messages$
+declare
+  v_msg_ids bigint[];
+begin
+  execute format(
+    $$
+    with sent as (
+      insert into pgmq.%I (vt, message, headers)
+      select $3, k.message, $2[k.n]
+      from unnest($1) with ordinality k (message, n)
+      order by k.n
+      returning msg_id
+    )
+    select array_agg(s.msg_id)
+    from sent s
+    $$,
+    'q_' || p_queue)
+  using p_messages, p_headers, p_vt
+  into v_msg_ids;
+
+  return v_msg_ids;
+end
+$_send_messages$;
+
+comment on function quantumflow._send_messages(text, jsonb[], jsonb[], timestamptz) is
+'Puts messages into a queue, as pgmq.send_batch does, and returns their ids in order. p_headers may be null. The caller holds the queue.';
+
 create function quantumflow._remove_messages(p_queue text, p_msg_ids bigint[])
 returns void
 language plpgsql
@@ -281,16 +309,17 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_remove_messages$
 begin
-  if cardinality(p_msg_ids) = 0 or quantumflow._queue_table(p_queue) is null then
+  if cardinality(p_msg_ids) = 0 or quantumflow._hold_queue(p_queue) is null then
     return;
   end if;
 
   if exists (select from quantumflow.queues q where q.queue = p_queue and q.archive)
-    and quantumflow._queue_table(p_queue, 'a_') is not null
+    and quantumflow._hold_queue(p_queue, 'a_') is not null
   then
-    perform pgmq.archive(p_queue, p_msg_ids);
+    perform quantumflow._archive_messages(p_queue, p_msg_ids);
   else
-    perform pgmq.delete(p_queue, p_msg_ids);
+    execute format('delete from pgmq.%I where msg_id = any ($1)', 'q_' || p_queue)
+    using p_msg_ids;
   end if;
 end
 $_remove_messages$;
@@ -298,6 +327,39 @@ $_remove_messages$;
 comment on function quantumflow._remove_messages(text, bigint[]) is
 'Takes messages out of a queue: deleted, or archived where the queue''s settings say so and there is an archive. A dropped queue has
 none.';
+
+create function quantumflow._archive_messages(p_queue text, p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_archive_messages$
+declare
+  -- pgmq has it since 1.10.
+  v_more text := (
+    select string_agg(', ' || quote_ident(a.attname), '')
+    from pg_attribute a
+    where a.attrelid = to_regclass(format('pgmq.%I', 'a_' || p_queue))
+      and a.attname = 'last_read_at');
+begin
+  execute format(
+    $$
+    with archived as (
+      delete from pgmq.%1$I
+      where msg_id = any ($1)
+      returning msg_id, vt, read_ct, enqueued_at, message, headers%3$s
+    )
+    insert into pgmq.%2$I (msg_id, vt, read_ct, enqueued_at, message, headers%3$s)
+    select msg_id, vt, read_ct, enqueued_at, message, headers%3$s
+    from archived
+    $$,
+    'q_' || p_queue, 'a_' || p_queue, v_more)
+  using p_msg_ids;
+end
+$_archive_messages$;
+
+comment on function quantumflow._archive_messages(text, bigint[]) is
+'Moves messages to a queue''s archive, as pgmq.archive does. The caller holds both.';
 
 create function quantumflow._remove_free_messages(p_queue text, p_msg_ids bigint[])
 returns bigint[]
@@ -309,7 +371,7 @@ declare
   v_free bigint[];
   v_busy bigint[];
 begin
-  if quantumflow._queue_table(p_queue) is null then
+  if quantumflow._hold_queue(p_queue) is null then
     return array[]::bigint[];
   end if;
 
@@ -354,10 +416,10 @@ set search_path = pg_catalog, pg_temp
 as $_archive_foreign$
 begin
   -- Where there is no archive they stay, out of the way.
-  if quantumflow._queue_table(p_queue, 'a_') is null then
+  if quantumflow._hold_queue(p_queue, 'a_') is null then
     perform quantumflow._set_vt(p_queue, p_msg_ids, array_fill('infinity'::timestamptz, array[cardinality(p_msg_ids)]));
   else
-    perform pgmq.archive(p_queue, p_msg_ids);
+    perform quantumflow._archive_messages(p_queue, p_msg_ids);
   end if;
 
   raise warning '% % of queue "%" that name no task of quantumflow',
@@ -383,7 +445,7 @@ declare
   v_msg_ids bigint[];
   v_vts     timestamptz[];
 begin
-  if quantumflow._queue_table(p_queue) is null then
+  if quantumflow._hold_queue(p_queue) is null then
     return;
   end if;
 
@@ -581,7 +643,7 @@ begin
       and t.status in ('queued', 'started')
     order by t.queue
   loop
-    continue when quantumflow._queue_table(v_queue) is null;
+    continue when quantumflow._hold_queue(v_queue) is null;
 
     execute format(
       $$
@@ -632,7 +694,7 @@ begin
       and t.status in ('queued', 'started')
     order by t.queue
   loop
-    continue when quantumflow._queue_table(v_queue) is null;
+    continue when quantumflow._hold_queue(v_queue) is null;
 
     execute format(
       $$
@@ -681,9 +743,11 @@ declare
   v_column  record;
   v_foreign bigint[];
 begin
-  if quantumflow._is_there(p_queue) and quantumflow._queue_table(p_queue) is null then
+  if quantumflow._is_there(p_queue) and quantumflow._hold_queue(p_queue) is null then
     perform quantumflow._raise_unusable_queue(p_queue);
   end if;
+
+  perform quantumflow._refuse_additions(p_queue, p_model);
 
   perform quantumflow._create_queue(p_queue);
 
@@ -746,3 +810,78 @@ comment on function quantumflow._renew_queue(text, text) is
 'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.
 
 Errors: QF403 when it cannot be trusted.';
+
+create function quantumflow._refuse_additions(p_queue text, p_model text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_additions$
+declare
+  v_addition text;
+begin
+  select format('%s has a %s that pgmq does not make: %s', t.name, d.kind, d.text)
+  into v_addition
+  from unnest(array['q_', 'a_']) k (prefix)
+  cross join lateral (
+    select c.oid, c.oid::regclass as name, to_regclass(format('pgmq.%I', k.prefix || p_model)) as model
+    from pg_class c
+    where c.oid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+  ) t
+  cross join lateral (
+    select 'trigger' as kind, g.tgname::text as text
+    from pg_trigger g
+    where g.tgrelid = t.oid
+      and not g.tgisinternal
+    union all
+    select 'constraint', pg_get_constraintdef(o.oid)
+    from pg_constraint o
+    where o.conrelid = t.oid
+      and o.contype not in ('p', 'u', 'n')
+    union all
+    select 'default', a.attname || ' ' || pg_get_expr(f.adbin, f.adrelid)
+    from pg_attrdef f
+    join pg_attribute a
+      on (a.attrelid, a.attnum) = (f.adrelid, f.adnum)
+    where f.adrelid = t.oid
+      and not exists (
+        select
+        from pg_attrdef mf
+        join pg_attribute ma
+          on (ma.attrelid, ma.attnum) = (mf.adrelid, mf.adnum)
+        where mf.adrelid = t.model
+          and ma.attname = a.attname
+          and pg_get_expr(mf.adbin, mf.adrelid) = pg_get_expr(f.adbin, f.adrelid)
+      )
+    union all
+    select 'index on an expression', i.indexrelid::regclass::text
+    from pg_index i
+    where i.indrelid = t.oid
+      and (i.indexprs is not null or i.indpred is not null)
+    union all
+    select 'type', a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+    from pg_attribute a
+    join pg_type y
+      on y.oid = a.atttypid
+    where a.attrelid = t.oid
+      and a.attnum > 0
+      and y.typnamespace <> 'pg_catalog'::regnamespace
+  ) d
+  order by 1
+  limit 1;
+
+  if found then
+    raise exception 'queue "%" cannot be trusted', p_queue
+    using
+      errcode = 'QF403',
+      detail = upper(left(v_addition, 1)) || substr(v_addition, 2) || '.',
+      hint = 'After a restore it may be what somebody else had made, and the restorer''s now. Drop it, or the table, and call it again.';
+  end if;
+end
+$_refuse_additions$;
+
+comment on function quantumflow._refuse_additions(text, text) is
+'Refuses a queue to which something was added that runs code: p_model is one that pgmq has just made. A restore makes the restorer the
+owner of whatever it could not give to somebody else.
+
+Errors: QF403 when there is such a thing.';

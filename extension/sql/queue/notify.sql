@@ -20,6 +20,7 @@ $_notify$;
 
 comment on function quantumflow._notify(text, timestamptz) is
 'Wakes workers that listen on channel quantumflow, with the queue''s name, once the transaction commits: unless the setting notify is
-0, the queue has a backlog, or the server''s queue for notifications is half full. To be called before messages are sent, or shown.
+0, the queue has a backlog, or the server''s queue for notifications is half full. To be called before messages are sent, or shown,
+by who holds the queue.
 
 A worker that listens must look by itself, too: nobody is told of delays that end, nor, for a second, of what is sent behind them.';

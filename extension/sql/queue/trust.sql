@@ -157,9 +157,33 @@ end
 $_queue_table$;
 
 comment on function quantumflow._queue_table(text, text) is
-'The table of a pgmq queue, or with a_ of its archive; null when there is none, or one that must not be touched.
+'The table of a pgmq queue, or with a_ of its archive; null when there is none, or one that must not be touched.';
 
-To be asked before each statement on a queue: one that was dropped may have been made again by somebody else.';
+create function quantumflow._hold_queue(p_queue text, p_prefix text default 'q_')
+returns regclass
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_queue$
+declare
+  v_table regclass := quantumflow._queue_table(p_queue, p_prefix);
+begin
+  if v_table is null then
+    return null;
+  end if;
+
+  execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
+
+  -- Somebody may have put another in its place while this waited for who dropped it.
+  return case when to_regclass(format('pgmq.%I', p_prefix || p_queue)) = v_table then v_table end;
+end
+$_hold_queue$;
+
+comment on function quantumflow._hold_queue(text, text) is
+'As _queue_table, and nobody replaces or changes the table until the transaction ends.
+
+To be called before the first statement of a transaction on a queue. One that was dropped may have been made again by somebody else,
+and whatever lies between look and use can be made long, by holding a row that is waited for.';
 
 create function quantumflow._is_named(p_queue text)
 returns boolean

@@ -70,7 +70,7 @@ begin
     group by t.queue
     order by t.queue
   loop
-    if p_now >= any (v_batch.vts) then
+    if p_now >= any (v_batch.vts) and quantumflow._hold_queue(v_batch.queue) is not null then
       perform quantumflow._notify(v_batch.queue, p_now);
     end if;
 

@@ -273,7 +273,7 @@ create function quantumflow._checked_offer(
   p_held      int default 0)
 returns quantumflow._offer
 language plpgsql
-stable
+volatile
 set search_path = pg_catalog, pg_temp
 as $_checked_offer$
 declare
@@ -314,7 +314,7 @@ begin
 
   -- The array may have any dimensions.
   foreach v_queue in array p_queues loop
-    if quantumflow._queue_table(v_queue) is null or not quantumflow._is_named(v_queue) then
+    if not quantumflow._is_named(v_queue) or quantumflow._hold_queue(v_queue) is null then
       perform quantumflow._raise_unusable_queue(v_queue);
     end if;
 
@@ -328,7 +328,7 @@ end
 $_checked_offer$;
 
 comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int) is
-'What a worker that claims offers to do; refuses arguments with which nothing can be claimed.
+'What a worker that claims offers to do, whose queues are held then; refuses arguments with which nothing can be claimed.
 
 Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
 QF403 a queue that is somebody else''s.';

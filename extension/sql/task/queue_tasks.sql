@@ -31,7 +31,7 @@ begin
     group by t.queue, t.vt
     order by t.queue, t.vt
   loop
-    if quantumflow._queue_table(v_batch.queue) is null then
+    if quantumflow._hold_queue(v_batch.queue) is null then
       v_stranded := v_stranded || v_batch.tasks;
       continue;
     end if;
@@ -40,9 +40,7 @@ begin
       perform quantumflow._notify(v_batch.queue, v_now);
     end if;
 
-    select array_agg(s.msg_id order by s.n)
-    into v_messages
-    from pgmq.send_batch(v_batch.queue, v_batch.messages, v_batch.headers, v_batch.vt) with ordinality s (msg_id, n);
+    v_messages := quantumflow._send_messages(v_batch.queue, v_batch.messages, v_batch.headers, v_batch.vt);
 
     if p_again then
       update quantumflow.step_tasks t

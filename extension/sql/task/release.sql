@@ -51,7 +51,7 @@ begin
     group by r.queue
     order by r.queue
   loop
-    if v_now >= any (v_batch.vts) then
+    if v_now >= any (v_batch.vts) and quantumflow._hold_queue(v_batch.queue) is not null then
       perform quantumflow._notify(v_batch.queue, v_now);
     end if;
 
