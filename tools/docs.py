@@ -79,7 +79,10 @@ GROUPS = {
 VALIDATE_HINT = (
     "Correct the definition; select * from quantumflow.validate_flow(...) lists its problems."
 )
-HINT = re.compile(r"errcode = '(QF\d{3})'.*?hint = '((?:[^']|'')*)';", re.DOTALL)
+RAISED = re.compile(r"errcode = '(QF\d{3})'.*?hint = (.*?);\n", re.DOTALL)
+SENTENCE = re.compile(r"'((?:[^']|''){20,})'")
+CONTINUED = re.compile(r"'\s*\n\s*'")
+PLACE = re.compile(r'"?%[sLI]"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +158,10 @@ def error_codes(functions: list[Function]) -> list[tuple[str, list[Error]]]:
     raised_by: dict[str, list[str]] = {}
     hints: dict[str, str] = {}
     for function in functions:
-        for code, hint in HINT.findall(function.body):
-            hints.setdefault(code, hint.replace("''", "'"))
+        for code, hint in RAISED.findall(function.body):
+            # What is put together when it is raised has its first sentence here.
+            if said := SENTENCE.search(CONTINUED.sub("", hint)):
+                hints.setdefault(code, PLACE.sub("...", said[1].replace("''", "'")))
         if function.name.startswith("_"):
             continue
         errors = function.comment.partition("Errors:")[2]

@@ -18,6 +18,7 @@ grant execute on function quantumflow.complete_task(uuid, text, int, jsonb, bigi
 grant execute on function quantumflow._now() to public;
 grant select on pgmq.q_quantum_flow_queue to looker;
 grant select on quantumflow.step_tasks to order_worker;
+grant update (status) on quantumflow.workflow_runs to app_rw;
 select results_eq(
   $$select state, unnest(string_to_array(substr(fact, length('rights that no access gives: ') + 1), ', ')) collate "C" as what
     from quantumflow.doctor() where subject = 'grants' order by what$$,
@@ -28,7 +29,8 @@ select results_eq(
     'EXECUTE on quantumflow.complete_task(uuid,text,integer,jsonb,bigint) to order_worker',
     'INSERT on quantumflow.settings to app_rw',
     'SELECT on pgmq.q_quantum_flow_queue to looker',
-    'SELECT on quantumflow.step_tasks to order_worker'
+    'SELECT on quantumflow.step_tasks to order_worker',
+    'UPDATE on quantumflow.workflow_runs (status) to app_rw'
   ]) k
   $$,
   'each other right is named, of schema, functions, tables and queues');

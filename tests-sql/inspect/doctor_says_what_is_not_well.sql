@@ -10,7 +10,8 @@ select is_empty(
   $$select * from before where (state = 'ok') is distinct from (advice is null)$$, 'advice goes with what is not ok');
 select results_eq(
   $$select state, fact, advice from before where subject = 'queue quantum_flow_queue'$$,
-  $$values ('error', 'the queue does not exist', 'Run: select quantumflow.setup().')$$, 'a queue that is missing');
+  $$values ('error', 'the queue does not exist',
+    'Run: select quantumflow.setup(); and, if it has had tasks: select * from quantumflow.repair(false).')$$, 'a queue that is missing');
 
 select quantumflow.configure('notify', '0');
 select is(

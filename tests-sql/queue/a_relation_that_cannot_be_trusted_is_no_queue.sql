@@ -79,8 +79,7 @@ insert into things (make, why) values
 select results_eq(
   'select t.n, r.claim, r.setup from things t cross join lateral pg_temp.refusals(t.make) r order by t.n',
   $$select n, f.fact, f.fact from things
-    cross join lateral (select upper(left(why, 1)) || substr(why, 2)
-      || ': what it holds would run with the rights of quantumflow''s owner.' as fact) f order by n$$,
+    cross join lateral (select 'In pgmq''s schema ' || why || ': what it calls would run with the rights of quantumflow''s owner.' as fact) f order by n$$,
   'neither a worker nor setup() touches it, and both say why');
 select is_empty('select * from stranger.ran', 'nothing of a stranger ran');
 

@@ -20,7 +20,7 @@ begin
     ('status', '{viewer,caller}'),
     ('step_output', '{viewer,worker}'),
     ('validate_flow', '{viewer}'),
-    ('version', '{viewer,caller}'),
+    ('version', '{viewer,caller,worker}'),
 
     ('claim_tasks', '{worker}'),
     ('complete_and_claim', '{worker}'),

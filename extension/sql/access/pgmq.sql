@@ -17,5 +17,14 @@ begin
   if pg_catalog.to_regnamespace('pgmq') is not null then
     perform quantumflow._require_pgmq();
   end if;
+
+  -- Rather than to learn after an update that the starts are refused.
+  perform quantumflow._raise_unusable_queue(s.queue)
+  from (
+    select distinct w.queue
+    from quantumflow.workflow_steps w
+  ) s
+  where quantumflow._is_there(s.queue)
+    and quantumflow._queue_table(s.queue) is null;
 end
 $pgmq$;

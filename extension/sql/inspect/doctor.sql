@@ -259,6 +259,12 @@ begin
       from pg_class c
       where c.relnamespace = 'quantumflow'::regnamespace
       union all
+      select 'column', a.attname::text, format('%s (%I)', c.oid::regclass, a.attname), c.relowner, a.attacl
+      from pg_class c
+      join pg_attribute a
+        on a.attrelid = c.oid
+      where c.relnamespace = 'quantumflow'::regnamespace
+      union all
       select 'queue', c.relname::text, c.oid::regclass::text, c.relowner, c.relacl
       from quantumflow._known_queues() q (queue)
       cross join unnest(array['q_', 'a_']) k (prefix)
@@ -286,6 +292,8 @@ begin
     when 'schema' then h.privilege_type <> 'USAGE' or h.grantee = 0
     when 'table' then h.privilege_type <> 'SELECT' or not exists (
       select from access x where x.grantee = h.grantee and x.level = 'viewer')
+    -- pgmq's own default privileges give that.
+    when 'queue' then h.privilege_type <> 'SELECT' or h.grantee is distinct from to_regrole('pg_monitor')::oid
     when 'function' then not exists (
       select
       from quantumflow._levels() l
@@ -331,8 +339,11 @@ begin
           else 'the queue does not exist'
         end,
         case
-          when quantumflow._is_there(v_queue) then 'Nobody touches it. Whoever owns it has to drop it; then run: select quantumflow.setup().'
-          else 'Run: select quantumflow.setup().'
+          when quantumflow._is_there(v_queue)
+          then format(
+            'Nobody touches it. If it is to be quantumflow''s, have that undone: drop the trigger or rule, or give the table to role "%s"; else '
+            'have it dropped. Then run: select quantumflow.setup(), and select * from quantumflow.repair(false).', current_user)
+          else 'Run: select quantumflow.setup(); and, if it has had tasks: select * from quantumflow.repair(false).'
         end;
       continue;
     end if;

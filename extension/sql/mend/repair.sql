@@ -145,7 +145,7 @@ begin
     where u.remedy is not null
       and u.queue is not null
   ) p
-  where quantumflow._queue_table(p.queue) is null;
+  where not quantumflow._is_there(p.queue);
 
   -- A message that is nobody's stays so, whatever happens meanwhile: no run has to be locked for it.
   for v_batch in

@@ -124,7 +124,7 @@ begin
       detail = format('It owns %s, and what it puts there would run with the rights of quantumflow''s owner.', v_what),
       hint = format(
         'Have pgmq installed by a superuser or by role "%s". If you trust role "%s" with all that quantumflow''s owner may, say so: '
-        'insert into quantumflow.settings values (''pgmq_owner'', %L); before quantumflow is installed: set quantumflow.pgmq_owner = %L;',
+        'insert into quantumflow.settings values (''pgmq_owner'', %L); to install or update: set quantumflow.pgmq_owner = %L; before it.',
         current_user, v_owner, v_owner, v_owner);
   end if;
 
@@ -139,7 +139,7 @@ begin
     raise exception 'pgmq cannot be trusted'
     using
       errcode = 'QF406',
-      detail = format('%s: what it calls would run with the rights of quantumflow''s owner.', upper(left(v_what, 1)) || substr(v_what, 2)),
+      detail = format('In pgmq''s schema %s: what it calls would run with the rights of quantumflow''s owner.', v_what),
       hint = 'Have it dropped. Who makes queues of his own needs no right on pgmq''s own tables but to insert, update and delete.';
   end if;
 end

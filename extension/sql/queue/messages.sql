@@ -874,7 +874,7 @@ begin
     raise exception 'queue "%" cannot be trusted', p_queue
     using
       errcode = 'QF403',
-      detail = upper(left(v_addition, 1)) || substr(v_addition, 2) || '.',
+      detail = format('The table %s.', v_addition),
       hint = 'After a restore it may be what somebody else had made, and the restorer''s now. Drop it, or the table, and call it again.';
   end if;
 end

@@ -225,8 +225,10 @@ begin
     raise exception 'queue "%" cannot be trusted', p_queue
     using
       errcode = 'QF403',
-      detail = format('%s: what it holds would run with the rights of quantumflow''s owner.', upper(left(v_flaw, 1)) || substr(v_flaw, 2)),
-      hint = 'Name another queue, or have this one dropped by whoever owns it, and run quantumflow.setup().';
+      detail = format('In pgmq''s schema %s: what it calls would run with the rights of quantumflow''s owner.', v_flaw),
+      hint = format(
+        'If it is to be quantumflow''s, have that undone: drop the trigger or rule, or give the table to role "%s". Else name another queue, '
+        'or have this one dropped, and run quantumflow.setup().', current_user);
   end if;
 
   raise exception 'queue "%" is not one of quantumflow''s', p_queue

@@ -45,12 +45,12 @@ end
 $hold_task$;
 
 comment on function quantumflow.hold_task(uuid, text, int, bigint) is
-'Begins a task''s own transaction: the caller''s writes, and complete_task at its end, then commit together, or not at all.
+'Begins a task''s own transaction: the caller''s writes, and complete_tasks at its end, then commit together, or not at all.
 
 To be called first, by the holder of the lease; waits for whoever has the task''s row. Returns
 held: nobody can take the task away while the transaction is open. Extensions of its lease are answered held; whoever ends its run
 goes round it, and the completion then says run_ended: roll back. lost: it is somebody else''s or done, or its deadline has
-passed. cancelled: its run has ended. Write nothing unless it is held, and commit only if complete_task says completed.
+passed. cancelled: its run has ended. Write nothing unless it is held, and commit only if complete_tasks says completed.
 
 A transaction that is forgotten ends by itself at the task''s deadline: for the rest of it transaction_timeout (PostgreSQL 17 and
 newer), statement_timeout and idle_in_transaction_session_timeout are lowered to the time that is left. Before PostgreSQL 17 that

@@ -165,7 +165,10 @@ def _problem_of_server(error: psycopg.Error) -> Problem:
         exit_code = Exit.UNREACHABLE
         hint = "The quantumflow in this database is another version. See: quantumflow doctor."
     elif isinstance(error, psycopg.errors.InsufficientPrivilege):
-        hint = hint or "The role lacks a right. See: quantumflow doctor."
+        hint = hint or (
+            "The role lacks a right. Whoever owns quantumflow gives it: "
+            "select quantumflow.grant_access(role, access)."
+        )
     return Problem(
         exit_code,
         error.diag.message_primary or str(error).strip(),
