@@ -1308,4 +1308,122 @@ CHUNKS = [
     ),
 ]
 
-MUTATIONS = [*CLAIMING, *LEASES, *REPORTS, *RUNS, *STARTS, *MENDING, *HANDING_OVER, *CHUNKS]
+TRUST = [
+    Mutation(
+        "a queue may be anybody's",
+        "_queue_table",
+        "          and pg_get_userbyid(c.relowner) = current_user\n",
+        "",
+        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
+    ),
+    Mutation(
+        "a queue may have triggers",
+        "_queue_table",
+        "          and not (c.relhasrules or c.relhastriggers or c.relhassubclass)\n",
+        "          and not (c.relhasrules or c.relhassubclass)\n",
+        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
+    ),
+    Mutation(
+        "a queue may have rules",
+        "_flaw_of",
+        "where r.ev_class = p_relation",
+        "where false",
+        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
+    ),
+    Mutation(
+        "a queue may be a view",
+        "_flaw_of",
+        "if v_kind not in ('r', 'p') then",
+        "if false then",
+        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
+    ),
+    Mutation(
+        "a partition may be anybody's",
+        "_flaw_of",
+        "where i.inhparent = p_relation",
+        "where false",
+        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
+    ),
+    Mutation(
+        "a worker may claim from any queue",
+        "_checked_offer",
+        "if not quantumflow._is_named(v_queue) or quantumflow._hold_queue(v_queue) is null then",
+        "if quantumflow._hold_queue(v_queue) is null then",
+        _sql("queue/a_queue_that_quantumflow_has_not_made_needs_the_owners_word"),
+    ),
+    Mutation(
+        "an author may name any empty queue",
+        "_accept_queue",
+        "if not (p_is_ours or quantumflow._is_named(p_queue)) then",
+        "if false then",
+        _sql("queue/a_queue_that_quantumflow_has_not_made_needs_the_owners_word"),
+    ),
+    Mutation(
+        "default privileges give rights to queues",
+        "_create_queue",
+        "where v_is_new",
+        "where false",
+        _sql("inspect/doctor_names_rights_that_no_access_gives"),
+    ),
+    Mutation(
+        "a start does not look whether its version is being deleted",
+        "_refuse_deleted",
+        "    and v.xmax = 0\n",
+        "",
+        DEFINITIONS,
+    ),
+    Mutation(
+        "a start takes a version that was deleted and defined anew",
+        "_refuse_deleted",
+        "    and v.content_hash = p_content\n    and v.frozen_at is not null\n  for key share",
+        "  for key share",
+        DEFINITIONS,
+    ),
+    Mutation(
+        "a deletion does not wait for starts",
+        "delete_flow",
+        "  perform quantumflow._await_starts();\n",
+        "",
+        DEFINITIONS,
+    ),
+    Mutation(
+        "a missing queue is told to nobody",
+        "_advance",
+        "if cardinality(v_stranded) > 0 then",
+        "if false then",
+        _sql("queue/a_step_whose_queue_is_gone_fails_with_that_reason"),
+    ),
+    Mutation(
+        "a start does not ask for its queues",
+        "_start_runs",
+        "  perform quantumflow._refuse_unusable_queues(v_queues);\n",
+        "",
+        _sql("queue/a_step_whose_queue_is_gone_fails_with_that_reason"),
+    ),
+    Mutation(
+        "memory that is short is a size",
+        "_is_oversized",
+        "p_sqlstate like '54%' or p_bytes > 268435455",
+        "true",
+        _sql("task/memory_that_is_short_makes_nothing_too_large"),
+    ),
+    Mutation(
+        "a task that cannot be handed out fails at once",
+        "_hand_out_each",
+        "format('the server could not hand it out: %s', sqlerrm), true, p_now",
+        "format('the server could not hand it out: %s', sqlerrm), false, p_now",
+        _sql("task/memory_that_is_short_makes_nothing_too_large"),
+    ),
+]
+
+MUTATIONS = [
+    *CLAIMING,
+    *LEASES,
+    *REPORTS,
+    *RUNS,
+    *STARTS,
+    *MENDING,
+    *HANDING_OVER,
+    *CHUNKS,
+    *TRUST,
+]
