@@ -914,13 +914,6 @@ STARTS = [
         DEFINITIONS,
     ),
     Mutation(
-        "the first run does not freeze its version",
-        "_start_runs",
-        "    and v.frozen_at is null;",
-        "    and false;",
-        DEFINITIONS,
-    ),
-    Mutation(
         "a queue is made without a lock",
         "_ensure_queue",
         "  insert into quantumflow._own_queues (queue)\n"
@@ -1375,9 +1368,16 @@ TRUST = [
     Mutation(
         "a start takes a version that was deleted and defined anew",
         "_refuse_deleted",
+        "    and v.content_hash = p_content\n    and v.frozen_at is not null\n    and v.xmax",
+        "    and v.xmax",
+        _sql("run/a_version_that_was_defined_anew_meanwhile_is_not_started"),
+    ),
+    Mutation(
+        "a start that waited for a deletion takes what was defined anew",
+        "_refuse_deleted",
         "    and v.content_hash = p_content\n    and v.frozen_at is not null\n  for key share",
         "  for key share",
-        DEFINITIONS,
+        _sql("run/a_version_that_was_defined_anew_meanwhile_is_not_started"),
     ),
     Mutation(
         "a deletion does not wait for starts",

@@ -147,6 +147,21 @@ def test_a_deletion_waits_for_a_start_of_a_frozen_version(engines: list[Engine],
     assert watcher.problems() == []
 
 
+def test_a_deletion_waits_for_a_definition_and_takes_its_version_too(
+    engines: list[Engine], flow: str
+) -> None:
+    a, b, watcher = engines[:3]
+    _frozen(watcher, flow)
+    with a.connection.transaction():
+        a.define(flow, _steps(2))
+        deletion = Call(b, lambda engine: engine.value("select quantumflow.delete_flow(%s)", flow))
+        assert deletion.settle(watcher)
+    assert deletion.result()
+    left = "select count(*) from quantumflow.workflow_versions where workflow_slug = %s"
+    assert watcher.value(left, flow) == 0
+    assert watcher.problems() == []
+
+
 def test_a_deletion_gives_up_on_a_transaction_that_stays_open(
     engines: list[Engine], flow: str
 ) -> None:
