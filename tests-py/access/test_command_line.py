@@ -285,7 +285,9 @@ def arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list
     """How each command is called here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "flow.json").write_text('{"slug": "w", "steps": [{"name": "a"}]}')
-    monkeypatch.setitem(sys.modules, "trapped_program", SimpleNamespace(flow=Flow("w")))
+    flow = Flow("w")
+    flow.step("a")(lambda: None)
+    monkeypatch.setitem(sys.modules, "trapped_program", SimpleNamespace(flow=flow))
     help_of = {
         name: Command(None)(*name.split(), "--help").stdout for name, given in _COMMANDS.items()
     }
