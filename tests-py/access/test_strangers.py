@@ -6,7 +6,8 @@ his. Fails when
 
 - _queue_table() takes whatever has a queue's name, whoever owns it, whatever hangs on it;
 - a claim takes any queue, or a definition one that somebody else has made;
-- pgmq's functions are called by the names of their arguments.
+- _hold_queue() does not lock what it has looked at: between look and use lie waits of any length;
+- pgmq's functions are called where no queue is made, or by the names of their arguments.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,7 @@ from access.conftest import LEVELS, STRANGERS, Installation
 from access.test_levels import VALUES, outcome
 from access.traps import KINDS, Traps
 from support.functions import Function
+from support.waiting import is_blocked, wait_until, wait_until_blocked
 
 pytestmark = pytest.mark.system
 
@@ -242,6 +245,115 @@ def test_nor_when_anybody_else_calls(scene: Scene) -> None:
             scene.call_all(calls, sessions)
 
 
+_SWAP = {
+    "slug": "swap",
+    "steps": [
+        {"name": "m", "type": "map", "queue": "kept"},
+        {"name": "q", "queue": "swapped", "dependencies": ["m"]},
+    ],
+}
+_SWAP_RUN = "40000000-0000-0000-0000-000000000009"
+_SWAPPED_FOR = ("view", "table", "the owner's table with a trigger")
+
+
+@dataclass
+class Swap:
+    """Two workers, of which one holds what the other waits for, and a queue that goes meanwhile."""
+
+    scene: Scene
+    holder: Connection
+    waiter: Connection
+
+    def meanwhile(self, call: str, kind: str) -> str:
+        """What a call comes to that waits for the holder while a trap takes a queue's place.
+
+        At least the neighbour tries: the queue must be there until the call is over.
+        """
+        owner = self.scene.installation.session("owner")
+
+        def swap() -> None:
+            owner.execute("select pgmq.drop_queue('swapped')")
+            self.scene.traps.leave(kind, "q_swapped")
+
+        with ThreadPoolExecutor(2) as pool:
+            called = pool.submit(outcome, self.waiter, call)
+            wait_until_blocked(self.scene.admin, self.waiter.info.backend_pid)
+            swapped = pool.submit(swap)
+            wait_until(
+                lambda: swapped.done() or is_blocked(self.scene.admin, owner.info.backend_pid),
+                what="the queue is dropped, or kept",
+            )
+            was_kept = not swapped.done()
+            self.holder.commit()
+            found = called.result()
+            swapped.result()
+        assert was_kept
+        return found
+
+    def claim(self, worker: Connection) -> str:
+        """Claim a task of the map, and say that it is done."""
+        row = worker.execute(
+            "select jsonb_agg(jsonb_build_object('run_id', run_id, 'step_slug', step_slug, "
+            "'task_index', task_index, 'lease_token', lease_token, 'output', 1)) "
+            "from quantumflow.claim_tasks(gen_random_uuid(), 1, '{kept}')"
+        ).fetchone()
+        worker.commit()
+        assert row is not None
+        assert row[0]
+        return sql.Literal(json.dumps(row[0])).as_string(worker)
+
+
+@pytest.fixture
+def swap(scene: Scene) -> Iterator[Swap]:
+    installation = scene.installation
+    owner = installation.session("owner")
+    owner.execute("select quantumflow.define_flow(%s)", [Jsonb(_SWAP)])
+    owner.execute("select quantumflow.start_flow('swap', '[1, 2]', run_id => %s)", [_SWAP_RUN])
+    user = installation.role("worker")
+    with (
+        psycopg.connect(installation.dsn, user=user) as holder,
+        psycopg.connect(installation.dsn, user=user, autocommit=True) as waiter,
+    ):
+        yield Swap(scene, holder, waiter)
+    scene.traps.remove("q_swapped")
+    owner.execute("select quantumflow.cancel_run(%s)", [_SWAP_RUN])
+    owner.execute("select quantumflow.delete_run(%s)", [_SWAP_RUN])
+    owner.execute("select quantumflow.delete_flow('swap')")
+    owner.execute("delete from quantumflow._own_queues where queue = 'swapped'")
+
+
+@pytest.mark.parametrize("kind", _SWAPPED_FOR)
+def test_a_queue_stays_while_a_worker_is_registered_for_it(
+    scene: Scene, swap: Swap, kind: str
+) -> None:
+    """Another session with the same worker_id makes that last as long as it likes."""
+    register = "select quantumflow.register_worker(%s, 'w', null, array[%s])"
+    worker_id = "50000000-0000-0000-0000-000000000001"
+    before = scene.traps.sprung()
+    swap.holder.execute(register, [worker_id, "kept"])
+    call = register.replace("%s", f"'{worker_id}'", 1).replace("%s", "'swapped'")
+    assert swap.meanwhile(call, kind) == "done"
+    assert outcome(swap.waiter, call) == "QF403"
+    assert scene.traps.sprung() == before
+
+
+@pytest.mark.parametrize("kind", _SWAPPED_FOR)
+def test_a_queue_stays_while_a_worker_completes_and_claims(
+    scene: Scene, swap: Swap, kind: str
+) -> None:
+    """It waits for the tasks of the same map, which another worker completes."""
+    reports = [swap.claim(worker) for worker in (swap.holder, swap.waiter)]
+    before = scene.traps.sprung()
+    swap.holder.execute(f"select quantumflow.complete_tasks({reports[0]})")  # type: ignore[arg-type]
+    call = (
+        f"select quantumflow.complete_and_claim(gen_random_uuid(), {reports[1]}, 3, "
+        "'{kept,swapped}')"
+    )
+    assert swap.meanwhile(call, kind) == "done"
+    assert outcome(swap.waiter, call) == "QF403"
+    assert scene.traps.sprung() == before
+
+
 _NEW = (
     "select quantumflow.define_flow("
     """'{"slug": "new", "steps": [{"name": "a", "queue": "new"}]}')"""
@@ -324,6 +436,55 @@ def test_other_functions_of_the_names_that_are_called_are_not_met(scene: Scene) 
     finally:
         for other in others:
             scene.admin.execute(f"drop function pgmq.{other.split(' returns')[0]}")
+
+
+# With an argument more that need not be given, PostgreSQL finds a call of either not unique.
+_MORE_OF_A_NAME = (
+    "send_batch(queue_name text, msgs jsonb[], headers jsonb[], delay timestamptz, more int)",
+    "_send_batch(queue_name text, msgs jsonb[], headers jsonb[], delay timestamptz, more int)",
+    "_validate_batch_params(msgs jsonb[], headers jsonb[], more int)",
+    "format_table_name(queue_name text, prefix text, more int)",
+    "delete(queue_name text, msg_ids bigint[], more int)",
+    "archive(queue_name text, msg_ids bigint[], more int)",
+    "create(queue_name text, more int)",
+    "create_non_partitioned(queue_name text, more int)",
+    "validate_queue_name(queue_name text, more int)",
+    "acquire_queue_lock(queue_name text, more int)",
+)
+
+
+@pytest.mark.parametrize("function", _MORE_OF_A_NAME)
+def test_one_more_function_of_a_name_holds_up_new_queues_alone(scene: Scene, function: str) -> None:
+    """Whatever is called goes on, messages deleted and archived; a queue that is new may not."""
+    neighbour = scene.installation.session("neighbour")
+    signature = function.replace("more int", "more int default 0")
+    neighbour.execute(
+        f"create function pgmq.{signature} returns int language plpgsql as $$ "
+        "begin perform trap.spring(); raise 'not this one' using errcode = 'EVIL1'; end $$"
+    )
+    before = scene.traps.sprung()
+    wrong = {}
+    try:
+        with contextlib.ExitStack() as opened:
+            # What a session has called before, it does not look up again.
+            sessions: dict[str, Connection] = {}
+            for name, call in scene.calls():
+                user = scene.caller(name).info.user
+                if user not in sessions:
+                    connected = psycopg.connect(scene.installation.dsn, user=user, autocommit=True)
+                    sessions[user] = opened.enter_context(connected)
+                found = outcome(sessions[user], call)
+                makes_queues = name == "rebuild_queues"
+                if not (found == "done" or found.startswith(("QF", "permission denied"))) and not (
+                    makes_queues and found == "42725"
+                ):
+                    wrong[call] = found
+            author = sessions[scene.installation.role("author")]
+            assert outcome(author, _NEW) in ("done", "42725")
+    finally:
+        scene.admin.execute(f"drop function pgmq.{function}")
+    assert wrong == {}
+    assert scene.traps.sprung() == before
 
 
 def test_a_queue_has_its_index_though_its_name_is_taken(scene: Scene) -> None:

@@ -220,16 +220,19 @@ class Traps:
     @contextlib.contextmanager
     def set_up(self, kind: str, name: str) -> Iterator[None]:
         """Have a relation of a kind in schema pgmq, and take it away again."""
-        admin = self._sessions["admin"]
-        place = sql.Identifier("pgmq", name).as_string(admin)
-        for who, statements in KINDS[kind]:
-            text = statements.replace("{place}_0", f"pgmq.{name}_0").replace("{place}", place)
-            text = text.replace("{name}", name).replace("to neighbour", f"to {self._neighbour}")
-            self._sessions[who].execute(text)
+        self.leave(kind, name)
         try:
             yield
         finally:
             self.remove(name)
+
+    def leave(self, kind: str, name: str) -> None:
+        """Make a relation of a kind in schema pgmq."""
+        place = sql.Identifier("pgmq", name).as_string(self._sessions["admin"])
+        for who, statements in KINDS[kind]:
+            text = statements.replace("{place}_0", f"pgmq.{name}_0").replace("{place}", place)
+            text = text.replace("{name}", name).replace("to neighbour", f"to {self._neighbour}")
+            self._sessions[who].execute(text)
 
     def remove(self, name: str) -> None:
         """Drop a relation of schema pgmq, whatever it is, and what was made beside it."""

@@ -195,10 +195,17 @@ def test_an_older_version_is_updated(empty: Command, version: str, plain: bool) 
 
 
 def test_on_paper(lost: Command) -> None:
-    assert _extension.script() in lost("install", "--sql").stdout
+    preamble = (
+        "set local search_path = pg_catalog, pg_temp;\n"
+        "set local standard_conforming_strings = on;\n\n"
+    )
+    for options in ([], ["--with-pgmq"]):
+        script = lost("install", "--sql", *options).stdout
+        assert script.startswith(preamble)
+        assert _extension.script() in script
     for version in OLD:
         upgrade = "".join(_extension.upgrades_from(version))
-        assert lost("install", "--sql", "--from", version).stdout == upgrade
+        assert lost("install", "--sql", "--from", version).stdout == preamble + upgrade
     assert lost("install", "--sql", "--from", _extension.version()).stdout == ""
     error = lost.error("install", "--sql", "--from", "0.0.1", expect=1)
     assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import psycopg.rows
 import pytest
 from psycopg_pool import ConnectionPool
 
-from quantumflow_client import Client, Flow, RunCancelled, WaitTimeout, _connections
+from quantumflow_client import Client, Flow, RunCancelled, WaitTimeout, _connections, _sql
+from quantumflow_client._call import Call
 from quantumflow_client.errors import RunIdTaken, UnsupportedValue
 from support.waiting import wait_until
 
@@ -292,3 +294,24 @@ def test_what_the_dsn_says_is_not_overruled() -> None:
     assert arguments["connect_timeout"] == "3"
     assert arguments["application_name"] == "mine"
     assert arguments["options"].startswith("-c work_mem=1MB -c default_transaction_isolation")
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_the_path_is_ours_even_where_a_pooler_forgets_it(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, forgets: bool
+) -> None:
+    if forgets:
+        monkeypatch.setattr(_sql, "SHOW_PATH", "select 'public'")
+    asked: Call[str] = Call("select current_setting('search_path')", lambda rows: str(rows[0][0]))
+
+    async def ask() -> str:
+        connections = _connections.AsyncConnections(dsn)
+        try:
+            return await connections.run(asked)
+        finally:
+            await connections.close()
+
+    connections = _connections.Connections(dsn)
+    found = connections.run(asked), connections.run(asked), asyncio.run(ask())
+    connections.close()
+    assert {path.replace(" ", "") for path in found} == {"pg_catalog,pg_temp"}

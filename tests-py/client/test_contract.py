@@ -45,8 +45,9 @@ def test_every_statement_is_one_call_of_its_function_with_named_arguments(functi
     assert arguments is not None
     for argument in filter(None, arguments[1].split(",")):
         assert re.fullmatch(
-            r"\s*(\w+) => %\(\1\)s(::\w+(\[\])?)?\s*",
-            argument.split(")::text")[0] if argument.count(")") > argument.count("(") else argument,
+            r"\s*(\w+) => %\(\1\)s(::(pg_catalog\.(text|jsonb|uuid)|int|bigint|interval)(\[\])?)?"
+            r"\s*",
+            argument.split(")::pg")[0] if argument.count(")") > argument.count("(") else argument,
         )
     assert "*" not in statement
 
@@ -63,7 +64,7 @@ def test_there_is_no_other_sql_in_the_client() -> None:
     ]
     assert found == []
     executing = [path.name for path, text in sources.items() if ".execute" in text]
-    assert set(executing) - others == {"_call.py", "_listener.py"}
+    assert set(executing) - others == {"_call.py", "_listener.py", "_connections.py"}
 
 
 def test_every_call_of_the_client_is_registered() -> None:

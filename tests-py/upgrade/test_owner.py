@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from quantumflow_client import _extension
 from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from support.command import Command
+from support.waiting import wait_until_blocked
 from upgrade.installation import Installation, install_old
 
 Connection = psycopg.Connection[Any]
@@ -227,6 +229,52 @@ def test_nothing_that_somebody_else_put_there_is_passed_by(
     ) as caught:
         old.update(owner)
     assert f"belongs to {STRANGER}" in str(caught.value.diag.message_detail)
+
+
+_MINE = """
+create function pg_temp.mine() returns trigger language plpgsql as 'begin return null; end';
+create function pg_temp.always() returns boolean language plpgsql as 'begin return true; end';
+"""
+
+
+def test_a_trigger_with_a_condition_is_refused(
+    old: Installation, owner: Connection, connect: Connect
+) -> None:
+    """The condition calls what its maker likes, where the function itself is PostgreSQL's."""
+    owner.execute(sql.SQL(f"grant usage on schema quantumflow to {STRANGER}"))
+    owner.execute(sql.SQL(f"grant trigger on quantumflow.workflow_steps to {STRANGER}"))
+    stranger = connect(make_conninfo(old.dsn, user=STRANGER))
+    stranger.execute(_MINE)
+    stranger.execute(
+        "create trigger mine before insert on quantumflow.workflow_steps for each row "
+        "when (pg_temp.always()) execute function suppress_redundant_updates_trigger()"
+    )
+    before = describe_schema(owner)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="has a condition"):
+        old.update(owner)
+    assert describe_schema(owner) == before
+
+
+def test_a_trigger_made_while_the_update_waits_is_refused(
+    old: Installation, owner: Connection, superuser: Connection, connect: Connect
+) -> None:
+    owner.execute(sql.SQL(f"grant usage on schema quantumflow to {STRANGER}"))
+    owner.execute(sql.SQL(f"grant trigger on quantumflow.workflow_steps to {STRANGER}"))
+    owner.execute("set lock_timeout = '30 s'")
+    stranger = connect(make_conninfo(old.dsn, user=STRANGER))
+    stranger.execute(_MINE)
+    with ThreadPoolExecutor() as pool:
+        with stranger.transaction():
+            stranger.execute(
+                "create trigger mine before insert on quantumflow.workflow_steps "
+                "for each row execute function pg_temp.mine()"
+            )
+            updated = pool.submit(old.update, owner)
+            wait_until_blocked(superuser, owner.info.backend_pid)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="belongs to somebody else"):
+            updated.result()
+    row = superuser.execute("select quantumflow.version()").fetchone()
+    assert row == (old.version,)
 
 
 def test_rows_that_others_write_meanwhile_are_not_overlooked(

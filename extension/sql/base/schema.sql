@@ -1,5 +1,7 @@
 -- Until the end of the transaction, so that names and operators below mean the same, whoever installs.
 set local search_path = pg_catalog, pg_temp;
+-- Likewise the backslashes in what is stored: a database's owner could have it off for the whole database.
+set local standard_conforming_strings = on;
 
 -- The script makes its own schema, so that DROP EXTENSION removes it, and so that a schema somebody
 -- else made beforehand (whose owner could add overloads to it) is refused instead of adopted.

@@ -820,19 +820,32 @@ as $_refuse_additions$
 declare
   v_addition text;
 begin
-  select format('%s has a %s that pgmq does not make: %s', t.name, d.kind, d.text)
+  select format('%s has something that pgmq does not make: %s %s', t.name, d.kind, d.text)
   into v_addition
   from unnest(array['q_', 'a_']) k (prefix)
   cross join lateral (
-    select c.oid, c.oid::regclass as name, to_regclass(format('pgmq.%I', k.prefix || p_model)) as model
-    from pg_class c
-    where c.oid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+    with recursive tables as (
+      select c.oid
+      from pg_class c
+      where c.oid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+      union
+      select i.inhrelid
+      from tables p
+      join pg_inherits i
+        on i.inhparent = p.oid
+    )
+    select a.oid, a.oid::regclass as name, to_regclass(format('pgmq.%I', k.prefix || p_model)) as model
+    from tables a
   ) t
   cross join lateral (
     select 'trigger' as kind, g.tgname::text as text
     from pg_trigger g
     where g.tgrelid = t.oid
       and not g.tgisinternal
+    union all
+    select 'policy', o.polname
+    from pg_policy o
+    where o.polrelid = t.oid
     union all
     select 'constraint', pg_get_constraintdef(o.oid)
     from pg_constraint o

@@ -1,7 +1,8 @@
 """Where connections come from: a DSN, a pool, the environment, or an embedded PostgreSQL.
 
 Calls of a client share idle connections. Each call is a transaction of its own in READ COMMITTED,
-for which the engine's promises are made.
+for which the engine's promises are made, and looks names up in pg_catalog alone: on the search path
+that a database or a role brings along may stand what somebody else wants run with our rights.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from . import _sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -71,8 +74,25 @@ def embedded_dsn() -> str:
     return server.dsn("quantumflow")
 
 
-def _arguments(dsn: str, prepare_threshold: int | None) -> dict[str, Any]:
-    """What to call connect with: what the DSN says, and what it leaves open."""
+class _Reminded(psycopg.Connection[Any]):
+    """A connection whose session does not keep what it began with: each call says it again."""
+
+
+class _AsyncReminded(psycopg.AsyncConnection[Any]):
+    """As `_Reminded`."""
+
+
+def _arguments(
+    dsn: str, prepare_threshold: int | None, *, for_calls: bool = True
+) -> dict[str, Any]:
+    """What to call connect with: what the DSN says, and what it leaves open.
+
+    Args:
+        dsn: The connection string.
+        prepare_threshold: None: there is a pooler, maybe.
+        for_calls: Whether only calls of ours come: these look names up in pg_catalog alone,
+            whatever the DSN, the database or the role says of the search path.
+    """
     arguments: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(dsn)}
     arguments["prepare_threshold"] = prepare_threshold
     if prepare_threshold is not None:
@@ -80,15 +100,16 @@ def _arguments(dsn: str, prepare_threshold: int | None) -> dict[str, Any]:
         # A pooler would refuse the option, or forget it: there each transaction says its level.
         arguments["autocommit"] = True
         options = arguments.get("options") or os.environ.get("PGOPTIONS", "")
-        arguments["options"] = (
-            f"{options} -c default_transaction_isolation=read\\ committed".strip()
-        )
+        options += " -c default_transaction_isolation=read\\ committed"
+        if for_calls:
+            options += f" -c search_path={_sql.PATH}"
+        arguments["options"] = options.strip()
     return arguments
 
 
 def connect(dsn: str) -> Connection:
     """An autocommit connection for what is neither a call nor prepared."""
-    return psycopg.connect(**_arguments(dsn, None) | {"autocommit": True})
+    return psycopg.connect(**_arguments(dsn, None, for_calls=False) | {"autocommit": True})
 
 
 def _is_from_pooler(error: psycopg.OperationalError) -> bool:
@@ -97,6 +118,25 @@ def _is_from_pooler(error: psycopg.OperationalError) -> bool:
     Errors of connecting have no SQLSTATE, and this is PgBouncer's wording in every version.
     """
     return "unsupported startup parameter" in str(error)
+
+
+_PATIENCE = 10.0
+"""How many seconds a server may take to answer what it is asked first."""
+
+
+def _has_forgotten(connection: Connection) -> bool:
+    """Whether a pooler took what `_arguments` asks of a session, and did not pass it on."""
+    with waiting_at_most(_PATIENCE, connection):
+        return connection.execute(_sql.SHOW_PATH).fetchone() != (_sql.PATH,)
+
+
+async def _ahas_forgotten(connection: AsyncConnection) -> bool:
+    """As `_has_forgotten`."""
+    alimit_waiting(connection, lambda: _PATIENCE)
+    try:
+        return await (await connection.execute(_sql.SHOW_PATH)).fetchone() != (_sql.PATH,)
+    finally:
+        del connection.wait
 
 
 def _overhear(_notice: psycopg.Notify) -> None:
@@ -150,12 +190,14 @@ class Connections:
         *,
         prepare_threshold: int | None = 5,
         keep: int = _IDLE,
+        for_calls: bool = True,
     ) -> None:
         self._source = source
         self._dsn = source if isinstance(source, str) else None
         self._pool = None if source is None or isinstance(source, str) else source
         self._prepare_threshold = prepare_threshold
         self._keep = keep
+        self._for_calls = for_calls
         self._idle: deque[Connection] = deque()
         self._process = os.getpid()
         self._lock = Lock()
@@ -164,15 +206,22 @@ class Connections:
     def apart(self, keep: int) -> Connections:
         """Connections from the same source that are never those of this object.
 
+        SQL of the user's runs there: the search path is his.
+
         Args:
             keep: How many idle ones it keeps at most.
         """
-        return Connections(self._source, prepare_threshold=self._prepare_threshold, keep=keep)
+        threshold = self._prepare_threshold
+        return Connections(self._source, prepare_threshold=threshold, keep=keep, for_calls=False)
 
     def asynchronous(self, keep: int) -> AsyncConnections:
-        """Asynchronous connections to the same database; beside a pool, not from it."""
+        """As `apart`, asynchronous ones to the same database; beside a pool, not from it."""
         return AsyncConnections(
-            None, prepare_threshold=self._prepare_threshold, keep=keep, find_dsn=self.dsn
+            None,
+            prepare_threshold=self._prepare_threshold,
+            keep=keep,
+            for_calls=False,
+            find_dsn=self.dsn,
         )
 
     def dsn(self) -> str:
@@ -188,12 +237,18 @@ class Connections:
             pooled: Connection = self._pool.getconn()
             self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
             return pooled
-        threshold = self._prepare_threshold
+        threshold, for_calls = self._prepare_threshold, self._for_calls
+        kind = _Reminded if threshold is None and for_calls else psycopg.Connection
+        arguments = _arguments(self.dsn(), threshold, for_calls=for_calls)
         try:
-            connection = psycopg.connect(**_arguments(self.dsn(), threshold))
+            connection: Connection = kind.connect(**arguments)
         except psycopg.OperationalError as error:
             if threshold is None or not _is_from_pooler(error):
                 raise
+            self._prepare_threshold = None
+            return self.open()
+        if threshold is not None and for_calls and _has_forgotten(connection):
+            connection.close()
             self._prepare_threshold = None
             return self.open()
         if not connection.autocommit:
@@ -375,6 +430,8 @@ def _transact(connection: Connection, call: Call[T]) -> T:
     if connection.autocommit:
         return call.on(connection)
     with connection.transaction():
+        if isinstance(connection, _Reminded):
+            connection.execute(_sql.SET_PATH)
         return call.on(connection)
 
 
@@ -387,12 +444,14 @@ class AsyncConnections:
         *,
         prepare_threshold: int | None = 5,
         keep: int = _IDLE,
+        for_calls: bool = True,
         find_dsn: Callable[[], str] = find_dsn,
     ) -> None:
         self._dsn = source if isinstance(source, str) else None
         self._pool = None if source is None or isinstance(source, str) else source
         self._prepare_threshold = prepare_threshold
         self._keep = keep
+        self._for_calls = for_calls
         self._find_dsn = find_dsn
         self._idle: deque[AsyncConnection] = deque()
 
@@ -456,12 +515,18 @@ class AsyncConnections:
     async def _open(self) -> AsyncConnection:
         if self._dsn is None:
             self._dsn = await asyncio.to_thread(self._find_dsn)
-        threshold = self._prepare_threshold
+        threshold, for_calls = self._prepare_threshold, self._for_calls
+        kind = _AsyncReminded if threshold is None and for_calls else psycopg.AsyncConnection
+        arguments = _arguments(self._dsn, threshold, for_calls=for_calls)
         try:
-            connection = await psycopg.AsyncConnection.connect(**_arguments(self._dsn, threshold))
+            connection: AsyncConnection = await kind.connect(**arguments)
         except psycopg.OperationalError as error:
             if threshold is None or not _is_from_pooler(error):
                 raise
+            self._prepare_threshold = None
+            return await self._open()
+        if threshold is not None and for_calls and await _ahas_forgotten(connection):
+            await connection.close()
             self._prepare_threshold = None
             return await self._open()
         if not connection.autocommit:
@@ -484,4 +549,6 @@ async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:
     if connection.autocommit:
         return await call.aon(connection)
     async with connection.transaction():
+        if isinstance(connection, _AsyncReminded):
+            await connection.execute(_sql.SET_PATH)
         return await call.aon(connection)

@@ -1,9 +1,10 @@
 """Every SQL text of the client: one call of a public function of schema quantumflow each.
 
 Arguments are named, and so are the columns that come back, so that neither a new parameter nor a
-new column disturbs an old client. `STATEMENTS` collects the texts: a contract test prepares each of
-them. jsonb travels as text in both directions: values are encoded and decoded one by one, by
-`_json`.
+new column disturbs an old client. Schemas are always written, since on a connection of the user's
+the search path is his; what syntax names (int, interval, extract) is PostgreSQL's. `STATEMENTS`
+collects the texts: a contract test prepares each of them. jsonb travels as text in both directions:
+values are encoded and decoded one by one, by `_json`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ _DEFINE_FLOW = _statement(
     "define_flow",
     """
     select workflow_slug, version, frozen_at
-    from quantumflow.define_flow(definition => %(definition)s::jsonb)
+    from quantumflow.define_flow(definition => %(definition)s::pg_catalog.jsonb)
     """,
 )
 
@@ -91,7 +92,7 @@ _VALIDATE_FLOW = _statement(
     "validate_flow",
     """
     select code, path, message
-    from quantumflow.validate_flow(definition => %(definition)s::jsonb)
+    from quantumflow.validate_flow(definition => %(definition)s::pg_catalog.jsonb)
     """,
 )
 
@@ -119,7 +120,7 @@ _GET_FLOW = _statement(
     "get_flow",
     """
     select quantumflow.get_flow(
-      workflow_slug => %(workflow_slug)s, version => %(version)s::int)::text
+      workflow_slug => %(workflow_slug)s, version => %(version)s::int)::pg_catalog.text
     """,
 )
 
@@ -173,12 +174,12 @@ _START_FLOW = _statement(
     """
     select quantumflow.start_flow(
       workflow_slug => %(workflow_slug)s,
-      input => %(input)s::jsonb,
+      input => %(input)s::pg_catalog.jsonb,
       run_id => %(run_id)s,
       priority => %(priority)s::int,
       start_at => %(start_at)s,
       idempotency_key => %(idempotency_key)s,
-      headers => %(headers)s::jsonb,
+      headers => %(headers)s::pg_catalog.jsonb,
       version => %(version)s::int)
     """,
 )
@@ -218,7 +219,7 @@ _START_FLOWS = _statement(
     select run_id
     from quantumflow.start_flows(
       workflow_slug => %(workflow_slug)s,
-      inputs => %(inputs)s::jsonb[],
+      inputs => %(inputs)s::pg_catalog.jsonb[],
       priority => %(priority)s::int) as run_id
     """,
 )
@@ -237,7 +238,7 @@ def start_flows(workflow_slug: str, inputs: Iterable[Json], *, priority: int) ->
     )
 
 
-_STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s)::text")
+_STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s)::pg_catalog.text")
 
 
 def status(run_id: UUID) -> Call[dict[str, Json]]:
@@ -436,7 +437,7 @@ _LIST_FAILURES = _statement(
     "list_failures",
     """
     select run_id, workflow_slug, step_slug, task_index, retries, attempt, kind, worker_id, worker,
-      started_at, ended_at, error_message, error_details::text
+      started_at, ended_at, error_message, error_details::pg_catalog.text
     from quantumflow.list_failures(run_id => %(run_id)s, max_failures => %(max_failures)s::int)
     """,
 )
@@ -560,15 +561,16 @@ def _names(names: tuple[str, ...]) -> str:
 _CLAIM_TASKS = _statement(
     "claim_tasks",
     """
-    select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
-      input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
-      extract(epoch from deadline)::float8, headers::text, losses
+    select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
+      args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
+      extract(epoch from lease_expires_at)::pg_catalog.float8,
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
-      queues => %(queues)s::text[],
+      queues => %(queues)s::pg_catalog.text[],
       lease => %(lease)s,
-      commands => %(commands)s::text[],
+      commands => %(commands)s::pg_catalog.text[],
       held => %(held)s::int)
     """,
 )
@@ -605,8 +607,8 @@ def _outcomes(rows: Sequence[TupleRow]) -> dict[TaskKey, str]:
 _COMPLETE_TASKS = _statement(
     "complete_tasks",
     """
-    select run_id::text, step_slug, task_index, outcome
-    from quantumflow.complete_tasks(results => %(results)s::jsonb)
+    select run_id::pg_catalog.text, step_slug, task_index, outcome
+    from quantumflow.complete_tasks(results => %(results)s::pg_catalog.jsonb)
     """,
 )
 
@@ -623,16 +625,17 @@ def complete_tasks(completions: Iterable[Completion]) -> Call[dict[TaskKey, str]
 _COMPLETE_AND_CLAIM = _statement(
     "complete_and_claim",
     """
-    select run_id::text, step_slug, task_index, lease_token, workflow_slug, command, args::text,
-      input::text, attempt, max_attempts, extract(epoch from lease_expires_at)::float8,
-      extract(epoch from deadline)::float8, headers::text, losses, outcome
+    select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
+      args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
+      extract(epoch from lease_expires_at)::pg_catalog.float8,
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, outcome
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
-      results => %(results)s::jsonb,
+      results => %(results)s::pg_catalog.jsonb,
       quantity => %(quantity)s::int,
-      queues => %(queues)s::text[],
+      queues => %(queues)s::pg_catalog.text[],
       lease => %(lease)s,
-      commands => %(commands)s::text[],
+      commands => %(commands)s::pg_catalog.text[],
       held => %(held)s::int)
     """,
 )
@@ -677,8 +680,8 @@ def complete_and_claim(
 _FAIL_TASKS = _statement(
     "fail_tasks",
     """
-    select run_id::text, step_slug, task_index, outcome
-    from quantumflow.fail_tasks(results => %(results)s::jsonb)
+    select run_id::pg_catalog.text, step_slug, task_index, outcome
+    from quantumflow.fail_tasks(results => %(results)s::pg_catalog.jsonb)
     """,
 )
 
@@ -699,9 +702,9 @@ class LeaseState:
 _EXTEND_LEASES = _statement(
     "extend_leases",
     """
-    select run_id::text, step_slug, task_index, state, lease_expires_at
+    select run_id::pg_catalog.text, step_slug, task_index, state, lease_expires_at
     from quantumflow.extend_leases(
-      worker_id => %(worker_id)s, tasks => %(tasks)s::jsonb, lease => %(lease)s)
+      worker_id => %(worker_id)s, tasks => %(tasks)s::pg_catalog.jsonb, lease => %(lease)s)
     """,
 )
 
@@ -726,7 +729,7 @@ _HOLD_TASK = _statement(
     "hold_task",
     """
     select quantumflow.hold_task(
-      run_id => %(run_id)s::uuid,
+      run_id => %(run_id)s::pg_catalog.uuid,
       step_slug => %(step_slug)s,
       task_index => %(task_index)s::int,
       lease_token => %(lease_token)s::bigint)
@@ -740,7 +743,7 @@ def hold_task(task: TaskRef) -> Call[str]:
 
 
 _RELEASE_TASKS = _statement(
-    "release_tasks", "select quantumflow.release_tasks(tasks => %(tasks)s::jsonb)"
+    "release_tasks", "select quantumflow.release_tasks(tasks => %(tasks)s::pg_catalog.jsonb)"
 )
 
 
@@ -751,7 +754,9 @@ def release_tasks(tasks: Iterable[TaskRef]) -> Call[int]:
     )
 
 
-_RUN_INPUT = _statement("run_input", "select quantumflow.run_input(run_id => %(run_id)s)::text")
+_RUN_INPUT = _statement(
+    "run_input", "select quantumflow.run_input(run_id => %(run_id)s)::pg_catalog.text"
+)
 
 
 def run_input(run_id: UUID) -> Call[str | None]:
@@ -761,7 +766,10 @@ def run_input(run_id: UUID) -> Call[str | None]:
 
 _STEP_OUTPUT = _statement(
     "step_output",
-    "select quantumflow.step_output(run_id => %(run_id)s, step_slug => %(step_slug)s)::text",
+    """
+    select quantumflow.step_output(
+      run_id => %(run_id)s, step_slug => %(step_slug)s)::pg_catalog.text
+    """,
 )
 
 
@@ -779,8 +787,8 @@ _REGISTER_WORKER = _statement(
     select quantumflow.register_worker(
       worker_id => %(worker_id)s,
       name => %(name)s,
-      commands => %(commands)s::text[],
-      queues => %(queues)s::text[])
+      commands => %(commands)s::pg_catalog.text[],
+      queues => %(queues)s::pg_catalog.text[])
     """,
 )
 
@@ -934,4 +942,10 @@ def version() -> Call[str]:
 
 LISTEN = "listen quantumflow"
 UNLISTEN = "unlisten quantumflow"
-NOTIFY = "select pg_notify('quantumflow', %s)"
+NOTIFY = "select pg_catalog.pg_notify('quantumflow', %s)"
+
+# Nor is this: where names are looked up on connections for our calls. None of it looks one up.
+
+PATH = "pg_catalog,pg_temp"
+SHOW_PATH = "show search_path"
+SET_PATH = "set local search_path = pg_catalog, pg_temp"

@@ -417,10 +417,7 @@ def translate(error: psycopg.Error) -> QuantumflowError | None:
     diag = error.diag
     # Raised inside a function, it is about another schema.
     if error.sqlstate == NotInstalled.code and diag.context is None:
-        return NotInstalled(
-            diag.message_primary or str(error),
-            hint="quantumflow is not in this database. Install it: quantumflow install.",
-        )
+        return not_installed(diag.message_primary or str(error))
     if error.sqlstate is None or not error.sqlstate.startswith("QF"):
         return None
     return class_of(error.sqlstate)(
@@ -435,6 +432,13 @@ class NotInstalled(QuantumflowError):
     """The database has no schema quantumflow: another database, or nothing was installed in it."""
 
     code = "3F000"
+
+
+def not_installed(message: str) -> NotInstalled:
+    """The error, with what to do about it."""
+    return NotInstalled(
+        message, hint="quantumflow is not in this database. Install it: quantumflow install."
+    )
 
 
 class RunFailed(QuantumflowError):

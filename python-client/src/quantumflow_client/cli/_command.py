@@ -14,8 +14,9 @@ import click
 
 from quantumflow_client import _connections
 from quantumflow_client.client import Client
+from quantumflow_client.errors import not_installed
 
-from . import _output
+from . import _output, _statements
 from ._errors import Exit, Problem, problem_of
 
 if TYPE_CHECKING:
@@ -63,11 +64,21 @@ class App:
     @cached_property
     def client(self) -> Client:
         """A client of the database."""
-        return Client(self.source)
+        return trusted(Client(self.source))
+
+    @cached_property
+    def _trusted(self) -> _connections.Connections:
+        """The connections, now that it is known whose code would run there."""
+        refuse_strangers(self.connections)
+        return self.connections
 
     def run(self, call: Call[T]) -> T:
-        """Call a function of the database."""
-        return self.connections.run(call)
+        """Call a function of the database.
+
+        Raises:
+            Problem: It is a stranger's, and would run with a superuser's rights.
+        """
+        return self._trusted.run(call)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -100,6 +111,43 @@ class App:
         else:
             cells = [[cell(row) for cell in head.values()] for row in rows]
             click.echo("\n".join(_output.table(list(head), cells)))
+
+
+def refuse_strangers(connections: _connections.Connections) -> None:
+    """Refuse to run code of whoever owns the schema with a superuser's rights, if he has them not.
+
+    Anybody who may create schemas may have made one called quantumflow.
+
+    Raises:
+        NotInstalled: The session is a superuser's, and there is no schema. Somebody could make it
+            between this look and the call.
+        Problem: The session is a superuser's, and something in the schema is not.
+    """
+    connection = connections.open()
+    try:
+        session = _statements.standing(connection)
+    finally:
+        connections.give_back(connection)
+    if session.may_run_it:
+        return
+    if session.owner is None:
+        raise not_installed('schema "quantumflow" does not exist')
+    raise Problem(
+        Exit.REFUSED,
+        f"quantumflow belongs to {session.stranger}, whose code would run with your rights",
+        detail="This is a session of a superuser's.",
+        hint=f"Connect as {session.stranger}, or as a role with access to quantumflow.",
+    )
+
+
+def trusted(client: Client) -> Client:
+    """The client, now that it is known whose code it would run; see refuse_strangers."""
+    try:
+        refuse_strangers(client._connections)  # noqa: SLF001
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 class Group(click.Group):

@@ -52,7 +52,7 @@ def install(app: App, plain: bool, sql: bool, with_pgmq: bool, start: str | None
         raise click.UsageError("--with-pgmq is for --sql: --plain brings it where it is missing.")
     if sql:
         scripts = _on_paper(with_pgmq) if start is None else _upgrades_from(start)
-        click.echo("".join(scripts), nl=False)
+        click.echo("".join([_statements.PREAMBLE, *scripts] if scripts else []), nl=False)
         return Exit.OK
     connection, ours = app.connections.open(), _extension.version()
     installed: list[str] = []
@@ -60,7 +60,9 @@ def install(app: App, plain: bool, sql: bool, with_pgmq: bool, start: str | None
         found = _statements.installed_version(connection)
         if found == ours:
             # Code of the owner's: nobody else runs it.
-            queues = app.run(_sql.setup()) if _statements.is_owner(connection) else None
+            session = _statements.standing(connection)
+            is_ours = session.is_owner and session.may_run_it
+            queues = app.run(_sql.setup()) if is_ours else None
             document: dict[str, object] = {"version": ours, "found": found, "installed": []}
             app.show(
                 document | {"plain": None, "queues": queues},

@@ -17,7 +17,7 @@ from quantumflow_client.client import Client
 from quantumflow_client.flow import Flow
 
 from . import _processes, _sources
-from ._command import App, command, end_soon, report
+from ._command import App, command, end_soon, report, trusted
 from ._errors import problem_of
 
 if TYPE_CHECKING:
@@ -168,19 +168,26 @@ def _client_of(app: App, source: str, *, deploy: bool) -> Client:
     if isinstance(found, Client):
         if deploy:
             raise click.UsageError(f"{source} is a Client, which has no flows to deploy")
-        return found if app.dsn is None else found.with_source(app.dsn)
+        return _ready(found if app.dsn is None else found.with_source(app.dsn))
     flows = [found] if isinstance(found, Flow) else found
     if not isinstance(flows, (list, tuple)) or not all(isinstance(f, Flow) for f in flows):
         raise click.UsageError(
             f"{source} is a {type(found).__name__}, neither a Client nor a Flow nor a list of Flows"
         )
     client = Client(app.source)
+    if deploy:
+        trusted(client)
     for flow in flows:
         if deploy:
             client.deploy(flow)
         else:
             client.register(flow)
-    return client
+    return _ready(client)
+
+
+def _ready(client: Client) -> Client:
+    """The client; without handlers it will call nothing, and that is the first thing to say."""
+    return trusted(client) if client.commands else client
 
 
 def _log_to_stderr(*, as_json: bool) -> None:
