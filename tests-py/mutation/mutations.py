@@ -1340,8 +1340,8 @@ TRUST = [
     Mutation(
         "a worker may claim from any queue",
         "_checked_offer",
-        "if not quantumflow._is_named(v_queue) or quantumflow._hold_queue(v_queue) is null then",
-        "if quantumflow._hold_queue(v_queue) is null then",
+        "if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then",
+        "if quantumflow._hold_queue(v_queue) is not null then",
         _sql("queue/a_queue_that_quantumflow_has_not_made_needs_the_owners_word"),
     ),
     Mutation(

@@ -39,7 +39,7 @@ comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[],
 
 worker_id: any uuid of the worker''s own; it need not be registered.
 quantity: 1 to 10,000 tasks.
-queues: served in the order given; within one, what has been visible longest first.
+queues: served in the order given, without those that are gone while there is another; within one, what has been visible longest first.
 lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
 commands: only tasks of these commands; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
 held: how many tasks the worker has already and has not reported; see below.
@@ -265,20 +265,22 @@ comment on function quantumflow._fail_unhanded(quantumflow._taken_task, text, bo
 or p_retryable is false, because whoever claims it would fail for ever.';
 
 create function quantumflow._checked_offer(
-  p_worker_id uuid,
-  p_quantity  int,
-  p_queues    text[],
-  p_lease     interval,
-  p_commands  text[],
-  p_held      int default 0)
+  p_worker_id  uuid,
+  p_quantity   int,
+  p_queues     text[],
+  p_lease      interval,
+  p_commands   text[],
+  p_held       int default 0,
+  p_all_queues boolean default false)
 returns quantumflow._offer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_checked_offer$
 declare
-  v_queue  text;
-  v_queues text[] := array[]::text[];
+  v_queue    text;
+  v_queues   text[] := array[]::text[];
+  v_unusable text;
 begin
   if p_worker_id is null then
     raise exception 'worker_id must not be null'
@@ -314,12 +316,17 @@ begin
 
   -- The array may have any dimensions.
   foreach v_queue in array p_queues loop
-    if not quantumflow._is_named(v_queue) or quantumflow._hold_queue(v_queue) is null then
-      perform quantumflow._raise_unusable_queue(v_queue);
+    if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then
+      v_queues := v_queues || v_queue;
+    elsif v_unusable is null then
+      v_unusable := v_queue;
     end if;
-
-    v_queues := v_queues || v_queue;
   end loop;
+
+  -- One that is gone keeps nobody from the others.
+  if v_queues = '{}' or (p_all_queues and v_unusable is not null) then
+    perform quantumflow._raise_unusable_queue(v_unusable);
+  end if;
 
   return row(
     p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, p_held, '{}', '{}'
@@ -327,8 +334,9 @@ begin
 end
 $_checked_offer$;
 
-comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int) is
-'What a worker that claims offers to do, whose queues are held then; refuses arguments with which nothing can be claimed.
+comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int, boolean) is
+'What a worker that claims offers to do, whose queues are held then; refuses arguments with which nothing can be claimed. Queues that
+cannot be used are left out, unless there is no other, or p_all_queues.
 
 Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
 QF403 a queue that is somebody else''s.';
