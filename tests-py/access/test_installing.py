@@ -249,20 +249,25 @@ def _rights(place: Place) -> set[str]:
     return set(re.sub(r"\([^)]*\)", "", place.value(_RIGHTS)).split(", "))
 
 
-def test_an_update_grants_nothing_on_what_is_new(place: Place) -> None:
-    """What the old version had left to default privileges it keeps, and doctor() names it."""
+def test_an_update_takes_back_what_no_access_gives(place: Place) -> None:
+    """The rest, and rights on queues, which may be meant, doctor() names."""
     _grant_by_default(place, in_pgmq=False)
     install_old(place.owner, "0.3.0", is_plain=place.is_plain)
     place.owner.execute(_DEFINE % "side")
     before = _rights(place)
     founder = place.founder.info.user
-    assert f"TRIGGER on pgmq.q_side to {founder}" in before
+    assert f"CREATE on quantumflow to {founder}" in before
     OldInstallation("", "0.3.0", place.is_plain).update(place.owner)
-    assert _rights(place) <= before
+    after = _rights(place)
+    assert after <= before
+    ours = {right for right in after if " on pgmq." not in right}
+    assert {right.partition(" ")[0] for right in ours} == {"USAGE", "SELECT", "EXECUTE"}
+    assert not any("quantumflow._" in right for right in ours if right.startswith("EXECUTE"))
+    assert not any("_access to" in right or right.endswith("public") for right in ours)
+    assert not any(right.startswith("USAGE") and " quantumflow." in right for right in ours)
     found = "select state from quantumflow.doctor() where subject = 'grants'"
     assert place.value(found) == "warning"
 
     # As doctor() says.
     place.owner.execute("select quantumflow.revoke_access(%s)", [founder])
-    left = {right for right in _rights(place) if not right.endswith("public")}
-    assert left == {right for right in left if " on pgmq." in right}
+    assert not any(" on quantumflow" in right for right in _rights(place))
