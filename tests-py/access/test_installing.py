@@ -184,7 +184,7 @@ def test_what_was_there_before_is_not_taken_for_a_queue(place: Place) -> None:
     place.install_pgmq(place.owner)
     role = sql.Identifier(place.founder.info.user)
     place.owner.execute(sql.SQL("grant usage, create on schema pgmq to {}").format(role))
-    for kind, prefix in (("view", "q"), ("table", "q"), ("table", "a")):
+    for kind, prefix in (("view", "q"), ("table with a trigger", "q"), ("table", "a")):
         with place.traps.set_up(kind, f"{prefix}_quantum_flow_queue"):
             assert place.install() == "done"
             for call in ("select quantumflow.setup()", _DEFINE % "quantum_flow_queue"):
