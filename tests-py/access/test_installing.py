@@ -13,6 +13,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +28,7 @@ from quantumflow_client import _extension
 from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.functions import functions_of
+from support.programs import run_program
 from upgrade.installation import Installation as OldInstallation
 from upgrade.installation import install_old
 
@@ -197,6 +199,62 @@ def test_what_was_there_before_is_not_taken_for_a_queue(place: Place) -> None:
             assert place.value(query) == "error", (kind, prefix)
             place.uninstall()
     assert place.traps.sprung() == 0
+
+
+_BETTER = (
+    "format(text, text) returns text",
+    "format(text, text, text) returns text",
+    "cardinality(text[]) returns int",
+    "concat(text, text) returns text",
+    "jsonb_build_object(text, text) returns jsonb",
+)
+
+
+@pytest.mark.parametrize("version", ["0.3.0", None])
+def test_functions_that_fit_better_are_not_met(
+    place: Place, server: EmbeddedServer, tmp_path: Path, version: str | None
+) -> None:
+    """In a schema that is named like whoever installs or updates; also where psql lacks its -1."""
+    place.install_pgmq(place.owner)
+    if version is not None:
+        install_old(place.owner, version, is_plain=place.is_plain, with_pgmq=False)
+    mine = sql.Identifier(place.owner.info.user)
+    place.founder.execute(sql.SQL("create schema {}").format(mine))
+    place.founder.execute(sql.SQL("grant usage on schema {} to public").format(mine))
+    for better in _BETTER:
+        place.founder.execute(
+            sql.SQL(
+                f"create function {{}}.{better} immutable language plpgsql as "
+                "$$ begin perform trap.spring(); raise 'a trap' using errcode = 'EVIL1'; end $$"
+            ).format(mine)
+        )
+    assert outcome(place.owner, "select format('a'::text, 'b'::text)") == "EVIL1"
+    before = place.traps.sprung()
+    if place.is_plain:
+        scripts = [_extension.script()] if version is None else _extension.upgrades_from(version)
+        file = tmp_path / "script.sql"
+        file.write_text("".join(scripts), "utf-8")
+        info = place.owner.info
+        dsn = make_conninfo(server.dsn(info.dbname), user=info.user)
+        psql: list[str | Path] = ["-X", "-v", "ON_ERROR_STOP=1", "-q", "-d", dsn, "-f", file]
+        if version is not None:
+            with pytest.raises(AssertionError, match="is updated in one transaction"):
+                run_program(server, "psql", *psql)
+            assert place.value("select quantumflow.version()") == version
+            psql.append("-1")
+        run_program(server, "psql", *psql)
+    elif version is None:
+        place.owner.execute("create extension quantumflow")
+    else:
+        place.owner.execute("alter extension quantumflow update")
+    assert place.value("select quantumflow.version()") == _extension.version()
+    place.owner.execute(_DEFINE % "side")
+    place.owner.execute("select quantumflow.start_flow('w')")
+    for function in functions_of(place.owner):
+        if function.is_public:
+            found = outcome(place.owner, function.call(VALUES))
+            assert found == "done" or found.startswith("QF"), (function.name, found)
+    assert place.traps.sprung() == before
 
 
 # Each right that somebody else than the owner has on what is ours, and on our queues.

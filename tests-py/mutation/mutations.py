@@ -1381,9 +1381,9 @@ STRANGERS = [
     ),
     Mutation(
         "pgmq may be anybody's",
-        "_require_pgmq",
-        "  where not quantumflow._is_trusted(k.owner)\n",
-        "  where false\n",
+        "_is_trusted",
+        "        r.rolsuper\n",
+        "        true\n",
         _stranger("test_installing.py::test_somebody_elses_pgmq_is_refused"),
     ),
     Mutation(
