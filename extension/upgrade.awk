@@ -83,7 +83,7 @@ function names_changed_type(text,   type) {
 
 # Whether the database has a statement's effect already, or the changes see to it.
 function is_there(key, text,   object, relation) {
-  if (key == "") return text ~ /^set /  # said at the beginning
+  if (key == "") return text ~ /^set |^do \$path\$/  # said at the beginning, and looked at by the guard
   if (key ~ /^(schema|table|index|trigger) /) return (1, key) in of
   object = key
   sub(/^comment on /, "", object)

@@ -6,18 +6,28 @@ alter table quantumflow.settings
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
     'max_error_bytes', 'notify'));
 
--- To report by hand is the operators' now: what finish.sql is to grant again leaves out who is none.
+-- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
+-- operator, reports by hand.
 select set_config(
   'quantumflow.granted',
   (
     select coalesce(jsonb_agg(g.entry), '[]')::text
     from jsonb_array_elements(current_setting('quantumflow.granted')::jsonb) g (entry)
-    where g.entry ->> 1 not in ('quantumflow.complete_task', 'quantumflow.fail_task')
-      or exists (
-        select
-        from jsonb_array_elements(current_setting('quantumflow.granted')::jsonb) o (entry)
-        where o.entry ->> 1 = 'quantumflow.cancel_run'
-          and o.entry ->> 2 = g.entry ->> 2
+    where g.entry ->> 2 <> 'public'
+      and case g.entry ->> 0
+        when 'schema' then g.entry ->> 3 = 'USAGE'
+        when 'table' then g.entry ->> 3 = 'SELECT'
+        else not starts_with(g.entry ->> 1, 'quantumflow._')
+          and g.entry ->> 1 not in ('quantumflow.grant_access', 'quantumflow.revoke_access')
+      end
+      and (
+        g.entry ->> 1 not in ('quantumflow.complete_task', 'quantumflow.fail_task')
+        or exists (
+          select
+          from jsonb_array_elements(current_setting('quantumflow.granted')::jsonb) o (entry)
+          where o.entry ->> 1 = 'quantumflow.cancel_run'
+            and o.entry ->> 2 = g.entry ->> 2
+        )
       )
   ),
   true);

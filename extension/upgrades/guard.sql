@@ -9,6 +9,13 @@ declare
   v_first    text;
   v_found    text;
 begin
+  if pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp' then
+    raise exception 'quantumflow is updated in one transaction'
+    using
+      errcode = 'no_active_sql_transaction',
+      hint = 'Nothing was changed. With psql: psql -1 -v ON_ERROR_STOP=1.';
+  end if;
+
   -- Up to here, and in all of this block, nothing runs but PostgreSQL's own functions: whatever is in the schema may have been replaced.
   select pg_get_userbyid(n.nspowner) into v_owner from pg_namespace n where n.nspname = 'quantumflow';
   if v_owner is null then

@@ -42,6 +42,14 @@ select msg_id, read_ct, enqueued_at, last_read_at, archived_at, vt, message, hea
   'trap.rows'::regclass::oid as tableoid, ctid
 from trap.rows where trap.same(msg_id) > 0
 """
+_TABLE = f"""
+create table {{place}} ({_COLUMNS}, twice bigint default trap.same(2),
+  thrice bigint generated always as (trap.same(msg_id)) stored, check (trap.same(msg_id) = msg_id));
+create index on {{place}} (trap.same(msg_id));
+alter table {{place}} enable row level security;
+create policy fire on {{place}} using (trap.spring()) with check (trap.spring());
+{_FILL}
+"""
 
 # Each stands where a queue or its archive would: who runs which statements. {place} is its name
 # with the schema, {name} without.
@@ -71,20 +79,8 @@ KINDS: dict[str, list[tuple[str, str]]] = {
             + _OPEN,
         )
     ],
-    "table": [
-        (
-            "neighbour",
-            f"create table {{place}} ({_COLUMNS}, twice bigint default trap.same(2), "
-            "thrice bigint generated always as (trap.same(msg_id)) stored, "
-            "check (trap.same(msg_id) = msg_id));"
-            "create index on {place} (trap.same(msg_id));"
-            "alter table {place} enable row level security;"
-            "create policy fire on {place} using (trap.spring()) with check (trap.spring());"
-            + _FIRE
-            + _FILL
-            + _OPEN,
-        )
-    ],
+    "table": [("neighbour", _TABLE + _OPEN)],
+    "table with a trigger": [("neighbour", _TABLE + _FIRE + _OPEN)],
     "table with a rule": [
         (
             "neighbour",

@@ -24,6 +24,10 @@ def _pair(scene: str, first: str, second: str) -> str:
     return f"{test}[{scene}: {first} - {second}]"
 
 
+def _stranger(test: str) -> tuple[str, ...]:
+    return (f"tests-py/access/{test}",)
+
+
 OUTCOMES = ("tests-py/outcomes/test_every_outcome.py",)
 CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
@@ -1303,7 +1307,7 @@ CHUNKS = [
 
 TRUST = [
     Mutation(
-        "a queue may be anybody's",
+        "a table of anybody passes for a queue at a glance",
         "_queue_table",
         "          and pg_get_userbyid(c.relowner) = current_user\n",
         "",
@@ -1331,24 +1335,10 @@ TRUST = [
         _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
     ),
     Mutation(
-        "a partition may be anybody's",
-        "_flaw_of",
-        "where i.inhparent = p_relation",
-        "where false",
-        _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
-    ),
-    Mutation(
         "a worker may claim from any queue",
         "_checked_offer",
         "if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then",
         "if quantumflow._hold_queue(v_queue) is not null then",
-        _sql("queue/a_queue_that_quantumflow_has_not_made_needs_the_owners_word"),
-    ),
-    Mutation(
-        "an author may name any empty queue",
-        "_accept_queue",
-        "if not (p_is_ours or quantumflow._is_named(p_queue)) then",
-        "if false then",
         _sql("queue/a_queue_that_quantumflow_has_not_made_needs_the_owners_word"),
     ),
     Mutation(
@@ -1416,6 +1406,120 @@ TRUST = [
     ),
 ]
 
+PLACE = _stranger("test_strangers.py::test_what_stands_in_a_queues_place_is_not_touched")
+ARCHIVE = _stranger("test_strangers.py::test_what_stands_in_an_archives_place_is_not_touched")
+
+STRANGERS = [
+    Mutation(
+        "whatever has a queue's name is one",
+        "_queue_table",
+        "else quantumflow._flaw_of(c.oid) is null",
+        "else true",
+        PLACE,
+    ),
+    Mutation(
+        "a queue may be anybody's",
+        "_flaw_of",
+        "  if not quantumflow._is_trusted(v_owner) then",
+        "  if false then",
+        PLACE,
+    ),
+    Mutation(
+        "a trigger on a queue may call anybody's function",
+        "_flaw_of",
+        " or not quantumflow._is_trusted(f.proowner))",
+        ")",
+        PLACE,
+    ),
+    Mutation(
+        "a trigger on a queue may have any condition",
+        "_flaw_of",
+        "t.tgqual is not null or ",
+        "",
+        PLACE,
+    ),
+    Mutation(
+        "partitions of a queue are not looked at",
+        "_flaw_of",
+        "  where i.inhparent = p_relation\n",
+        "  where false\n",
+        PLACE,
+    ),
+    Mutation(
+        "a finished task's message goes to any archive",
+        "_remove_messages",
+        "    and quantumflow._hold_queue(p_queue, 'a_') is not null\n",
+        "",
+        ARCHIVE,
+    ),
+    Mutation(
+        "a message of somebody else goes to any archive",
+        "_archive_foreign",
+        "  if quantumflow._hold_queue(p_queue, 'a_') is null then\n",
+        "  if false then\n",
+        ARCHIVE,
+    ),
+    Mutation(
+        "a definition may name any queue",
+        "_accept_queue",
+        "  if not (p_is_ours or quantumflow._is_named(p_queue)) then",
+        "  if false then",
+        _stranger("test_strangers.py::test_another_applications_queue_is_left_alone"),
+    ),
+    Mutation(
+        "pgmq may be anybody's",
+        "_is_trusted",
+        "        r.rolsuper\n",
+        "        true\n",
+        _stranger("test_installing.py::test_somebody_elses_pgmq_is_refused"),
+    ),
+    Mutation(
+        "pgmq's own tables may have anybody's triggers",
+        "_require_pgmq",
+        "  where k.flaw is not null\n",
+        "  where false\n",
+        _stranger("test_strangers.py::test_triggers_on_pgmqs_own_tables_are_not_run"),
+    ),
+    Mutation(
+        "what default privileges grant is left",
+        "_revoke_grants",
+        "    where a.grantee <> p_owner\n",
+        "    where false\n",
+        _stranger("test_installing.py::test_default_privileges_grant_nothing"),
+    ),
+    Mutation(
+        "pgmq makes queues that are there",
+        "_create_queue",
+        "  if quantumflow._is_incomplete(p_queue) then",
+        "  if true then",
+        _stranger("test_sessions.py::test_nobody_holds_up_others_by_advisory_locks"),
+    ),
+    Mutation(
+        "a queue whose index's name is taken has none",
+        "_create_queue",
+        "    execute format('create index on pgmq.%I (vt)', 'q_' || p_queue);\n",
+        "    null;\n",
+        _stranger("test_strangers.py::test_a_queue_has_its_index_though_its_name_is_taken"),
+    ),
+    Mutation(
+        "which database it is, a session remembers",
+        "_identity",
+        "  return (\n",
+        "  if current_setting('quantumflow.identity', true) <> '' then\n"
+        "    return current_setting('quantumflow.identity');\n"
+        "  end if;\n"
+        "  return (\n",
+        _stranger("test_sessions.py::test_nobody_says_which_database_this_is"),
+    ),
+    Mutation(
+        "workers act by hand",
+        "_levels",
+        "    ('complete_task', '{operator}'),\n",
+        "    ('complete_task', '{worker,operator}'),\n",
+        _stranger("test_strangers.py::test_a_worker_finishes_only_what_it_has_claimed"),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -1426,4 +1530,5 @@ MUTATIONS = [
     *HANDING_OVER,
     *CHUNKS,
     *TRUST,
+    *STRANGERS,
 ]

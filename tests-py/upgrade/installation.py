@@ -38,12 +38,16 @@ class Installation:
             _statements.update_extension(connection, _extension.version())
 
 
-def install_old(connection: Connection, version: str, *, is_plain: bool) -> None:
-    """Install pgmq and an old version."""
+def install_old(
+    connection: Connection, version: str, *, is_plain: bool, with_pgmq: bool = True
+) -> None:
+    """Install an old version, and pgmq before it unless that is there."""
     if is_plain:
         scripts = [text for file, text in pgmq_files().items() if file.endswith(".sql")]
         release = _RELEASES / f"quantumflow--{version}.sql"
-        _statements.run_scripts(connection, [*scripts, release.read_text("utf-8")])
+        before = scripts if with_pgmq else []
+        _statements.run_scripts(connection, [*before, release.read_text("utf-8")])
     else:
-        connection.execute("create extension pgmq")
+        if with_pgmq:
+            connection.execute("create extension pgmq")
         connection.execute(f"create extension quantumflow version '{version}'")

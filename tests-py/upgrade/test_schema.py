@@ -112,7 +112,10 @@ def test_the_script_refuses_another_version(old: Installation, old_connection: C
 def test_what_was_granted_stays_granted(
     role: str, old: Installation, old_connection: Connection
 ) -> None:
-    """Functions that are dropped and made anew, with other arguments even, would lose it."""
+    """Functions that are dropped and made anew, with other arguments even, would lose it.
+
+    But for those that no access gives.
+    """
     name = sql.Identifier(role)
     for grant in (
         "grant execute on all functions in schema quantumflow to {}",
@@ -129,6 +132,7 @@ def test_what_was_granted_stays_granted(
           and has_table_privilege(%(role)s, c.oid, 'select')
     """
     before = {row[0] for row in old_connection.execute(granted, {"role": role})}
+    before -= {"quantumflow.grant_access", "quantumflow.revoke_access"}
     assert before
     old.update(old_connection)
     assert {row[0] for row in old_connection.execute(granted, {"role": role})} == before

@@ -15,7 +15,7 @@ select throws_ok($$select quantumflow.claim_tasks(null)$$, 'QF304', null, 'no wo
 select throws_ok($$select quantumflow.claim_tasks(gen_random_uuid(), queues => '{}')$$, 'QF401', null, 'no queue');
 select throws_ok($$select quantumflow.claim_tasks(gen_random_uuid(), queues => null)$$, 'QF401', null, 'queues null');
 select throws_ok(
-  $$select quantumflow.claim_tasks(gen_random_uuid(), queues => '{quantum_flow_queue,nowhere}')$$,
+  $$select quantumflow.claim_tasks(gen_random_uuid(), queues => '{nowhere}')$$,
   'QF401', 'queue "nowhere" does not exist', 'an unknown queue');
 select throws_ok($$select quantumflow.claim_tasks(gen_random_uuid(), queues => '{NULL}')$$, 'QF401', null, 'a null queue');
 select lives_ok($$select quantumflow.claim_tasks(gen_random_uuid(), 10000, lease => '1 day')$$, 'the highest of each');
