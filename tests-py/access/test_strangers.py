@@ -348,7 +348,7 @@ def test_a_queue_stays_while_a_worker_completes_and_claims(
     """It waits for the tasks of the same map, which another worker completes."""
     reports = [swap.claim(worker) for worker in (swap.holder, swap.waiter)]
     before = scene.traps.sprung()
-    swap.holder.execute(f"select quantumflow.complete_tasks({reports[0]})")  # type: ignore[arg-type]
+    swap.holder.execute(f"select quantumflow.complete_tasks({reports[0]})")
     call = (
         f"select quantumflow.complete_and_claim(gen_random_uuid(), {reports[1]}, 3, "
         "'{kept,swapped}')"

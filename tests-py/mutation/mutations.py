@@ -1335,6 +1335,36 @@ TRUST = [
         _sql("queue/a_relation_that_cannot_be_trusted_is_no_queue"),
     ),
     Mutation(
+        "what was found to be a queue may be replaced before it is used",
+        "_hold_queue",
+        "  execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);\n",
+        "",
+        (
+            "tests-py/access/test_strangers.py::test_a_queue_stays_while_a_worker_is_registered_for_it",
+        ),
+    ),
+    Mutation(
+        "a rebuild takes what a restore has made the restorer's",
+        "_renew_queue",
+        "  perform quantumflow._refuse_additions(p_queue, p_model);\n",
+        "",
+        _sql("mend/rebuild_queues_refuses_what_was_added_to_a_queue"),
+    ),
+    Mutation(
+        "a rebuild does not look at heirs and partitions",
+        "_refuse_additions",
+        "on i.inhparent = p.oid",
+        "on false",
+        _sql("mend/rebuild_queues_refuses_what_was_added_to_a_queue"),
+    ),
+    Mutation(
+        "delete_flow does not wait for prepared transactions",
+        "_run_writers",
+        "l.pid is distinct from pg_backend_pid()",
+        "l.pid <> pg_backend_pid()",
+        ("tests-py/races/test_prepared_transactions.py",),
+    ),
+    Mutation(
         "a worker may claim from any queue",
         "_checked_offer",
         "if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then",
