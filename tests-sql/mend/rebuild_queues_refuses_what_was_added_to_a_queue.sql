@@ -64,7 +64,7 @@ create function pg_temp.refusals(p_table text) returns setof text language sql a
   select format('%s: %s', a.n, r.detail)
   from additions a
   cross join lateral pg_temp.refusal(format(a.make, p_table)) r (detail)
-  where not starts_with(r.detail, upper(left(format(a.what, p_table), 1)) || substr(format(a.what, p_table), 2))
+  where not starts_with(r.detail, 'The table ' || format(a.what, p_table))
 $$;
 
 select is_empty($$select pg_temp.refusals('pgmq.q_side')$$, 'whatever runs code on a queue is named, and does not run');
