@@ -20,6 +20,7 @@ begin
   end loop;
 
   -- Whoever waits for a table that is gone began before there was the one in its place, and would find it empty.
+  -- Whoever waits for a type that is gone, a row's, holds nothing and is told an error at the worst.
   if exists (
     select
     from pg_locks l
@@ -27,6 +28,14 @@ begin
       and not l.granted
       and l.locktype = 'relation'
       and not exists (select from pg_class c where c.oid = l.relation)
+      and exists (
+        select
+        from pg_locks o
+        where o.pid = pg_backend_pid()
+          and o.database = l.database
+          and o.relation = l.relation
+          and o.mode = 'ShareRowExclusiveLock'
+      )
   )
   then
     raise exception 'somebody came while quantumflow was being updated to @to@'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -162,6 +163,33 @@ def test_nobody_finds_a_table_empty_that_was_written_anew(
             updating.rollback()
         assert answer.result(30) == (0,)
     assert version(updating) == "0.1.0"
+
+
+def test_who_waits_for_a_row_type_that_is_made_anew_does_not_stop_an_upgrade(
+    server: EmbeddedServer,
+    new_database: Callable[..., str],
+    old_template: Callable[[str, bool], str],
+    connect: Connect,
+) -> None:
+    dsn = server.dsn(new_database(old_template("0.3.0", True)))
+    looking, updating = connect(server.dsn("postgres")), connect(dsn, autocommit=False)
+    (script,) = _extension.upgrades_from("0.3.0")
+    assert "drop type quantumflow.claimed_task;" in script
+    begun, do, last = script.partition("do $finish$")
+    visitor = connect(dsn)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            updating.execute(begun.encode())
+            asks = "select (null::quantumflow.claimed_task).run_id"
+            answer = pool.submit(lambda: visitor.execute(asks).fetchone())
+            wait_until_blocked(looking, visitor.info.backend_pid)
+            updating.execute((do + last).encode())
+            updating.commit()
+        finally:
+            updating.rollback()
+        with contextlib.suppress(psycopg.Error):
+            answer.result(30)
+    assert version(updating) == _extension.version()
 
 
 def test_an_embedded_server_updates_a_database_that_it_is_asked_for(
