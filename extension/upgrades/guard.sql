@@ -60,6 +60,8 @@ begin
         from pg_class c
         where c.relnamespace = 'quantumflow'::regnamespace
           and c.relkind in ('r', 'p', 'v')
+          -- What is not his he need not be able to lock, and is refused below.
+          and pg_get_userbyid(c.relowner) = v_owner
         order by c.relkind, c.relname
       loop
         execute format('lock table %s in access exclusive mode nowait', v_table);
@@ -76,13 +78,6 @@ begin
     end;
   end loop;
   perform set_config('lock_timeout', v_patience, true);
-
-  -- The tables get a second lock, which nobody notices: by it finish.sql tells a table that is gone from a type that is.
-  for v_table in
-    select c.oid::regclass::text from pg_class c where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'p')
-  loop
-    execute format('lock table %s in share row exclusive mode', v_table);
-  end loop;
 
   -- Only now, when nobody can add anything any more.
   select format('%s belongs to %s.', o.what, r.rolname)
@@ -131,6 +126,13 @@ begin
       errcode = 'insufficient_privilege',
       hint = 'Nothing of quantumflow makes one. Look at what it is, and drop it.';
   end if;
+
+  -- The tables get a second lock, which nobody notices: by it finish.sql tells a table that is gone from a type that is.
+  for v_table in
+    select c.oid::regclass::text from pg_class c where c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'p')
+  loop
+    execute format('lock table %s in share row exclusive mode', v_table);
+  end loop;
 
   -- A plain-SQL installation has nobody else to see that the script fits. The function is read, never called.
   select substring(p.prosrc from '''([^'']*)''')
