@@ -169,8 +169,8 @@ begin
   where c.oid in (to_regclass('pgmq.meta'), to_regclass('pgmq.topic_bindings'), to_regclass('pgmq.notify_insert_throttle'))
 
   union all
-  -- What we call, and what these call, in all versions. Other functions of those names are not what a call finds, since these take
-  -- exactly what they are given.
+  -- What makes and drops a queue, and what else is pgmq's of what queues need, in all versions. Others of those names can make a call
+  -- ambiguous, which PostgreSQL refuses, but not take its place: these take exactly what they are given.
   select 1 + k.ordinality, 'function ' || f.oid::regprocedure, f.proowner, null
   from unnest(array[
     'create(text)', 'create_non_partitioned(text)', 'drop_queue(text)', 'send_batch(text, jsonb[], jsonb[], timestamptz)',

@@ -244,6 +244,10 @@ begin
     v_stranded := quantumflow._queue_tasks(v_tasks);
   end if;
 
+  if v_stranded is null then
+    return;
+  end if;
+
   -- A run that has ended has ended, whether or not anybody can be told.
   insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, attempts, failed_at, error_message, status)
   select t.run_id, t.step_slug, t.task_index, t.queue, 0, p_now, 0, p_now, quantumflow._why_stranded(t.queue), 'failed'
