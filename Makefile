@@ -81,6 +81,11 @@ test-py: venv build  ## the Python tests but the long ones; WHERE=tests-py/clien
 
 # PostgreSQL 18 is the embedded one.
 MATRIX = $(addprefix .cache/postgres/,14 15 16 17)
+# Each version that was released, but for the one at hand.
+RELEASED = $(wildcard extension/releases/quantumflow--*.sql)
+HOPS = $(wildcard extension/releases/quantumflow--*--*.sql)
+OLDER = $(filter-out $(shell sed -n "s/^default_version = '\(.*\)'.*/\1/p" extension/quantumflow.control), \
+  $(patsubst extension/releases/quantumflow--%.sql,%,$(filter-out $(HOPS),$(RELEASED))))
 
 .PHONY: test-matrix
 test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, on older pgmqs, after an upgrade
@@ -88,7 +93,7 @@ test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to
 	for folder in $(MATRIX); do run QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin; done; \
 	run; \
 	for pgmq in 1.11.1 1.5.1; do run QUANTUMFLOW_TEST_PGMQ=$$pgmq; done; \
-	for version in 0.1.0 0.2.0 0.3.0; do run QUANTUMFLOW_TEST_FROM=$$version; done; \
+	for version in $(OLDER); do run QUANTUMFLOW_TEST_FROM=$$version; done; \
 	exit $$failed
 
 .PHONY: chaos

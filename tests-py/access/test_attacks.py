@@ -1,7 +1,4 @@
-"""No access lets a role run code of its own with the owner's rights, or move the clock.
-
-Fails when a function that a role may call does not pin its search_path.
-"""
+"""No access lets a role run code of its own with the owner's rights, or move the clock."""
 
 from __future__ import annotations
 

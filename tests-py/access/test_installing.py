@@ -1,10 +1,6 @@
 """Whoever was there first runs nothing as the installer, and gets no right on what is installed.
 
-In both forms of installation, by a plain role and by a superuser. Fails when
-
-- the script takes a pgmq whoever owns it, or setup() and definitions do;
-- setup() takes a queue that was made before;
-- what default privileges grant is left on what the script, a definition or an update makes.
+In both forms of installation, by a plain role and by a superuser.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What each level of access may do, call by call and table by table, with real login roles.
 
-The functions come from the catalog, so that a new one cannot be forgotten. Fails when grant_access
-grants a level one function too many or too few, or a worker a table.
+The functions come from the catalog, so that a new one cannot be forgotten.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""What anybody may set, or hold, in a session of his own changes nothing for others.
-
-Fails when
-
-- which database this is, is remembered in a setting;
-- a public function takes an advisory lock, but for the one that pgmq takes to make a queue.
-"""
+"""What anybody may set, or hold, in a session of his own changes nothing for others."""
 
 from __future__ import annotations
 

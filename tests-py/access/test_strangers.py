@@ -2,12 +2,7 @@
 
 Every public function is called while a trap (see traps.py) stands where one of our queues was,
 where its archive was, and where no queue of ours is. Nor does anybody take, or hold up, what is not
-his. Fails when
-
-- _queue_table() takes whatever has a queue's name, whoever owns it, whatever hangs on it;
-- a claim takes any queue, or a definition one that somebody else has made;
-- _hold_queue() does not lock what it has looked at: between look and use lie waits of any length;
-- pgmq's functions are called where no queue is made, or by the names of their arguments.
+his.
 """
 
 from __future__ import annotations

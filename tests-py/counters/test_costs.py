@@ -3,9 +3,6 @@
 Each figure is held within 5 %, both ways: one that got better is to be written down here as well,
 lest it gets worse again unseen. Map tasks, single-step runs and chain steps are counted as the
 benchmarks count them, starts included, at batches of 100, on a server that does nothing else.
-
-Fails when, in the extension, a hot table gets another index, a hot function another statement, an
-update touches an indexed column, or a row is written once more than before.
 """
 
 from __future__ import annotations

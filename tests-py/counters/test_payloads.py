@@ -3,9 +3,6 @@
 An output is kept on its task; a leaf's once more in its run's output, a map's once more in the
 step's array. The rest (page headers, chunks of large values) is a small share. The payloads cannot
 be compressed, no two are equal, and pages are never logged whole.
-
-Fails when, in the extension, a report writes a task twice, a dependent gets a copy of what it
-depends on, or a large value is written again by an update of its row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Workers that die in the middle of a task, by SIGKILL, which leaves them no last word.
 
 The database's clock is put forward for those who come after, so that nobody waits for a lease.
-
-Fails when, in the extension, _settle_lapsed does not look at max_lost.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ error, a broken constraint, a statement that does not end, a state that breaks a
 by what was refused.
 
 QUANTUMFLOW_FUZZ_EXAMPLES says how many examples a function gets; by default few, and the same ones.
-Fails when, in the extension, claim_tasks removes nulls from commands with array_remove, which takes
-one dimension only; or when _parse_reports casts a run_id without a look at it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,6 @@
 """Random workflows, worked off in random order, end as the rules say.
 
 QUANTUMFLOW_MODEL_EXAMPLES says how many; by default few, and always the same ones.
-
-Fails when, in the extension:
-
-- _settle_lapsed counts losses as failures, or does not look at max_lost;
-- release_tasks counts the attempt that was handed back;
-- a map's outputs are gathered in another order than that of its items;
-- _release_dependents takes one off for a step of which two dependencies end in one call;
-- the same report twice is stale, not duplicate.
 """
 
 from __future__ import annotations

@@ -3,13 +3,6 @@
 A session may have made its plans when the tables were empty, or make them now; the tables may have
 been filled a moment ago, with no statistics, or with those of an empty table. Each hot function
 must read what it needs by key: no table is scanned, and the pages that it looks at are bounded.
-
-Fails when, in the extension:
-
-- _leases or _step_became_ready joins a table by its key, without lateral and limit 1;
-- _extend_vt asks for the vt where it looks a message up;
-- _make_tasks asks for the tasks of a retried map without offset 0;
-- prune looks through the runs that are not old enough.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Each cycle waits until autovacuum has been at every table, however long that takes, so the sizes
 tell of the tables' settings and not of the machine's speed.
-
-Fails when, in the extension, autovacuum passes a hot table or a queue by (autovacuum_enabled =
-false, say), or something keeps a vacuum from giving the space of old rows back.
 """
 
 from __future__ import annotations

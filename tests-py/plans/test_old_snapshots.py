@@ -1,12 +1,6 @@
 """While somebody keeps an old snapshot, dead rows pile up; a call does not pay for all of them.
 
 The clock is set, so that how often a session looks at its queue from the beginning is exact.
-
-Fails when, in the extension:
-
-- a queue is read from the beginning by every claim and every send;
-- it is never read from the beginning again;
-- what is noted of it outlives what it was noted for.
 """
 
 from __future__ import annotations

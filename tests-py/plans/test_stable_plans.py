@@ -2,12 +2,6 @@
 
 A session makes its plans when the tables are empty, keeps them, and goes on for days. All bounds
 are on counters (pages touched, scans, WAL), never on time.
-
-Fails when, in the extension:
-
-- claim_tasks or complete_tasks does without "set enable_seqscan = off";
-- _set_vt joins the queue by msg_id (each call reads the whole queue);
-- step_tasks is packed (fillfactor 100: updates are no longer in place).
 """
 
 from __future__ import annotations

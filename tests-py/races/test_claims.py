@@ -1,12 +1,4 @@
-"""Claims hand a task to one claimer only, and wait for nobody.
-
-Fails when, in the extension:
-
-- _read_messages does not lock what it reads (tasks are handed to two);
-- _hold_messages waits for tasks, or reads the run without locking it;
-- _stop_runs waits for tasks, or _remove_free_messages for messages;
-- _stop_runs does not record in _unfinished_ends what it skipped.
-"""
+"""Claims hand a task to one claimer only, and wait for nobody."""
 
 from __future__ import annotations
 

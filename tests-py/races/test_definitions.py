@@ -1,9 +1,4 @@
-"""Definitions that change while runs start.
-
-Fails when, in the extension, a start does not freeze its version before it reads the steps, or does
-not look at it again, when delete_flow does not mark the versions or does not wait for who writes to
-workflow_runs, or when _store_definition inserts a version without "on conflict".
-"""
+"""Definitions that change while runs start."""
 
 from __future__ import annotations
 

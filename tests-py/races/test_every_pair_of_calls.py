@@ -9,17 +9,6 @@ the third session lets go; both must end. Then:
 - two calls that wait left what one after the other would have left, in one of the two orders;
 - an attempt that was reported was handed to nobody else, and the other way round;
 - after a sweep check_state() is empty, and the run goes on to its end when workers go on.
-
-Fails when, in the extension:
-
-- _hold_messages waits for tasks, or _hold_for_failure for the run (no SKIP LOCKED);
-- _read_messages does not lock what it reads;
-- _hold_runs takes FOR KEY SHARE where a step ends (the join is lost);
-- _hold_runs does not look at the run's status after it has waited for it;
-- _stop_runs waits for tasks, or _remove_free_messages for messages;
-- _stop_runs does not record in _unfinished_ends what it skipped;
-- extend_leases waits for tasks;
-- fail_tasks gives a task back at once when no retry_after is given.
 """
 
 from __future__ import annotations

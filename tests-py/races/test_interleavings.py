@@ -3,15 +3,6 @@
 One session keeps its call's transaction open, or takes a row before it calls, so that the other
 call has locked some of its rows and waits for the next. There is no third session and no chance:
 each order is forced, and its result is exact.
-
-Fails when, in the extension:
-
-- _hold_messages reads the run without locking it (a cancel leaves a started task);
-- _hold_runs does not look at the run's status after it has waited for it;
-- _hold_runs takes FOR KEY SHARE where a step ends;
-- _complete counts tasks whose run has ended (a cancelled run has a completed map);
-- _stop_runs waits for steps that others hold;
-- fail_tasks does not call _cancel_late (a cancel leaves a queued task).
 """
 
 from __future__ import annotations

@@ -1,13 +1,6 @@
 """Many tasks that end together: whatever waits for them starts exactly once, and nobody deadlocks.
 
 QUANTUMFLOW_JOINS says how many joins there are of every width; by default as many as fit the time.
-
-Fails when, in the extension:
-
-- _hold_runs takes FOR KEY SHARE where a step ends (joins are lost);
-- _hold_steps does not lock the steps (maps are never gathered);
-- _hold_reported locks tasks in the order of the reports (deadlocks);
-- _with_taken hands out what it did not mark (a task goes to two).
 """
 
 from __future__ import annotations

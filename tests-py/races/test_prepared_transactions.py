@@ -1,7 +1,4 @@
-"""A deletion waits for prepared transactions, which have no process.
-
-Fails when _run_writers() looks for other processes with <>, which is null of none.
-"""
+"""A deletion waits for prepared transactions, which have no process."""
 
 from __future__ import annotations
 
