@@ -1,11 +1,21 @@
 -- The manifest: what the extension consists of, in the order in which it is installed. Only prose
 -- and \ir lines, and nothing is in the extension that is not listed here.
 --
--- A workflow is defined (definition), a run of it is started (run), its ready steps become tasks in
--- pgmq queues (queue), workers claim tasks and report them (task, worker), and whoever wants to know
--- looks (inspect).
+-- A run's life. define_flow or create_flow stores a version of a workflow, once it is a graph
+-- without cycles (definition). start_flow writes a row for the run and each of its steps, and what
+-- waits for nothing becomes ready (run/start, step/start_run, step/ready). A ready step gets its
+-- tasks: one, or one an item, each a row and a message in a pgmq queue (step/tasks,
+-- step/queue_tasks, queue/send). A worker claims messages and is given their tasks with a lease
+-- (task/claim), keeps the lease (task/extend), and reports an output or an error (task/complete,
+-- task/fail) or dies, which the next claim or sweep notices (task/lapse, tend/sweep). The last task
+-- of a step ends it (step/end), and the steps that waited for it become ready; the last step ends the
+-- run, and its callbacks become tasks (step/end_run). People steer the run (run/), look at it
+-- (inspect/) and mend what an accident broke (mend/).
+--
+-- Folders are floors: base < queue < definition < step < worker < task < run < tend < inspect < mend
+-- < access. A function calls its own floor or those below; tests-sql/conventions holds it.
 
--- Base: the schema, settings, the clock, ids.
+-- Base: the schema, settings, the clock, ids, whose database this is, who may call what.
 \ir base/schema.sql
 \ir base/settings.sql
 \ir base/limits.sql
@@ -13,9 +23,32 @@
 \ir base/texts.sql
 \ir base/uuid.sql
 \ir base/version.sql
+\ir base/isolation.sql
+\ir base/identity.sql
+\ir base/levels.sql
+
+-- Tables and row types of everything that is defined and runs.
+\ir definition/tables.sql
+\ir queue/tables.sql
+\ir run/tables.sql
+\ir step/tables.sql
+\ir step/types.sql
+\ir task/tables.sql
+\ir task/types.sql
+\ir worker/tables.sql
+
+-- Queue: where tasks wait, and the only statements that touch pgmq's tables.
+\ir queue/trust.sql
+\ir queue/ensure.sql
+\ir queue/front.sql
+\ir queue/read.sql
+\ir queue/delay.sql
+\ir queue/send.sql
+\ir queue/remove.sql
+\ir queue/notify.sql
+\ir queue/setup.sql
 
 -- Definition: workflows, their versions, steps and edges.
-\ir definition/tables.sql
 \ir definition/lock.sql
 \ir definition/cycle.sql
 \ir definition/validate.sql
@@ -29,24 +62,42 @@
 \ir definition/list.sql
 \ir definition/delete.sql
 
--- Tables and row types of everything that runs.
-\ir queue/tables.sql
-\ir run/tables.sql
-\ir task/tables.sql
-\ir task/types.sql
-\ir worker/tables.sql
+-- Step: it becomes ready, gets tasks, ends, fails; and with the first and the last of its steps a run
+-- begins and ends.
+\ir step/queue_tasks.sql
+\ir step/output.sql
+\ir step/hand_over.sql
+\ir step/end_run.sql
+\ir step/fail.sql
+\ir step/tasks.sql
+\ir step/ready.sql
+\ir step/end.sql
+\ir step/check_start.sql
+\ir step/start_run.sql
 
--- Queue: where tasks wait, and the only statements that touch pgmq's tables.
-\ir queue/trust.sql
-\ir queue/ensure.sql
-\ir queue/messages.sql
-\ir queue/notify.sql
-\ir queue/setup.sql
+-- Worker: who has been working, and what one offers to do.
+\ir worker/offer.sql
+\ir worker/register.sql
+\ir worker/stop.sql
+\ir worker/seen.sql
 
--- Run: start it, move it on, end it, steer it, look at it.
+-- Task: what workers call. Claim it, report it, keep it, hand it back, and what happens when nobody
+-- does.
+\ir task/failure.sql
+\ir task/lapse.sql
+\ir task/claim.sql
+\ir task/report.sql
+\ir task/output.sql
+\ir task/hold_steps.sql
+\ir task/complete.sql
+\ir task/hand_over.sql
+\ir task/fail.sql
+\ir task/extend.sql
+\ir task/hold.sql
+\ir task/release.sql
+
+-- Run: what people call. Start it, steer it, look at it.
 \ir run/start.sql
-\ir run/advance.sql
-\ir run/finish.sql
 \ir run/start_ready_steps.sql
 \ir run/hold.sql
 \ir run/cancel.sql
@@ -58,26 +109,10 @@
 \ir run/look.sql
 \ir run/status.sql
 \ir run/list.sql
+\ir run/failures.sql
 
--- Task: claim it, report it, keep it, hand it back, and what happens when nobody does.
-\ir task/queue_tasks.sql
-\ir task/input.sql
-\ir task/claim.sql
-\ir task/lapse.sql
-\ir task/report.sql
-\ir task/complete.sql
-\ir task/hand_over.sql
-\ir task/fail.sql
-\ir task/extend.sql
-\ir task/hold.sql
-\ir task/release.sql
-\ir task/sweep.sql
-\ir task/failures.sql
-
--- Worker: who has been working.
-\ir worker/register.sql
-\ir worker/stop.sql
-\ir worker/seen.sql
+-- Tend: what time brings.
+\ir tend/sweep.sql
 
 -- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql
@@ -85,6 +120,7 @@
 \ir inspect/doctor.sql
 
 -- Mend: after a restore, a copy, or an accident.
+\ir mend/messages.sql
 \ir mend/adopt.sql
 \ir mend/send_again.sql
 \ir mend/repair.sql
@@ -92,7 +128,6 @@
 
 -- Access: who may call what, and what pg_dump carries.
 \ir access/configure.sql
-\ir access/levels.sql
 \ir access/grant.sql
 \ir access/revoke.sql
 \ir access/rights.sql

@@ -244,7 +244,7 @@ LEASES = [
         "_settle_lapsed",
         "        and r.status in ('started', 'paused')\n",
         "",
-        _sql("task/a_sweep_that_ends_a_run_leaves_nothing_of_it"),
+        _sql("tend/a_sweep_that_ends_a_run_leaves_nothing_of_it"),
     ),
     Mutation(
         "one loss more than max_lost",
@@ -328,7 +328,7 @@ LEASES = [
         "sweep",
         "quantumflow._finish_ends(1000, v_now)",
         "0",
-        _sql("task/a_sweep_finishes_ends_that_were_left_unfinished"),
+        _sql("tend/a_sweep_finishes_ends_that_were_left_unfinished"),
     ),
     Mutation(
         "an extension does not look at the token again when it has the task",
@@ -602,7 +602,7 @@ REPORTS = [
         "_fail",
         "      v_held[n].outcome := 'run_ended';\n",
         "      null;\n",
-        _sql("task/a_batch_that_fails_a_run_ends_its_other_tasks"),
+        _sql("step/a_batch_that_fails_a_run_ends_its_other_tasks"),
     ),
     Mutation(
         "a failure in a paused run is not parked",
@@ -651,7 +651,7 @@ REPORTS = [
         "_gather_map",
         "jsonb_agg(t.output order by t.task_index)",
         "jsonb_agg(t.output order by t.output desc)",
-        _sql("task/a_maps_outputs_are_gathered_in_index_order"),
+        _sql("step/a_maps_outputs_are_gathered_in_index_order"),
     ),
 ]
 
@@ -661,7 +661,7 @@ RUNS = [
         "_release_dependents",
         "u.step_slug, count(*)::int as done_deps",
         "u.step_slug, 1 as done_deps",
-        _sql("task/a_step_with_several_dependencies_starts_once"),
+        _sql("step/a_step_with_several_dependencies_starts_once"),
     ),
     Mutation(
         "steps of a paused run start",
@@ -678,7 +678,7 @@ RUNS = [
         (
             *_sql(
                 "task/a_batch_may_hold_results_of_any_runs",
-                "task/a_step_with_several_dependencies_starts_once",
+                "step/a_step_with_several_dependencies_starts_once",
             ),
             *MODEL,
         ),
@@ -695,7 +695,7 @@ RUNS = [
         "_fail_run",
         "    and r.status in ('started', 'paused');",
         "    ;",
-        _sql("task/the_first_final_failure_of_a_run_is_the_one_it_reports"),
+        _sql("step/the_first_final_failure_of_a_run_is_the_one_it_reports"),
     ),
     Mutation(
         "whatever stops a run waits for its tasks",
@@ -758,7 +758,7 @@ RUNS = [
         "_stop_runs",
         "        and l.step_slug not in ('_on_complete', '_on_failure')\n",
         "",
-        _sql("task/finishing_an_end_leaves_callbacks_alone"),
+        _sql("step/finishing_an_end_leaves_callbacks_alone"),
     ),
     Mutation(
         "a run is steered without being locked",
@@ -1238,42 +1238,42 @@ CHUNKS = [
         "_step_became_ready",
         "          ceil(",
         "          floor(",
-        _sql("task/a_map_in_chunks_has_a_task_per_chunk"),
+        _sql("step/a_map_in_chunks_has_a_task_per_chunk"),
     ),
     Mutation(
         "a chunk has its items in another order",
         "_make_tasks",
         "jsonb_agg(e.item order by e.n)",
         "jsonb_agg(e.item order by e.n desc)",
-        (*_sql("task/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
+        (*_sql("step/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
     ),
     Mutation(
         "the first chunk has an item less",
         "_make_tasks",
         "((e.n - 1) / w.chunk_size)",
         "(e.n / w.chunk_size)",
-        _sql("task/a_map_in_chunks_has_a_task_per_chunk"),
+        _sql("step/a_map_in_chunks_has_a_task_per_chunk"),
     ),
     Mutation(
         "portions of a map in chunks begin with the wrong item",
         "_map_items",
         "p_first::bigint * p_chunk_size",
         "p_first::bigint",
-        _sql("run/a_map_of_many_chunks_gets_its_tasks_in_portions"),
+        _sql("step/a_map_of_many_chunks_gets_its_tasks_in_portions"),
     ),
     Mutation(
         "the outputs of chunks are gathered in another order",
         "_gather_map",
         "order by t.task_index, e.n)",
         "order by e.n, t.task_index)",
-        (*_sql("task/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
+        (*_sql("step/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
     ),
     Mutation(
         "a chunk is gathered as one output",
         "_gather_map",
         "  if v_in_chunks then",
         "  if false then",
-        (*_sql("task/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
+        (*_sql("step/a_map_in_chunks_has_a_task_per_chunk"), *MODEL),
     ),
     Mutation(
         "a chunk may have any output",
@@ -1411,14 +1411,14 @@ TRUST = [
         "_advance",
         "if cardinality(v_stranded) > 0 then",
         "if false then",
-        _sql("queue/a_step_whose_queue_is_gone_fails_with_that_reason"),
+        _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),
     Mutation(
         "a start does not ask for its queues",
         "_start_runs",
         "  perform quantumflow._refuse_unusable_queues(v_queues);\n",
         "",
-        _sql("queue/a_step_whose_queue_is_gone_fails_with_that_reason"),
+        _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),
     Mutation(
         "memory that is short is a size",

@@ -56,3 +56,49 @@ Nobody gets a right on a queue, or to change a table. Only the owner of quantumf
 an update: new functions are not granted by themselves.
 
 Errors: QF501 unknown role; QF502 unknown access.';
+
+create function quantumflow._callable_functions(p_role text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_callable_functions$
+begin
+  return (
+    select string_agg(distinct f.proname::text, ', ' order by f.proname::text)
+    from pg_proc f
+    where f.pronamespace = 'quantumflow'::regnamespace
+      and not starts_with(f.proname, '_')
+      and has_schema_privilege(p_role, 'quantumflow', 'usage')
+      and has_function_privilege(p_role, f.oid, 'execute')
+  );
+end
+$_callable_functions$;
+
+comment on function quantumflow._callable_functions(text) is
+'The public functions that a role may call, whatever it owes that to; null when there is none.';
+
+create function quantumflow._lock_rights(p_role text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_lock_rights$
+begin
+  if not exists (select from pg_roles r where r.rolname = p_role) then
+    raise exception 'role "%" does not exist', coalesce(p_role, 'null')
+    using
+      errcode = 'QF501',
+      detail = 'Names of roles are case-sensitive here.',
+      hint = 'Make it first, for example: create role order_worker login.';
+  end if;
+
+  -- One at a time: PostgreSQL fails on two GRANTs of the same object at once. A lock that only the owner can take.
+  lock table quantumflow.settings in share update exclusive mode;
+end
+$_lock_rights$;
+
+comment on function quantumflow._lock_rights(text) is
+'Refuses a role that does not exist, and waits until nobody else changes rights.
+
+Errors: QF501 unknown role.';

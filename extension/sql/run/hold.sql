@@ -176,24 +176,22 @@ $_open_callback$;
 comment on function quantumflow._open_callback(uuid) is
 'The callback of an ended run that is still to be done, _on_complete or _on_failure; null when there is none.';
 
-create function quantumflow._require_read_committed(p_action text)
+create function quantumflow._raise_unknown_run(p_run_id uuid)
 returns void
 language plpgsql
-stable
+immutable
 set search_path = pg_catalog, pg_temp
-as $_require_read_committed$
+as $_raise_unknown_run$
 begin
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
-    raise exception 'could not % at this isolation level', p_action
-    using
-      errcode = '0A000',
-      detail = format('The transaction is %s.', current_setting('transaction_isolation')),
-      hint = 'Repeat it in a read committed transaction.';
-  end if;
+  raise exception 'run % does not exist', coalesce(p_run_id::text, 'null')
+  using
+    errcode = 'QF201',
+    detail = 'No run has this id; it may have been deleted.',
+    hint = 'select id, workflow_slug, status from quantumflow.workflow_runs order by id desc limit 20 shows the latest.';
 end
-$_require_read_committed$;
+$_raise_unknown_run$;
 
-comment on function quantumflow._require_read_committed(text) is
-'Refuses transactions whose snapshot is older than the locks they wait for: they would not see what others did meanwhile.
+comment on function quantumflow._raise_unknown_run(uuid) is
+'Raises QF201.
 
-Errors: 0A000 unless the transaction is read committed.';
+Errors: QF201 always.';

@@ -81,15 +81,3 @@ $_show_queued$;
 
 comment on function quantumflow._show_queued(quantumflow.workflow_runs, timestamptz) is
 'Puts the messages of a run''s queued tasks where they belong when it is not paused. The caller holds the run.';
-
-create function quantumflow._visible_at(p_queued_at timestamptz, p_priority int, p_now timestamptz)
-returns timestamptz
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_visible_at$
-  select case when p_queued_at > p_now then p_queued_at else p_queued_at - make_interval(secs => p_priority) end;
-$_visible_at$;
-
-comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
-'From when the message of a queued task is to be visible: its delay''s end, else its place in the queue, p_priority seconds earlier.';

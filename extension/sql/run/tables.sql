@@ -58,46 +58,6 @@ comment on column quantumflow.workflow_runs.completed_at is 'When the last step 
 comment on column quantumflow.workflow_runs.output is
 'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
 
-create table quantumflow.step_states (
-  run_id          uuid not null,
-  step_slug       text collate "C" not null,
-  error_message   text,
-  created_at      timestamptz not null,
-  failed_at       timestamptz,
-  initial_tasks   int,
-  remaining_deps  int not null,
-  started_at      timestamptz,
-  remaining_tasks int,
-  status          text not null,
-  completed_at    timestamptz,
-  output          jsonb,
-  constraint step_states_pkey primary key (run_id, step_slug),
-  constraint step_states_status_known
-    check (status in ('created', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
-  constraint step_states_remaining_deps_not_negative check (remaining_deps >= 0),
-  constraint step_states_remaining_tasks_within_initial check (remaining_tasks between 0 and initial_tasks),
-  constraint step_states_waits_for_dependencies check (remaining_deps = 0 or status in ('created', 'skipped', 'cancelled')),
-  constraint step_states_started_has_tasks check (status not in ('started', 'completed') or initial_tasks is not null),
-  constraint step_states_completed_has_no_open_tasks check (status <> 'completed' or remaining_tasks = 0),
-  constraint step_states_completed_has_time check ((status = 'completed') = (completed_at is not null)),
-  constraint step_states_failed_has_time check ((status = 'failed') = (failed_at is not null))
-) with (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
-
-comment on table quantumflow.step_states is 'One row per step of a run, from the run''s start.';
-comment on column quantumflow.step_states.run_id is 'The run.';
-comment on column quantumflow.step_states.step_slug is 'The step.';
-comment on column quantumflow.step_states.error_message is 'Why the step failed.';
-comment on column quantumflow.step_states.created_at is 'When the run started.';
-comment on column quantumflow.step_states.failed_at is 'When a task of it failed for good.';
-comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
-comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
-comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
-comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown.';
-comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
-comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
-comment on column quantumflow.step_states.output is
-'A map''s outputs as an array in index order, once completed. Null for a single step, whose output is on its task.';
-
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,
   recorded_at timestamptz not null,

@@ -185,27 +185,6 @@ p_verb: complete, fail or release. p_by_hand: a result without a lease_token act
 chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence
 of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
-create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
-returns boolean
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_fits_chunk$
-begin
-  return case
-    when jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) = (
-      select jsonb_array_length(t.item_value)
-      from quantumflow.step_tasks t
-      where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
-    )
-    else false
-  end;
-end
-$_fits_chunk$;
-
-comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
-'Whether an output is an array with an entry for each item of the task''s chunk.';
-
 create function quantumflow._has_failed_with(p_run_id uuid, p_step_slug text, p_task_index int, p_token text)
 returns boolean
 language plpgsql

@@ -1,0 +1,68 @@
+create function quantumflow._identity()
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_identity$
+declare
+  v_system text := 'unknown';
+begin
+  -- Asked each time, though that reads a file: what a session remembers, whoever uses it can set.
+  if has_function_privilege('pg_control_system()', 'execute') then
+    v_system := (pg_control_system()).system_identifier::text;
+  end if;
+
+  return (
+    select format('%s/%s', v_system, d.oid)
+    from pg_database d
+    where d.datname = current_database()
+  );
+end
+$_identity$;
+
+comment on function quantumflow._identity() is
+'Which database this is: the server''s system identifier, "unknown" where we may not ask for it, and the database''s oid.';
+
+create function quantumflow._record_identity()
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_identity$
+begin
+  if not exists (select from quantumflow.settings s where s.name = 'identity') then
+    insert into quantumflow.settings (name, value)
+    values ('identity', quantumflow._identity())
+    on conflict do nothing;
+  end if;
+end
+$_record_identity$;
+
+comment on function quantumflow._record_identity() is
+'Remembers which database this is, the first time a run starts.';
+
+create function quantumflow._refuse_copy()
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_copy$
+declare
+  v_recorded text := (select s.value from quantumflow.settings s where s.name = 'identity');
+begin
+  if v_recorded <> quantumflow._identity() then
+    raise exception 'this database is a copy of another'
+    using
+      errcode = 'QF404',
+      detail = format(
+        'Its runs were started in %s; it is %s (system identifier/database oid).', v_recorded, quantumflow._identity()),
+      hint = 'If the other one is not used any more: select quantumflow.adopt(); and, after a restore, '
+        'select * from quantumflow.rebuild_queues().';
+  end if;
+end
+$_refuse_copy$;
+
+comment on function quantumflow._refuse_copy() is
+'Refuses to hand out tasks in a database that was copied from the one where their runs were started.
+
+Errors: QF404 when it is a copy.';

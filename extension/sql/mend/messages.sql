@@ -1,0 +1,275 @@
+-- What mends the messages of tasks: those that are missing, those that sleep without a reason, a queue that is made anew.
+
+create function quantumflow._tasks_without_message(p_run_id uuid, p_callbacks_only boolean)
+returns tid[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_tasks_without_message$
+declare
+  v_queue text;
+  v_found tid[];
+  v_tids  tid[] := array[]::tid[];
+begin
+  for v_queue in
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.status in ('queued', 'started')
+    order by t.queue
+  loop
+    continue when quantumflow._hold_queue(v_queue) is null;
+
+    execute format(
+      $$
+      select array_agg(t.ctid order by t.step_slug, t.task_index)
+      from quantumflow.step_tasks t
+      where t.run_id = $1
+        and t.queue = $2
+        and t.status in ('queued', 'started')
+        and (not $3 or t.step_slug in ('_on_complete', '_on_failure'))
+        and not exists (
+          select
+          from pgmq.%I q
+          where q.msg_id = t.message_id
+            and q.message ->> 'workflow_run_id' = t.run_id::text
+            and q.message ->> 'step_name' = t.step_slug
+            and q.message ->> 'task_index' = t.task_index::text
+        )
+      $$,
+      'q_' || v_queue)
+    using p_run_id, v_queue, p_callbacks_only
+    into v_found;
+
+    v_tids := v_tids || v_found;
+  end loop;
+
+  return v_tids;
+end
+$_tasks_without_message$;
+
+comment on function quantumflow._tasks_without_message(uuid, boolean) is
+'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds them.';
+
+create function quantumflow._wake_messages(p_run quantumflow.workflow_runs, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_wake_messages$
+declare
+  v_queue   text;
+  v_msg_ids bigint[];
+  v_vts     timestamptz[];
+begin
+  for v_queue in
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run.id
+      and t.status in ('queued', 'started')
+    order by t.queue
+  loop
+    continue when quantumflow._hold_queue(v_queue) is null;
+
+    execute format(
+      $$
+      select
+        coalesce(array_agg(t.message_id order by t.message_id), '{}'),
+        array_agg(
+          case t.status
+            when 'queued' then quantumflow._visible_at(t.queued_at, $2, $3)
+            else $3
+          end
+          order by t.message_id)
+      from quantumflow.step_tasks t
+      cross join lateral (
+        select m.vt
+        from pgmq.%I m
+        where m.msg_id = t.message_id
+        limit 1
+      ) q
+      where t.run_id = $1
+        and t.queue = $4
+        and q.vt = 'infinity'
+        and (t.status = 'started' or (t.status = 'queued' and $5 <> 'paused'))
+      $$,
+      'q_' || v_queue)
+    using p_run.id, p_run.priority, p_now, v_queue, p_run.status
+    into v_msg_ids, v_vts;
+
+    perform quantumflow._redelay(v_queue, v_msg_ids, v_vts);
+  end loop;
+end
+$_wake_messages$;
+
+comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
+'Makes messages that sleep although they should not visible: at their places in the queue; of started tasks, at once. The caller
+holds the run with its tasks.';
+
+create function quantumflow._renew_queue(p_queue text, p_model text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
+set jit = off
+as $_renew_queue$
+declare
+  v_column  record;
+  v_foreign bigint[];
+begin
+  if quantumflow._is_there(p_queue) and quantumflow._hold_queue(p_queue) is null then
+    perform quantumflow._raise_unusable_queue(p_queue);
+  end if;
+
+  perform quantumflow._refuse_additions(p_queue, p_model);
+
+  perform quantumflow._create_queue(p_queue);
+
+  insert into quantumflow._own_queues (queue)
+  values (p_queue)
+  on conflict do nothing;
+
+  -- A dump of an older pgmq brings tables without the columns that came later.
+  for v_column in
+    select k.prefix || p_queue as queue_table, a.attname as name, a.atttypid::regtype as type
+    from unnest(array['q_', 'a_']) k (prefix)
+    join pg_attribute a
+      on a.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_model))
+    where a.attnum > 0
+      and not a.attisdropped
+      and not exists (
+        select
+        from pg_attribute o
+        where o.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+          and o.attname = a.attname
+      )
+    order by k.prefix, a.attnum
+  loop
+    execute format('alter table pgmq.%I add column %I %s', v_column.queue_table, v_column.name, v_column.type);
+  end loop;
+
+  execute format(
+    $$
+    select array_agg(q.msg_id)
+    from pgmq.%I q
+    where not exists (
+      select
+      from quantumflow.step_tasks t
+      where t.run_id::text = q.message ->> 'workflow_run_id'
+        and t.step_slug = q.message ->> 'step_name'
+        and t.task_index::text = q.message ->> 'task_index'
+    )
+    $$,
+    'q_' || p_queue)
+  into v_foreign;
+
+  if v_foreign is not null then
+    perform quantumflow._archive_foreign(p_queue, v_foreign);
+  end if;
+
+  execute format('truncate pgmq.%I', 'q_' || p_queue);
+
+  -- The archive outlives the queue, and a msg_id that it has already could not be archived again.
+  execute format(
+    $$
+    select setval(pg_get_serial_sequence('pgmq.%1$I', 'msg_id'), a.last_id)
+    from (select max(o.msg_id) as last_id from pgmq.%2$I o) a
+    where a.last_id > nextval(pg_get_serial_sequence('pgmq.%1$I', 'msg_id'))
+    $$,
+    'q_' || p_queue, 'a_' || p_queue);
+end
+$_renew_queue$;
+
+comment on function quantumflow._renew_queue(text, text) is
+'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.
+
+Errors: QF403 when it cannot be trusted.';
+
+create function quantumflow._refuse_additions(p_queue text, p_model text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_additions$
+declare
+  v_addition text;
+begin
+  select format('%s has something that pgmq does not make: %s %s', t.name, d.kind, d.text)
+  into v_addition
+  from unnest(array['q_', 'a_']) k (prefix)
+  cross join lateral (
+    with recursive tables as (
+      select c.oid
+      from pg_class c
+      where c.oid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+      union
+      select i.inhrelid
+      from tables p
+      join pg_inherits i
+        on i.inhparent = p.oid
+    )
+    select a.oid, a.oid::regclass as name, to_regclass(format('pgmq.%I', k.prefix || p_model)) as model
+    from tables a
+  ) t
+  cross join lateral (
+    select 'trigger' as kind, g.tgname::text as text
+    from pg_trigger g
+    where g.tgrelid = t.oid
+      and not g.tgisinternal
+    union all
+    select 'policy', o.polname
+    from pg_policy o
+    where o.polrelid = t.oid
+    union all
+    select 'constraint', pg_get_constraintdef(o.oid)
+    from pg_constraint o
+    where o.conrelid = t.oid
+      and o.contype not in ('p', 'u', 'n')
+    union all
+    select 'default', a.attname || ' ' || pg_get_expr(f.adbin, f.adrelid)
+    from pg_attrdef f
+    join pg_attribute a
+      on (a.attrelid, a.attnum) = (f.adrelid, f.adnum)
+    where f.adrelid = t.oid
+      and not exists (
+        select
+        from pg_attrdef mf
+        join pg_attribute ma
+          on (ma.attrelid, ma.attnum) = (mf.adrelid, mf.adnum)
+        where mf.adrelid = t.model
+          and ma.attname = a.attname
+          and pg_get_expr(mf.adbin, mf.adrelid) = pg_get_expr(f.adbin, f.adrelid)
+      )
+    union all
+    select 'index on an expression', i.indexrelid::regclass::text
+    from pg_index i
+    where i.indrelid = t.oid
+      and (i.indexprs is not null or i.indpred is not null)
+    union all
+    select 'type', a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+    from pg_attribute a
+    join pg_type y
+      on y.oid = a.atttypid
+    where a.attrelid = t.oid
+      and a.attnum > 0
+      and y.typnamespace <> 'pg_catalog'::regnamespace
+  ) d
+  order by 1
+  limit 1;
+
+  if found then
+    raise exception 'queue "%" cannot be trusted', p_queue
+    using
+      errcode = 'QF403',
+      detail = format('The table %s.', v_addition),
+      hint = 'After a restore it may be what somebody else had made, and the restorer''s now. Drop it, or the table, and call it again.';
+  end if;
+end
+$_refuse_additions$;
+
+comment on function quantumflow._refuse_additions(text, text) is
+'Refuses a queue to which something was added that runs code: p_model is one that pgmq has just made. A restore makes the restorer the
+owner of whatever it could not give to somebody else.
+
+Errors: QF403 when there is such a thing.';

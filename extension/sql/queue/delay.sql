@@ -1,0 +1,222 @@
+-- How vt is set, row by row: what is hidden, delayed, shown again or kept longer.
+-- A message is looked up by its msg_id alone, and the rest asked outside (offset 0, limit 1): with statistics of an empty queue the
+-- index on vt seems as good, and then each look-up reads all of it.
+
+create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hide$
+begin
+  if cardinality(p_tids) > 0 then
+    execute format(
+      $$
+      update pgmq.%I q
+      set
+        vt = k.vt,
+        read_ct = q.read_ct + 1
+      from unnest($1, $2, $3) k (part, tid, vt)
+      where q.tableoid = k.part
+        and q.ctid = k.tid
+      $$,
+      'q_' || p_queue)
+    using p_parts, p_tids, p_vts;
+  end if;
+end
+$_hide$;
+
+comment on function quantumflow._hide(text, oid[], tid[], timestamptz[]) is
+'Hides messages that the caller has read until each one''s vt, and counts the reading, as pgmq.read does.
+
+The caller has locked them, so they are still where they were read.';
+
+create function quantumflow._set_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[], p_reads int default 0)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_set_vt$
+begin
+  if cardinality(p_msg_ids) > 0 then
+    execute format(
+      $$
+      update pgmq.%1$I q
+      set
+        vt = c.vt,
+        read_ct = q.read_ct + $3
+      from (
+        select k.vt, l.part, l.tid
+        from unnest($1, $2) k (msg_id, vt)
+        cross join lateral (
+          select m.tableoid as part, m.ctid as tid
+          from pgmq.%1$I m
+          where m.msg_id = k.msg_id
+          limit 1
+        ) l
+      ) c
+      where q.tableoid = c.part
+        and q.ctid = c.tid
+      $$,
+      'q_' || p_queue)
+    using p_msg_ids, p_vts, p_reads;
+  end if;
+end
+$_set_vt$;
+
+comment on function quantumflow._set_vt(text, bigint[], timestamptz[], int) is
+'Sets when each message becomes visible, in one statement; p_reads is added to read_ct.
+
+The caller holds the messages. They are found one by one and updated by ctid: statistics of an empty queue, which is what
+autovacuum mostly finds, would have a join by msg_id read the whole queue for every call.';
+
+create function quantumflow._redelay(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_redelay$
+begin
+  if quantumflow._hold_queue(p_queue) is null then
+    return;
+  end if;
+
+  -- A statement of its own, because what was waited for may have moved.
+  execute format(
+    $$
+    select
+    from (
+      select k.msg_id
+      from unnest($1) k (msg_id)
+      order by k.msg_id
+      offset 0
+    ) k
+    cross join lateral (
+      select
+      from pgmq.%I m
+      where m.msg_id = k.msg_id
+      for update
+    ) m
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids;
+
+  perform quantumflow._set_vt(p_queue, p_msg_ids, p_vts);
+end
+$_redelay$;
+
+comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
+'Sets when each message becomes visible, after waiting for whoever holds it: a claim, at most, which does not wait itself.';
+
+create function quantumflow._extend_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_extend_vt$
+declare
+  v_msg_ids bigint[];
+  v_vts     timestamptz[];
+begin
+  if quantumflow._hold_queue(p_queue) is null then
+    return;
+  end if;
+
+  -- A message that somebody holds is being claimed or reported: then there is nothing to extend.
+  execute format(
+    $$
+    select array_agg(k.msg_id), array_agg(k.vt)
+    from unnest($1, $2) k (msg_id, vt)
+    cross join lateral (
+      select m.vt
+      from pgmq.%I m
+      where m.msg_id = k.msg_id
+      offset 0
+      for update skip locked
+    ) m
+    where m.vt < k.vt
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids, p_vts
+  into v_msg_ids, v_vts;
+
+  perform quantumflow._set_vt(p_queue, v_msg_ids, v_vts);
+end
+$_extend_vt$;
+
+comment on function quantumflow._extend_vt(text, bigint[], timestamptz[]) is
+'Makes messages stay hidden for longer, never shorter, skipping those that others hold.';
+
+create function quantumflow._visible_at(p_queued_at timestamptz, p_priority int, p_now timestamptz)
+returns timestamptz
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_visible_at$
+  select case when p_queued_at > p_now then p_queued_at else p_queued_at - make_interval(secs => p_priority) end;
+$_visible_at$;
+
+comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
+'From when the message of a queued task is to be visible: its delay''s end, else its place in the queue, p_priority seconds earlier.';
+
+create function quantumflow._recall_put_back(p_queue text, p_commands text[], p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_recall_put_back$
+declare
+  v_msg_ids bigint[];
+begin
+  -- A queued task whose time has come but whose message is hidden was put back for want of a handler.
+  execute format(
+    $$
+    select array_agg(q.msg_id)
+    from (
+      select m.msg_id
+      from pgmq.%I m
+      cross join lateral (
+        select l.run_id, l.step_slug
+        from quantumflow.step_tasks l
+        where l.run_id = quantumflow._as_uuid(m.message ->> 'workflow_run_id')
+          and l.step_slug = m.message ->> 'step_name'
+          and l.task_index = quantumflow._as_number(m.message ->> 'task_index', 9)::int
+          and l.message_id = m.msg_id
+          and l.status = 'queued'
+          and l.queued_at <= $1
+        limit 1
+      ) t
+      cross join lateral (
+        select l.workflow_slug, l.version
+        from quantumflow.workflow_runs l
+        where l.id = t.run_id
+        limit 1
+      ) r
+      cross join lateral (
+        select l.command
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+        limit 1
+      ) w
+      where m.vt > $1
+        and m.vt <= $1 + interval '60 s'
+        and ($2 is null or w.command = any ($2))
+      for update of m skip locked
+    ) q
+    $$,
+    'q_' || p_queue)
+  using p_now, p_commands
+  into v_msg_ids;
+
+  if v_msg_ids is null then
+    return 0;
+  end if;
+
+  perform quantumflow._set_vt(p_queue, v_msg_ids, array_fill(p_now, array[cardinality(v_msg_ids)]));
+
+  return cardinality(v_msg_ids);
+end
+$_recall_put_back$;
+
+comment on function quantumflow._recall_put_back(text, text[], timestamptz) is
+'Makes the tasks of these commands that claims had put back for want of a handler claimable at once. Returns how many.';

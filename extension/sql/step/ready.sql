@@ -1,0 +1,268 @@
+-- What happens when steps end or become ready. The caller holds the runs, so nobody else moves them.
+
+create function quantumflow._advance(
+  p_done  quantumflow._step_ref[],
+  p_ready quantumflow._step_ref[],
+  p_now   timestamptz,
+  p_offer quantumflow._offer default null)
+returns quantumflow._offer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_advance$
+declare
+  v_done     quantumflow._step_ref[] := p_done;
+  v_ready    quantumflow._step_ref[] := p_ready;
+  v_finished quantumflow._step_ref[] := p_done;
+  v_offer    quantumflow._offer := p_offer;
+  v_started  quantumflow._readied;
+  v_stranded quantumflow._new_task[];
+  v_counted  uuid[];
+  v_runs     int;
+begin
+  -- One turn a level of the graph, and only maps of nothing lead to another.
+  loop
+    if v_done <> '{}' then
+      v_ready := v_ready || quantumflow._release_dependents(v_done, p_now);
+    end if;
+
+    exit when v_ready = '{}';
+
+    v_started := quantumflow._step_became_ready(v_ready, p_now, v_offer);
+    v_offer := v_started.offer;
+    v_done := v_started.taskless;
+    v_ready := '{}';
+    v_finished := v_finished || v_done;
+    v_stranded := v_stranded || v_started.stranded;
+  end loop;
+
+  if cardinality(v_stranded) > 0 then
+    perform quantumflow._fail_stranded(v_stranded, p_now);
+  end if;
+
+  if v_finished = '{}' then
+    return v_offer;
+  end if;
+
+  -- The runs' counters, last; of runs without any step left they are written with their ends.
+  with finished as (
+    select f.run_id, count(*)::int as steps
+    from unnest(v_finished) f
+    group by f.run_id
+  ),
+  counted as (
+    update quantumflow.workflow_runs r
+    set remaining_steps = r.remaining_steps - k.steps
+    from finished k
+    cross join lateral (
+      select l.ctid as tid
+      from quantumflow.workflow_runs l
+      where l.id = k.run_id
+        and l.remaining_steps > k.steps
+      limit 1
+    ) c
+    where r.ctid = c.tid
+    returning r.id
+  )
+  select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished)
+  into v_counted, v_runs
+  from counted c;
+
+  if cardinality(v_counted) < v_runs then
+    perform quantumflow._finish_runs(quantumflow._gather_run_outputs(v_finished, v_counted), p_now);
+  end if;
+
+  return v_offer;
+end
+$_advance$;
+
+comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left, and those
+of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
+
+The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
+
+create function quantumflow._release_dependents(p_done quantumflow._step_ref[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_release_dependents$
+declare
+  v_ready quantumflow._step_ref[];
+begin
+  -- Counted per dependent first: a step that waits for two of p_done is one row to update.
+  with released as (
+    update quantumflow.step_states s
+    set
+      remaining_deps = s.remaining_deps - k.done_deps,
+      status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
+      started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
+    from (
+        select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
+        from (
+          select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
+          from unnest(p_done) d
+        ) u
+        group by u.run_id, u.workflow_slug, u.version, u.step_slug
+      ) k
+      cross join lateral (
+        select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
+        from quantumflow.step_states l
+        join quantumflow.workflow_runs r
+          on r.id = l.run_id
+        where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+        limit 1
+      ) c
+      cross join lateral (
+        select l.step_type, l.dependents
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+        limit 1
+      ) w
+    where s.ctid = c.tid
+    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.step_type, w.dependents, c.becomes_ready
+  )
+  select array_agg(
+    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref)
+  into v_ready
+  from released d
+  where d.becomes_ready;
+
+  return coalesce(v_ready, '{}');
+end
+$_release_dependents$;
+
+comment on function quantumflow._release_dependents(quantumflow._step_ref[], timestamptz) is
+'Takes the steps that are done off the counters of those that wait for them, and returns which are ready now.
+
+A single step that becomes ready is marked started by the same update. In a paused run nothing becomes ready.';
+
+create function quantumflow._step_became_ready(
+  p_steps quantumflow._step_ref[],
+  p_now   timestamptz,
+  p_offer quantumflow._offer)
+returns quantumflow._readied
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_step_became_ready$
+declare
+  c_portion  constant int := 20000;
+  v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
+  v_tasks    bigint;
+  v_made     quantumflow._readied;
+begin
+  -- A map learns its size here; one over an empty array is done at once.
+  if exists (select from unnest(p_steps) k where k.step_type = 'map') then
+    with sized as (
+      update quantumflow.step_states s
+      set
+        status = case m.tasks when 0 then 'completed' else 'started' end,
+        initial_tasks = m.tasks,
+        remaining_tasks = m.tasks - m.kept,
+        started_at = p_now,
+        completed_at = case m.tasks when 0 then p_now end,
+        output = case m.tasks when 0 then '[]'::jsonb end
+      from (
+        select
+          k.*,
+          ceil(
+            jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
+            / quantumflow._chunk_size(k.workflow_slug, k.version, k.step_slug))::int as tasks,
+          quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
+        from unnest(p_steps) k
+        where k.step_type = 'map'
+        offset 0
+      ) m
+      cross join lateral (
+        select l.ctid as tid
+        from quantumflow.step_states l
+        where (l.run_id, l.step_slug) = (m.run_id, m.step_slug)
+        limit 1
+      ) d
+      where s.ctid = d.tid
+      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.tasks
+    )
+    select
+      coalesce(
+        array_agg(
+          row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
+          order by d.run_id, d.step_slug) filter (where d.tasks = 0),
+        '{}'),
+      sum(d.tasks)
+    into v_taskless, v_tasks
+    from sized d;
+  end if;
+
+  if v_tasks > c_portion then
+    v_made := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
+  else
+    v_made := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
+  end if;
+
+  return row(v_taskless, v_made.stranded, v_made.offer)::quantumflow._readied;
+end
+$_step_became_ready$;
+
+comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'The only way a step gets its tasks: one for a single step, one per item, or per chunk of items, for a map. Returns the maps of
+nothing, which are done, what has no queue, and the offer with what was handed over.
+
+A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
+that saw it ready.';
+
+create function quantumflow._start_ready(p_run quantumflow.workflow_runs, p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_ready$
+declare
+  v_ready  quantumflow._step_ref[];
+  v_queues text[];
+begin
+  select
+    array_agg(
+      row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
+      order by s.step_slug),
+    array_agg(distinct w.queue)
+  into v_ready, v_queues
+  from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+  where s.run_id = p_run.id
+    and s.status = 'created'
+    and s.remaining_deps = 0;
+
+  if v_ready is null then
+    return 0;
+  end if;
+
+  perform quantumflow._refuse_unusable_queues(v_queues);
+
+  update quantumflow.step_states s
+  set
+    status = 'started',
+    started_at = p_now
+  from unnest(v_ready) k
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+    limit 1
+  ) d
+  where k.step_type = 'single'
+    and s.ctid = d.tid;
+
+  perform quantumflow._advance('{}', v_ready, p_now);
+
+  return cardinality(v_ready);
+end
+$_start_ready$;
+
+comment on function quantumflow._start_ready(quantumflow.workflow_runs, timestamptz) is
+'Starts the steps of a run whose dependencies are all done and that have not started. Returns how many. The caller holds the run,
+which is started.
+
+Errors: QF401 a queue is gone; QF403 it is somebody else''s.';

@@ -1,0 +1,224 @@
+create function quantumflow._start_runs(
+  p_workflow_slug   text,
+  p_version         int,
+  p_run_ids         uuid[],
+  p_inputs          jsonb[],
+  p_priority        int,
+  p_start_at        timestamptz,
+  p_idempotency_key text,
+  p_headers         jsonb,
+  p_are_new         boolean)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_runs$
+declare
+  v_now        timestamptz := quantumflow._now();
+  v_version    int;
+  v_content    text;
+  v_steps      int;
+  v_maps_input boolean;
+  v_queues     text[];
+  v_ready      quantumflow._step_ref[];
+begin
+  perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
+  perform quantumflow._record_identity();
+  v_version := quantumflow._pick_version(p_workflow_slug, p_version);
+
+  -- The first run freezes the version: it waits for a definition that changes it in place, and such a one for this transaction.
+  if cardinality(p_run_ids) > 0 then
+    update quantumflow.workflow_versions v
+    set frozen_at = v_now
+    where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+      and v.frozen_at is null;
+  end if;
+
+  select
+    count(*)::int,
+    coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false),
+    array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
+    (
+      select v.content_hash
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
+    )
+  into v_steps, v_maps_input, v_queues, v_content
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback';
+
+  if v_steps = 0 then
+    -- It may have been deleted since.
+    perform quantumflow._pick_version(p_workflow_slug, v_version);
+
+    raise exception 'workflow "%" has no steps', p_workflow_slug
+    using
+      errcode = 'QF203',
+      detail = format('Its version %s is empty.', v_version),
+      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
+  end if;
+
+  if cardinality(p_run_ids) = 0 then
+    return array[]::uuid[];
+  end if;
+
+  if v_maps_input then
+    perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
+  end if;
+  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_maps_input);
+  perform quantumflow._refuse_unusable_queues(v_queues);
+
+  if p_are_new then
+    -- Not ready for a conflict, which would cost a record of the log for each run.
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at)
+    select
+      u.run_id, p_workflow_slug, v_version, 'started', u.input, v_steps, p_priority, p_headers, v_now, greatest(v_now, p_start_at)
+    from unnest(p_run_ids, p_inputs) u (run_id, input);
+  else
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, idempotency_key, created_at, started_at)
+    values
+      (p_run_ids[1], p_workflow_slug, v_version, 'started', p_inputs[1], v_steps, p_priority, p_headers, p_idempotency_key,
+       v_now, greatest(v_now, p_start_at))
+    on conflict do nothing;
+
+    if not found then
+      return array[]::uuid[];
+    end if;
+  end if;
+
+  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_content);
+
+  -- A single step that waits for nothing is written as started at once.
+  insert into quantumflow.step_states
+    (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
+  select
+    u.run_id,
+    w.step_slug,
+    case when w.step_type = 'single' and w.dependencies = '{}' then 'started' else 'created' end,
+    cardinality(w.dependencies),
+    case w.step_type when 'single' then 1 end,
+    case w.step_type when 'single' then 1 end,
+    v_now,
+    case when w.step_type = 'single' and w.dependencies = '{}' then v_now end
+  from unnest(p_run_ids) u (run_id)
+  cross join quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback';
+
+  select array_agg(
+    row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref)
+  into v_ready
+  from unnest(p_run_ids) u (run_id)
+  cross join quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
+    and w.step_type <> 'callback'
+    and w.dependencies = '{}';
+
+  perform quantumflow._advance('{}', v_ready, v_now);
+
+  return p_run_ids;
+end
+$_start_runs$;
+
+comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean) is
+'Starts one run per id and input, and returns the ids. Unless they are new, there is one, and it may exist already, or its
+idempotency key: then it returns none.
+
+Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
+
+create function quantumflow._refuse_deleted(p_workflow_slug text, p_version int, p_content text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_refuse_deleted$
+begin
+  -- No lock, which every start would write to the log: who deletes the version has put his number on its row before he looked for
+  -- runs and for who writes to their table, as this transaction has by now. So one of the two sees the other.
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    and v.content_hash = p_content
+    and v.frozen_at is not null
+    and v.xmax = 0
+    and current_setting('transaction_isolation') in ('read committed', 'read uncommitted');
+
+  if found then
+    return;
+  end if;
+
+  -- Somebody has, or had; or the snapshot is an older one, under which a deleted row still shows: then this raises 40001.
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    and v.content_hash = p_content
+    and v.frozen_at is not null
+  for key share;
+
+  if not found then
+    perform quantumflow._pick_version(p_workflow_slug, p_version);
+
+    raise exception 'workflow "%" was deleted and defined anew', p_workflow_slug
+    using
+      errcode = 'serialization_failure',
+      detail = 'That was while this call started a run of it.',
+      hint = 'Nothing was changed. Call it again.';
+  end if;
+end
+$_refuse_deleted$;
+
+comment on function quantumflow._refuse_deleted(text, int, text) is
+'Refuses a version that was deleted since its content was read, after waiting for whoever deletes it. To be called after runs were
+inserted.
+
+Errors: QF111 unknown workflow; QF112 unknown version; 40001 it was defined anew.';
+
+create function quantumflow._pick_version(p_workflow_slug text, p_version int)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_pick_version$
+declare
+  v_current int;
+begin
+  select w.current_version
+  into v_current
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug;
+
+  if not found then
+    raise exception 'workflow "%" does not exist', p_workflow_slug
+    using
+      errcode = 'QF111',
+      detail = 'No workflow of that name is defined; names are case-sensitive.',
+      hint = 'select * from quantumflow.list_flows() shows what is defined.';
+  end if;
+
+  if p_version is null then
+    return v_current;
+  end if;
+
+  perform
+  from quantumflow.workflow_versions v
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version);
+
+  if not found then
+    raise exception 'workflow "%" has no version %', p_workflow_slug, p_version
+    using
+      errcode = 'QF112',
+      detail = format('Its current version is %s.', v_current),
+      hint = 'Leave the version out to use the current one.';
+  end if;
+
+  return p_version;
+end
+$_pick_version$;
+
+comment on function quantumflow._pick_version(text, int) is
+'The version asked for, or the current one.
+
+Errors: QF111 unknown workflow; QF112 unknown version.';

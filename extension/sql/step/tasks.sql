@@ -1,0 +1,226 @@
+create function quantumflow._make_tasks(
+  p_steps quantumflow._step_ref[],
+  p_first int,
+  p_last  int,
+  p_now   timestamptz,
+  p_offer quantumflow._offer)
+returns quantumflow._readied
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_tasks$
+declare
+  v_tasks  quantumflow._new_task[];
+  v_oldest timestamptz[];
+  v_offer  quantumflow._offer := p_offer;
+begin
+  select array_agg(
+    row(
+      k.run_id, k.step_slug, i.task_index, i.item_value, k.workflow_slug, k.version, k.step_type, w.command, w.timeout,
+      w.queue, d.ready_at,
+      case
+        when d.ready_at > p_now then d.ready_at
+        -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
+        else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
+      end,
+      r.headers, null, null, null
+    )::quantumflow._new_task)
+  into v_tasks
+  from unnest(p_steps) k
+  cross join lateral (
+    select l.started_at, l.priority, l.headers, l.retries
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+    limit 1
+  ) w
+  cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
+  cross join lateral (
+    select 0 as task_index, null::jsonb as item_value
+    where k.step_type = 'single'
+    union all
+    select (e.n - 1)::int + coalesce(p_first, 0), e.item
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
+    where k.step_type = 'map'
+      and w.chunk_size is null
+    union all
+    select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
+    from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, w.chunk_size)) with ordinality e (item, n)
+    where w.chunk_size is not null
+    group by 1
+  ) i
+  where case
+    when r.retries > 0 then not exists (
+      select
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (k.run_id, k.step_slug, i.task_index)
+      offset 0
+    )
+    else true
+  end;
+
+  if p_offer.free > cardinality(p_offer.taken) then
+    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_now);
+    v_tasks := quantumflow._take_up(p_offer, v_tasks, v_oldest, p_now);
+    v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
+  end if;
+
+  return row(null, quantumflow._queue_tasks(v_tasks), v_offer)::quantumflow._readied;
+end
+$_make_tasks$;
+
+comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz, quantumflow._offer) is
+'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null. Returns what has no
+queue, and the offer with those that were handed over.';
+
+create function quantumflow._fail_stranded(p_tasks quantumflow._new_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_stranded$
+begin
+  perform quantumflow._fail_step(k.run_id, k.step_slug, null, k.step_type, quantumflow._why_stranded(k.queue), p_now)
+  from (
+    select distinct t.run_id, t.step_slug, t.step_type, t.queue
+    from unnest(p_tasks) t
+    order by t.run_id, t.step_slug
+  ) k;
+end
+$_fail_stranded$;
+
+comment on function quantumflow._fail_stranded(quantumflow._new_task[], timestamptz) is
+'Fails the steps of tasks that have no queue, and their runs. To raise instead would refuse a report that has nothing to do with it, for
+ever, and with it whatever it came with.';
+
+create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_items$
+declare
+  v_source jsonb := quantumflow._map_source(p_step.run_id, p_step.workflow_slug, p_step.version, p_step.step_slug);
+begin
+  if p_first is null then
+    return v_source;
+  end if;
+
+  return jsonb_path_query_array(
+    v_source, '$[$first to $last]',
+    jsonb_build_object('first', p_first::bigint * p_chunk_size, 'last', (p_last + 1)::bigint * p_chunk_size - 1));
+end
+$_map_items$;
+
+comment on function quantumflow._map_items(quantumflow._step_ref, int, int, int) is
+'The items of a map that its tasks p_first to p_last have; all of them when p_first is null.';
+
+create function quantumflow._chunk_size(p_workflow_slug text, p_version int, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_chunk_size$
+begin
+  return (
+    select coalesce(w.chunk_size, 1)
+    from quantumflow.workflow_steps w
+    where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug)
+  );
+end
+$_chunk_size$;
+
+comment on function quantumflow._chunk_size(text, int, text) is
+'How many items of a map one task has.';
+
+create function quantumflow._make_tasks_in_portions(
+  p_steps   quantumflow._step_ref[],
+  p_portion int,
+  p_now     timestamptz,
+  p_offer   quantumflow._offer)
+returns quantumflow._readied
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_tasks_in_portions$
+declare
+  v_step     quantumflow._step_ref;
+  v_tasks    int;
+  v_made     quantumflow._readied;
+  v_stranded quantumflow._new_task[];
+  v_offer    quantumflow._offer := p_offer;
+begin
+  foreach v_step in array p_steps loop
+    select s.initial_tasks
+    into v_tasks
+    from quantumflow.step_states s
+    where (s.run_id, s.step_slug) = (v_step.run_id, v_step.step_slug);
+
+    for v_first in 0 .. v_tasks - 1 by p_portion loop
+      v_made := quantumflow._make_tasks(array[v_step], v_first, v_first + p_portion - 1, p_now, v_offer);
+      v_offer := v_made.offer;
+      v_stranded := v_stranded || v_made.stranded;
+    end loop;
+  end loop;
+
+  return row(null, v_stranded, v_offer)::quantumflow._readied;
+end
+$_make_tasks_in_portions$;
+
+comment on function quantumflow._make_tasks_in_portions(quantumflow._step_ref[], int, timestamptz, quantumflow._offer) is
+'Makes the tasks of steps with many items, p_portion at a time: all at once, with their messages, would need gigabytes, and more
+than an array may hold.';
+
+create function quantumflow._kept_tasks(p_run_id uuid, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_kept_tasks$
+begin
+  return (
+    select count(*)::int
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
+  );
+end
+$_kept_tasks$;
+
+comment on function quantumflow._kept_tasks(uuid, text) is
+'How many tasks a step has before it starts: those that a retry kept, which are completed.';
+
+create function quantumflow._map_source(p_run_id uuid, p_workflow_slug text, p_version int, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_source$
+declare
+  v_map_over text;
+  v_source   jsonb;
+begin
+  select w.map_over
+  into v_map_over
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug);
+
+  if v_map_over is null then
+    select r.input
+    into v_source
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id;
+  else
+    v_source := quantumflow._step_output(p_run_id, v_map_over);
+  end if;
+
+  return v_source;
+end
+$_map_source$;
+
+comment on function quantumflow._map_source(uuid, text, int, text) is
+'The array a map step maps over: a dependency''s output, or the run''s input.';

@@ -1,0 +1,91 @@
+create function quantumflow._violation(p_output jsonb, p_items jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_violation$
+begin
+  return format(
+    'the output must be %s, but is %s (QF305)',
+    case
+      when p_items is null then 'an array, because a map maps over it'
+      else format('an array of %s, one for each item of the chunk', jsonb_array_length(p_items))
+    end,
+    case
+      when jsonb_typeof(p_output) = 'array' then format('one of %s', jsonb_array_length(p_output))
+      else 'JSON of type ' || coalesce(jsonb_typeof(p_output), 'null')
+    end);
+end
+$_violation$;
+
+comment on function quantumflow._violation(jsonb, jsonb) is
+'The error message of a type violation; p_items is the chunk of a map task, null for a single step.';
+
+create function quantumflow._excess(p_output jsonb, p_is_mapped boolean)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_excess$
+declare
+  v_bytes bigint := quantumflow._bytes(p_output);
+  v_items int := case when p_is_mapped and jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) end;
+begin
+  return case
+    when v_bytes > quantumflow._limit('max_output_bytes')
+    then format('the output has %s bytes, and %s are allowed (QF309)', v_bytes, quantumflow._limit('max_output_bytes'))
+    when v_items > quantumflow._limit('max_map_items')
+    then format('the output has %s items, and a map may have %s (QF309)', v_items, quantumflow._limit('max_map_items'))
+  end;
+end
+$_excess$;
+
+comment on function quantumflow._excess(jsonb, boolean) is
+'The error message of an output that exceeds a limit; null when it exceeds none. p_is_mapped: a map maps over it.';
+
+create function quantumflow._may_exceed(p_results jsonb)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_may_exceed$
+declare
+  v_bytes bigint := quantumflow._bytes(p_results);
+begin
+  -- No limit can be lower than 1000, and an item has four bytes at least.
+  if v_bytes <= 1000 then
+    return false;
+  end if;
+
+  return v_bytes > (
+    select min(coalesce(s.value::bigint, l.usual) * case l.name when 'max_map_items' then 4 else 1 end)
+    from quantumflow._limits() l
+    left join quantumflow.settings s
+      on s.name = l.name
+    where l.name in ('max_output_bytes', 'max_map_items'));
+end
+$_may_exceed$;
+
+comment on function quantumflow._may_exceed(jsonb) is
+'Whether results are so large together that the output of one may exceed a limit.';
+
+create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fits_chunk$
+begin
+  return case
+    when jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) = (
+      select jsonb_array_length(t.item_value)
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
+    )
+    else false
+  end;
+end
+$_fits_chunk$;
+
+comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
+'Whether an output is an array with an entry for each item of the task''s chunk.';

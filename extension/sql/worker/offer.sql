@@ -1,0 +1,100 @@
+create function quantumflow._checked_offer(
+  p_worker_id  uuid,
+  p_quantity   int,
+  p_queues     text[],
+  p_lease      interval,
+  p_commands   text[],
+  p_held       int default 0,
+  p_all_queues boolean default false)
+returns quantumflow._offer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_checked_offer$
+declare
+  v_queue    text;
+  v_queues   text[] := array[]::text[];
+  v_unusable text;
+begin
+  if p_worker_id is null then
+    raise exception 'worker_id must not be null'
+    using
+      errcode = 'QF304',
+      detail = 'The worker_id is null.',
+      hint = 'Any uuid does: gen_random_uuid() for example.';
+  end if;
+
+  if p_quantity is null or p_quantity not between 1 and 10000 then
+    raise exception 'quantity must be between 1 and 10000'
+    using
+      errcode = 'QF302',
+      detail = format('The quantity is %s.', coalesce(p_quantity::text, 'null')),
+      hint = 'Claim as many tasks as can be started at once.';
+  end if;
+
+  if p_held is null or p_held < 0 then
+    raise exception 'held must not be negative'
+    using
+      errcode = 'QF302',
+      detail = format('It is %s.', coalesce(p_held::text, 'null')),
+      hint = 'It is how many tasks the worker has that it has not reported; leave it out for 0.';
+  end if;
+
+  if p_queues is null or cardinality(p_queues) = 0 then
+    raise exception 'queues must name at least one queue'
+    using
+      errcode = 'QF401',
+      detail = format('The queues are %s.', coalesce(p_queues::text, 'null')),
+      hint = 'Leave queues out for the default one, quantum_flow_queue.';
+  end if;
+
+  -- The array may have any dimensions.
+  foreach v_queue in array p_queues loop
+    if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then
+      v_queues := v_queues || v_queue;
+    elsif v_unusable is null then
+      v_unusable := v_queue;
+    end if;
+  end loop;
+
+  -- One that is gone keeps nobody from the others.
+  if v_queues = '{}' or (p_all_queues and v_unusable is not null) then
+    perform quantumflow._raise_unusable_queue(v_unusable);
+  end if;
+
+  return row(
+    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, p_held, '{}', '{}'
+  )::quantumflow._offer;
+end
+$_checked_offer$;
+
+comment on function quantumflow._checked_offer(uuid, int, text[], interval, text[], int, boolean) is
+'What a worker that claims offers to do, whose queues are held then; refuses arguments with which nothing can be claimed. Queues that
+cannot be used are left out, unless there is no other, or p_all_queues.
+
+Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
+QF403 a queue that is somebody else''s.';
+
+create function quantumflow._checked_lease(p_lease interval)
+returns interval
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_checked_lease$
+begin
+  if p_lease is null or p_lease not between '1 ms' and '1 day' then
+    raise exception 'lease must be between 1 ms and 1 day'
+    using
+      errcode = 'QF303',
+      detail = format('The lease is %s.', coalesce(p_lease::text, 'null')),
+      hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
+  end if;
+
+  return p_lease;
+end
+$_checked_lease$;
+
+comment on function quantumflow._checked_lease(interval) is
+'The lease that it is given, if it is a length of time to work in.
+
+Errors: QF303 when it is outside 1 ms to 1 day.';
