@@ -29,11 +29,11 @@ $(READY): python-client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable 'python-client[dev,embedded]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable 'python-client[dev,demo]'
 	@touch $@
 
 .PHONY: venv
-venv: $(READY)  ## make .venv with the client, its tools and an embedded PostgreSQL
+venv: $(READY)  ## make .venv with the client, its tools, its demo and an embedded PostgreSQL
 
 .PHONY: build
 build:  ## assemble the extension's script from its parts

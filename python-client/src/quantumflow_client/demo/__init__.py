@@ -6,6 +6,7 @@ database that every file was counted exactly once.
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import click
@@ -49,6 +50,10 @@ def main(directory: Path, workers: int, kill: bool, limit: int | None, open_page
     database is asked whether every file was counted exactly once, and the same is counted again
     in a plain loop. It ends with 0 if everything is right, and leaves a page to look at.
     """
+    if importlib.util.find_spec("jinja2") is None:
+        raise click.ClickException(
+            "the demo needs its extra, in the clone: pip install './python-client[demo]'"
+        )
     from .run import DemoFailed, run_demo
 
     try:
