@@ -13,7 +13,7 @@
 -- (inspect/) and mend what an accident broke (mend/).
 --
 -- Folders are floors: base < queue < definition < step < worker < task < run < tend < inspect < mend
--- < access. A function calls its own floor or those below; tests-sql/conventions holds it.
+-- < access. A function calls its own floor or those below; tests-py/rooms holds it.
 
 -- Base: the schema, settings, the clock, ids, whose database this is, who may call what.
 \ir base/schema.sql
