@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
-from quantumflow_client._asides import (
+from quantumflow_client._sql import Completion, Failure, TaskRef
+from quantumflow_client._worker.asides import (
     BATCH_ROWS,
     DELAY_MOST,
     GIVE_UP,
@@ -17,8 +18,7 @@ from quantumflow_client._asides import (
     ROWS_MOST,
     Asides,
 )
-from quantumflow_client._reports import Refusal, Report
-from quantumflow_client._sql import Completion, Failure, TaskRef
+from quantumflow_client._worker.reports import Refusal, Report
 
 REFUSAL = Refusal("42501", "InsufficientPrivilege", "permission denied")
 VALUE = Refusal("22P05", "UntranslatableCharacter", "no such character")

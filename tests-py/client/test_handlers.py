@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 
 from quantumflow_client import Context, PermanentError
-from quantumflow_client._handlers import Handler, Registry
 from quantumflow_client._sql import Task, TaskRef
+from quantumflow_client._worker.handlers import Handler, Registry
 from quantumflow_client.errors import UnknownStep
 
 LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)

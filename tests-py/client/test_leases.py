@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quantumflow_client._leases import Leases
 from quantumflow_client._sql import LeaseState, TaskKey, TaskRef
+from quantumflow_client._worker.leases import Leases
 
 A, B = (TaskRef("run", "step", index, 7) for index in (0, 1))
 

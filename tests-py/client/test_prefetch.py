@@ -21,7 +21,8 @@ import psycopg
 import pytest
 
 from client.conftest import BackgroundWorker
-from quantumflow_client import Client, Flow, _pace
+from quantumflow_client import Client, Flow
+from quantumflow_client._worker import pace
 from quantumflow_client.errors import UnknownQueue
 from support.proxy import Proxy
 from support.waiting import wait_until
@@ -79,7 +80,7 @@ def count(connection: Connection, status: str) -> int:
 @pytest.fixture
 def hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is taken back because it waits."""
-    monkeypatch.setattr("quantumflow_client.worker._HOLD", _DAY)
+    monkeypatch.setattr("quantumflow_client._worker.loop._HOLD", _DAY)
 
 
 @pytest.mark.usefixtures("hold")
@@ -104,7 +105,7 @@ def test_what_waits_for_a_slot_is_handed_back_when_the_worker_stops(
 def test_what_waits_too_long_for_a_slot_is_handed_back(
     client: Client, connection: Connection, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quantumflow_client.worker._HOLD", 0.2)
+    monkeypatch.setattr("quantumflow_client._worker.loop._HOLD", 0.2)
     stops = Stops(client, 400)
     work(concurrency=1, lease=_LONG)
     stops.wait_until_it_stops()
@@ -151,15 +152,15 @@ def test_handlers_go_on_while_a_report_waits(
 def test_each_step_of_a_chain_takes_one_call(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client import worker
+    from quantumflow_client._worker import loop
 
-    call, made = worker.Worker._call, Counter[str]()
+    call, made = loop.Worker._call, Counter[str]()
 
-    def counted(self: worker.Worker, asked: Any) -> Any:
+    def counted(self: loop.Worker, asked: Any) -> Any:
         made.update(re.findall(r"quantumflow\.(\w+)", asked.statement))
         return call(self, asked)
 
-    monkeypatch.setattr(worker.Worker, "_call", counted)
+    monkeypatch.setattr(loop.Worker, "_call", counted)
     flow = Flow("chain")
     flow.step("s0")(lambda: 0)
     for n in range(1, 10):
@@ -185,16 +186,17 @@ def test_each_step_of_a_chain_takes_one_call(
 def test_where_one_call_is_refused_two_are_made(
     client: Client, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
-    from quantumflow_client import _sql, worker
+    from quantumflow_client import _sql
+    from quantumflow_client._worker import loop
 
-    call = worker.Worker._call
+    call = loop.Worker._call
 
-    def refuse(self: worker.Worker, asked: Any) -> Any:
+    def refuse(self: loop.Worker, asked: Any) -> Any:
         if asked.statement == _sql.STATEMENTS["complete_and_claim"]:
             raise refusal
         return call(self, asked)
 
-    monkeypatch.setattr(worker.Worker, "_call", refuse)
+    monkeypatch.setattr(loop.Worker, "_call", refuse)
     flow = Flow("wide")
     flow.map("a")(lambda item: item)
     client.deploy(flow)
@@ -234,7 +236,7 @@ def test_an_answer_that_is_lost_loses_neither_results_nor_tasks(
 def test_large_inputs_are_claimed_few_at_a_time(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client.worker import Worker
+    from quantumflow_client._worker.loop import Worker
 
     claimed, sizes = Worker._claimed, []
 
@@ -243,7 +245,7 @@ def test_large_inputs_are_claimed_few_at_a_time(
         claimed(self, tasks, **options)
 
     monkeypatch.setattr(Worker, "_claimed", weigh)
-    monkeypatch.setattr(_pace, "CLAIM_BYTES", 1_000_000)
+    monkeypatch.setattr(pace, "CLAIM_BYTES", 1_000_000)
     flow = Flow("large")
     flow.step("a")(lambda: None)
     client.deploy(flow)

@@ -11,7 +11,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from quantumflow_client import Client, Flow, RetryAfter, _worker_core
+from quantumflow_client import Client, Flow, RetryAfter
+from quantumflow_client._worker import core
 from quantumflow_client.embedded import EmbeddedServer
 from support.waiting import wait_until
 
@@ -284,19 +285,20 @@ def test_a_sweep_or_a_release_that_is_refused_stops_nothing(
     caplog: pytest.LogCaptureFixture,
     work: Work,
 ) -> None:
-    from quantumflow_client import _sql, worker
+    from quantumflow_client import _sql
+    from quantumflow_client._worker import loop
 
-    monkeypatch.setattr(_worker_core, "SWEEP_EVERY", 0.05)
-    call, refused = worker.Worker._call, set()
+    monkeypatch.setattr(core, "SWEEP_EVERY", 0.05)
+    call, refused = loop.Worker._call, set()
 
-    def refusing(self: worker.Worker, asked: Any) -> Any:
+    def refusing(self: loop.Worker, asked: Any) -> Any:
         for name in ("sweep", "release_tasks", "register_worker"):
             if asked.statement == _sql.STATEMENTS[name]:
                 refused.add(name)
                 raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
         return call(self, asked)
 
-    monkeypatch.setattr(worker.Worker, "_call", refusing)
+    monkeypatch.setattr(loop.Worker, "_call", refusing)
     working = work()
     wait_until(lambda: "sweep" in refused)
     client.start_flows(flow, range(INNOCENT))
@@ -412,7 +414,7 @@ def test_after_an_outage_longer_than_its_leases_a_worker_reports_before_it_sweep
     work: Work,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_worker_core, "SWEEP_EVERY", 0.05)
+    monkeypatch.setattr(core, "SWEEP_EVERY", 0.05)
     admin = connect(server.dsn("postgres"))
     count = 7
     begun, may_end = threading.Barrier(count + 1), threading.Event()

@@ -25,7 +25,7 @@ _LEASE = timedelta(seconds=3)
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quantumflow_client.worker._PATIENCE", 0.5)
+    monkeypatch.setattr("quantumflow_client._worker.loop._PATIENCE", 0.5)
 
 
 @pytest.fixture

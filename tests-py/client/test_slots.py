@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from quantumflow_client._slots import Slots
+from quantumflow_client._worker.slots import Slots
 from support.waiting import wait_until
 
 

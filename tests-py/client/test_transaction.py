@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, Context, Flow, LeaseLost
-from quantumflow_client._worker_core import Stopping
+from quantumflow_client._worker.core import Stopping
 from support.engine import Engine, allow_test_clock
 from support.proxy import Proxy
 from support.waiting import wait_until
@@ -369,7 +369,7 @@ def test_a_transaction_that_the_network_swallows_is_repeated(
     kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("quantumflow_client.worker._PATIENCE", 0.5)
+    monkeypatch.setattr("quantumflow_client._worker.loop._PATIENCE", 0.5)
 
     def swallow(ctx: Context) -> int:
         if ctx.attempt == 1:

@@ -540,7 +540,7 @@ def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(
     def unreachable(self: object, tasks: object, run: object) -> None:
         raise psycopg.OperationalError("no route to host")
 
-    monkeypatch.setattr("quantumflow_client.worker.Worker.extend", unreachable)
+    monkeypatch.setattr("quantumflow_client._worker.loop.Worker.extend", unreachable)
     work(lease=timedelta(seconds=0.5))
     assert told.wait(30)
     # Nobody else took it: the late result counts.
@@ -605,19 +605,20 @@ def test_a_worker_connects_again_and_reports_what_it_could_not(
 def test_a_deadlocked_report_is_repeated(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from quantumflow_client import _sql, worker
+    from quantumflow_client import _sql
+    from quantumflow_client._worker import loop
 
     caplog.set_level(logging.INFO)
-    call, posts = worker.Worker._call, []
+    call, posts = loop.Worker._call, []
 
-    def deadlocked_once(self: worker.Worker, asked: Any) -> Any:
+    def deadlocked_once(self: loop.Worker, asked: Any) -> Any:
         if asked.statement == _sql.STATEMENTS["complete_and_claim"]:
             posts.append(asked)
             if len(posts) == 1:
                 raise psycopg.errors.DeadlockDetected("deadlock detected")
         return call(self, asked)
 
-    monkeypatch.setattr(worker.Worker, "_call", deadlocked_once)
+    monkeypatch.setattr(loop.Worker, "_call", deadlocked_once)
     run_id = client.start_flow(one_step(client, lambda: 1))
     assert client.poll_and_run(until_idle=True) == 1
     assert client.wait(run_id) == {"a": 1}
@@ -651,19 +652,20 @@ def test_stop_lets_the_running_handler_finish(client: Client, work: Work) -> Non
 def test_what_was_claimed_while_it_was_asked_to_stop_is_handed_back(
     client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client import _sql, worker
+    from quantumflow_client import _sql
+    from quantumflow_client._worker import loop
 
     run_id = client.start_flow(one_step(client, lambda: 1))
-    call = worker.Worker._call
+    call = loop.Worker._call
 
-    def stop_after_claim(self: worker.Worker, asked: Any) -> Any:
+    def stop_after_claim(self: loop.Worker, asked: Any) -> Any:
         answer = call(self, asked)
         if asked.statement == _sql.STATEMENTS["claim_tasks"]:
             assert len(answer) == 1
             self.stop()
         return answer
 
-    monkeypatch.setattr(worker.Worker, "_call", stop_after_claim)
+    monkeypatch.setattr(loop.Worker, "_call", stop_after_claim)
     assert client.poll_and_run() == 0
     assert (task(connection, run_id)["status"], task(connection, run_id)["attempts"]) == (
         "queued",
@@ -675,9 +677,9 @@ def test_a_third_signal_goes_to_whoever_listened_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from quantumflow_client._connections import Connections
-    from quantumflow_client._handlers import Registry
-    from quantumflow_client._worker_core import Stopping
-    from quantumflow_client.worker import Worker
+    from quantumflow_client._worker.core import Stopping
+    from quantumflow_client._worker.handlers import Registry
+    from quantumflow_client._worker.loop import Worker
 
     before: list[int] = []
     stops: list[Stopping] = []

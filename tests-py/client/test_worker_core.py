@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from quantumflow_client._asides import BATCH_BYTES, BATCH_ROWS, ROWS_MOST
-from quantumflow_client._pace import CLAIM_BYTES
-from quantumflow_client._reports import Refusal
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
-from quantumflow_client._worker_core import (
+from quantumflow_client._worker.asides import BATCH_BYTES, BATCH_ROWS, ROWS_MOST
+from quantumflow_client._worker.core import (
     CONFLICTS_MOST,
     GRACE,
     HERD_FIRST,
@@ -31,6 +29,8 @@ from quantumflow_client._worker_core import (
     Sweep,
     WorkerCore,
 )
+from quantumflow_client._worker.pace import CLAIM_BYTES
+from quantumflow_client._worker.reports import Refusal
 
 LATER = 4e9
 

@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quantumflow_client import Client, Context, RetryAfter, worker
+from quantumflow_client import Client, Context, RetryAfter
+from quantumflow_client._worker import loop
 from quantumflow_client.cli import main
 
 client = Client()
@@ -342,6 +343,6 @@ async def async_slow(ctx: Context) -> str:
 
 
 if __name__ == "__main__":
-    worker._GRACE = 0.5
+    loop._GRACE = 0.5
     sys.argv[1:1] = ["worker", "crash.misbehaving:client"]
     main()

@@ -28,8 +28,9 @@ from uuid import uuid4
 
 import psycopg
 
-from quantumflow_client import Client, Context, _execution, worker
-from quantumflow_client._transaction import TaskTransaction
+from quantumflow_client import Client, Context
+from quantumflow_client._worker import execution, loop
+from quantumflow_client._worker.transaction import TaskTransaction
 from support.engine import Engine, Task
 
 T = TypeVar("T")
@@ -78,14 +79,14 @@ def _hang_later() -> Callable[[], str]:
 
 
 def _die_when_handed(command: str) -> None:
-    claimed = worker.Worker._claimed
+    claimed = loop.Worker._claimed
 
-    def die(self: worker.Worker, tasks: Any, **options: Any) -> None:
+    def die(self: loop.Worker, tasks: Any, **options: Any) -> None:
         if any(task.command == command for task in tasks):
             os.kill(os.getpid(), signal.SIGKILL)
         claimed(self, tasks, **options)
 
-    worker.Worker._claimed = die  # type: ignore[method-assign]
+    loop.Worker._claimed = die  # type: ignore[method-assign]
 
 
 class _Deadly(TaskTransaction):
@@ -125,7 +126,7 @@ def run_paying(behaviour: str, dsn: str) -> None:
                 _behave(behaviour)
         return ctx.attempt
 
-    _execution.TaskTransaction = _Deadly  # type: ignore[attr-defined]
+    execution.TaskTransaction = _Deadly  # type: ignore[attr-defined]
     with Client(dsn) as client:
         client.command("a")(pay)
         client.command("b")(lambda a: a)

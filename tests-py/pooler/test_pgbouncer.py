@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from client.conftest import BackgroundWorker
-from quantumflow_client import AsyncClient, Client, Context, Flow, _listener
+from quantumflow_client import AsyncClient, Client, Context, Flow
+from quantumflow_client._worker import listener
 from support.command import Command
 from support.pgbouncer import PROGRAM, pgbouncer
 from support.waiting import wait_until
@@ -108,8 +109,8 @@ def test_the_command_works(
     quantumflow("check")
 
 
-def hears(listener: Any) -> bool:
-    return bool(listener._is_listening)
+def hears(one: Any) -> bool:
+    return bool(one._is_listening)
 
 
 def test_in_transaction_mode_workers_look_by_themselves(
@@ -118,7 +119,7 @@ def test_in_transaction_mode_workers_look_by_themselves(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(_listener, "PATIENCE", 0.5)
+    monkeypatch.setattr(listener, "PATIENCE", 0.5)
     with (
         caplog.at_level(logging.WARNING, "quantumflow_client"),
         Client(pooler("transaction")) as client,
@@ -138,6 +139,6 @@ def test_notifications_arrive_in_session_mode_and_past_the_pooler(
     with Client(through) as client:
         client.deploy(flow)
         worker = BackgroundWorker(client, listen=dsn if past else True)
-        wait_until(lambda: any(map(hears, _listener._listeners.values())), what="it hears")
+        wait_until(lambda: any(map(hears, listener._listeners.values())), what="it hears")
         assert client.wait(client.start_flow("flow", [1]), timeout=30) == {"total": 1}
         worker.stop()

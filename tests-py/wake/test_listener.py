@@ -17,7 +17,8 @@ from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
 from conftest import Connect
-from quantumflow_client import Client, _connections, _listener, _worker_core
+from quantumflow_client import Client, _connections
+from quantumflow_client._worker import core, listener
 from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import Proxy
 from support.waiting import wait_until
@@ -37,10 +38,10 @@ _LISTENING = """
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers never look by themselves, but soon after they found something."""
-    monkeypatch.setattr(_worker_core, "IDLE_MOST", NEVER)
-    monkeypatch.setattr(_worker_core, "IDLE_MOST_LISTENING", NEVER)
-    monkeypatch.setattr(_worker_core, "IDLE_FIRST", NEVER)
-    monkeypatch.setattr(_worker_core, "IDLE_WOKEN", NEVER)
+    monkeypatch.setattr(core, "IDLE_MOST", NEVER)
+    monkeypatch.setattr(core, "IDLE_MOST_LISTENING", NEVER)
+    monkeypatch.setattr(core, "IDLE_FIRST", NEVER)
+    monkeypatch.setattr(core, "IDLE_WOKEN", NEVER)
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def listeners(watcher: Connection) -> list[tuple[Any, ...]]:
 def wait_until_heard() -> None:
     """Wait until the one listener of this process has heard itself."""
     wait_until(
-        lambda: [each for each in _listener._listeners.values() if each._is_listening],
+        lambda: [each for each in listener._listeners.values() if each._is_listening],
         what="the listener hears",
     )
 
@@ -123,7 +124,7 @@ def test_workers_of_a_process_share_an_idle_connection(
     assert len(listeners(watcher)) == 1
     second.stop()
     wait_until(lambda: not listeners(watcher), what="the listener has gone")
-    assert _listener._listeners == {}
+    assert listener._listeners == {}
 
 
 @pytest.mark.parametrize("options", [{"listen": False}, {"once": True}, {"until_idle": True}])
@@ -134,7 +135,7 @@ def test_it_is_not_opened_where_it_is_not_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened = []
-    monkeypatch.setattr(_listener, "_Listener", lambda *_: opened.append(1))
+    monkeypatch.setattr(listener, "_Listener", lambda *_: opened.append(1))
     worker = serve(dsn, **options)
     if "listen" in options:
         run_one(worker.client)
@@ -173,15 +174,15 @@ def test_a_lost_connection_comes_again_and_nothing_is_missed(
 def test_a_connection_that_fell_silent_is_replaced(
     dsn: str, serve: Callable[..., BackgroundWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_listener, "ASK_EVERY", 0.1)
-    monkeypatch.setattr(_listener, "PATIENCE", 1.0)
-    monkeypatch.setattr(_listener, "RETRY_DEAF", 0.1)
+    monkeypatch.setattr(listener, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(listener, "PATIENCE", 1.0)
+    monkeypatch.setattr(listener, "RETRY_DEAF", 0.1)
     with Proxy(dsn) as proxy:
         worker = serve(dsn, listen=proxy.dsn)
         wait_until_heard()
-        (listener,) = _listener._listeners.values()
+        (ours,) = listener._listeners.values()
         proxy.swallow()
-        wait_until(lambda: not listener._is_listening, what="it has noticed")
+        wait_until(lambda: not ours._is_listening, what="it has noticed")
         wait_until_heard()
         run_one(worker.client)
         worker.stop()
@@ -209,8 +210,8 @@ def test_who_hears_nothing_says_so_once_and_looks(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(_listener, "PATIENCE", 0.2)
-    monkeypatch.setattr(_listener, "RETRY_DEAF", 0.01)
+    monkeypatch.setattr(listener, "PATIENCE", 0.2)
+    monkeypatch.setattr(listener, "RETRY_DEAF", 0.01)
     attempts = []
     connect = _connections.connect
 
@@ -231,15 +232,15 @@ def test_who_hears_nothing_says_so_once_and_looks(
 def test_each_hears_of_its_queues_alone(dsn: str, connection: Connection) -> None:
     heard: list[str] = []
 
-    def ear(name: str) -> _listener.Ear:
-        return _listener.Ear([name], lambda: heard.append(name), lambda _: None)
+    def ear(name: str) -> listener.Ear:
+        return listener.Ear([name], lambda: heard.append(name), lambda _: None)
 
     def tell(queue: str) -> None:
         connection.execute("select pg_notify('quantumflow', %s)", (queue,))
 
     with (
-        _listener.listening(ear("a"), here=dsn, to=dsn),
-        _listener.listening(ear("b"), here=dsn, to=dsn),
+        listener.listening(ear("a"), here=dsn, to=dsn),
+        listener.listening(ear("b"), here=dsn, to=dsn),
     ):
         wait_until_heard()
         tell("b")

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from . import _connections, _sql
 from ._call import Call
-from ._handlers import Registry
 from ._sql import (
     DEFAULT_QUEUE,
     FailedAttempt,
@@ -22,9 +21,10 @@ from ._sql import (
     WorkflowVersion,
 )
 from ._waiting import Status, until_ended
+from ._worker.handlers import Registry
+from ._worker.loop import Worker
 from .errors import HandlerMissing
 from .flow import Flow
-from .worker import Worker
 
 if TYPE_CHECKING:
     import psycopg

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._call import Call
     from ._json import Json
-    from ._transaction import TaskTransaction
+    from ._worker.transaction import TaskTransaction
 
 _LOGGER = logging.getLogger(_log.NAME)
 

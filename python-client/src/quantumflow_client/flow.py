@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from ._handlers import Handler
 from ._sql import DEFAULT_QUEUE
+from ._worker.handlers import Handler
 
 if TYPE_CHECKING:
     from ._json import Json

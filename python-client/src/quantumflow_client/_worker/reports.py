@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from . import _json
-from ._log import logger
-from ._sql import Completion, Failure
-from .errors import (
+from quantumflow_client import _json
+from quantumflow_client._log import logger
+from quantumflow_client._sql import Completion, Failure
+from quantumflow_client.errors import (
     PermanentError,
     QuantumflowError,
     RetryAfter,
@@ -27,7 +27,7 @@ from .errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._sql import TaskRef
+    from quantumflow_client._sql import TaskRef
 
 Report = Completion | Failure
 

@@ -18,14 +18,15 @@ from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ._log import logger
-from ._loop import Loop, stack_of_thread
+from quantumflow_client._log import logger
+
+from .event_loop import Loop, stack_of_thread
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Coroutine, Iterable
 
-    from ._execution import Execution
+    from .execution import Execution
 
 _QUICK = 0.0002
 """How many seconds a handler takes at most that is not worth another thread."""

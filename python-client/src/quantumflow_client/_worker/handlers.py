@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from .errors import PermanentError, UnknownStep
+from quantumflow_client.errors import PermanentError, UnknownStep
 
 if TYPE_CHECKING:
-    from .context import Context
+    from quantumflow_client.context import Context
 
 Function = Callable[..., Any]
 

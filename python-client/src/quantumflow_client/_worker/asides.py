@@ -18,12 +18,12 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING
 
-from ._reports import Refusal, Report, substitute_of
+from .reports import Refusal, Report, substitute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from ._sql import TaskRef
+    from quantumflow_client._sql import TaskRef
 
 BATCH_ROWS = 500
 BATCH_BYTES = 16_000_000

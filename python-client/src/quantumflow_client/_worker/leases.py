@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._sql import LeaseState, TaskKey, TaskRef
+    from quantumflow_client._sql import LeaseState, TaskKey, TaskRef
 
 _EARLY = 1 / 6
 """A lease is extended together with others up to this part of it early."""

@@ -17,8 +17,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from . import _fork
-from ._log import logger
+from quantumflow_client._log import logger
+
+from .fork import end_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -194,7 +195,7 @@ class Loop:
                     exc_info=error,
                 )
         if os.getpid() != self._process:
-            _fork.end_child(None)
+            end_child(None)
 
     def _wind_up(self) -> None:
         loop = self._loop

@@ -1,8 +1,8 @@
 """A worker: claims tasks, calls their handlers, reports what they return.
 
 The thread that runs the worker claims and reports, on one connection, while handlers run in
-`_slots`. Another thread extends leases, on another connection, so that a report that waits lets no
-lease run out. What to do when is decided by `_worker_core` and `_leases`.
+`slots`. Another thread extends leases, on another connection, so that a report that waits lets no
+lease run out. What to do when is decided by `core` and `leases`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
-from . import _connections, _listener, _reports, _sql
-from ._execution import Execution
-from ._leases import Leases
-from ._log import logger
-from ._reports import Verdict
-from ._slots import Slots
-from ._sql import Completion, Failure
-from ._worker_core import (
+from quantumflow_client import _connections, _sql
+from quantumflow_client._log import logger
+from quantumflow_client._sql import Completion, Failure
+from quantumflow_client.context import describe
+from quantumflow_client.errors import QuantumflowError, UnknownQueue, WorkerHung
+
+from .core import (
     Claim,
     Connect,
     Deliver,
@@ -44,17 +43,21 @@ from ._worker_core import (
     Sweep,
     WorkerCore,
 )
-from .context import describe
-from .errors import QuantumflowError, UnknownQueue, WorkerHung
+from .execution import Execution
+from .leases import Leases
+from .listener import Ear, listening
+from .reports import Verdict, refusal_of, verdict_of
+from .slots import Slots
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from ._call import Call
-    from ._connections import Connection, Connections
-    from ._handlers import Registry
-    from ._reports import Report
-    from ._sql import Exchange, Task, TaskKey, TaskRef
+    from quantumflow_client._call import Call
+    from quantumflow_client._connections import Connection, Connections
+    from quantumflow_client._sql import Exchange, Task, TaskKey, TaskRef
+
+    from .handlers import Registry
+    from .reports import Report
 
 T = TypeVar("T")
 
@@ -358,12 +361,12 @@ class Worker:
             return
         to = self._connections.dsn()
         here = to if self._listen is True else self._listen
-        ear = _listener.Ear(
+        ear = Ear(
             self._queues,
             wake=lambda: self._events.put(self._core.woken),
             listening=lambda heard: self._events.put(lambda _: self._core.listening(heard)),
         )
-        self._listening.enter_context(_listener.listening(ear, here=here, to=to))
+        self._listening.enter_context(listening(ear, here=here, to=to))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -413,7 +416,7 @@ class Worker:
     def _verdict_of(self, error: Exception) -> Verdict:
         connection = self._connection
         is_alive = connection is not None and _connections.is_alive(connection)
-        return _reports.verdict_of(error, is_alive=is_alive)
+        return verdict_of(error, is_alive=is_alive)
 
     def _finish(self) -> None:
         undelivered = len(self._executions)
@@ -569,7 +572,7 @@ class Worker:
 
     def _refused(self, step: Deliver, error: Exception) -> None:
         """The database refused what was reported: find out which, and go on with the others."""
-        refusal = _reports.refusal_of(error)
+        refusal = refusal_of(error)
         fate = self._core.refused(step, refusal, time.monotonic())
         why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
         if not (fate.put_aside or fate.replaced or fate.given_up):
@@ -745,8 +748,7 @@ class Worker:
                 )
                 if connection is not None and (
                     not is_usual
-                    or _reports.verdict_of(error, is_alive=_connections.is_alive(connection))
-                    is Verdict.LOST
+                    or verdict_of(error, is_alive=_connections.is_alive(connection)) is Verdict.LOST
                 ):
                     self._connections.give_back(connection)
                     connection = None

@@ -11,16 +11,19 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import _fork, _reports
-from ._log import logger
-from ._sql import Failure
-from ._transaction import TaskTransaction
-from .context import Context, describe
+from quantumflow_client._log import logger
+from quantumflow_client._sql import Failure
+from quantumflow_client.context import Context, describe
+
+from .fork import end_child
+from .reports import completion_of, failure_of
+from .transaction import TaskTransaction
 
 if TYPE_CHECKING:
-    from ._handlers import Handler
-    from ._sql import Completion, Task
-    from .worker import Worker
+    from quantumflow_client._sql import Completion, Task
+
+    from .handlers import Handler
+    from .loop import Worker
 
 
 class _State(enum.Enum):
@@ -180,7 +183,7 @@ class Execution:
     def _end_child(self, error: BaseException | None) -> None:
         """End a process that the handler has forked, and that comes back here."""
         if os.getpid() != self._worker.process:
-            _fork.end_child(error)
+            end_child(error)
 
     def _begin(self) -> bool:
         self.thread = threading.get_ident()
@@ -245,7 +248,7 @@ class Execution:
         return not self._is_cancelled()
 
     def _returned(self, output: object) -> Completion | Failure:
-        report = _reports.completion_of(self.task.ref, output)
+        report = completion_of(self.task.ref, output)
         if isinstance(report, Failure):
             logger.warning(
                 "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
@@ -264,7 +267,7 @@ class Execution:
             if not self._is_lost:
                 return None
             error = asyncio.CancelledError(self._cancelled)
-        report = _reports.failure_of(self.task.ref, error)
+        report = failure_of(self.task.ref, error)
         logger.warning(
             "%s failed: %s",
             self.task.ref,

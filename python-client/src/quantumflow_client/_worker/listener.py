@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from . import _connections, _sql
-from ._log import logger
+from quantumflow_client import _connections, _sql
+from quantumflow_client._log import logger
 
 if TYPE_CHECKING:
-    from ._connections import Connection
+    from quantumflow_client._connections import Connection
 
 PATIENCE = 5.0
 """How many seconds the server may take for an answer, or to pass a notification on."""

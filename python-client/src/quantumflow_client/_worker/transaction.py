@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from . import _json, _reports, _sql
-from ._call import Call
-from ._log import logger
-from ._sql import Completion
-from .errors import LeaseLost, TaskOutputTooLarge, TypeViolation
+from quantumflow_client import _json, _sql
+from quantumflow_client._call import Call
+from quantumflow_client._log import logger
+from quantumflow_client._sql import Completion
+from quantumflow_client.errors import LeaseLost, TaskOutputTooLarge, TypeViolation
+
+from .reports import failure_of, refusal_of, substitute_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from types import TracebackType
     from typing import TypeAlias
 
-    from ._connections import AsyncConnections, Connections
-    from ._json import Json
-    from ._sql import Failure, TaskKey, TaskRef
+    from quantumflow_client._connections import AsyncConnections, Connections
+    from quantumflow_client._json import Json
+    from quantumflow_client._sql import Failure, TaskKey, TaskRef
 
     Report: TypeAlias = Completion | Failure
     _Steps: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
@@ -161,11 +163,11 @@ class TaskTransaction:
                 if isinstance(error, LeaseLost):
                     self._lose()
                 # Never a completion, now that the writes are gone.
-                refusal = _reports.refusal_of(error)
+                refusal = refusal_of(error)
                 report = (
-                    _reports.substitute_of(report, refusal)
+                    substitute_of(report, refusal)
                     if refusal.is_of(report)
-                    else _reports.failure_of(self._task, error)
+                    else failure_of(self._task, error)
                 )
         yield _Do.ROLL_BACK
         return report

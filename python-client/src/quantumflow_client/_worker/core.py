@@ -4,7 +4,7 @@ A driver feeds what happened, and carries out the steps. A worker fills its free
 tasks, and has some more waiting if they are quick; a task that was lost before has it for itself.
 It collects what their handlers return, and reports it in batches. The call that reports brings the
 next tasks, because that is when new work appears. Unreported results survive a lost connection;
-what the database refuses is put aside (see `_asides`). Asked to stop, it claims no more, lets
+what the database refuses is put aside (see `asides`). Asked to stop, it claims no more, lets
 handlers finish, reports, and is done.
 """
 
@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from ._asides import BATCH_ROWS, Asides, Fate, batches
-from ._pace import Pace
-from ._sql import Completion, Failure
+from quantumflow_client._sql import Completion, Failure
+
+from .asides import BATCH_ROWS, Asides, Fate, batches
+from .pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from ._reports import Refusal, Report
-    from ._sql import Task, TaskRef
+    from quantumflow_client._sql import Task, TaskRef
+
+    from .reports import Refusal, Report
 
 LINGER = 0.005
 """How many seconds after a claim its first results wait for the others."""
