@@ -721,8 +721,8 @@ RUNS = [
     Mutation(
         "a task is cancelled although its message had to stay",
         "_stop_runs",
-        "where h.message_id <> all (v_busy)\n      and t.ctid = h.tid",
-        "where t.ctid = h.tid",
+        "where h.message_id <> all (v_busy)\n      and t.run_id",
+        "where t.run_id",
         CLAIMS,
     ),
     Mutation(

@@ -8,10 +8,11 @@ set lock_timeout = '3 s'
 set client_min_messages = 'warning'
 as $rebuild_queues$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_model text := 'quantumflow_' || replace(gen_random_uuid()::text, '-', '');
-  v_queue text;
-  v_tids  tid[];
+  v_now     timestamptz := quantumflow._now();
+  v_model   text := 'quantumflow_' || replace(gen_random_uuid()::text, '-', '');
+  v_queue   text;
+  v_run_ids uuid[];
+  v_tids    tid[];
 begin
   perform quantumflow._require_read_committed('rebuild queues');
   perform quantumflow._require_pgmq();
@@ -29,14 +30,18 @@ begin
 
   perform pgmq.drop_queue(v_model);
 
-  v_tids := array(
-    select t.ctid
+  select coalesce(array_agg(l.run_id), '{}'), array_agg(l.tid)
+  into v_run_ids, v_tids
+  from (
+    select t.run_id, t.ctid as tid
     from quantumflow.step_tasks t
     where t.status in ('queued', 'started')
-    order by t.queue, t.queued_at, t.run_id, t.step_slug, t.task_index);
+    order by t.queue, t.queued_at, t.run_id, t.step_slug, t.task_index
+  ) l;
 
-  for n in 0 .. cardinality(v_tids) / 10000 loop
-    perform quantumflow._send_again(v_tids[n * 10000 + 1 : (n + 1) * 10000], v_now);
+  for n in 0 .. cardinality(v_run_ids) / 10000 loop
+    perform quantumflow._send_again(
+      v_run_ids[n * 10000 + 1 : (n + 1) * 10000], v_tids[n * 10000 + 1 : (n + 1) * 10000], v_now);
   end loop;
 
   return query

@@ -214,15 +214,16 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_repair_run$
 declare
-  v_run quantumflow.workflow_runs := quantumflow._hold_every_row(p_run_id);
+  v_run  quantumflow.workflow_runs := quantumflow._hold_every_row(p_run_id);
+  v_tids tid[];
 begin
   -- What was found before the run was held may be otherwise now, so everything below looks for itself.
   if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
   end if;
 
-  perform quantumflow._send_again(
-    quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')), p_now);
+  v_tids := quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused'));
+  perform quantumflow._send_again(array_fill(p_run_id, array[cardinality(v_tids)]), v_tids, p_now);
 
   if p_has_sleepers then
     perform quantumflow._wake_messages(v_run, p_now);

@@ -1,4 +1,4 @@
-create function quantumflow._send_again(p_tids tid[], p_now timestamptz)
+create function quantumflow._send_again(p_run_ids uuid[], p_tids tid[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -22,9 +22,10 @@ begin
       r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
-  from unnest(p_tids) k (tid)
+  from unnest(p_run_ids, p_tids) k (run_id, tid)
   join quantumflow.step_tasks t
-    on t.ctid = k.tid
+    on t.run_id is not distinct from k.run_id
+    and t.ctid = k.tid
   cross join lateral (
     select l.*
     from quantumflow.workflow_runs l
@@ -61,8 +62,8 @@ begin
 end
 $_send_again$;
 
-comment on function quantumflow._send_again(tid[], timestamptz) is
-'Gives queued and started tasks a new message each. The caller holds them.
+comment on function quantumflow._send_again(uuid[], tid[], timestamptz) is
+'Gives queued and started tasks, by their runs and where their rows are, a new message each. The caller holds them.
 
 A queued task gets its place in the queue back; in a paused run its message sleeps. A started task has lost its lease with its
 message: the next claim or sweep finds that it was lost, though a report that comes before still counts.';

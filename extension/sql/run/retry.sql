@@ -217,7 +217,8 @@ begin
           and not (p.keeps_tasks and l.status = 'completed')
         offset 0
       ) k
-      where t.ctid = k.tid
+      where t.run_id is not distinct from p_run.id
+        and t.ctid = k.tid
       returning t.queue, t.message_id, t.status
     ),
     cancelled as (

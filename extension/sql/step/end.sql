@@ -18,6 +18,7 @@ begin
     from unnest(p_steps) k
     where k.done_tasks > 0
       and not (k.ends and k.step_type = 'map')
+      and s.run_id is not distinct from k.run_id
       and s.ctid = k.tid
     returning k.*
   )

@@ -23,6 +23,7 @@ begin
       limit 1
     ) c
     where k.output is not null
+      and r.id is not distinct from k.run_id
       and r.ctid = c.tid
     returning r.id
   )
@@ -89,9 +90,9 @@ declare
 begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
   for v_batch in
-    select t.queue, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids
+    select t.queue, array_agg(t.run_id) as run_ids, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids
     from (
-      select l.ctid as tid, l.queue, l.message_id
+      select l.run_id, l.ctid as tid, l.queue, l.message_id
       from quantumflow.step_tasks l
       where l.run_id = any (p_run_ids)
         and l.status in ('queued', 'started')
@@ -106,13 +107,14 @@ begin
 
     update quantumflow.step_tasks t
     set status = 'cancelled'
-    from unnest(v_batch.tids, v_batch.msg_ids) h (tid, message_id)
+    from unnest(v_batch.run_ids, v_batch.tids, v_batch.msg_ids) h (run_id, tid, message_id)
     where h.message_id <> all (v_busy)
+      and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid;
   end loop;
 
   with held as (
-    select s.ctid as tid
+    select s.run_id, s.ctid as tid
     from quantumflow.step_states s
     where s.run_id = any (p_run_ids)
       and s.status in ('created', 'started')
@@ -121,7 +123,8 @@ begin
   update quantumflow.step_states s
   set status = 'cancelled'
   from held h
-  where s.ctid = h.tid;
+  where s.run_id is not distinct from h.run_id
+    and s.ctid = h.tid;
 
   insert into quantumflow._unfinished_ends (run_id, recorded_at)
   select u.run_id, p_now

@@ -46,7 +46,7 @@ begin
       update quantumflow.step_tasks t
       set message_id = k.sent_id
       from (
-        select v_messages[n.ordinality] as sent_id, l.ctid as tid
+        select n.run_id, v_messages[n.ordinality] as sent_id, l.ctid as tid
         from unnest(v_batch.tasks) with ordinality n
         cross join lateral (
           select m.ctid
@@ -55,7 +55,8 @@ begin
           limit 1
         ) l
       ) k
-      where t.ctid = k.tid;
+      where t.run_id is not distinct from k.run_id
+        and t.ctid = k.tid;
 
       continue;
     end if;

@@ -61,7 +61,8 @@ begin
         and l.remaining_steps > k.steps
       limit 1
     ) c
-    where r.ctid = c.tid
+    where r.id is not distinct from k.run_id
+      and r.ctid = c.tid
     returning r.id
   )
   select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished)
@@ -120,7 +121,8 @@ begin
         where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
         limit 1
       ) w
-    where s.ctid = c.tid
+    where s.run_id is not distinct from k.run_id
+      and s.ctid = c.tid
     returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.step_type, w.dependents, c.becomes_ready
   )
   select array_agg(
@@ -181,7 +183,8 @@ begin
         where (l.run_id, l.step_slug) = (m.run_id, m.step_slug)
         limit 1
       ) d
-      where s.ctid = d.tid
+      where s.run_id is not distinct from m.run_id
+        and s.ctid = d.tid
       returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.tasks
     )
     select
@@ -253,6 +256,7 @@ begin
     limit 1
   ) d
   where k.step_type = 'single'
+    and s.run_id is not distinct from k.run_id
     and s.ctid = d.tid;
 
   perform quantumflow._advance('{}', v_ready, p_now);

@@ -313,6 +313,7 @@ begin
       started_at = p_now
     from unnest(v_held) h
     where h.outcome = 'claim'
+      and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid
     returning
       h.ord, h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout
@@ -524,6 +525,7 @@ begin
     from unnest(p_held) h
     where h.outcome = 'drop'
       and h.status in ('queued', 'started')
+      and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid;
 
     perform quantumflow._remove_messages(p_queue, v_dropped);

@@ -196,6 +196,7 @@ begin
       end
     from unnest(p_held) h
     where h.outcome in ('acts', 'violates', 'fails')
+      and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid
       and t.status = h.status
       and t.message_id = h.message_id

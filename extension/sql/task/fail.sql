@@ -157,6 +157,7 @@ begin
         limit 1
       ) d
       where h.outcome in ('acts', 'fails')
+        and t.run_id is not distinct from h.run_id
         and t.ctid = h.tid
       returning t.queue, t.message_id, t.status, case h.run_status when 'paused' then 'infinity' else t.queued_at end as vt
     )

@@ -79,7 +79,8 @@ begin
       queued_at = case when v_exhausted then t.queued_at else v_ready_at end,
       failed_at = case when v_exhausted then p_now end,
       error_message = v_error
-    where t.ctid = v_task.tid;
+    where t.run_id is not distinct from v_task.run_id
+      and t.ctid = v_task.tid;
 
     if v_exhausted then
       perform quantumflow._remove_messages(p_queue, array[v_task.message_id]);

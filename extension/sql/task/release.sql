@@ -36,6 +36,7 @@ begin
       from unnest(v_held) h
       where h.outcome = 'acts'
         and h.status = 'started'
+        and t.run_id is not distinct from h.run_id
         and t.ctid = h.tid
       returning
         t.queue,

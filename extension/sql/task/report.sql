@@ -64,7 +64,7 @@ set search_path = pg_catalog, pg_temp
 as $_hold_reported$
 declare
   v_held quantumflow._held_task[];
-  v_last tid;
+  v_last quantumflow._held_task;
 begin
   perform
   from (
@@ -85,11 +85,11 @@ begin
 
   for n in 1 .. cardinality(v_held) loop
     if v_held[n].outcome in ('acts', 'fails') then
-      if v_held[n].tid = v_last then
+      if (v_held[n].run_id, v_held[n].tid) = (v_last.run_id, v_last.tid) then
         v_held[n].outcome := 'duplicate';
       end if;
 
-      v_last := v_held[n].tid;
+      v_last := v_held[n];
     end if;
   end loop;
 
@@ -324,6 +324,7 @@ begin
       ) c
       where h.outcome = 'run_ended'
         and h.status in ('queued', 'started')
+        and t.run_id is not distinct from h.run_id
         and t.ctid = c.tid
       returning t.queue, t.message_id
     )
