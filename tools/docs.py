@@ -80,6 +80,7 @@ VALIDATE_HINT = (
     "Correct the definition; select * from quantumflow.validate_flow(...) lists its problems."
 )
 RAISED = re.compile(r"errcode = '(QF\d{3})'.*?hint = (.*?);\n", re.DOTALL)
+HINT_OF_CODE = re.compile(r"when '(QF\d{3})' then (?:format\(\s*)?'((?:[^']|''){20,})'")
 SENTENCE = re.compile(r"'((?:[^']|''){20,})'")
 CONTINUED = re.compile(r"'\s*\n\s*'")
 PLACE = re.compile(r'"?%[sLI]"?')
@@ -162,6 +163,8 @@ def error_codes(functions: list[Function]) -> list[tuple[str, list[Error]]]:
             # What is put together when it is raised has its first sentence here.
             if said := SENTENCE.search(CONTINUED.sub("", hint)):
                 hints.setdefault(code, PLACE.sub("...", said[1].replace("''", "'")))
+        for code, hint in HINT_OF_CODE.findall(function.body):
+            hints[code] = PLACE.sub("...", hint.replace("''", "'"))
         if function.name.startswith("_"):
             continue
         errors = function.comment.partition("Errors:")[2]

@@ -51,6 +51,7 @@
 -- Definition: workflows, their versions, steps and edges.
 \ir definition/lock.sql
 \ir definition/cycle.sql
+\ir definition/names.sql
 \ir definition/validate.sql
 \ir definition/canonical.sql
 \ir definition/shown.sql

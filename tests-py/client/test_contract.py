@@ -12,6 +12,7 @@ import pytest
 import quantumflow_client
 from quantumflow_client import _sql
 from quantumflow_client._sql import STATEMENTS
+from quantumflow_client._worker import handlers
 
 PACKAGE = Path(quantumflow_client.__file__).parent
 INSTALL = {"embedded.py", "cli/_statements.py"}
@@ -71,3 +72,20 @@ def test_there_is_no_other_sql_in_the_client() -> None:
 def test_every_call_of_the_client_is_registered() -> None:
     texts = set(re.findall(r"quantumflow\.(\w+)\(", Path(_sql.__file__).read_text()))
     assert texts == set(STATEMENTS)
+
+
+@pytest.mark.system
+def test_what_handlers_ask_for_by_name_is_what_the_database_reserves(
+    connection: psycopg.Connection[Any],
+) -> None:
+    reserved = connection.execute("select quantumflow._reserved_names()").fetchone()
+    names = handlers.GIVEN | handlers.OF_A_RUN | handlers.OF_AN_ITEM | handlers.OF_A_CHUNK
+    assert reserved is not None
+    assert set(reserved[0]) == names
+
+
+def test_no_other_module_of_the_client_says_what_is_reserved() -> None:
+    found = {
+        path.name for path in PACKAGE.rglob("*.py") if re.search(r'"(ctx|items)"', path.read_text())
+    }
+    assert found == {"handlers.py"}

@@ -165,3 +165,18 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
     assert dict(engine.rows(called)) == {"_on_complete": len(cases.runs), "_on_failure": 1}
     assert engine.problems() == []
     assert [queue for queue in cases.runs if engine.messages(queue)] == []
+
+
+def test_names_that_are_reserved_now_stay_those_of_what_is_stored(
+    old: Installation, old_connection: Connection
+) -> None:
+    engine = Engine(old_connection)
+    steps: list[dict[str, Any]] = [{"name": "input"}, {"name": "ctx", "dependencies": ["input"]}]
+    assert engine.define("items", steps) == 1
+    old.update(old_connection)
+    assert engine.define("items", steps) == 1
+    engine.start("items")
+    assert engine.define("items", [*steps, {"name": "more", "dependencies": ["ctx"]}]) == 2
+    with pytest.raises(psycopg.Error, match="which is reserved") as caught:
+        engine.define("others", steps)
+    assert caught.value.sqlstate == "QF103"

@@ -89,7 +89,7 @@ comment on function quantumflow.add_step(
 step_type is single or map; the other arguments are the keys of a step in a definition, and null leaves a setting
 to the flow (command: to the step''s name). The step''s dependencies must be there already. The same call again
 changes nothing. On a version that a run has used it works on a copy, the next version, and runs that are on keep theirs.
-Errors: QF101 an argument that is null or out of range; QF103 bad slug; QF104 a step whose name differs only in case;
+Errors: QF101 an argument that is null or out of range; QF103 bad or reserved slug; QF104 a step whose name differs only in case;
 QF105 unknown dependency; QF106 a step that depends on itself; QF107 a cycle; QF108 a map without one thing to map over;
 QF110 bad queue name; QF111 unknown workflow; QF115 a definition that is too large or has too many steps;
 QF116 too long a chain of steps; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';

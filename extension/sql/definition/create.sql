@@ -97,6 +97,6 @@ The settings are what steps use that have none of their own: max_attempts and ma
 retry_delay from 0 and timeout from 1 ms to ten years (a month counts 30 days). on_complete and on_failure
 are commands to run when a run ends. The same call again changes nothing. Other values replace those of the
 current version while no run has used it, and make the next version otherwise.
-Errors: QF101 an argument that is null or out of range; QF103 bad slug; QF110 bad queue name;
+Errors: QF101 an argument that is null or out of range; QF103 bad or reserved slug; QF110 bad queue name;
 QF114 a workflow whose slug differs only in case; QF115 a definition that is too large; QF402 pgmq is missing or too old;
 QF403 a queue that holds messages of somebody else.';

@@ -37,7 +37,12 @@ begin
     using
       errcode = v_code,
       detail = v_all,
-      hint = 'Correct the definition; quantumflow.validate_flow(definition) lists its problems as rows.';
+      hint = case v_code
+        when 'QF103' then format(
+          'Choose another name. Reserved are %s: a handler that asks for one of them is given something else than a step''s output.',
+          array_to_string(quantumflow._reserved_names(), ', '))
+        else 'Correct the definition; quantumflow.validate_flow(definition) lists its problems as rows.'
+      end;
   end if;
 end
 $_raise_problems$;

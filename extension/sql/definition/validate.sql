@@ -5,7 +5,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_key_problems$
 declare
-  c_slug  constant text := '(?i)^(?!(run|item|index)$)[a-z][a-z0-9_]{0,127}$';
+  c_slug  constant text := '(?i)^[a-z][a-z0-9_]{0,127}$';
   c_queue constant text := '^[a-z][a-z0-9_]{0,46}$';
   v_flow  jsonb := case when jsonb_typeof(p_definition) = 'object' then p_definition else '{}' end;
   v_steps jsonb := case when jsonb_typeof(v_flow -> 'steps') = 'array' then v_flow -> 'steps' else '[]' end;
@@ -25,15 +25,15 @@ begin
     values
       ('flow', 'version', 'string', 'QF101', '^1\.0$', null::numeric, null::numeric, false, '"1.0"'),
       ('flow', 'slug', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+        'a letter, then letters, digits and underscores, at most 128'),
       ('flow', 'title', 'string', 'QF101', '', null, null, false, 'text'),
       ('flow', 'on_complete', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
       ('flow', 'on_failure', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
       ('flow', 'steps', 'array', 'QF101', null, null, null, false, 'an array of steps'),
       ('step', 'name', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+        'a letter, then letters, digits and underscores, at most 128'),
       ('step', 'slug', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128, and not run, item or index'),
+        'a letter, then letters, digits and underscores, at most 128'),
       ('step', 'type', 'string', 'QF101', '^(single|task|map)$', null, null, false, '"single" (or "task") or "map"'),
       ('step', 'command', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
       ('step', 'args', null, null, null, null, null, false, 'anything'),
@@ -329,6 +329,8 @@ begin
   from (
     select k.* from quantumflow._key_problems(validate_flow.definition) as k
     union all
+    select n.* from quantumflow._name_problems(validate_flow.definition) as n
+    union all
     select g.* from quantumflow._graph_problems(validate_flow.definition) as g
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
@@ -340,7 +342,7 @@ comment on function quantumflow.validate_flow(jsonb) is
 
 Never raises. path leads to the place, as in steps[2].max_attempts, with positions from 0; it is empty for the whole.
 Rows are in order of code, then of place, and define_flow raises the first.
-Codes: QF101 wrong structure, QF102 unknown key, QF103 bad slug, QF104 duplicate step, QF105 unknown dependency,
+Codes: QF101 wrong structure, QF102 unknown key, QF103 bad or reserved slug, QF104 duplicate step, QF105 unknown dependency,
 QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
 QF108 map rule, QF109 no steps, QF110 bad queue name, QF115 too large or too many steps (then nothing else is looked at),
 QF116 too long a chain of steps. Limits are settings: see configure().';

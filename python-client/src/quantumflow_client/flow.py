@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._sql import DEFAULT_QUEUE
-from ._worker.handlers import Handler
+from ._worker.handlers import GIVEN, OF_A_CHUNK, OF_A_RUN, OF_AN_ITEM, Handler
 
 if TYPE_CHECKING:
     from ._json import Json
@@ -23,10 +23,6 @@ Duration = float | timedelta
 
 StepRef = str | Callable[..., Any]
 """A step: its slug, or the function that handles it."""
-
-_ALWAYS = {"input", "ctx", "args", "run"}
-_IN_A_MAP = {"item", "index"}
-_IN_CHUNKS = {"items", "index"}
 
 
 class Flow:
@@ -243,9 +239,9 @@ class Flow:
         handler = Handler.of(function)
         self.add_step(slug, type=kind, **{**settings, "command": command})
         dependencies = self._steps[slug].get("dependencies", [])
-        has = _ALWAYS | set(dependencies)
+        has = GIVEN | OF_A_RUN | set(dependencies)
         if kind == "map":
-            has |= _IN_A_MAP if settings.get("chunk_size") is None else _IN_CHUNKS
+            has |= OF_AN_ITEM if settings.get("chunk_size") is None else OF_A_CHUNK
         wants = [
             name
             for name, optional in handler.parameters.items()

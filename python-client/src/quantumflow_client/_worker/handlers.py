@@ -23,6 +23,12 @@ Function = Callable[..., Any]
 _FILLED_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _NO_OUTPUT = object()
 
+# What a parameter of each name means. That no step may be called so is the database's business.
+GIVEN = frozenset({"input", "ctx", "args"})
+OF_A_RUN = frozenset({"run"})
+OF_AN_ITEM = frozenset({"item", "index"})
+OF_A_CHUNK = frozenset({"items", "index"})
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
@@ -69,7 +75,7 @@ class Handler:
     def needs_fetching(self, ctx: Context) -> bool:
         """Whether `arguments` will ask the database."""
         return ctx.is_map_task and any(
-            name not in ctx.input and name not in _GIVEN for name in self.parameters
+            name not in ctx.input and name not in GIVEN for name in self.parameters
         )
 
     def arguments(self, ctx: Context) -> dict[str, Any]:
@@ -92,11 +98,8 @@ class Handler:
         return arguments
 
 
-_GIVEN = ("input", "ctx", "args")
-
-
 def _value_of(name: str, ctx: Context) -> Any:
-    if name in _GIVEN:
+    if name in GIVEN:
         return ctx if name == "ctx" else getattr(ctx, name)
     if name in ctx.input:
         return ctx.input[name]
