@@ -88,12 +88,13 @@ OLDER = $(filter-out $(shell sed -n "s/^default_version = '\(.*\)'.*/\1/p" exten
   $(patsubst extension/releases/quantumflow--%.sql,%,$(filter-out $(HOPS),$(RELEASED))))
 
 .PHONY: test-matrix
-test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, on older pgmqs, after an upgrade
+test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, older pgmqs, after an upgrade, in partitions
 	@failed=0; run() { env "$$@" $(BIN)/python tests-sql/run.py $(WHERE) || failed=1; }; \
 	for folder in $(MATRIX); do run QUANTUMFLOW_TEST_BINDIR=$(CURDIR)/$$folder/bin; done; \
 	run; \
 	for pgmq in 1.11.1 1.5.1; do run QUANTUMFLOW_TEST_PGMQ=$$pgmq; done; \
 	for version in $(OLDER); do run QUANTUMFLOW_TEST_FROM=$$version; done; \
+	run QUANTUMFLOW_TEST_PARTITIONS=3; \
 	exit $$failed
 
 .PHONY: chaos

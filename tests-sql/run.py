@@ -7,7 +7,8 @@ nothing behind. Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one,
 QUANTUMFLOW_TEST_BINDIR=/folder/with/initdb on that one. QUANTUMFLOW_TEST_PGMQ=1.11.1 takes that
-pgmq, and QUANTUMFLOW_TEST_FROM=0.1.0 upgrades that quantumflow.
+pgmq, and QUANTUMFLOW_TEST_FROM=0.3.0 upgrades that quantumflow. QUANTUMFLOW_TEST_PARTITIONS=3
+splits the tables of runs, steps and tasks into so many partitions each.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ from support.server import build_extension, server_kind, throwaway_server  # noq
 PGTAP = REPOSITORY / ".cache" / "pgtap"
 RELEASES = REPOSITORY / "extension" / "releases"
 OLD = os.environ.get("QUANTUMFLOW_TEST_FROM")
+PARTITIONS = int(os.environ.get("QUANTUMFLOW_TEST_PARTITIONS", "0"))
+PARTITIONED = {
+    "workflow_runs": "id",
+    "step_states": "run_id",
+    "step_tasks": "run_id",
+    "task_failures": "run_id",
+}
 WORKERS = 2
 LAST_WORDS = re.compile(r"^select \* from finish\(\);\s+rollback;\s*\Z", re.MULTILINE)
 TIMEOUT = 300  # seconds a file may take
@@ -121,6 +129,42 @@ def find(where: list[str]) -> list[Path]:
     return sorted(file for file in found if "fixtures" not in file.parts)
 
 
+def partitioned(script: str, partitions: int) -> str:
+    """The extension's script with the tables of what runs partitioned by hash of the run's id.
+
+    A unique index there must hold the id. So what makes two runs of one idempotency key impossible
+    is made an index only.
+    """
+    for table, key in PARTITIONED.items():
+        found = re.search(
+            rf"^create table quantumflow\.{table} \(.*?^\)( with \(.*?\))?;\n", script, re.M | re.S
+        )
+        assert found is not None, table
+        options = found[1] or ""
+        parts = [found[0].replace(f"{options};", f" partition by hash ({key});")]
+        for n in range(partitions):
+            parts.append(
+                f"create table quantumflow._{table}_{n} partition of quantumflow.{table}\n"
+                f"  for values with (modulus {partitions}, remainder {n}){options};\n"
+            )
+        script = script.replace(found[0], "".join(parts))
+    return script.replace(
+        "create unique index workflow_runs_idempotency_key_unique", "create index workflow_runs_key"
+    )
+
+
+def scripts() -> list[Path]:
+    """Files in place of the extension's own: none, or its script with partitions."""
+    if not PARTITIONS:
+        return []
+    built = (REPOSITORY / "extension").glob("quantumflow--*.sql")
+    (file,) = (file for file in built if file.name.count("--") == 1)
+    changed = REPOSITORY / ".cache" / "partitioned" / file.name
+    changed.parent.mkdir(parents=True, exist_ok=True)
+    changed.write_text(partitioned(file.read_text("utf-8"), PARTITIONS), "utf-8")
+    return [changed]
+
+
 def make_database(server: EmbeddedServer, name: str) -> str:
     """Make a database to test in; its connection string."""
     dsn = server.create_database(name, ("pgtap", "pgmq"))
@@ -140,7 +184,11 @@ def versions_of(dsn: str) -> str:
         server = connection.info.parameter_status("server_version")
         found = connection.execute("select extversion from pg_extension where extname = 'pgmq'")
         (pgmq,) = found.fetchone() or (None,)
-    return f"PostgreSQL {server} with pgmq {pgmq}" + (f", upgraded from {OLD}" if OLD else "")
+    return (
+        f"PostgreSQL {server} with pgmq {pgmq}"
+        + (f", upgraded from {OLD}" if OLD else "")
+        + (f", in {PARTITIONS} partitions" if PARTITIONS else "")
+    )
 
 
 def main(where: list[str]) -> int:
@@ -150,7 +198,7 @@ def main(where: list[str]) -> int:
         sys.exit("no test files were found")
     build_extension()
     started = time.monotonic()
-    files_of = [*PGTAP.glob("pgtap*"), *RELEASES.glob(f"quantumflow--{OLD}.sql")]
+    files_of = [*PGTAP.glob("pgtap*"), *RELEASES.glob(f"quantumflow--{OLD}.sql"), *scripts()]
     with throwaway_server(server_kind(), "sql", extension_files=files_of) as server:
         # Not every installation has one; the newest speaks with all servers.
         psql = next(

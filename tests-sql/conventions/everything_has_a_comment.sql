@@ -11,6 +11,7 @@ select is_empty(
   from pg_class c
   where c.relnamespace = 'quantumflow'::regnamespace
     and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and not c.relispartition
     and obj_description(c.oid, 'pg_class') is null
   order by c.relname
   $$,
@@ -22,6 +23,7 @@ select is_empty(
   from pg_class c
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   where c.relnamespace = 'quantumflow'::regnamespace
+    and not c.relispartition
     and (c.relkind in ('r', 'p', 'v', 'm', 'f') or c.relkind = 'c' and c.relname not like '\_%')
     and col_description(c.oid, a.attnum) is null
   order by c.relname, a.attnum
