@@ -137,17 +137,19 @@ def partitioned(script: str, partitions: int) -> str:
     """
     for table, key in PARTITIONED.items():
         found = re.search(
-            rf"^create table quantumflow\.{table} \(.*?^\)( with \(.*?\))?;\n", script, re.M | re.S
+            rf"^create table quantumflow\.{table} \(.*?^\)( with \(.*?\))?;\n",
+            script,
+            re.MULTILINE | re.DOTALL,
         )
         assert found is not None, table
         options = found[1] or ""
-        parts = [found[0].replace(f"{options};", f" partition by hash ({key});")]
-        for n in range(partitions):
-            parts.append(
-                f"create table quantumflow._{table}_{n} partition of quantumflow.{table}\n"
-                f"  for values with (modulus {partitions}, remainder {n}){options};\n"
-            )
-        script = script.replace(found[0], "".join(parts))
+        whole = found[0].replace(f"{options};", f" partition by hash ({key});")
+        parts = "".join(
+            f"create table quantumflow._{table}_{n} partition of quantumflow.{table}\n"
+            f"  for values with (modulus {partitions}, remainder {n}){options};\n"
+            for n in range(partitions)
+        )
+        script = script.replace(found[0], whole + parts)
     return script.replace(
         "create unique index workflow_runs_idempotency_key_unique", "create index workflow_runs_key"
     )
