@@ -81,11 +81,9 @@ test-py: venv build  ## the Python tests but the long ones; WHERE=tests-py/clien
 
 # PostgreSQL 18 is the embedded one.
 MATRIX = $(addprefix .cache/postgres/,14 15 16 17)
-# Each version that was released, but for the one at hand.
-RELEASED = $(wildcard extension/releases/quantumflow--*.sql)
-HOPS = $(wildcard extension/releases/quantumflow--*--*.sql)
+# Each version that was released, but for the one at hand: the base, and what each hop leads to.
 OLDER = $(filter-out $(shell sed -n "s/^default_version = '\(.*\)'.*/\1/p" extension/quantumflow.control), \
-  $(patsubst extension/releases/quantumflow--%.sql,%,$(filter-out $(HOPS),$(RELEASED))))
+  $(foreach file,$(wildcard extension/releases/*.sql),$(lastword $(subst --, ,$(basename $(notdir $(file)))))))
 
 .PHONY: test-matrix
 test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to 18, older pgmqs, after an upgrade, in partitions
@@ -141,7 +139,7 @@ install:  ## copy the extension into a PostgreSQL, and pgmq where it is missing;
 	@$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG) PYTHON3=$(firstword $(abspath $(wildcard $(BIN)/python)) $(PYTHON))
 
 .PHONY: release
-release: build  ## keep the script of this version in extension/releases
+release: build  ## keep the hop to this version in extension/releases
 	@$(MAKE) -C extension release
 
 .PHONY: clean

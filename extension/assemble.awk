@@ -1,6 +1,6 @@
 # Pastes the parts named in the manifest into one script, in the manifest's order.
 #
-#   find sql -name '*.sql' | awk -v manifest=sql/quantumflow.sql -v version=0.2.0 -f assemble.awk
+#   find sql -name '*.sql' | awk -v manifest=sql/quantumflow.sql -v version=0.4.0 -f assemble.awk
 #
 # Every \ir line is replaced by its file, under a line "-- Source: sql/..." that leads an error's
 # position back to the file. @version@ becomes the version. It fails when a listed file is missing

@@ -1,6 +1,6 @@
 # Puts what guards an upgrade today into a hop: upgrades/guard.sql and upgrades/finish.sql, in place of those that stand there.
 #
-#   awk -v from=0.1.0 -v to=0.2.0 -f guard.awk releases/quantumflow--0.1.0--0.2.0.sql
+#   awk -v from=0.3.0 -v to=0.4.0 -f guard.awk releases/quantumflow--0.3.0--0.4.0.sql
 #
 # With -v without=1 it leaves them out, so that two hops can be compared in all else.
 

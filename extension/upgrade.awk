@@ -1,7 +1,10 @@
-# Derives the script that leads from one version to the next from the scripts that install the two.
+# Derives the script that leads from one version to the next: from what installs the one, which is the base and the hops after
+# it, and from the script that installs the other.
 #
-#   awk -v changes=upgrades/0.3.0--0.4.0.sql -v from=0.3.0 -v to=0.4.0 -f upgrade.awk \
-#     releases/quantumflow--0.3.0.sql quantumflow--0.4.0.sql
+#   awk -v changes=upgrades/0.4.0--0.5.0.sql -v from=0.4.0 -v to=0.5.0 -f upgrade.awk \
+#     releases/quantumflow--0.3.0.sql releases/quantumflow--0.3.0--0.4.0.sql quantumflow--0.5.0.sql
+#
+# A hop replaces and drops what went before it; of a table, it is enough to know that there is one.
 #
 # Out come, in this order: the place of what guards the update, which guard.awk puts in; drops of the functions that are
 # gone, or whose heads or row types are others, and of those types; the changes, which are written by
@@ -53,6 +56,7 @@ function made_by(text,   words) {
 
 # A function goes by its types, as "drop" wants them, which the comment that follows it names.
 function file_it(text,   key) {
+  sub(/^create or replace /, "create ", text)
   key = made_by(text)
   if (the_function != "") {
     if (key !~ /^comment on function /) fail("no comment follows " made_by(the_function))
@@ -60,6 +64,7 @@ function file_it(text,   key) {
     the_function = ""
   }
   if (key ~ /^function /) the_function = text
+  else if (text ~ /^drop /) strike(text)
   else file_as(key, text)
 }
 
@@ -67,7 +72,16 @@ function file_as(key, text) {
   n[side]++
   keys[side, n[side]] = key
   texts[side, n[side]] = text
-  if (key != "") of[side, key] = text
+  if (key == "") return
+  of[side, key] = text
+  place[side, key] = n[side]
+}
+
+# What a hop drops, a statement a thing.
+function strike(text,   key) {
+  key = substr(text, 6, length(text) - 6)
+  delete of[side, key]
+  delete place[side, key]
 }
 
 function head_of(text) {
@@ -90,22 +104,14 @@ function is_there(key, text,   object, relation) {
   for (relation in rebuilt)
     if (object == "table " relation || object == "view " relation || index(object, "column " relation ".") == 1) return 0
   if (sub(/^column /, "type ", object)) sub(/\.[^.]*$/, "", object)
+  # What is new or different has its comment behind it, as in a script: that is how the next version reads it.
+  if (object ~ /^(function|type) / && of[1, object] != of[2, object]) return 0
   return of[1, key] == text && !(object in dropped)
 }
 
 function drop(key) {
   print "drop " key ";"
   dropped[key] = 1
-}
-
-# The columns of a table as it was.
-function columns(table,   lines, i, n, names) {
-  n = split(of[1, "table " table], lines, "\n")
-  for (i = 2; i <= n && lines[i] !~ /^(  constraint |\))/; i++) {
-    match(lines[i], /[a-z_]+/)
-    names = names (names == "" ? "" : ", ") substr(lines[i], RSTART, RLENGTH)
-  }
-  return names
 }
 
 # Puts a table as it is now in the place of what it was, with its rows; the old one goes first, since its constraints have the
@@ -118,8 +124,11 @@ function rebuild(table) {
   print "  end if;"
   print "  drop table " table ";"
   print of[2, "table " table]
-  print "  insert into " table " (" columns(table) ")"
-  print "  select " columns(table) " from pg_temp._former;"
+  print "  execute ("
+  print "    select format('insert into " table " (%1$s) select %1$s from pg_temp._former',"
+  print "      string_agg(quote_ident(a.attname), ', ' order by a.attnum))"
+  print "    from pg_attribute a"
+  print "    where a.attrelid = 'pg_temp._former'::regclass and a.attnum > 0 and not a.attisdropped);"
   print "  drop table pg_temp._former;"
   rebuilt[table] = 1
 }
@@ -138,7 +147,7 @@ function paste(file,   line, word, found) {
   if (!found) fail(file " is missing, or empty")
 }
 
-FNR == 1 { side++ }
+FNR == 1 { side = FILENAME == ARGV[ARGC - 1] ? 2 : 1 }
 statement == "" && /^(--.*)?$/ { next }
 {
   statement = statement (statement == "" ? "" : "\n") $0
@@ -153,7 +162,7 @@ statement == "" && /^(--.*)?$/ { next }
 
 END {
   if (failed) exit 1
-  if (side != 2 || statement != "" || the_function != "") fail("needs two whole scripts")
+  if (side != 2 || statement != "" || the_function != "") fail("needs whole scripts")
 
   print "-- quantumflow " from " to " to ", derived from the scripts of both and from extension/" changes "."
   print "-- Until the end of the transaction, so that names and operators below mean the same, whoever updates."
@@ -161,6 +170,10 @@ END {
   print "do $guard$\n$guard$;"
 
   print "\n-- What is gone, or cannot be replaced."
+  for (i = 1; i <= n[1]; i++) {
+    key = keys[1, i]
+    if (place[1, key] != i) keys[1, i] = ""  # something later took its place, or dropped it
+  }
   for (i = 1; i <= n[1]; i++) {
     key = keys[1, i]
     if (key ~ /^type / && (of[1, key] != of[2, key] || names_changed_type(of[1, key]))) changed[substr(key, 6)] = 1

@@ -16,7 +16,7 @@ from quantumflow_client import _extension, _pgmq
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.command import ONE_STEP, Command
 from support.programs import run_program
-from upgrade.installation import OLD, install_old
+from upgrade.installation import BASE, OLD, install_old
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_on_paper(lost: Command) -> None:
     assert lost("install", "--sql", "--from", _extension.version()).stdout == ""
     error = lost.error("install", "--sql", "--from", "0.0.1", expect=1)
     assert error["message"].startswith("nothing leads from quantumflow 0.0.1 to ")
-    assert "--from is for --sql" in lost.error("install", "--from", "0.1.0", expect=2)["message"]
+    assert "--from is for --sql" in lost.error("install", "--from", BASE, expect=2)["message"]
     error = lost.error("install", "--plain", "--with-pgmq", expect=2)
     assert "--with-pgmq is for --sql" in error["message"]
 

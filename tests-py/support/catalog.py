@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import psycopg
@@ -50,16 +49,9 @@ where t.typnamespace = 'quantumflow'::regnamespace
 """
 
 
-def describe_schema(connection: psycopg.Connection[Any], *, ordered: bool = True) -> list[str]:
+def describe_schema(connection: psycopg.Connection[Any]) -> list[str]:
     """One line for every object of the schema quantumflow, with all that defines it.
 
     Two databases in which it is equal behave equally: fresh and upgraded, extension and plain SQL.
-
-    Args:
-        connection: To the database.
-        ordered: Whether it matters in which order a table's columns are.
     """
-    lines = [row[0] for row in connection.execute(_DESCRIPTIONS)]
-    if not ordered:
-        lines = [re.sub(r"^(column r \S+)\.\d+ ", r"\1.", line) for line in lines]
-    return sorted(lines)
+    return sorted(row[0] for row in connection.execute(_DESCRIPTIONS))

@@ -15,11 +15,10 @@ from support.server import REPOSITORY
 Connection = psycopg.Connection[Any]
 
 _RELEASES = REPOSITORY / "extension" / "releases"
-OLD = sorted(
-    file.stem.removeprefix("quantumflow--")
-    for file in _RELEASES.glob("quantumflow--*.sql")
-    if file.stem.count("--") == 1 and file.stem != f"quantumflow--{_extension.version()}"
-)
+_SCRIPTS = {file.stem.removeprefix("quantumflow--") for file in _RELEASES.glob("*.sql")}
+(BASE,) = (name for name in _SCRIPTS if "--" not in name)
+# A hop leads to each of the others.
+OLD = sorted({name.rpartition("--")[2] for name in _SCRIPTS} - {_extension.version()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,20 @@ class Installation:
             _statements.update_extension(connection, _extension.version())
 
 
+def base_script() -> str:
+    """The script of the first version that anybody was given."""
+    return (_RELEASES / f"quantumflow--{BASE}.sql").read_text("utf-8")
+
+
 def install_old(
     connection: Connection, version: str, *, is_plain: bool, with_pgmq: bool = True
 ) -> None:
     """Install an old version, and pgmq before it unless that is there."""
     if is_plain:
         scripts = [text for file, text in pgmq_files().items() if file.endswith(".sql")]
-        release = _RELEASES / f"quantumflow--{version}.sql"
-        before = scripts if with_pgmq else []
-        _statements.run_scripts(connection, [*before, release.read_text("utf-8")])
+        hops = _extension.upgrades_from(BASE)
+        hops = hops[: len(hops) - len(_extension.upgrades_from(version))]
+        _statements.run_scripts(connection, [*(scripts if with_pgmq else []), base_script(), *hops])
     else:
         if with_pgmq:
             connection.execute("create extension pgmq")

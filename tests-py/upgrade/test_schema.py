@@ -16,7 +16,7 @@ from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from support.waiting import wait_until_blocked
-from upgrade.installation import Installation
+from upgrade.installation import BASE, Installation
 
 Connection = psycopg.Connection[Any]
 
@@ -57,20 +57,6 @@ def test_an_updated_schema_is_a_fresh_one(
     assert version(old_connection) == _extension.version()
     if not old.is_plain:
         assert dumped(old_connection) == dumped(connection)
-
-
-def test_tables_keep_the_order_of_their_columns_beside_others(
-    old: Installation,
-    old_connection: Connection,
-    connection: Connection,
-    connect: Callable[..., Connection],
-) -> None:
-    connect(old.dsn)
-    old.update(old_connection)
-    updated, fresh = (describe_schema(c, ordered=False) for c in (old_connection, connection))
-    assert updated == fresh
-    if old.version == "0.1.0":  # the hop from there writes them anew when it can
-        assert describe_schema(old_connection) != describe_schema(connection)
 
 
 def test_an_upgrade_that_would_wait_gives_up_and_changes_nothing(
@@ -146,23 +132,31 @@ def test_nobody_finds_a_table_empty_that_was_written_anew(
     connect: Connect,
 ) -> None:
     """An upgrade that somebody came to wait for, with an older snapshot, gives up."""
-    dsn = server.dsn(new_database(old_template("0.1.0", True)))
+    dsn = server.dsn(new_database(old_template(BASE, True)))
     looking, updating = connect(server.dsn("postgres")), connect(dsn, autocommit=False)
-    script = _extension.upgrades_from("0.1.0")[0]
+    script = _extension.upgrades_from(BASE)[0]
     begun, do, last = script.partition("do $finish$")
+    # What a hop may do with a table, by hand.
+    anew = """
+        create temporary table former as table quantumflow.settings;
+        drop table quantumflow.settings;
+        create table quantumflow.settings (name text primary key, value text not null);
+        insert into quantumflow.settings select * from pg_temp.former;
+    """
     with ThreadPoolExecutor(1) as pool:
         try:
             updating.execute(begun.encode())
             visitor = connect(dsn)
-            rows = "select count(*) from quantumflow.workflow_runs"
+            rows = "select count(*) from quantumflow.settings"
             answer = pool.submit(lambda: visitor.execute(rows).fetchone())
             wait_until_blocked(looking, visitor.info.backend_pid)
+            updating.execute(anew.encode())
             with pytest.raises(psycopg.errors.LockNotAvailable, match="somebody came"):
                 updating.execute((do + last).encode())
         finally:
             updating.rollback()
         assert answer.result(30) == (0,)
-    assert version(updating) == "0.1.0"
+    assert version(updating) == BASE
 
 
 def test_who_waits_for_a_row_type_that_is_made_anew_does_not_stop_an_upgrade(
@@ -171,9 +165,9 @@ def test_who_waits_for_a_row_type_that_is_made_anew_does_not_stop_an_upgrade(
     old_template: Callable[[str, bool], str],
     connect: Connect,
 ) -> None:
-    dsn = server.dsn(new_database(old_template("0.3.0", True)))
+    dsn = server.dsn(new_database(old_template(BASE, True)))
     looking, updating = connect(server.dsn("postgres")), connect(dsn, autocommit=False)
-    (script,) = _extension.upgrades_from("0.3.0")
+    script = _extension.upgrades_from(BASE)[0]
     assert "drop type quantumflow.claimed_task;" in script
     begun, do, last = script.partition("do $finish$")
     visitor = connect(dsn)
@@ -189,7 +183,7 @@ def test_who_waits_for_a_row_type_that_is_made_anew_does_not_stop_an_upgrade(
             updating.rollback()
         with contextlib.suppress(psycopg.Error):
             answer.result(30)
-    assert version(updating) == _extension.version()
+    assert version(updating) != BASE
 
 
 def test_an_embedded_server_updates_a_database_that_it_is_asked_for(

@@ -19,7 +19,7 @@ _UPGRADE = re.compile(r"quantumflow--(?P<start>.+)--(?P<end>.+)\.sql")
 
 
 def version() -> str:
-    """The version of the extension that this package installs, such as "0.2.0"."""
+    """The version of the extension that this package installs, such as "0.4.0"."""
     found = re.search(r"^default_version\s*=\s*'(.+)'", control(), re.MULTILINE)
     assert found is not None, f"{_CONTROL} names no default_version"
     return found[1]
