@@ -250,13 +250,7 @@ begin
     return;
   end if;
 
-  perform quantumflow._record_failures(v_report, array[v_held], p_now);
-  perform quantumflow._remove_reported(array[v_held], array['fails']);
-
-  if v_held.outcome = 'fails' and v_held.step_type <> 'callback' then
-    perform quantumflow._fail_step(
-      v_held.run_id, v_held.step_slug, v_held.task_index, v_held.step_type, p_error, p_now);
-  end if;
+  perform quantumflow._fail_reported(v_report, array[v_held], p_now);
 end
 $_fail_unhanded$;
 

@@ -125,10 +125,10 @@ begin
   end if;
 
   v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
-  perform quantumflow._remove_reported(v_held, array['acts', 'violates', 'fails']);
+  perform quantumflow._remove_reported(v_held);
 
   if v_mode = 'update' then
-    perform quantumflow._fail_violations(v_held, p_now);
+    perform quantumflow._fail_for_good(quantumflow._offending(v_held), p_now);
   end if;
 
   return row(v_held, v_offer)::quantumflow._completion;
@@ -229,17 +229,15 @@ An output that offends a map is kept on its failed task, one too large is not.
 
 Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
 
-create function quantumflow._fail_violations(p_held quantumflow._held_task[], p_now timestamptz)
-returns void
+create function quantumflow._offending(p_held quantumflow._held_task[])
+returns quantumflow._failed_attempt[]
 language plpgsql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
-as $_fail_violations$
-declare
-  v_task record;
+as $_offending$
 begin
-  for v_task in
-    select h.*, h as held, t.error_message
+  return array(
+    select row(h, 'error', t.error_message, null)::quantumflow._failed_attempt
     from unnest(p_held) h
     cross join lateral (
       select l.error_message
@@ -248,17 +246,9 @@ begin
       limit 1
     ) t
     where h.outcome in ('violates', 'fails')
-    order by h.run_id, h.step_slug
-  loop
-    perform quantumflow._record_failure(v_task.held, 'error', v_task.error_message, null, p_now);
-
-    if v_task.step_type <> 'callback' then
-      perform quantumflow._fail_step(
-        v_task.run_id, v_task.step_slug, v_task.task_index, v_task.step_type, v_task.error_message, p_now);
-    end if;
-  end loop;
+    order by h.run_id, h.step_slug);
 end
-$_fail_violations$;
+$_offending$;
 
-comment on function quantumflow._fail_violations(quantumflow._held_task[], timestamptz) is
-'Fails the runs in which an output offends a map or is too large, attempts left or not: the same handler would return the same.';
+comment on function quantumflow._offending(quantumflow._held_task[]) is
+'The attempts whose output offends a map or is too large. They were the last, attempts left or not: the same handler would return the same.';

@@ -108,14 +108,7 @@ begin
     perform quantumflow._cancel_late(v_held);
   end if;
 
-  perform quantumflow._record_failures(p_results, v_held, p_now);
-  perform quantumflow._remove_reported(v_held, array['fails']);
-
-  perform quantumflow._fail_step(
-    h.run_id, h.step_slug, h.task_index, h.step_type, quantumflow._error_of(p_results -> h.ord), p_now)
-  from unnest(v_held) h
-  where h.outcome = 'fails'
-    and h.step_type <> 'callback';
+  perform quantumflow._fail_reported(p_results, v_held, p_now);
 
   return v_held;
 end
@@ -124,30 +117,64 @@ $_fail$;
 comment on function quantumflow._fail(jsonb, timestamptz, boolean) is
 'What fail_tasks does: records failures, and fails the runs in which no attempt is left. Returns what became of each result.';
 
-create function quantumflow._record_failures(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
+create function quantumflow._fail_reported(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_record_failures$
+as $_fail_reported$
+declare
+  v_again quantumflow._failed_attempt[];
+  v_last  quantumflow._failed_attempt[];
+begin
+  select
+    array_agg(k.attempt) filter (where (k.attempt).held.outcome = 'acts'),
+    array_agg(k.attempt) filter (where (k.attempt).held.outcome = 'fails')
+  into v_again, v_last
+  from (
+    select
+      row(
+        h, 'error', quantumflow._error_of(p_results -> h.ord), quantumflow._details_of(p_results -> h.ord)
+      )::quantumflow._failed_attempt as attempt
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'fails')
+    offset 0
+  ) k;
+
+  if v_again is not null then
+    perform quantumflow._try_again(p_results, v_again, p_now);
+  end if;
+
+  if v_last is not null then
+    perform quantumflow._fail_for_good(v_last, p_now);
+  end if;
+end
+$_fail_reported$;
+
+comment on function quantumflow._fail_reported(jsonb, quantumflow._held_task[], timestamptz) is
+'Writes reported failures: the tasks are queued again, or fail for good where no attempt is left.';
+
+create function quantumflow._try_again(p_results jsonb, p_attempts quantumflow._failed_attempt[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_try_again$
 declare
   v_batch record;
 begin
-  perform quantumflow._record_failure(
-    h, 'error', quantumflow._error_of(p_results -> h.ord), quantumflow._details_of(p_results -> h.ord), p_now)
-  from unnest(p_held) h
-  where h.outcome in ('acts', 'fails');
+  perform quantumflow._record_failures(p_attempts, p_now);
 
   for v_batch in
     with failed as (
       update quantumflow.step_tasks t
       set
-        status = case h.outcome when 'fails' then 'failed' else 'queued' end,
+        status = 'queued',
         attempts = h.attempts + (h.status = 'queued')::int,
-        queued_at = case h.outcome when 'fails' then t.queued_at else p_now + d.delay end,
-        failed_at = case h.outcome when 'fails' then p_now end,
-        error_message = quantumflow._error_of(p_results -> h.ord)
-      from unnest(p_held) h
+        queued_at = p_now + d.delay,
+        error_message = f.error_message
+      from unnest(p_attempts) f
+      cross join lateral (select (f.held).*) h
       cross join lateral (
         select coalesce(
           quantumflow._retry_after(p_results -> h.ord -> 'retry_after'),
@@ -156,24 +183,22 @@ begin
         where (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
         limit 1
       ) d
-      where h.outcome in ('acts', 'fails')
-        and t.run_id is not distinct from h.run_id
+      where t.run_id is not distinct from h.run_id
         and t.ctid = h.tid
-      returning t.queue, t.message_id, t.status, case h.run_status when 'paused' then 'infinity' else t.queued_at end as vt
+      returning t.queue, t.message_id, case h.run_status when 'paused' then 'infinity' else t.queued_at end as vt
     )
     select f.queue, array_agg(f.message_id) as msg_ids, array_agg(f.vt) as vts
     from failed f
-    where f.status = 'queued'
     group by f.queue
     order by f.queue
   loop
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
   end loop;
 end
-$_record_failures$;
+$_try_again$;
 
-comment on function quantumflow._record_failures(jsonb, quantumflow._held_task[], timestamptz) is
-'Writes failures to the history and to the held tasks, and delays the messages of those that will be tried again.';
+comment on function quantumflow._try_again(jsonb, quantumflow._failed_attempt[], timestamptz) is
+'Lets tasks whose attempt was reported as failed be claimed again: after their delay, and not while their run is paused.';
 
 create function quantumflow._error_of(p_result jsonb)
 returns text

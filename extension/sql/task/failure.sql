@@ -1,31 +1,88 @@
-create function quantumflow._record_failure(
-  p_task          quantumflow._held_task,
-  p_kind          text,
-  p_error_message text,
-  p_error_details jsonb,
-  p_now           timestamptz)
+-- What becomes of an attempt that does not complete, whoever finds that out: a report, a claim, or a sweep.
+
+create type quantumflow._failed_attempt as (
+  held          quantumflow._held_task,
+  kind          text,
+  error_message text,
+  error_details jsonb
+);
+
+comment on type quantumflow._failed_attempt is
+'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout or lost.';
+
+create function quantumflow._record_failures(p_attempts quantumflow._failed_attempt[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_record_failure$
+as $_record_failures$
 begin
   insert into quantumflow.task_failures
     (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at,
      error_message, error_details)
-  values
-    (p_task.run_id, p_task.step_slug, p_task.task_index, p_task.retries,
-     p_task.attempts + (p_task.status = 'queued')::int,
-     p_kind,
-     case p_task.status when 'started' then p_task.worker_id end,
-     case p_task.status when 'started' then p_task.lease_token end,
-     case p_task.status when 'started' then p_task.started_at end,
-     p_now, p_error_message, p_error_details);
+  select
+    h.run_id, h.step_slug, h.task_index, h.retries,
+    h.attempts + (h.status = 'queued')::int,
+    f.kind,
+    case h.status when 'started' then h.worker_id end,
+    case h.status when 'started' then h.lease_token end,
+    case h.status when 'started' then h.started_at end,
+    p_now, f.error_message, f.error_details
+  from unnest(p_attempts) f
+  cross join lateral (select (f.held).*) h;
 end
-$_record_failure$;
+$_record_failures$;
 
-comment on function quantumflow._record_failure(quantumflow._held_task, text, text, jsonb, timestamptz) is
-'Writes an attempt that did not complete to the history. What is failed by hand while queued counts as an attempt of nobody.';
+comment on function quantumflow._record_failures(quantumflow._failed_attempt[], timestamptz) is
+'Writes attempts that did not complete to the history. What is failed by hand while queued counts as an attempt of nobody.';
+
+create function quantumflow._fail_for_good(p_attempts quantumflow._failed_attempt[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_for_good$
+begin
+  perform quantumflow._record_failures(p_attempts, p_now);
+
+  update quantumflow.step_tasks t
+  set
+    status = 'failed',
+    attempts = h.attempts + (h.status = 'queued')::int,
+    losses = h.losses + (f.kind = 'lost')::int,
+    lease_token = case f.kind when 'error' then t.lease_token end,
+    failed_at = p_now,
+    error_message = f.error_message
+  from unnest(p_attempts) f
+  cross join lateral (select (f.held).*) h
+  where t.run_id is not distinct from h.run_id
+    and t.ctid = h.tid;
+
+  perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
+  from unnest(p_attempts) f
+  cross join lateral (select (f.held).*) h
+  group by h.queue
+  order by h.queue;
+
+  perform quantumflow._fail_step(
+    h.run_id, h.step_slug, h.task_index, h.step_type,
+    case f.kind
+      when 'error' then f.error_message
+      else format('%s (attempt %s, lost %s times)', f.error_message, h.attempts, h.losses + (f.kind = 'lost')::int)
+    end,
+    p_now)
+  from unnest(p_attempts) f
+  cross join lateral (select (f.held).*) h
+  where h.step_type <> 'callback';
+end
+$_fail_for_good$;
+
+comment on function quantumflow._fail_for_good(quantumflow._failed_attempt[], timestamptz) is
+'The one way in which tasks fail for good: history, row, message, then step and run, which a callback does not concern. The caller holds
+tasks, steps and runs.
+
+A task that was reported with an output that offends has failed by the update that recorded it; its row has moved, and is left as it is.
+A lease that ran out is void, so its token goes; that of a reported failure stays, to tell a duplicate.';
 
 create function quantumflow._hold_for_failure(p_run_id uuid, p_step_slug text)
 returns boolean

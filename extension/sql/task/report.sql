@@ -388,7 +388,7 @@ $_answer_by_hand$;
 comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, bigint) is
 'The answer to a report of one task. One that a person made without a lease is told to the server''s log.';
 
-create function quantumflow._remove_reported(p_held quantumflow._held_task[], p_outcomes text[])
+create function quantumflow._remove_reported(p_held quantumflow._held_task[])
 returns void
 language plpgsql
 volatile
@@ -397,11 +397,11 @@ as $_remove_reported$
 begin
   perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
   from unnest(p_held) h
-  where h.outcome = any (p_outcomes)
+  where h.outcome = 'acts'
   group by h.queue
   order by h.queue;
 end
 $_remove_reported$;
 
-comment on function quantumflow._remove_reported(quantumflow._held_task[], text[]) is
-'Removes the messages of the held tasks with one of these outcomes, last of all locks.';
+comment on function quantumflow._remove_reported(quantumflow._held_task[]) is
+'Removes the messages of the tasks that their reports have ended, last of all locks.';
