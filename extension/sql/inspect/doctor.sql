@@ -20,6 +20,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $doctor$
 begin
+  if not has_schema_privilege(to_regnamespace('pgmq'), 'usage') then
+    return query
+    select
+      'pgmq',
+      'error',
+      format('quantumflow''s owner, role "%s", may not use schema pgmq: no run can be started, no task claimed', current_user),
+      format('As its owner or a superuser: grant usage on schema pgmq to %I;', current_user);
+
+    return;
+  end if;
+
   return query
   select * from quantumflow._examine_server()
   union all
