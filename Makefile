@@ -25,11 +25,12 @@ MAKEFLAGS += --no-print-directory
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): python-client/pyproject.toml
+# Made anew when something else is to be installed.
+$(READY): python-client/pyproject.toml tools/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable 'python-client[dev,demo]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable 'python-client[dev,demo]' --editable tools
 	@touch $@
 
 .PHONY: venv
@@ -97,13 +98,13 @@ test-matrix: venv build $(PGTAP) $(MATRIX)  ## the SQL tests on PostgreSQL 14 to
 
 .PHONY: chaos
 chaos: venv build  ## work on 100,000 tasks while everything breaks, for minutes; SEED=, TASKS=
-	@PYTHONPATH=tests-py $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(TASKS),--tasks $(TASKS))
+	@cd tests-py && $(CURDIR)/$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(TASKS),--tasks $(TASKS))
 
 .PHONY: mutate mutate-docs
 mutate: venv build $(PGTAP)  ## break the SQL on purpose, piece by piece: do the tests notice? WHERE=claim for some of it
-	@$(BIN)/python tests-py/mutation/mutate.py $(WHERE)
+	@cd tests-py && $(CURDIR)/$(BIN)/python -m mutation.mutate $(WHERE)
 mutate-docs: venv  ## write the list of what is broken into docs/guarantees.md
-	@$(BIN)/python tests-py/mutation/mutate.py --docs
+	@cd tests-py && $(CURDIR)/$(BIN)/python -m mutation.mutate --docs
 
 .PHONY: lint
 lint: venv build  ## style, types, versions, documents, the security of the SQL

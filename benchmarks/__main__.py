@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from support.meter.server import CACHE, Server
+
 from . import about, page
 from .bench import Bench
 from .results import Results
-from .server import CACHE, Server
 from .workloads import WORKLOADS
 
 RECORDED = Path(__file__).parent / "recorded.json"

@@ -13,8 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from support.meter.server import SETTINGS, Server
+
 from . import peers
-from .server import SETTINGS, Server
 
 
 def facts(server: Server, *, is_full: bool) -> dict[str, Any]:

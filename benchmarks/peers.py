@@ -9,7 +9,7 @@ import tarfile
 from functools import cache
 from pathlib import Path
 
-from .server import CACHE
+from support.meter.server import CACHE
 
 VERSIONS = {
     "@pgflow/core": "0.8.1",

@@ -1,9 +1,7 @@
 """Runs the SQL tests: run.py [WHERE...], where WHERE is a folder or a file of tests-sql.
 
-Each file is a pgTAP script that rolls back what it did. It runs in psql, on a database with pgTAP,
-pgmq and quantumflow. It fails when psql does, when a line is "not ok", when the numbers of the
-lines are not those of the plan, or when it does not end as it should. Together they must leave
-nothing behind. Only a failing file's output is printed.
+What a file is, and when it fails, is in support.sql_tests. Together they must leave nothing behind.
+Only a failing file's output is printed.
 
 QUANTUMFLOW_TEST_SERVER=system runs them on the system's PostgreSQL instead of the embedded one,
 QUANTUMFLOW_TEST_BINDIR=/folder/with/initdb on that one. QUANTUMFLOW_TEST_PGMQ=1.11.1 takes that
@@ -19,20 +17,15 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
 import psycopg
 
-FOLDER = Path(__file__).resolve().parent
-REPOSITORY = FOLDER.parent
-sys.path.insert(0, str(REPOSITORY / "tests-py"))
+from quantumflow_client.embedded import EmbeddedServer
+from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
+from support.sql_tests import FOLDER, PGTAP, Result, find, psql_of, run
 
-from quantumflow_client.embedded import EmbeddedServer, _find_bindir  # noqa: E402
-from support.server import build_extension, server_kind, throwaway_server  # noqa: E402
-
-PGTAP = REPOSITORY / ".cache" / "pgtap"
 RELEASES = REPOSITORY / "extension" / "releases"
 OLD = os.environ.get("QUANTUMFLOW_TEST_FROM")
 PARTITIONS = int(os.environ.get("QUANTUMFLOW_TEST_PARTITIONS", "0"))
@@ -43,70 +36,6 @@ PARTITIONED = {
     "task_failures": "run_id",
 }
 WORKERS = 2
-LAST_WORDS = re.compile(r"^select \* from finish\(\);\s+rollback;\s*\Z", re.MULTILINE)
-TIMEOUT = 300  # seconds a file may take
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one file."""
-
-    file: Path
-    passed: int
-    problems: list[str]
-    output: str
-
-
-def problems_of(output: str, exit_code: int) -> tuple[int, list[str]]:
-    """Read a script's output as TAP: how many assertions passed, and what is wrong."""
-    problems = []
-    if exit_code != 0:
-        problems.append(f"psql ended with {exit_code}")
-    if re.search(r"^psql:.*(ERROR|FATAL|PANIC):", output, re.MULTILINE):
-        problems.append("an error was raised")
-
-    plans = re.findall(r"^1\.\.(\d+)(.*)$", output, re.MULTILINE)
-    lines = re.findall(r"^(not )?ok (\d+)(.*)$", output, re.MULTILINE)
-    failed = [number for bad, number, rest in lines if bad and "# TODO" not in rest]
-    numbers = [int(number) for _, number, _ in lines]
-    if len(plans) != 1:
-        problems.append(f"{len(plans)} plans instead of one")
-    elif numbers != list(range(1, int(plans[0][0]) + 1)):
-        problems.append(f"planned {plans[0][0]} assertions, ran {len(numbers)}")
-    elif not numbers:
-        problems.append("asserts nothing")
-    if failed:
-        problems.append(f"not ok: {', '.join(failed)}")
-    return len(numbers) - len(failed), problems
-
-
-def run(file: Path, psql: Path, dsn: str) -> Result:
-    """Run one file."""
-    command: list[str | Path] = [psql, "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", dsn]
-    command += ["-f", file.name]
-    environment = os.environ | {
-        "PGOPTIONS": "-c client_min_messages=warning -c timezone=UTC",
-        "LC_ALL": "C.UTF-8",
-    }
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=file.parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=TIMEOUT,
-        )
-    except subprocess.TimeoutExpired as error:
-        said = (error.stdout or b"").decode(errors="replace")
-        return Result(file, 0, [f"not finished in {TIMEOUT} s"], said)
-    passed, problems = problems_of(done.stdout, done.returncode)
-    if not LAST_WORDS.search(file.read_text("utf-8")):
-        problems.append('does not end with "select * from finish();" and "rollback;"')
-    return Result(file, passed, problems, done.stdout)
 
 
 def contents(psql: Path, dsn: str) -> str:
@@ -114,19 +43,6 @@ def contents(psql: Path, dsn: str) -> str:
     command: list[str | Path] = [psql, "-XAt", "-v", "ON_ERROR_STOP=1", "-d", dsn]
     command += ["-f", FOLDER / "contents.psql"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def find(where: list[str]) -> list[Path]:
-    """The test files in the folders and files asked for; all without any."""
-    found = set()
-    for name in where or [str(FOLDER)]:
-        candidates = [Path(name), FOLDER / name, FOLDER / f"{name}.sql"]
-        start = next((path for path in candidates if path.exists()), None)
-        if start is None:
-            sys.exit(f"there is no {name} in {FOLDER.name}")
-        found |= {start.resolve()} if start.is_file() else set(start.resolve().rglob("*.sql"))
-    # What psql scripts include is no test.
-    return sorted(file for file in found if "fixtures" not in file.parts)
 
 
 def partitioned(script: str, partitions: int) -> str:
@@ -203,10 +119,7 @@ def main(where: list[str]) -> int:
     base = [file for file in RELEASES.glob("*.sql") if "--" not in file.stem.partition("--")[2]]
     files_of = [*PGTAP.glob("pgtap*"), *(base if OLD else []), *scripts()]
     with throwaway_server(server_kind(), "sql", extension_files=files_of) as server:
-        # Not every installation has one; the newest speaks with all servers.
-        psql = next(
-            b / "psql" for b in (server.bindir, _find_bindir("embedded")) if (b / "psql").exists()
-        )
+        psql = psql_of(server)
         # A database a worker, so that no file waits for another's locks.
         free: SimpleQueue[str] = SimpleQueue()
         for number in range(WORKERS):

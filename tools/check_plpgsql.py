@@ -9,11 +9,8 @@ none has, this says so; with --require it then fails.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import psycopg
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests-py"))
 
 from quantumflow_client.embedded import EmbeddedServerError
 from support.server import build_extension, throwaway_server

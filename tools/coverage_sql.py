@@ -7,19 +7,15 @@ It fails when a test does.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests-py"))
-
 from quantumflow_client.embedded import EmbeddedServer
 from support.server import REPOSITORY, build_extension, throwaway_server
+from support.sql_tests import PGTAP, find, psql_of, run
 
 # Preloaded, it counts for all sessions together.
 SETTINGS = {
@@ -93,23 +89,11 @@ class Coverage(NamedTuple):
         return self.lines is None and self.branches == self.executed_branches
 
 
-def sql_tests() -> ModuleType:
-    """The program that runs the SQL tests, tests-sql/run.py."""
-    spec = importlib.util.spec_from_file_location("run", REPOSITORY / "tests-sql" / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["run"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def run_tests(server: EmbeddedServer, dsn: str, where: list[str]) -> int:
     """Run the SQL tests in one database; how many files failed."""
-    tests = sql_tests()
     failed = 0
-    for file in tests.find(where):
-        result = tests.run(file, server.bindir / "psql", dsn)
+    for file in find(where):
+        result = run(file, psql_of(server), dsn)
         if result.problems:
             failed += 1
             print(f"{file.relative_to(REPOSITORY)}: {'; '.join(result.problems)}")
@@ -119,7 +103,7 @@ def run_tests(server: EmbeddedServer, dsn: str, where: list[str]) -> int:
 def main(where: list[str]) -> int:
     """Run, count, print."""
     build_extension()
-    pgtap = sorted((REPOSITORY / ".cache" / "pgtap").glob("pgtap*"))
+    pgtap = sorted(PGTAP.glob("pgtap*"))
     with throwaway_server("system", "coverage", settings=SETTINGS, extension_files=pgtap) as server:
         dsn = server.create_database("covered", ("plpgsql_check", "pgtap", "pgmq", "quantumflow"))
         failed = run_tests(server, dsn, where)

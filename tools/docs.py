@@ -16,8 +16,6 @@ import jinja2
 import psycopg
 from psycopg.rows import class_row
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests-py"))
-
 from support.server import REPOSITORY, build_extension, throwaway_server
 
 FUNCTIONS = """

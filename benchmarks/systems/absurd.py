@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks import peers
-
-from .base import BATCH, State, System
+from support.meter.system import BATCH, State, System
 
 if TYPE_CHECKING:
-    from benchmarks.server import Database, Pump
-    from benchmarks.shapes import Shape
+    from support.meter.server import Database, Pump
+    from support.meter.shapes import Shape
 
 _SPAWN = "select count(*) from absurd.spawn_task('bench', $1, $2::jsonb, '{}')"
 _CLAIM = "select run_id, task_id, params from absurd.claim_task('bench', 'bench', 120, $1::int)"

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from benchmarks import peers
-
-from .base import BATCH, Failure, State, System
+from support.meter.system import BATCH, Failure, State, System
 
 if TYPE_CHECKING:
-    from benchmarks.server import Database, Pump
-    from benchmarks.shapes import Shape
+    from support.meter.server import Database, Pump
+    from support.meter.shapes import Shape
 
 # What Supabase provides and pgflow's core calls: events for browsers, here sent nowhere, which is
 # generous. pgmq comes first: the first migration asks for the extension by its schema.

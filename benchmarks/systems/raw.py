@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from .base import BATCH, State, System
+from support.meter.system import BATCH, State, System
 
 if TYPE_CHECKING:
-    from benchmarks.server import Database, Pump
-    from benchmarks.shapes import Shape
+    from support.meter.server import Database, Pump
+    from support.meter.shapes import Shape
 
 _BODY = (
     '{"workflow_run_id":"01980000-0000-7000-8000-000000000000","step_name":"only",'

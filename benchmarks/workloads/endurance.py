@@ -14,12 +14,15 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.bench import Bench, Load, drain
+from benchmarks.bench import Bench
 from benchmarks.peers import UnavailableError
 from benchmarks.results import Key
-from benchmarks.server import Database, Pump
-from benchmarks.shapes import CHAIN, MAP, SINGLE, Shape
-from benchmarks.systems import Absurd, Pgflow, Quantumflow, Raw, System, WrongError
+from benchmarks.systems import Absurd, Pgflow, Raw
+from support.meter.driver import Load, drain
+from support.meter.quantumflow import Quantumflow
+from support.meter.server import Database, Pump
+from support.meter.shapes import CHAIN, MAP, SINGLE, Shape
+from support.meter.system import System, WrongError
 
 # How finished rows are copied: for each table the column that names the run, and what replaces
 # which of its columns; new_id is the copy's run, other_id another new key.

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks.bench import STUCK, Bench, Load, drain
+from benchmarks.bench import Bench
 from benchmarks.results import percentile
-from benchmarks.server import Database, Pump
-from benchmarks.shapes import CHAIN, MAP, SINGLE
-from benchmarks.systems import Absurd, Pgflow, Quantumflow, Raw, System, WrongError
-from benchmarks.systems.quantumflow import Task
+from benchmarks.systems import Absurd, Pgflow, Raw
+from support.meter.driver import STUCK, Load, drain
+from support.meter.quantumflow import Quantumflow, Task
+from support.meter.server import Database, Pump
+from support.meter.shapes import CHAIN, MAP, SINGLE
+from support.meter.system import System, WrongError
 
 
 def chain_alone(bench: Bench) -> None:

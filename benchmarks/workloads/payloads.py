@@ -7,9 +7,10 @@ import os
 import time
 from functools import partial
 
-from benchmarks.bench import Bench, Load
-from benchmarks.shapes import MAP, MAP_AND_JOIN, SINGLE, Shape, chain
-from benchmarks.systems import Quantumflow
+from benchmarks.bench import Bench
+from support.meter.driver import Load
+from support.meter.quantumflow import Quantumflow
+from support.meter.shapes import MAP, MAP_AND_JOIN, SINGLE, Shape, chain
 
 _SMALL = b'{"ok": true}'
 

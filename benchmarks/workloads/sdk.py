@@ -17,11 +17,14 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks import about, peers
-from benchmarks.bench import STUCK, Bench
+from benchmarks.bench import Bench
 from benchmarks.results import percentile
-from benchmarks.server import CACHE, Database
-from benchmarks.shapes import CHAIN, SINGLE
-from benchmarks.systems import Absurd, Quantumflow, WrongError
+from benchmarks.systems import Absurd
+from support.meter.driver import STUCK
+from support.meter.quantumflow import Quantumflow
+from support.meter.server import CACHE, Database
+from support.meter.shapes import CHAIN, SINGLE
+from support.meter.system import WrongError
 
 _PROGRAMS = Path(__file__).parents[1] / "sdk"
 

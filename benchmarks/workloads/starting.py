@@ -6,10 +6,13 @@ import threading
 import time
 from functools import partial
 
-from benchmarks.bench import Bench, Load, drain
-from benchmarks.server import Pump
-from benchmarks.shapes import MAP, MAP_BY_CHUNK, SINGLE, Shape, diamond
-from benchmarks.systems import Pgflow, Quantumflow, Raw, System
+from benchmarks.bench import Bench
+from benchmarks.systems import Pgflow, Raw
+from support.meter.driver import Load, drain
+from support.meter.quantumflow import Quantumflow
+from support.meter.server import Pump
+from support.meter.shapes import MAP, MAP_BY_CHUNK, SINGLE, Shape, diamond
+from support.meter.system import System
 
 
 def rates(bench: Bench) -> None:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from benchmarks.bench import Bench, Contestant, Load, drain
+from benchmarks.bench import Bench, Contestant
 from benchmarks.results import slope
-from benchmarks.shapes import CHAIN, MAP, MAP_AND_JOIN, MAP_OF_MAP, SINGLE, diamond
-from benchmarks.systems import Absurd, Pgflow, Quantumflow, Raw, State, System
+from benchmarks.systems import Absurd, Pgflow, Raw
 from benchmarks.systems.pgflow import DEFAULT_BATCH
+from support.meter.driver import Load, drain
+from support.meter.quantumflow import Quantumflow
+from support.meter.shapes import CHAIN, MAP, MAP_AND_JOIN, MAP_OF_MAP, SINGLE, diamond
+from support.meter.system import State, System
 
 LAYER = 500
 OURS = [Quantumflow(), Quantumflow(hands_over=True)]

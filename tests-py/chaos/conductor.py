@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import re
 import shutil
@@ -226,7 +225,7 @@ class _Chaos:
     def _operator(self) -> Iterator[subprocess.Popen[str]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "chaos.operations", self._dsn, str(self._plan.seed)],
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "tests-py")},
+            cwd=REPOSITORY / "tests-py",
             stdout=subprocess.PIPE,
             text=True,
         )

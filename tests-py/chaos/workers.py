@@ -46,7 +46,6 @@ class Workers:
         self._folder = folder
         self._environment = os.environ | {
             "QUANTUMFLOW_DSN": dsn,
-            "PYTHONPATH": str(REPOSITORY / "tests-py"),
             "CHAOS_FOLDER": str(folder),
         }
         self._working: list[subprocess.Popen[bytes]] = []
@@ -143,6 +142,7 @@ class Workers:
         with file.open("wb") as log:
             process = subprocess.Popen(
                 [*_COMMAND, *self._options, "--name", f"chaos {self._started}"],
+                cwd=REPOSITORY / "tests-py",
                 env=self._environment,
                 stdout=log,
                 stderr=log,

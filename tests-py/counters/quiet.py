@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from benchmarks.bench import Bench
-from benchmarks.results import Results
-from benchmarks.server import Server
+from support.meter.driver import Driver
+from support.meter.server import Server
 from support.server import build_extension
 
 _SETTINGS = {
@@ -20,8 +19,8 @@ _SETTINGS = {
 
 
 @contextlib.contextmanager
-def quiet_bench() -> Iterator[Bench]:
-    """The benchmarks' tools on such a server of its own."""
+def quiet_driver() -> Iterator[Driver]:
+    """What drives work, on such a server of its own."""
     build_extension()
     with Server(_SETTINGS) as server:
-        yield Bench(server, Results(), rounds=0, is_full=False)
+        yield Driver(server)

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.bench import Bench, Load
-from benchmarks.counters import Cost
-from benchmarks.shapes import CHAIN, MAP, SINGLE, Shape
-from benchmarks.systems import Quantumflow
-from counters.quiet import quiet_bench
+from counters.quiet import quiet_driver
+from support.meter.counters import Cost
+from support.meter.driver import Driver, Load
+from support.meter.quantumflow import Quantumflow
+from support.meter.shapes import CHAIN, MAP, SINGLE, Shape
 
 _TOLERANCE = 0.05
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with quiet_bench() as bench:
-        yield bench
+def driver() -> Iterator[Driver]:
+    with quiet_driver() as driver:
+        yield driver
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def bench() -> Iterator[Bench]:
     ],
 )
 def test_a_task_costs_what_it_did(
-    bench: Bench, shape: Shape, load: Load, hands_over: bool, expected: Cost
+    driver: Driver, shape: Shape, load: Load, hands_over: bool, expected: Cost
 ) -> None:
-    found = bench.cost(Quantumflow(hands_over=hands_over), shape, load).as_dict()
+    found = driver.cost(Quantumflow(hands_over=hands_over), shape, load).as_dict()
 
     off = {
         name: f"{found[name]:.4g}, not {value:.4g}"

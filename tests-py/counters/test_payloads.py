@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from benchmarks.bench import Bench
-from benchmarks.systems import Quantumflow
-from counters.quiet import quiet_bench
+from counters.quiet import quiet_driver
 from support.engine import Engine
+from support.meter.driver import Driver
+from support.meter.quantumflow import Quantumflow
 
 _FLOWS: dict[str, list[dict[str, Any]]] = {
     "inner": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}],
@@ -29,9 +29,9 @@ _FLOWS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with quiet_bench() as bench:
-        yield bench
+def driver() -> Iterator[Driver]:
+    with quiet_driver() as driver:
+        yield driver
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def bench() -> Iterator[Bench]:
 )
 @pytest.mark.parametrize(("size", "tasks"), [(1_000, 100), (64_000, 10)])
 def test_outputs_are_logged_where_they_are_kept(
-    bench: Bench,
+    driver: Driver,
     slug: str,
     most: float,
     size: int,
@@ -47,7 +47,7 @@ def test_outputs_are_logged_where_they_are_kept(
     record_property: Callable[[str, object], None],
 ) -> None:
     with (
-        bench.server.database(Quantumflow().template(bench.server)) as database,
+        driver.server.database(Quantumflow().template(driver.server)) as database,
         psycopg.connect(database.dsn(), autocommit=True) as connection,
     ):
         engine = Engine(connection)

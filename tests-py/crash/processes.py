@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,12 +24,11 @@ def worker_process(
         dsn: The database.
         output: Where its standard output goes; by default a pipe.
     """
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests-py")}
     process = subprocess.Popen(
         [sys.executable, "-m", "crash.worker_program", kind, behaviour, dsn],
         stdout=subprocess.PIPE if output is None else output,
         text=True,
-        env=environment,
+        cwd=REPOSITORY / "tests-py",
     )
     try:
         yield process

@@ -98,11 +98,12 @@ class Worker:
     def __init__(self, dsn: str, folder: Path, *options: str) -> None:
         self.folder = folder
         self.log = folder / f"log-{len(list(folder.iterdir()))}"
-        paths = {"PYTHONPATH": str(REPOSITORY / "tests-py"), "BEHAVIOURS_IN": str(folder)}
+        told = {"BEHAVIOURS_IN": str(folder), "QUANTUMFLOW_DSN": dsn}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "crash.misbehaving", *options],
-                env=os.environ | paths | {"QUANTUMFLOW_DSN": dsn},
+                cwd=REPOSITORY / "tests-py",
+                env=os.environ | told,
                 stdout=log,
                 stderr=log,
             )

@@ -1,7 +1,7 @@
 """Breaks the extension on purpose, one thing at a time, and sees whether the tests notice.
 
-mutate.py [--jobs N] [WORD...]: only mutations whose name or function holds one of the words.
-mutate.py --docs: write the table of docs/guarantees.md.
+python -m mutation.mutate [--jobs N] [WORD...]: those whose name or function holds one of the words.
+python -m mutation.mutate --docs: write the table of docs/guarantees.md.
 
 The mutations are in mutations.py. Each is applied in a copy of this repository, where its tests
 run, and one of them must fail: then it is caught. `make test` sees to it that they pass without it.
@@ -19,8 +19,6 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mutation.mutations import MUTATIONS, Mutation
 from support.server import REPOSITORY
@@ -76,7 +74,9 @@ def run_tests(folder: Path, tests: tuple[str, ...]) -> bool:
         commands.append(["tests-sql/run.py", *(str(folder / test) for test in in_sql)])
     if in_python:
         commands.append(["-m", "pytest", "-qx", "--no-header", *in_python])
-    environment = os.environ | {"PYTHONPATH": str(folder / "python-client" / "src")}
+    # What is installed is the repository's: the copy has its own.
+    ours = [str(folder / part / "src") for part in ("python-client", "tools")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(ours)}
     for command in commands:
         done = subprocess.run(
             [sys.executable, *command],

@@ -12,9 +12,9 @@ from functools import partial
 import psycopg
 import pytest
 
-from benchmarks.server import Server
-from benchmarks.systems import Quantumflow
 from support.engine import Engine
+from support.meter.quantumflow import Quantumflow
+from support.meter.server import Server
 from support.server import build_extension
 from support.waiting import wait_until
 

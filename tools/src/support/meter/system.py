@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from benchmarks.server import Database, Pump, Server
-    from benchmarks.shapes import Shape
+    from .server import Database, Pump, Server
+    from .shapes import Shape
 
 BATCH = 100
 

@@ -14,7 +14,7 @@ from quantumflow_client.embedded import EmbeddedServer
 
 from .old_pgmq import old_pgmq_files
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 Kind = Literal["embedded", "system"]
 

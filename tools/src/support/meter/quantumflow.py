@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .base import BATCH, Failure, State, System, WrongError
+from .system import BATCH, Failure, State, System, WrongError
 
 if TYPE_CHECKING:
     from psycopg import pq
 
-    from benchmarks.server import Database, Pump
-    from benchmarks.shapes import Shape
+    from .server import Database, Pump
+    from .shapes import Shape
 
 _START = "select count(*) from quantumflow.start_flows($1, $2::jsonb[])"
 _START_ONE = "select quantumflow.start_flow($1, $2::jsonb)"

@@ -14,8 +14,9 @@ from psycopg import pq, sql
 from psycopg.conninfo import make_conninfo
 
 from quantumflow_client.embedded import EmbeddedServer
+from support.server import REPOSITORY
 
-CACHE = Path(__file__).parents[1] / ".cache" / "bench"
+CACHE = REPOSITORY / ".cache" / "bench"
 
 SETTINGS = {
     "fsync": "on",

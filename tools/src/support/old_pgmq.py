@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-_REPOSITORY = Path(__file__).parents[2]
+_REPOSITORY = Path(__file__).parents[3]
 
 VERSION = "1.11.1"
 

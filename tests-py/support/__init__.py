@@ -1,1 +1,0 @@
-"""What the tests share, and the SQL test runner with them."""

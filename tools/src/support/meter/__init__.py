@@ -1,0 +1,1 @@
+"""Measures work: a server to measure on, work of some shape, who drives it, and what it costs."""
