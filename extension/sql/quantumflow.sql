@@ -118,9 +118,9 @@
 -- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql
 \ir inspect/check_state.sql
+\ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql
-\ir inspect/doctor.sql
 
 -- Mend: after a restore, a copy, or an accident.
 \ir mend/messages.sql
