@@ -17,7 +17,8 @@ from quantumflow_client import Client
 from support.server import REPOSITORY
 
 README = REPOSITORY / "README.md"  # whose blocks run in test_readme.py
-PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
+CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"
+PAGES = [CONTRIBUTING, *sorted((REPOSITORY / "docs").glob("*.md"))]
 NOT_CODE = {"text"}
 
 
@@ -93,6 +94,10 @@ def test_there_are_blocks_of_each_kind() -> None:
     assert {"sql", "python", "sh"} <= languages
 
 
+# A file, and a function, named in the prose or in a picture.
+FILE = re.compile(r"[\w.*-]+(?:/[\w.-]+)+/?|\b\w+\.(?:py|sql|awk)\b")
+FUNCTION = re.compile(r"\b(?:quantumflow\.)?([a-z_]+)\(\)")
+ROOMS = ("", "extension/sql", "python-client/src/quantumflow_client", "tests-py", "docs")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -100,3 +105,21 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    "page", [CONTRIBUTING, REPOSITORY / "docs" / "architecture.md"], ids=lambda page: page.name
+)
+def test_what_is_named_is_there(page: Path, connection: Connection[tuple[object, ...]]) -> None:
+    """These pages lead into the code, and rot first."""
+    text = re.sub(r"^```s\w+$.*?^```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    files = set(FILE.findall(text)) - set(LINK.findall(text))
+    missing = [
+        name for name in files if not any((REPOSITORY / room / name).exists() for room in ROOMS)
+    ]
+    assert sorted(missing) == []
+    assert len(files) > 10
+    found = connection.execute(
+        "select proname from pg_proc where pronamespace = 'quantumflow'::regnamespace"
+    )
+    assert set(FUNCTION.findall(text)) - {str(name) for (name,) in found} == set()

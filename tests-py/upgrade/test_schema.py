@@ -101,7 +101,7 @@ def test_what_was_granted_stays_granted(
 ) -> None:
     """Functions that are dropped and made anew, with other arguments even, would lose it.
 
-    But for those that no access gives.
+    But for those that no access gives, which 0.4.0 took back.
     """
     name = sql.Identifier(role)
     for grant in (
@@ -119,7 +119,8 @@ def test_what_was_granted_stays_granted(
           and has_table_privilege(%(role)s, c.oid, 'select')
     """
     before = {row[0] for row in old_connection.execute(granted, {"role": role})}
-    before -= {"quantumflow.grant_access", "quantumflow.revoke_access"}
+    if old.version == BASE:
+        before -= {"quantumflow.grant_access", "quantumflow.revoke_access"}
     assert before
     old.update(old_connection)
     assert {row[0] for row in old_connection.execute(granted, {"role": role})} == before
