@@ -1358,11 +1358,18 @@ TRUST = [
     Mutation(
         "what was found to be a queue may be replaced before it is used",
         "_hold_queue",
-        "  execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);\n",
+        "    execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);\n",
         "",
         (
             "tests-py/access/test_strangers.py::test_a_queue_stays_while_a_worker_is_registered_for_it",
         ),
+    ),
+    Mutation(
+        "a queue that is dropped while a call waits for it is an error",
+        "_hold_queue",
+        "when undefined_table then",
+        "when division_by_zero then",
+        ("tests-py/races/test_dropped_queues.py",),
     ),
     Mutation(
         "a rebuild takes what a restore has made the restorer's",

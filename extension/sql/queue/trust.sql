@@ -172,9 +172,15 @@ begin
     return null;
   end if;
 
-  execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
+  begin
+    execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
+  exception
+    -- This waited for who dropped it.
+    when undefined_table then
+      return null;
+  end;
 
-  -- Somebody may have put another in its place while this waited for who dropped it.
+  -- Or for who put another in its place.
   return case when to_regclass(format('pgmq.%I', p_prefix || p_queue)) = v_table then v_table end;
 end
 $_hold_queue$;

@@ -386,7 +386,9 @@ class Worker:
         elif isinstance(step, Deliver):
             self._refused(step, error)
         elif isinstance(step, Claim):
-            if _can_never_succeed(error) and not (self._core.has_claimed and _is_gone(error)):
+            # A queue that was there may come back, dropped and made again.
+            may_return = self._core.has_claimed and isinstance(error, UnknownQueue)
+            if _can_never_succeed(error) and not may_return:
                 logger.error("%s is refused, the worker stops: %s", what, error, extra=extra)
                 self._error = self._error or error
                 self._core.stop(time.monotonic())
@@ -773,11 +775,6 @@ def _report_call(reports: Sequence[Report]) -> Call[dict[TaskKey, str]]:
 
 def _completions(reports: Sequence[Report]) -> list[Completion]:
     return [report for report in reports if isinstance(report, Completion)]
-
-
-def _is_gone(error: Exception) -> bool:
-    """Whether a queue is not there; one that was may come back, dropped and made again."""
-    return isinstance(error, (UnknownQueue, psycopg.errors.UndefinedTable))
 
 
 def _can_never_succeed(error: Exception) -> bool:
