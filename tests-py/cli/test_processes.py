@@ -210,6 +210,23 @@ def test_an_error_that_no_other_process_would_escape_ends_all(
     assert not family.children()
 
 
+def test_a_queue_that_is_gone_for_a_moment_ends_nobody_beside_who_looks_for_it(
+    serve: Callable[..., Family], dsn: str, connection: psycopg.Connection[Any]
+) -> None:
+    with Client(dsn) as client:
+        client.deploy({"slug": "aside", "steps": [{"name": "a", "queue": "side"}]})
+    queues = ("--queue", "quantum_flow_queue", "--queue", "side")
+    family = serve("flow", "--processes", "2", *queues)
+    killed, other = family.both()
+    connection.execute("select pgmq.drop_queue('side')")
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: family.says("ended with 3: another one in"), what="it looked in vain")
+    connection.execute("select quantumflow.setup()")
+    assert other in family.both()
+    family.parent.send_signal(signal.SIGTERM)
+    assert family.ended()[0] == 0
+
+
 def test_an_error_that_shows_before_is_said_once(
     lost: Command, module: Callable[[str], str]
 ) -> None:

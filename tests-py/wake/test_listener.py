@@ -32,6 +32,7 @@ _LISTENING = """
     select pid, state, backend_xmin, backend_xid
     from pg_stat_activity
     where datname = current_database() and query = 'listen quantumflow'
+      and application_name = 'quantumflow listener'
     """
 
 
@@ -157,9 +158,9 @@ def test_a_lost_connection_comes_again_and_nothing_is_missed(
     may_go_on = threading.Event()
     connect = _connections.connect
 
-    def connect_later(dsn: str) -> Connection:
+    def connect_later(dsn: str, **options: Any) -> Connection:
         assert may_go_on.wait(20)
-        return connect(dsn)
+        return connect(dsn, **options)
 
     monkeypatch.setattr(_connections, "connect", connect_later)
     watcher.execute("select pg_terminate_backend(%s)", (pid,))
@@ -215,9 +216,9 @@ def test_who_hears_nothing_says_so_once_and_looks(
     attempts = []
     connect = _connections.connect
 
-    def count(dsn: str) -> Connection:
+    def count(dsn: str, **options: Any) -> Connection:
         attempts.append(dsn)
-        return connect(dsn)
+        return connect(dsn, **options)
 
     monkeypatch.setattr(_connections, "connect", count)
     with caplog.at_level(logging.WARNING, "quantumflow_client"):

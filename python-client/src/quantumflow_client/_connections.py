@@ -107,9 +107,15 @@ def _arguments(
     return arguments
 
 
-def connect(dsn: str) -> Connection:
-    """An autocommit connection for what is neither a call nor prepared."""
-    return psycopg.connect(**_arguments(dsn, None, for_calls=False) | {"autocommit": True})
+def connect(dsn: str, *, name: str) -> Connection:
+    """An autocommit connection for what is neither a call nor prepared.
+
+    Args:
+        dsn: The connection string.
+        name: What the session is called, unless the DSN says.
+    """
+    more = {"autocommit": True, "fallback_application_name": name}
+    return psycopg.connect(**_arguments(dsn, None, for_calls=False) | more)
 
 
 def _is_from_pooler(error: psycopg.OperationalError) -> bool:

@@ -37,6 +37,9 @@ RETRY_FIRST, RETRY_MOST = 0.1, 30.0
 RETRY_DEAF = 600.0
 """How many seconds after nothing was heard it is tried again."""
 
+_NAME = "quantumflow listener"
+"""What its sessions are called, for people who look at who is idle, or read the server's log."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ear:
@@ -121,7 +124,7 @@ class _Listener:
         while not self._has_ended.is_set():
             try:
                 with (
-                    _connections.connect(self._here) as connection,
+                    _connections.connect(self._here, name=_NAME) as connection,
                     selectors.DefaultSelector() as selector,
                 ):
                     selector.register(connection.fileno(), selectors.EVENT_READ)
@@ -150,7 +153,7 @@ class _Listener:
         token = f"?{uuid.uuid4()}"
         self._ask(connection)
         with (
-            _connections.connect(self._to) as other,
+            _connections.connect(self._to, name=_NAME) as other,
             _connections.waiting_at_most(PATIENCE, other),
         ):
             other.execute(_sql.NOTIFY, (token,))

@@ -59,6 +59,7 @@ class _Place:
 
     def __init__(self, number: int, program: Program) -> None:
         self.tasks_run = 0
+        self.is_replaced = False
         self.due: float | None = 0.0
         self.process: SpawnProcess | None = None
         self._number = number
@@ -103,6 +104,7 @@ class _Place:
             self._delay = 0.0
         self._delay = min(max(self._delay * 2, RESTART_FIRST), RESTART_MOST)
         self.due = now + self._delay
+        self.is_replaced = True
         logger.warning("%s: another one in %.1f s", self.obituary, self._delay)
 
 
@@ -145,7 +147,7 @@ class _Family:
             if place.process is None or place.process.is_alive():
                 continue
             ended = place.end()
-            if ended is not None and ended.exit_code not in _OTHERS_MAY_DO_BETTER:
+            if ended is not None and not _may_another_do_better(place, ended):
                 self.exit_code = self.exit_code or ended.exit_code
             elif self._stopping is Stopping.NO:
                 if ended is None or ended.exit_code is not Exit.OK or not self._ends_by_itself:
@@ -180,6 +182,17 @@ class _Family:
     def tasks_run(self) -> int:
         """How many tasks those ran that could tell."""
         return sum(place.tasks_run for place in self._places)
+
+
+def _may_another_do_better(place: _Place, ended: Ended) -> bool:
+    """Whether to replace a child, unless it had nothing to do.
+
+    Where one has worked before, what the next one does not find, a queue, may come back: those who
+    have claimed wait for it, too.
+    """
+    return ended.exit_code in _OTHERS_MAY_DO_BETTER or (
+        place.is_replaced and ended.exit_code is Exit.NOT_FOUND
+    )
 
 
 @contextmanager
