@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -26,10 +25,11 @@ from uuid import UUID
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from chaos import flows
+from chaos import flows, server_log, spells
 from chaos.faults import Faults
-from chaos.flows import DROPPED_QUEUE, expect
-from chaos.runs import ROLE, Started, messages, persist, prepare, settle, start
+from chaos.flows import expect
+from chaos.runs import HARNESS, ROLE, Started, messages, persist, prepare, settle, start
+from chaos.server_log import ServerLog
 from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
 from quantumflow_client._connections import Connections
@@ -45,14 +45,11 @@ DURABLE = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "deadlock_timeout": "200ms",
-    "log_line_prefix": "%m [%p] %u@%d ",
     "max_connections": "400",  # every handler may have one, and the server keeps half-open ones
 }
 
 _SMALL_NOTIFY_QUEUE = {"max_notify_queue_pages": "64"}
 """The least there is, from PostgreSQL 17 on; before, the queue holds 8 GB and cannot be filled."""
-
-_DEAF = "too many notifications in the NOTIFY queue"
 
 _BACKLOG = 1500
 """How many messages wait at most before more runs are started."""
@@ -61,16 +58,6 @@ _TELL_EVERY = 10.0
 """How many seconds there are between two words of how it goes."""
 
 _OPERATIONS = "select verb, count(*) from chaos.operations group by verb"
-
-_USUAL = (
-    "terminating connection",
-    "the database system is (starting up|in recovery|not yet accepting|shutting down)",
-    "has (not )?ended|has nothing to run again|is (completed|cancelled|failed)",
-    "connection to client lost",
-    "canceling statement due to statement timeout",
-    DROPPED_QUEUE,
-)
-"""Errors in the server's log that are as they should be."""
 
 _PATIENCE = 900.0
 """How many seconds it may take until nothing is left to do."""
@@ -150,25 +137,35 @@ def run(plan: Plan, say: Callable[[str], object] = print) -> Report:
     folder = REPOSITORY / ".cache" / "chaos" / str(plan.seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    settings = DURABLE | (_SMALL_NOTIFY_QUEUE if "deafen" in plan.faults else {})
+    settings = (
+        DURABLE | server_log.SETTINGS | (_SMALL_NOTIFY_QUEUE if "deafen" in plan.faults else {})
+    )
     with throwaway_server(server_kind(), f"chaos{plan.seed}", settings=settings) as server:
-        report = _Chaos(plan, server, folder, say).run()
-        shutil.copy(server.log_file, folder / "server.log")
-    report.problems += _of_server_log(folder)
-    return report
+        log = ServerLog(server, folder)
+        try:
+            return _Chaos(plan, server, folder, log, say).run()
+        finally:
+            log.keep()
 
 
 class _Chaos:
     """One run of it."""
 
     def __init__(
-        self, plan: Plan, server: EmbeddedServer, folder: Path, say: Callable[[str], object]
+        self,
+        plan: Plan,
+        server: EmbeddedServer,
+        folder: Path,
+        log: ServerLog,
+        say: Callable[[str], object],
     ) -> None:
         self._plan = plan
         self._server = server
         self._folder = folder
+        self._log = log
         self._say = say
-        self._dsn = server.create_database("chaos")
+        self._plain_dsn = server.create_database("chaos")
+        self._dsn = make_conninfo(self._plain_dsn, application_name=HARNESS)
         self._kinds = [*flows.kinds(plan.seed), *flows.misbehaving()]
         self._runs: list[Started] = []
         self._tasks = 0
@@ -180,7 +177,7 @@ class _Chaos:
         self._prepare()
         chance = random.Random(f"{plan.seed} faults")
         with (
-            Proxy(self._dsn, linger=3) as proxy,
+            Proxy(self._plain_dsn, linger=3) as proxy,
             Workers(
                 make_conninfo(proxy.dsn, connect_timeout=2, user=ROLE),
                 plan.workers,
@@ -192,7 +189,7 @@ class _Chaos:
         ):
             starter = threading.Thread(target=self._start_runs, args=(proxy.dsn,), daemon=True)
             starter.start()
-            with Faults(self._server, self._dsn, proxy, workers, chance) as faults:
+            with Faults(self._server, self._dsn, proxy, workers, chance, self._log) as faults:
                 self._break(faults, chance)
             while starter.is_alive():
                 workers.refill()
@@ -204,6 +201,10 @@ class _Chaos:
             with psycopg.connect(self._dsn, autocommit=True) as connection:
                 verdict = judge(connection, self._runs, self._folder)
                 verbs = connection.execute(_OPERATIONS).fetchall()
+                broken = spells.past(connection)
+            self._log.keep()
+            said = self._log.file.read_text("utf-8", errors="replace")
+            self._problems += server_log.unexplained(said, broken)
             return Report(
                 plan=plan,
                 folder=self._folder,
@@ -289,22 +290,6 @@ def _end(operator: subprocess.Popen[str]) -> list[str]:
     if operator.returncode != 0:
         problems.append(f"the operator ended with {operator.returncode}")
     return problems
-
-
-def _of_server_log(folder: Path) -> list[str]:
-    """Errors that the server reported and that no fault of ours explains."""
-    text = (folder / "server.log").read_text("utf-8", errors="replace")
-    text = re.sub(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "<uuid>", text)
-    errors = Counter(re.findall(r"(?:ERROR|PANIC|FATAL): +(.*)", text))
-    # A worker that begins to listen tries whether it hears; nothing else may notify in vain.
-    for file in folder.glob("worker_*.log"):
-        said = file.read_text("utf-8", errors="replace")
-        errors[_DEAF] -= len(re.findall(f"cannot listen, .*{_DEAF}", said))
-    return [
-        f"the server said {count} times: {error}"
-        for error, count in errors.items()
-        if count > 0 and not any(re.search(usual, error) for usual in _USUAL)
-    ]
 
 
 def _misbehaved(folder: Path) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 from collections import Counter
@@ -11,10 +12,12 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaos.flows import DROPPED_QUEUE
 from chaos.runs import ROLE, persist
+from chaos.server_log import ServerLog
+from chaos.spells import Spells
 from chaos.workers import Workers
 from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import BOTH, Direction, Proxy
@@ -42,8 +45,9 @@ from (
   limit %s) s
 """
 
-
 _NOISE = "select pg_notify('chaos_noise', repeat('x', 7900))"
+_IS_QUIET = "select from pg_notification_queue_usage() u where u < 0.5"
+_TRANSACTIONS = "select pid from pg_stat_activity where datname = %s and xact_start is not null"
 
 
 class Faults:
@@ -61,9 +65,12 @@ class Faults:
         proxy: Proxy,
         workers: Workers,
         chance: random.Random,
+        log: ServerLog,
     ) -> None:
         self._server = server
         self._dsn = dsn
+        self._log = log
+        self._spells = Spells(self._say)
         self._proxy = proxy
         self._workers = workers
         self._chance = chance
@@ -131,7 +138,9 @@ class Faults:
         self.counts["backend terminated"] += row[0]
 
     def _restart(self) -> None:
-        self._server.restart("immediate")
+        self._server.stop("immediate")
+        self._log.keep()
+        self._server.start()
         self.counts["server crashed"] += 1
 
     def _cut(self) -> None:
@@ -162,27 +171,32 @@ class Faults:
 
     def _drop(self) -> None:
         """A queue is gone with its messages, and mended a little later, while others work."""
-        queue = (DROPPED_QUEUE,)
+        spell = self._spells.begin("queue gone")
 
         def make_again() -> None:
             self._say("select quantumflow.setup()")
             while self._say("select from quantumflow.repair(false)"):
                 pass
-            self._say("update chaos.drops set ended = clock_timestamp() where ended is null")
+            self._spells.end(spell)
 
-        self._say("insert into chaos.drops values (clock_timestamp())")
         self._say(
-            "select pgmq.drop_queue(%s) from pgmq.list_queues() where queue_name = %s", 2 * queue
+            "select pgmq.drop_queue(%s) from pgmq.list_queues() where queue_name = %s",
+            (DROPPED_QUEUE, DROPPED_QUEUE),
         )
         self.counts["queue dropped"] += 1
         self._after(self._chance.uniform(0.2, 3), make_again)
 
     def _hurry(self) -> None:
         """The workers' role gets a statement_timeout that many of their calls exceed."""
-        timeout = self._chance.choice(["10ms", "30ms", "100ms"])
-        self._limit(timeout)
+        spell = self._spells.begin("hurry")
+
+        def leave_time() -> None:
+            self._limit("0")
+            self._spells.end(spell)
+
+        self._limit(self._chance.choice(["10ms", "30ms", "100ms"]))
         self.counts["statement_timeout"] += 1
-        self._after(self._chance.uniform(1, 4), lambda: self._limit("0"))
+        self._after(self._chance.uniform(1, 4), leave_time)
 
     def _limit(self, timeout: str) -> None:
         statement = sql.SQL("alter role {} set statement_timeout = {}")
@@ -194,22 +208,31 @@ class Faults:
 
     def _deafen(self) -> None:
         """A listener of another database sits in a transaction, and the NOTIFY queue fills up."""
+        spell = self._spells.begin("deaf")
         elsewhere = make_conninfo(self._dsn, dbname="postgres")
         listener = psycopg.connect(elsewhere, autocommit=True)
         listener.execute("listen chaos_noise")
         listener.execute("begin")
         listener.execute("select 1")
-        self._after(self._chance.uniform(1, 5), listener.close)
+
+        def hear() -> None:
+            listener.close()
+            wait_until(lambda: self._say(_IS_QUIET), timeout=60, what="a short NOTIFY queue")
+            self._spells.end(spell)
+
+        self._after(self._chance.uniform(1, 5), hear)
         with psycopg.connect(elsewhere, autocommit=True) as noisy:
             # Whoever else is refused shows in the server's log.
             noisy.execute("set log_min_messages = panic")
-            while True:
-                try:
+            while noisy.execute(_IS_QUIET).rowcount and not listener.closed:
+                noisy.execute(_NOISE)
+            # Who began before may have looked before, and notify when it is full.
+            began = noisy.execute(_TRANSACTIONS, (conninfo_to_dict(self._dsn)["dbname"],))
+            self._spells.note(spell, [pid for (pid,) in began])
+            with contextlib.suppress(psycopg.errors.ProgramLimitExceeded):
+                while not listener.closed:  # the queue may be longer than that
                     noisy.execute(_NOISE)
-                except psycopg.errors.ProgramLimitExceeded:
-                    break
-                if listener.closed:  # the queue is longer than that
-                    return
+                return
         self.counts["NOTIFY queue full"] += 1
 
     def _say(self, query: Any, parameters: tuple[object, ...] = ()) -> int:

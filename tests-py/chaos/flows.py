@@ -241,7 +241,10 @@ def misbehaving() -> list[Kind]:
         ),
         Kind(
             flow(
-                "deadly", step("only", trouble="always kills"), on_failure="note", retry_delay=0.05
+                "deadly",
+                step("only", trouble="always kills", max_attempts=3, max_lost=3),
+                on_failure="note",
+                **PATIENT,
             ),
             1,
             ends=fails,
@@ -256,10 +259,10 @@ def misbehaving() -> list[Kind]:
         Kind(
             flow(
                 "stuck",
-                step("only", trouble="always hangs", timeout=1),
+                # Its callback has as many attempts as it takes.
+                step("only", trouble="always hangs", timeout=1, max_attempts=2),
                 on_failure="note",
-                max_attempts=2,
-                retry_delay=0.05,
+                **PATIENT,
             ),
             1,
             ends=fails,

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from chaos import spells
 from chaos.flows import Kind
 from quantumflow_client import _sql
 from quantumflow_client._connections import Connections
@@ -24,13 +25,15 @@ T = TypeVar("T")
 ROLE = "chaos_worker"
 """Whom the workers connect as: somebody who may work and nothing else."""
 
+HARNESS, OPERATOR = "chaos", "chaos operator"
+"""What the sessions of the conductor and of the operator are called."""
+
 _TABLES = """
 create schema chaos;
 create table chaos.effects (
   run_id uuid, step_slug text, task_index int, attempt int, value bigint);
 create table chaos.operations (
   run_id uuid, verb text, arguments text[], at timestamptz default clock_timestamp());
-create table chaos.drops (began timestamptz, ended timestamptz);
 """
 
 _WORKER = """
@@ -70,6 +73,7 @@ class Started:
 def prepare(connection: psycopg.Connection[Any], kinds: Iterable[Kind]) -> None:
     """Make the tables and the role of the chaos, and define its workflows."""
     connection.execute(_TABLES)
+    connection.execute(spells.TABLE)
     connection.execute(_WORKER.format(role=ROLE).encode())
     for kind in kinds:
         connection.execute("select quantumflow.define_flow(%s)", (Jsonb(kind.definition),))

@@ -175,8 +175,9 @@ class _Court:
 
 
 def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Iterator[str]:
-    limit = kind.definition.get("max_attempts", 3) + kind.definition.get("max_lost", 3) - 1
     for (slug, index), (status, output, attempts) in tasks.items():
+        limits = kind.definition | kind.steps.get(slug, {})
+        limit = limits.get("max_attempts", 3) + limits.get("max_lost", 3) - 1
         if attempts > limit:
             yield f"task {slug}/{index} was claimed {attempts} times, and may be {limit} times"
         if status != "completed" or slug.startswith("_"):
