@@ -28,7 +28,7 @@ from psycopg.conninfo import make_conninfo
 from chaos import flows, server_log, spells
 from chaos.faults import Faults
 from chaos.flows import expect
-from chaos.runs import HARNESS, ROLE, Started, messages, persist, prepare, settle, start
+from chaos.runs import HARNESS, ROLE, Started, ended_runs, messages, persist, prepare, settle, start
 from chaos.server_log import ServerLog
 from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
@@ -53,6 +53,15 @@ _SMALL_NOTIFY_QUEUE = {"max_notify_queue_pages": "64"}
 
 _BACKLOG = 1500
 """How many messages wait at most before more runs are started."""
+
+_LOOK = 0.5
+"""How many seconds pass between two looks at how far the workers are."""
+
+_RUNS_BETWEEN = 2
+"""How many runs end between two faults, or a slow machine would do nothing but begin anew."""
+
+_WORKLESS = 10.0
+"""After how many seconds the next fault comes however few have ended."""
 
 _TELL_EVERY = 10.0
 """How many seconds there are between two words of how it goes."""
@@ -169,6 +178,7 @@ class _Chaos:
         self._kinds = [*flows.kinds(plan.seed), *flows.misbehaving()]
         self._runs: list[Started] = []
         self._tasks = 0
+        self._ended = 0
         self._has_broken = threading.Event()
         self._problems: list[str] = []
 
@@ -253,7 +263,7 @@ class _Chaos:
             self._tasks += sum(map(len, expect(kind, run.input).tasks.values()))
             if len(self._runs) % 20 == 0:
                 while self._ask(messages) > _BACKLOG:
-                    time.sleep(0.1)
+                    time.sleep(_LOOK)
         connections.close()
 
     def _break(self, faults: Faults, chance: random.Random) -> None:
@@ -266,6 +276,7 @@ class _Chaos:
                 chance.shuffle(bag)
                 rounds += 1
             time.sleep(chance.uniform(0, 2 * self._plan.pause))
+            self._let_work()
             faults.happen(bag.pop())
             if time.monotonic() > told_at + _TELL_EVERY:
                 told_at = time.monotonic()
@@ -273,6 +284,15 @@ class _Chaos:
                 self._say(f"{started}; {_listed(faults.counts)}")
         faults.wait()
         self._has_broken.set()
+
+    def _let_work(self) -> None:
+        """Wait until some runs have ended since the last fault."""
+        give_up = time.monotonic() + _WORKLESS
+        while (ended := self._ask(ended_runs)) < self._ended + _RUNS_BETWEEN:
+            if time.monotonic() > give_up:
+                break
+            time.sleep(_LOOK)
+        self._ended = ended
 
     def _ask(self, question: Callable[[Engine], T]) -> T:
         def ask() -> T:

@@ -112,6 +112,14 @@ def messages(engine: Engine) -> int:
     return sum(map(engine.messages, queues(engine)))
 
 
+def ended_runs(engine: Engine) -> int:
+    """How many runs have ended."""
+    ended = (
+        "select count(*) from quantumflow.workflow_runs where status not in ('started', 'paused')"
+    )
+    return int(engine.value(ended))
+
+
 def settle(
     ask: Ask,
     *,
