@@ -81,7 +81,8 @@ begin
   from jsonb_array_elements(p_definition -> 'steps') as s(value)
   cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name);
 
-  -- Looked up by key below, since a join of steps with steps would be planned for a hundred of them.
+  -- Objects, from which each step takes what is under its key: the planner expects a hundred steps, and would join a thousand steps with
+  -- a thousand one by one.
   select jsonb_object_agg(e.step_slug, e.dependents)
   into v_dependents
   from (
@@ -210,7 +211,8 @@ begin
     returning v.* into v_version;
 
     if not found then
-      -- No conflict can be, but under an older snapshot, where this clause makes it 40001.
+      -- The workflow is locked, so a conflict is only possible with a version that is too new for an older snapshot to show. Because of
+      -- this clause that is 40001, which asks for another try, and no violated constraint.
       insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
       select v_slug, coalesce(max(o.version), 0) + 1, v_hash, v_definition
       from quantumflow.workflow_versions o

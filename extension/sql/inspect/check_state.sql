@@ -255,7 +255,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_check_messages$
 begin
-  -- The keys of both are compared, so that a message is its task's only if either names the other.
+  -- Joined by what both say, so that a message and a task belong together only if each names the other.
   return query execute format(
     $$
     select
@@ -456,7 +456,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $_check_outputs$
 begin
-  -- Gathered again map by map, once it is known to be one.
+  -- offset 0: outputs are gathered for completed maps alone, not for every step that is looked at.
   return query
   select 7, m.run_id, m.step_slug::text, null::int, null::text, null::bigint,
     format('the map''s output is not the outputs of its %s tasks in index order', m.initial_tasks), null::text

@@ -116,7 +116,7 @@ begin
     cross join aclexplode(o.acl) a
     where a.grantee <> o.owner
   ),
-  -- What each access gives, and no other that does not give all of it.
+  -- Who has which access, as one function tells: no access gives that one without giving all of the level.
   access as (
     select distinct h.grantee, s.level
     from (
@@ -134,7 +134,7 @@ begin
     when 'schema' then h.privilege_type <> 'USAGE' or h.grantee = 0
     when 'table' then h.privilege_type <> 'SELECT' or not exists (
       select from access x where x.grantee = h.grantee and x.level = 'viewer')
-    -- pgmq's own default privileges give that.
+    -- pgmq lets pg_monitor read all its tables, by default privileges.
     when 'queue' then h.privilege_type <> 'SELECT' or h.grantee is distinct from to_regrole('pg_monitor')::oid
     when 'function' then not exists (
       select

@@ -170,7 +170,7 @@ begin
 
   execute format('truncate pgmq.%I', 'q_' || p_queue);
 
-  -- The archive outlives the queue, and a msg_id that it has already could not be archived again.
+  -- Ids go on behind those of the archive, which stays: a message with an id that is there could not be archived.
   execute format(
     $$
     select setval(pg_get_serial_sequence('pgmq.%1$I', 'msg_id'), a.last_id)

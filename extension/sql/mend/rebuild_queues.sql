@@ -18,7 +18,7 @@ begin
   perform quantumflow._require_pgmq();
   perform quantumflow._lock_all_work();
 
-  -- What a queue of the installed pgmq looks like, only pgmq knows.
+  -- Only the installed pgmq knows what its queues look like: so it makes one.
   perform pgmq.create(v_model);
 
   for v_queue in
@@ -79,7 +79,7 @@ as $_lock_all_work$
 declare
   v_queue regclass;
 begin
-  -- In the order of reports. Waits for a moment, since autovacuum gives way only to those who wait.
+  -- In the order in which reports lock. Not with NOWAIT, since autovacuum gives way only to somebody who has waited for a moment.
   lock table quantumflow.step_tasks, quantumflow.step_states, quantumflow.workflow_runs, quantumflow._unfinished_ends
     in exclusive mode;
 

@@ -116,7 +116,7 @@ begin
   p_problem.problem := null;
   p_problem.remedy := null;
 
-  -- A task whose message was sent again is the same task.
+  -- Only rule 2 is about a message. A problem of a task is the same problem when another message was sent.
   if p_problem.rule <> 2 then
     p_problem.queue := null;
     p_problem.message_id := null;
@@ -147,7 +147,7 @@ begin
   ) p
   where not quantumflow._is_there(p.queue);
 
-  -- A message that is nobody's stays so, whatever happens meanwhile: no run has to be locked for it.
+  -- No run has to be locked for these: a message that belongs to nobody will never belong to somebody.
   for v_batch in
     select p.queue, p.remedy, array_agg(p.message_id order by p.message_id) as msg_ids
     from unnest(p_problems) p
@@ -195,7 +195,7 @@ begin
       perform quantumflow._repair_run(v_run.run_id, v_run.has_sleepers, p_now);
     exception
       when others then
-        -- What keeps one run from being mended shall not keep the others.
+        -- One run that cannot be mended keeps no other from it.
         v_errors := v_errors || jsonb_build_object(v_run.run_id, sqlerrm);
     end;
   end loop;
@@ -217,7 +217,7 @@ declare
   v_run  quantumflow.workflow_runs := quantumflow._hold_every_row(p_run_id);
   v_tids tid[];
 begin
-  -- What was found before the run was held may be otherwise now, so everything below looks for itself.
+  -- The problems were found before the run was locked, and may be gone, or others. So all that follows looks again.
   if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
   end if;
@@ -274,8 +274,8 @@ begin
       into v_run
       from quantumflow._hold_whole_runs(array[p_run_id]);
 
-      -- Tasks made while this waited are not held yet, and whoever reports one of them would wait for this to end, while holding
-      -- tasks of other runs that this may want next.
+      -- Tasks that were made while this waited are not locked yet. Who reports one of them, together with a task of another run that is
+      -- mended next, would wait for this, and this for that: a deadlock. So they are locked now, without waiting.
       perform
       from quantumflow.step_tasks t
       where t.run_id = p_run_id
@@ -285,7 +285,8 @@ begin
       exit;
     exception
       when lock_not_available then
-        -- All that was locked is free again; unless it was a lock_timeout, wait once more, for those tasks too.
+        -- All that was locked here is free again. Where the run itself was not to be had it was a lock_timeout: that is for the caller.
+        -- Else begin again, and wait for the new tasks, too.
         if v_run.id is null then
           raise;
         end if;

@@ -45,7 +45,7 @@ begin
     perform quantumflow._raise_unusable_queue(v_stranded[1].queue);
   end if;
 
-  -- As if they had been read, so that a sweep looks at them too.
+  -- Counted as read (the last argument): a sweep looks at no message that was never read.
   perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 1)
   from (
     select k.queue, array_agg(t.message_id) as msg_ids, array_agg(k.vt) as vts

@@ -1,6 +1,6 @@
 -- How vt is set, row by row: what is hidden, delayed, shown again or kept longer.
--- A message is looked up by its msg_id alone, and the rest asked outside (offset 0, limit 1): with statistics of an empty queue the
--- index on vt seems as good, and then each look-up reads all of it.
+-- A message is looked up by its msg_id alone. Any other condition stands outside the look-up, which offset 0 or limit 1 keeps apart:
+-- with the statistics of an empty queue the index on vt seems as good for it, and each look-up would read the whole queue.
 
 create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
 returns void
@@ -81,7 +81,7 @@ begin
     return;
   end if;
 
-  -- A statement of its own, because what was waited for may have moved.
+  -- Locked in a statement of its own: a message may move while this waits for it, and the next statement sees where it is.
   execute format(
     $$
     select

@@ -45,7 +45,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_is_there$
 begin
-  -- In the catalog itself: what the session remembers of it may be from before a wait.
+  -- Asked of the catalog itself: what the session remembers of it may be older than a lock that it has waited for.
   return exists (
     select
     from pg_class c
@@ -163,14 +163,14 @@ begin
   where s.nspname = 'pgmq'
 
   union all
-  -- What making and dropping a queue writes to, the latter by foreign keys.
+  -- The tables that pgmq writes to when it makes a queue, or, by foreign keys, when it drops one.
   select 1::bigint, 'table ' || c.oid::regclass, c.relowner, quantumflow._flaw_of(c.oid)
   from pg_class c
   where c.oid in (to_regclass('pgmq.meta'), to_regclass('pgmq.topic_bindings'), to_regclass('pgmq.notify_insert_throttle'))
 
   union all
-  -- What makes and drops a queue, and what else is pgmq's of what queues need, in all versions. Others of those names can make a call
-  -- ambiguous, which PostgreSQL refuses, but not take its place: these take exactly what they are given.
+  -- The functions that make and drop a queue, and those that they call, in all versions. Another function of such a name can make a call
+  -- ambiguous, which PostgreSQL refuses, but cannot be called instead: these have exactly the types that they are given.
   select 1 + k.ordinality, 'function ' || f.oid::regprocedure, f.proowner, null
   from unnest(array[
     'create(text)', 'create_non_partitioned(text)', 'drop_queue(text)', 'send_batch(text, jsonb[], jsonb[], timestamptz)',
@@ -196,7 +196,7 @@ declare
   v_is_new boolean := not quantumflow._is_there(p_queue);
   v_table  record;
 begin
-  -- An archive that is there without its queue would be taken as it is.
+  -- pgmq would use an archive that is there without its queue, whatever it is.
   if to_regclass(format('pgmq.%I', 'a_' || p_queue)) is not null and quantumflow._queue_table(p_queue, 'a_') is null then
     raise exception 'queue "%" cannot be trusted', p_queue
     using
@@ -205,12 +205,12 @@ begin
       hint = 'Name another queue, or have the archive dropped by whoever owns it.';
   end if;
 
-  -- Whoever may connect can hold the lock that pgmq takes for this; so not where all is there.
+  -- Not where nothing is missing: pgmq takes a lock for this, and whoever may connect can hold it.
   if quantumflow._is_incomplete(p_queue) then
     perform pgmq.create(p_queue);
   end if;
 
-  -- Somebody may have been quicker.
+  -- Somebody else may have made it first.
   if quantumflow._hold_queue(p_queue) is null or quantumflow._hold_queue(p_queue, 'a_') is null then
     perform quantumflow._raise_unusable_queue(p_queue);
   end if;
@@ -221,7 +221,7 @@ begin
     'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
     'q_' || p_queue);
 
-  -- pgmq leaves it out where something else has its name.
+  -- pgmq makes no index on vt where something else has its name.
   if not exists (
     select
     from pg_index i

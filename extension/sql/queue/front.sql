@@ -62,7 +62,8 @@ begin
     v_until := extract(epoch from p_now) + 0.000002 * p_passed;
   end if;
 
-  -- A sender reads the clock some time before it commits; only where very many are sent at once there is no room for that.
+  -- The front stays 100 ms behind the first message, for a sender reads the clock some time before it commits. Unless there are so many
+  -- dead entries in these 100 ms that every read would pass more than 2,000 of them again.
   if p_front = '-infinity' or p_passed <= 2000 then
     v_first := greatest(p_front, v_first - interval '100 ms');
   end if;

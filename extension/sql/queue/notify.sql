@@ -5,10 +5,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_notify$
 begin
-  -- Idle workers look at least once a second. So where something has waited for longer, nobody is idle; and a commit that notifies
-  -- keeps all others that do waiting while it is written to disk.
-  -- Nor where the server's queue for notifications fills up, which one forgotten listener of any database can cause: when it is full,
-  -- what notifies cannot commit.
+  -- Idle workers look at least once a second: where something has waited for longer, nobody is idle, so there is nobody to wake. And
+  -- to notify has a price: commits that do are written to disk one after the other.
+  -- When the server's queue for notifications is half full, nobody is told either. One forgotten listener of any database can fill it,
+  -- and once it is full, no transaction that notifies can commit.
   if quantumflow._limit('notify') = 1
     and pg_notification_queue_usage() < 0.5
     and coalesce(quantumflow._oldest_vt(p_queue, p_now) > p_now - interval '1 s', true)

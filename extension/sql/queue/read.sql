@@ -102,8 +102,8 @@ declare
   v_msg_ids  bigint[];
   v_messages quantumflow._message[];
 begin
-  -- Visible messages of started tasks, among those visible longest. The first condition spares most of the others a look at their
-  -- task: what was never read, nor sent with a lease, has never been claimed.
+  -- Visible messages of started tasks, among those visible longest. A message that was never read, nor sent with a lease, belongs to a
+  -- task that was never claimed: the first condition leaves it out, and its task need not be looked at.
   execute format(
     $$
     select array_agg(q.msg_id)

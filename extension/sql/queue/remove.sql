@@ -1,4 +1,4 @@
--- How messages leave a queue. What pgmq.delete() and pgmq.archive() would do is said here as they say it, for the reason given in
+-- How messages leave a queue: by the statements of pgmq.delete() and pgmq.archive(), not by calls of them, for the reason given in
 -- send.sql.
 
 create function quantumflow._remove_messages(p_queue text, p_msg_ids bigint[])
@@ -34,7 +34,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_archive_messages$
 declare
-  -- pgmq has it since 1.10.
+  -- A column that archives have since pgmq 1.10.
   v_more text := (
     select string_agg(', ' || quote_ident(a.attname), '')
     from pg_attribute a
@@ -114,7 +114,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_archive_foreign$
 begin
-  -- Where there is no archive they stay, out of the way.
+  -- Where the queue has no archive they stay in it, hidden for ever.
   if quantumflow._hold_queue(p_queue, 'a_') is null then
     perform quantumflow._set_vt(p_queue, p_msg_ids, array_fill('infinity'::timestamptz, array[cardinality(p_msg_ids)]));
   else

@@ -1,5 +1,5 @@
--- What pgmq.send_batch() would do is said here as it says it. Whoever may make functions in pgmq's schema can make one more of a name,
--- with a default, and then PostgreSQL finds that a call is not unique and refuses it.
+-- Messages are sent by the statements of pgmq.send_batch(), not by a call of it. Whoever may make functions in pgmq's schema can add one
+-- of the same name, with one argument more that has a default; PostgreSQL would then refuse the call as not unique.
 
 create function quantumflow._send_messages(p_queue text, p_messages jsonb[], p_headers jsonb[], p_vt timestamptz)
 returns bigint[]

@@ -63,8 +63,8 @@ begin
     return v_flaw;
   end if;
 
-  -- Whose a trigger is, nobody records: its function has an owner, but a condition calls what its maker likes, and arguments may
-  -- tell a function what to do.
+  -- PostgreSQL records the owner of a trigger's function, but not of the trigger. Its condition calls what its maker likes, and its
+  -- arguments may tell the function what to do.
   select case
     when quantumflow._is_trusted(f.proowner) then format('a trigger on %s, "%s", has a condition or arguments', p_relation::regclass, t.tgname)
     else format('a trigger on %s, "%s", calls a function of role "%s"', p_relation::regclass, t.tgname, pg_get_userbyid(f.proowner))
@@ -145,7 +145,7 @@ begin
       and c.relname = (p_prefix || p_queue)::name
       and length(p_queue) <= 47
       and case
-        -- As pgmq makes one for us; whatever else there is to it takes a closer look.
+        -- The usual table, as pgmq makes it for us. Any other takes a closer look.
         when c.relkind = 'r'
           and pg_get_userbyid(c.relowner) = current_user
           and not (c.relhasrules or c.relhastriggers or c.relhassubclass)
@@ -175,12 +175,12 @@ begin
   begin
     execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
   exception
-    -- This waited for who dropped it.
+    -- Somebody dropped it while this waited for the lock.
     when undefined_table then
       return null;
   end;
 
-  -- Or for who put another in its place.
+  -- Or somebody put another table in its place.
   return case when to_regclass(format('pgmq.%I', p_prefix || p_queue)) = v_table then v_table end;
 end
 $_hold_queue$;
