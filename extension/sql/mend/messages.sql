@@ -49,7 +49,8 @@ end
 $_tasks_without_message$;
 
 comment on function quantumflow._tasks_without_message(uuid, boolean) is
-'Where the queued and started tasks of a run, or only its callback, are whose message is not in their queue. The caller holds them.';
+'Where the rows are of those queued and started tasks of a run, or of its callback alone, whose message is not in their queue. The
+caller holds them.';
 
 create function quantumflow._wake_messages(p_run quantumflow.workflow_runs, p_now timestamptz)
 returns void
@@ -103,8 +104,8 @@ end
 $_wake_messages$;
 
 comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
-'Makes messages that sleep although they should not visible: at their places in the queue; of started tasks, at once. The caller
-holds the run with its tasks.';
+'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of started
+tasks at once. The caller holds the run with its tasks.';
 
 create function quantumflow._renew_queue(p_queue text, p_model text)
 returns void
@@ -182,7 +183,7 @@ end
 $_renew_queue$;
 
 comment on function quantumflow._renew_queue(text, text) is
-'Makes a queue empty and what pgmq makes queues like, of which p_model is one; its archive stays. The caller has locked the queue.
+'Empties a queue and makes it like p_model, which pgmq has just made; its archive stays. The caller has locked the queue.
 
 Errors: QF403 when it cannot be trusted.';
 

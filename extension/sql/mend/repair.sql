@@ -298,7 +298,7 @@ end
 $_hold_every_row$;
 
 comment on function quantumflow._hold_every_row(uuid) is
-'Locks a run with all its steps and tasks, those too that are made meanwhile, waiting for each.';
+'Locks a run with all its steps and tasks, waiting for each; and those that are made while it waits.';
 
 create function quantumflow._complete_steps(p_run_id uuid, p_now timestamptz)
 returns void

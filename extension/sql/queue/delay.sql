@@ -106,7 +106,7 @@ end
 $_redelay$;
 
 comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
-'Sets when each message becomes visible, after waiting for whoever holds it: a claim, at most, which does not wait itself.';
+'Sets when each message becomes visible. Waits for whoever holds one: at most a claim, which itself waits for nothing.';
 
 create function quantumflow._extend_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
 returns void
@@ -157,7 +157,8 @@ as $_visible_at$
 $_visible_at$;
 
 comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
-'From when the message of a queued task is to be visible: its delay''s end, else its place in the queue, p_priority seconds earlier.';
+'When the message of a queued task becomes visible: at the end of its delay, if it has one; else p_priority seconds before
+queued_at, which is its place in the queue.';
 
 create function quantumflow._recall_put_back(p_queue text, p_commands text[], p_now timestamptz)
 returns int
@@ -219,4 +220,4 @@ end
 $_recall_put_back$;
 
 comment on function quantumflow._recall_put_back(text, text[], timestamptz) is
-'Makes the tasks of these commands that claims had put back for want of a handler claimable at once. Returns how many.';
+'Makes tasks of these commands claimable at once, if claims had put them back for want of a handler. Returns how many.';

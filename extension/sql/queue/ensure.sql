@@ -184,7 +184,7 @@ end
 $_parts_of_pgmq$;
 
 comment on function quantumflow._parts_of_pgmq() is
-'What is used of pgmq but queues, who owns it, and of tables why they must not be touched (see _flaw_of).';
+'What is used of pgmq besides its queues, who owns each, and why a table must not be touched (see _flaw_of).';
 
 create function quantumflow._create_queue(p_queue text)
 returns void

@@ -78,4 +78,5 @@ comment on function quantumflow._remember_front(text, timestamptz, timestamptz, 
 They pile up while some transaction keeps an old snapshot: no vacuum may remove them, and to pass one by takes about 0.2 us.
 p_front: from where was read. p_oldest: the vt of the first message found. p_passed: how many entries were read. The next
 reads begin 100 ms before that message, until 2 us for each entry passed are over; then one begins at the beginning. So that costs a
-tenth of the time at most, and what has a vt before the front (by its priority, a release, a slow commit) is overlooked no longer.';
+tenth of the time at most, and what has a vt before the front (by its priority, a release, a slow commit) is overlooked for no longer
+than that.';

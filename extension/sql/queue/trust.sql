@@ -101,8 +101,10 @@ end
 $_flaw_of$;
 
 comment on function quantumflow._flaw_of(oid) is
-'Why a relation in pgmq''s schema must not be touched: it is no table, is somebody else''s, or rules, somebody else''s triggers,
-or triggers with conditions or arguments, which may be somebody else''s, would run with our rights. Null when nothing is wrong, or there is no such relation.';
+'Why a relation in pgmq''s schema must not be touched; null when it may be, or is not there.
+
+It is no table, it is somebody else''s, or it has what would run with our rights: rules, somebody else''s triggers, or triggers with
+conditions or arguments, which may be somebody else''s.';
 
 create function quantumflow._missing_columns(p_relation oid)
 returns text
@@ -189,7 +191,7 @@ comment on function quantumflow._hold_queue(text, text) is
 'As _queue_table, and nobody replaces or changes the table until the transaction ends.
 
 To be called before the first statement of a transaction on a queue. One that was dropped may have been made again by somebody else,
-and whatever lies between look and use can be made long, by holding a row that is waited for.';
+and the time between look and use is as long as somebody likes who holds a row that is waited for.';
 
 create function quantumflow._is_named(p_queue text)
 returns boolean
