@@ -137,7 +137,7 @@ function rebuild(table) {
 # made again.
 function paste(file,   line, word, found) {
   while ((getline line < file) > 0) {
-    split(line, word, /[ @;]+/)
+    split(" " line, word, /[ @;]+/)
     if (line ~ /^ *@rebuild /) rebuild(word[3])
     else if (line ~ /^ *@index /) print of[2, "index " word[3]]
     else print line

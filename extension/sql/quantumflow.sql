@@ -49,6 +49,7 @@
 \ir queue/setup.sql
 
 -- Definition: workflows, their versions, steps and edges.
+\ir definition/kinds.sql
 \ir definition/lock.sql
 \ir definition/cycle.sql
 \ir definition/names.sql
@@ -65,6 +66,7 @@
 
 -- Step: it becomes ready, gets tasks, ends, fails; and with the first and the last of its steps a run
 -- begins and ends.
+\ir step/kind/callback.sql
 \ir step/queue_tasks.sql
 \ir step/output.sql
 \ir step/hand_over.sql

@@ -103,14 +103,14 @@ CLAIMING = [
     Mutation(
         "a claim hands out tasks of a run that has ended",
         "_hold_messages",
-        "when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'drop'",
+        "when w.counts and r.status not in ('started', 'paused') then 'drop'",
         "when false then 'drop'",
         _sql("task/a_message_of_an_ended_run_is_dropped"),
     ),
     Mutation(
         "a claim hands out tasks of a paused run",
         "_hold_messages",
-        "        when w.step_type <> 'callback' and r.status = 'paused' then 'park'\n",
+        "        when w.counts and r.status = 'paused' then 'park'\n",
         "",
         _sql("task/a_paused_runs_messages_are_parked"),
     ),
@@ -721,8 +721,8 @@ RUNS = [
     Mutation(
         "whatever stops a run waits for its tasks",
         "_stop_runs",
-        "and l.step_slug not in ('_on_complete', '_on_failure')\n      for update skip locked",
-        "and l.step_slug not in ('_on_complete', '_on_failure')\n      for update",
+        "          offset 0\n        )\n      for update skip locked",
+        "          offset 0\n        )\n      for update",
         (_pair("moving", "complete", "cancel"),),
     ),
     Mutation(
@@ -777,7 +777,7 @@ RUNS = [
     Mutation(
         "finishing an end stops a callback",
         "_stop_runs",
-        "        and l.step_slug not in ('_on_complete', '_on_failure')\n",
+        "            and w.counts\n",
         "",
         _sql("step/finishing_an_end_leaves_callbacks_alone"),
     ),

@@ -99,7 +99,8 @@ begin
 
   insert into quantumflow.workflow_steps (
     workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents,
-    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size
+    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size,
+    counts, known_tasks, gathers
   )
   with step as materialized (
     select
@@ -129,7 +130,7 @@ begin
     s.value ->> 'map_over',
     array(select jsonb_array_elements_text(s.value -> 'dependencies')),
     array(select jsonb_array_elements_text(v_dependents -> s.step_slug)),
-    s.step_type = 'single' and coalesce(v_mapped ? s.step_slug, false),
+    not k.gathers and coalesce(v_mapped ? s.step_slug, false),
     (s.settings ->> 'max_attempts')::int,
     (s.settings ->> 'max_lost')::int,
     make_interval(secs => (s.settings ->> 'retry_delay')::double precision),
@@ -137,15 +138,24 @@ begin
     make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
     s.settings ->> 'queue',
     s.value -> 'args',
-    (s.value ->> 'chunk_size')::int
-  from step s;
+    (s.value ->> 'chunk_size')::int,
+    k.counts,
+    k.known_tasks,
+    k.gathers
+  from step s
+  cross join lateral (
+    select *
+    from quantumflow._kinds() l
+    where l.step_type = s.step_type
+    limit 1
+  ) k;
 end
 $_store_steps$;
 
 comment on function quantumflow._store_steps(text, int, jsonb) is
 'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.
 
-Every setting is resolved here: the step''s value, else the flow''s, else the default.';
+Every setting is resolved here: the step''s value, else the flow''s, else the default; and what its type means.';
 
 create function quantumflow._store_definition(
   p_definition   jsonb,

@@ -60,6 +60,9 @@ create table quantumflow.workflow_steps (
   queue         text not null,
   args          jsonb,
   chunk_size    int,
+  counts        boolean not null,
+  known_tasks   int,
+  gathers       boolean not null,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
   constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
@@ -98,6 +101,12 @@ comment on column quantumflow.workflow_steps.queue is 'The pgmq queue of the ste
 comment on column quantumflow.workflow_steps.args is 'Handed to the handler unchanged.';
 comment on column quantumflow.workflow_steps.chunk_size is
 'How many items of a map one task has, all of them in one array; null: one item a task, as it is.';
+comment on column quantumflow.workflow_steps.counts is
+'Whether it is part of a run, which waits for it and fails with it. A callback is not.';
+comment on column quantumflow.workflow_steps.known_tasks is
+'How many tasks it has; null: as many as turn out when it becomes ready, as with a map.';
+comment on column quantumflow.workflow_steps.gathers is
+'Whether its output is made of those of its tasks, and kept on the step; else it is its only task''s, and kept there.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

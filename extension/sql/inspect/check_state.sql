@@ -147,7 +147,7 @@ begin
   from quantumflow.workflow_runs r
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
-    and w.step_type <> 'callback'
+    and w.counts
   where (p_run_id is null or r.id = p_run_id)
     and not exists (
       select
@@ -203,9 +203,11 @@ begin
   from quantumflow.step_tasks t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
+  left join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
   where (p_run_id is null or t.run_id = p_run_id)
     and t.status <> 'completed'
-    and t.step_slug not in ('_on_complete', '_on_failure')
+    and w.counts is not false
     and case
       when t.status in ('queued', 'started')
       then r.status in ('completed', 'failed', 'cancelled')
@@ -219,13 +221,12 @@ begin
   from quantumflow.step_tasks t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+    and not w.counts
   where (p_run_id is null or t.run_id = p_run_id)
     and t.status in ('queued', 'started')
-    and t.step_slug in ('_on_complete', '_on_failure')
-    and (
-      r.status <> case t.step_slug when '_on_complete' then 'completed' else 'failed' end
-      or r.retries <> t.task_index
-    )
+    and (t.step_slug is distinct from quantumflow._callback_of(r.status) or r.retries <> t.task_index)
   union all
   select 9, s.run_id, s.step_slug, null, null, null,
     format('the step is %s although its run is %s', s.status, r.status),
@@ -271,7 +272,7 @@ begin
       end,
       case
         when t.run_id is not null and m.msg_id is not null then 'wake it'
-        when m.msg_id is null and (t.step_slug like '\_%%' or r.status in ('started', 'paused')) then case t.status
+        when m.msg_id is null and (not w.counts or r.status in ('started', 'paused')) then case t.status
           when 'queued' then 'send it a new message'
           else 'send it a new message, and count its lease as lost'
         end
@@ -307,12 +308,18 @@ begin
       limit 1
     ) n on true
     left join lateral (
-      select l.status
+      select l.status, l.workflow_slug, l.version
       from quantumflow.workflow_runs l
       where l.id = t.run_id
         and (m.msg_id is null or m.vt = 'infinity')
       limit 1
     ) r on true
+    left join lateral (
+      select l.counts
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+      limit 1
+    ) w on true
     where t.run_id is null
       or m.msg_id is null
       or (
@@ -320,7 +327,7 @@ begin
         and case r.status
           when 'started' then true
           when 'paused' then t.status = 'started'
-          else t.step_slug like '\_%%'
+          else not w.counts
         end
       )
     $$,
@@ -340,7 +347,6 @@ select
   s.remaining_tasks,
   s.initial_tasks,
   r.status as run_status,
-  w.step_type,
   w.workflow_slug,
   w.version,
   coalesce(d.open_deps, 0) as open_deps,
@@ -383,7 +389,6 @@ comment on column quantumflow._step_facts.remaining_deps is 'What its row says.'
 comment on column quantumflow._step_facts.remaining_tasks is 'What its row says.';
 comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
 comment on column quantumflow._step_facts.run_status is 'The status of its run.';
-comment on column quantumflow._step_facts.step_type is 'single or map.';
 comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
 comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
 comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
@@ -467,7 +472,7 @@ begin
       on r.id = s.run_id
     join quantumflow.workflow_steps w
       on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
-      and w.step_type = 'map'
+      and w.gathers
     where (p_run_id is null or s.run_id = p_run_id)
       and s.status = 'completed'
     offset 0
@@ -556,8 +561,7 @@ begin
   select 8, f.id, w.step_slug, f.retries, null, null, format('the run is %s but this callback was not made', f.status), 'make it'
   from facts f
   join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug)
-      = (f.workflow_slug, f.version, case f.status when 'completed' then '_on_complete' when 'failed' then '_on_failure' end)
+    on (w.workflow_slug, w.version, w.step_slug) = (f.workflow_slug, f.version, quantumflow._callback_of(f.status))
   where not exists (
     select
     from quantumflow.step_tasks t

@@ -21,7 +21,7 @@ select
   s.step_slug as step_name,
   case s.status when 'created' then 'pending' when 'completed' then 'done' else s.status end as status,
   case
-    when w.step_type = 'single' and s.status <> 'created'
+    when w.known_tasks = 1 and s.status <> 'created'
     then (
       select i.input
       from quantumflow._task_inputs i

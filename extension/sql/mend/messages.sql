@@ -27,7 +27,18 @@ begin
       where t.run_id = $1
         and t.queue = $2
         and t.status in ('queued', 'started')
-        and (not $3 or t.step_slug in ('_on_complete', '_on_failure'))
+        and (
+          not $3
+          or exists (
+            select
+            from quantumflow.workflow_runs r
+            join quantumflow.workflow_steps w
+              on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+            where r.id = t.run_id
+              and not w.counts
+            offset 0
+          )
+        )
         and not exists (
           select
           from pgmq.%I q

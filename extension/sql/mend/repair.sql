@@ -248,7 +248,7 @@ begin
       p_now);
   end if;
 
-  perform quantumflow._fire_callbacks(array[p.run_id], p.step_slug, p_now)
+  perform quantumflow._fire_callbacks(array[p.run_id], p_now)
   from quantumflow._check_runs(p_run_id) p
   where p.remedy = 'make it';
 end
@@ -310,7 +310,7 @@ declare
   v_step record;
 begin
   for v_step in
-    select s.step_slug, s.remaining_tasks, w.step_type
+    select s.step_slug, s.remaining_tasks, w.gathers
     from quantumflow._check_steps(p_run_id) p
     join quantumflow.step_states s
       on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
@@ -321,7 +321,7 @@ begin
     where p.remedy = 'complete it'
     order by s.step_slug
   loop
-    if v_step.step_type = 'map' then
+    if v_step.gathers then
       perform quantumflow._end_map(p_run_id, v_step.step_slug, v_step.remaining_tasks, p_now);
     else
       update quantumflow.step_states s

@@ -13,7 +13,7 @@ declare
 begin
   select array_agg(
     row(
-      t.run_id, t.step_slug, t.task_index, null, r.workflow_slug, r.version, w.step_type, null, w.timeout, t.queue, t.queued_at,
+      t.run_id, t.step_slug, t.task_index, null, r.workflow_slug, r.version, w.gathers, null, w.timeout, t.queue, t.queued_at,
       case
         when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
         when r.status = 'paused' then 'infinity'
@@ -33,7 +33,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.step_type, l.timeout
+    select l.gathers, l.timeout
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     limit 1

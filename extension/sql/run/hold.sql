@@ -165,9 +165,10 @@ as $_open_callback$
 begin
   return (
     select t.step_slug
-    from quantumflow.step_tasks t
-    where t.run_id = p_run_id
-      and t.step_slug in ('_on_complete', '_on_failure')
+    from quantumflow.workflow_runs r
+    join quantumflow.step_tasks t
+      on (t.run_id, t.step_slug) = (r.id, quantumflow._callback_of(r.status))
+    where r.id = p_run_id
       and t.status in ('queued', 'started')
   );
 end

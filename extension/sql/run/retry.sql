@@ -31,8 +31,8 @@ begin
   set
     status = 'created',
     remaining_deps = cardinality(array(select unnest(w.dependencies) intersect select unnest(v_steps))),
-    remaining_tasks = case w.step_type when 'single' then 1 end,
-    initial_tasks = case w.step_type when 'single' then 1 end,
+    remaining_tasks = w.known_tasks,
+    initial_tasks = w.known_tasks,
     output = null,
     error_message = null,
     started_at = null,
@@ -106,7 +106,7 @@ begin
     p.step_slug,
     s.status,
     case
-      when w.step_type = 'single' then 1
+      when w.known_tasks is not null then w.known_tasks
       when w.map_over in (select o.step_slug from quantumflow._plan_retry(v_run, retry_preview.from_step) o) then null
       else s.initial_tasks - k.kept
     end,
@@ -225,7 +225,7 @@ begin
       update quantumflow.step_tasks t
       set status = 'cancelled'
       where t.run_id = p_run.id
-        and t.step_slug in ('_on_complete', '_on_failure')
+        and t.step_slug = quantumflow._callback_of(p_run.status)
         and t.status in ('queued', 'started')
       returning t.queue, t.message_id
     )

@@ -54,7 +54,12 @@ begin
         '[]')
       from quantumflow.step_tasks t
       where t.run_id = r.id
-        and t.step_slug in ('_on_complete', '_on_failure')
+        and t.step_slug in (
+          select w.step_slug
+          from quantumflow.workflow_steps w
+          where (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
+            and not w.counts
+        )
     ))
   into v_status
   from quantumflow.workflow_runs r

@@ -17,14 +17,14 @@ begin
       completed_at = case when k.ends then p_now end
     from unnest(p_steps) k
     where k.done_tasks > 0
-      and not (k.ends and k.step_type = 'map')
+      and not (k.ends and k.gathers)
       and s.run_id is not distinct from k.run_id
       and s.ctid = k.tid
     returning k.*
   )
   select coalesce(
     array_agg(
-      row(c.run_id, c.step_slug, c.workflow_slug, c.version, c.step_type, c.dependents)::quantumflow._step_ref
+      row(c.run_id, c.step_slug, c.workflow_slug, c.version, c.known_tasks, c.dependents)::quantumflow._step_ref
     ) filter (where c.ends),
     '{}')
   into v_done
@@ -35,11 +35,11 @@ begin
     select k.*
     from unnest(p_steps) k
     where k.ends
-      and k.step_type = 'map'
+      and k.gathers
   loop
     if quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now) then
       v_done := v_done || row(
-        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.step_type, v_step.dependents
+        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.known_tasks, v_step.dependents
       )::quantumflow._step_ref;
     end if;
   end loop;
@@ -85,7 +85,7 @@ begin
   if v_output is null then
     -- Raising instead would wedge whoever reports last, for ever.
     perform quantumflow._fail_step(
-      p_run_id, p_step_slug, null, 'map', 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
+      p_run_id, p_step_slug, null, null, 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
   end if;
 
   return v_status = 'completed';

@@ -32,7 +32,7 @@ begin
   from completed c;
 
   if v_completed is not null then
-    perform quantumflow._fire_callbacks(v_completed, '_on_complete', p_now);
+    perform quantumflow._fire_callbacks(v_completed, p_now);
   end if;
 
   for v_oversized in
@@ -70,7 +70,7 @@ begin
 
   if found then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
-    perform quantumflow._fire_callbacks(array[p_run_id], '_on_failure', p_now);
+    perform quantumflow._fire_callbacks(array[p_run_id], p_now);
   end if;
 end
 $_fail_run$;
@@ -96,7 +96,15 @@ begin
       from quantumflow.step_tasks l
       where l.run_id = any (p_run_ids)
         and l.status in ('queued', 'started')
-        and l.step_slug not in ('_on_complete', '_on_failure')
+        and exists (
+          select
+          from quantumflow.workflow_runs r
+          join quantumflow.workflow_steps w
+            on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, l.step_slug)
+          where r.id = l.run_id
+            and w.counts
+          offset 0
+        )
       for update skip locked
     ) t
     group by t.queue
@@ -152,7 +160,15 @@ begin
       from quantumflow.step_tasks t
       where t.run_id = p_run_id
         and t.status in ('queued', 'started')
-        and t.step_slug not in ('_on_complete', '_on_failure')
+        and exists (
+          select
+          from quantumflow.workflow_runs r
+          join quantumflow.workflow_steps w
+            on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+          where r.id = t.run_id
+            and w.counts
+          offset 0
+        )
     )
     or exists (
       select
@@ -213,7 +229,7 @@ $_finish_ends$;
 comment on function quantumflow._finish_ends(int, timestamptz) is
 'Finishes the ends recorded in _unfinished_ends, at most p_runs of them, waiting for nothing. Returns how many runs it looked at.';
 
-create function quantumflow._fire_callbacks(p_run_ids uuid[], p_step_slug text, p_now timestamptz)
+create function quantumflow._fire_callbacks(p_run_ids uuid[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -225,7 +241,7 @@ declare
 begin
   select array_agg(
     row(
-      r.id, w.step_slug, r.retries, null, r.workflow_slug, r.version, w.step_type, w.command, w.timeout, w.queue, p_now,
+      r.id, w.step_slug, r.retries, null, r.workflow_slug, r.version, w.gathers, w.command, w.timeout, w.queue, p_now,
       p_now - make_interval(secs => r.priority), r.headers, null, null, null
     )::quantumflow._new_task)
   into v_tasks
@@ -237,9 +253,9 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.step_slug, l.step_type, l.command, l.timeout, l.queue
+    select l.step_slug, l.gathers, l.command, l.timeout, l.queue
     from quantumflow.workflow_steps l
-    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, p_step_slug)
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, quantumflow._callback_of(r.status))
     limit 1
   ) w;
 
@@ -258,6 +274,6 @@ begin
 end
 $_fire_callbacks$;
 
-comment on function quantumflow._fire_callbacks(uuid[], text, timestamptz) is
+comment on function quantumflow._fire_callbacks(uuid[], timestamptz) is
 'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it. One
 whose queue is gone has failed.';

@@ -2,7 +2,7 @@ create function quantumflow._fail_step(
   p_run_id        uuid,
   p_step_slug     text,
   p_task_index    int,
-  p_step_type     text,
+  p_known_tasks   int,
   p_error_message text,
   p_now           timestamptz)
 returns void
@@ -14,7 +14,7 @@ declare
   v_error text := format(
     'step %s%s: %s',
     p_step_slug,
-    case when p_step_type = 'map' and p_task_index is not null then format(', task %s', p_task_index) end,
+    case when p_known_tasks is null and p_task_index is not null then format(', task %s', p_task_index) end,
     p_error_message);
 begin
   update quantumflow.step_states s
@@ -29,5 +29,5 @@ begin
 end
 $_fail_step$;
 
-comment on function quantumflow._fail_step(uuid, text, int, text, text, timestamptz) is
+comment on function quantumflow._fail_step(uuid, text, int, int, text, timestamptz) is
 'Fails a step because one of its tasks failed for good, and its run. The caller holds both.';

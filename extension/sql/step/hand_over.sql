@@ -32,7 +32,7 @@ as $_take_up$
 begin
   return array(
     select row(
-      t.run_id, t.step_slug, t.task_index, t.item_value, t.workflow_slug, t.version, t.step_type, t.command, t.timeout,
+      t.run_id, t.step_slug, t.task_index, t.item_value, t.workflow_slug, t.version, t.gathers, t.command, t.timeout,
       t.queue, t.ready_at,
       case when t.is_taken then p_now + least(p_offer.lease, t.timeout) else t.vt end,
       t.headers,

@@ -136,9 +136,8 @@ select
   t.task_index,
   case
     when w.chunk_size is not null then jsonb_build_object('items', t.item_value, 'index', t.task_index * w.chunk_size)
-    when w.step_type = 'map' then jsonb_build_object('item', t.item_value, 'index', t.task_index)
-    when t.step_slug = '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
-    when t.step_slug = '_on_failure' then jsonb_build_object('run', r.input, 'error', r.error_message)
+    when w.gathers then jsonb_build_object('item', t.item_value, 'index', t.task_index)
+    when not w.counts then quantumflow._callback_input(t.step_slug, r.input, r.output, r.error_message)
     when w.dependencies = '{}' then jsonb_build_object('run', r.input)
     else (
       select jsonb_object_agg(g.key, g.value)

@@ -21,7 +21,7 @@ begin
           'workflow_run_id', t.run_id,
           'step_name', t.step_slug,
           'task_index', t.task_index,
-          'is_map_task', t.step_type = 'map')
+          'is_map_task', t.gathers)
         order by t.run_id, t.step_slug, t.task_index) as messages,
       case
         when count(t.headers) > 0

@@ -97,8 +97,8 @@ begin
     update quantumflow.step_states s
     set
       remaining_deps = s.remaining_deps - k.done_deps,
-      status = case when c.becomes_ready and w.step_type = 'single' then 'started' else s.status end,
-      started_at = case when c.becomes_ready and w.step_type = 'single' then p_now else s.started_at end
+      status = case when c.becomes_ready and w.known_tasks is not null then 'started' else s.status end,
+      started_at = case when c.becomes_ready and w.known_tasks is not null then p_now else s.started_at end
     from (
         select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
         from (
@@ -116,17 +116,17 @@ begin
         limit 1
       ) c
       cross join lateral (
-        select l.step_type, l.dependents
+        select l.known_tasks, l.dependents
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
         limit 1
       ) w
     where s.run_id is not distinct from k.run_id
       and s.ctid = c.tid
-    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.step_type, w.dependents, c.becomes_ready
+    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.known_tasks, w.dependents, c.becomes_ready
   )
   select array_agg(
-    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref)
+    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.known_tasks, d.dependents)::quantumflow._step_ref)
   into v_ready
   from released d
   where d.becomes_ready;
@@ -156,7 +156,7 @@ declare
   v_made     quantumflow._readied;
 begin
   -- A map learns its size here; one over an empty array is done at once.
-  if exists (select from unnest(p_steps) k where k.step_type = 'map') then
+  if exists (select from unnest(p_steps) k where k.known_tasks is null) then
     with sized as (
       update quantumflow.step_states s
       set
@@ -174,7 +174,7 @@ begin
             / quantumflow._chunk_size(k.workflow_slug, k.version, k.step_slug))::int as tasks,
           quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
         from unnest(p_steps) k
-        where k.step_type = 'map'
+        where k.known_tasks is null
         offset 0
       ) m
       cross join lateral (
@@ -185,12 +185,12 @@ begin
       ) d
       where s.run_id is not distinct from m.run_id
         and s.ctid = d.tid
-      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.step_type, m.dependents, m.tasks
+      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.known_tasks, m.dependents, m.tasks
     )
     select
       coalesce(
         array_agg(
-          row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.step_type, d.dependents)::quantumflow._step_ref
+          row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.known_tasks, d.dependents)::quantumflow._step_ref
           order by d.run_id, d.step_slug) filter (where d.tasks = 0),
         '{}'),
       sum(d.tasks)
@@ -227,7 +227,7 @@ declare
 begin
   select
     array_agg(
-      row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref
+      row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.known_tasks, w.dependents)::quantumflow._step_ref
       order by s.step_slug),
     array_agg(distinct w.queue)
   into v_ready, v_queues
@@ -255,7 +255,7 @@ begin
     where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
     limit 1
   ) d
-  where k.step_type = 'single'
+  where k.known_tasks is not null
     and s.run_id is not distinct from k.run_id
     and s.ctid = d.tid;
 

@@ -36,7 +36,7 @@ begin
 
   select
     count(*)::int,
-    coalesce(bool_or(w.step_type = 'map' and w.map_over is null), false),
+    coalesce(bool_or(w.gathers and w.map_over is null), false),
     array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
     (
       select v.content_hash
@@ -46,7 +46,7 @@ begin
   into v_steps, v_maps_input, v_queues, v_content
   from quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.step_type <> 'callback';
+    and w.counts;
 
   if v_steps = 0 then
     -- It may have been deleted since.
@@ -97,24 +97,24 @@ begin
   select
     u.run_id,
     w.step_slug,
-    case when w.step_type = 'single' and w.dependencies = '{}' then 'started' else 'created' end,
+    case when w.known_tasks is not null and w.dependencies = '{}' then 'started' else 'created' end,
     cardinality(w.dependencies),
-    case w.step_type when 'single' then 1 end,
-    case w.step_type when 'single' then 1 end,
+    w.known_tasks,
+    w.known_tasks,
     v_now,
-    case when w.step_type = 'single' and w.dependencies = '{}' then v_now end
+    case when w.known_tasks is not null and w.dependencies = '{}' then v_now end
   from unnest(p_run_ids) u (run_id)
   cross join quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.step_type <> 'callback';
+    and w.counts;
 
   select array_agg(
-    row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.step_type, w.dependents)::quantumflow._step_ref)
+    row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.known_tasks, w.dependents)::quantumflow._step_ref)
   into v_ready
   from unnest(p_run_ids) u (run_id)
   cross join quantumflow.workflow_steps w
   where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.step_type <> 'callback'
+    and w.counts
     and w.dependencies = '{}';
 
   perform quantumflow._advance('{}', v_ready, v_now);

@@ -16,7 +16,7 @@ declare
 begin
   select array_agg(
     row(
-      k.run_id, k.step_slug, i.task_index, i.item_value, k.workflow_slug, k.version, k.step_type, w.command, w.timeout,
+      k.run_id, k.step_slug, i.task_index, i.item_value, k.workflow_slug, k.version, w.gathers, w.command, w.timeout,
       w.queue, d.ready_at,
       case
         when d.ready_at > p_now then d.ready_at
@@ -34,7 +34,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size
+    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -42,11 +42,11 @@ begin
   cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
   cross join lateral (
     select 0 as task_index, null::jsonb as item_value
-    where k.step_type = 'single'
+    where not w.gathers
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
-    where k.step_type = 'map'
+    where w.gathers
       and w.chunk_size is null
     union all
     select ((e.n - 1) / w.chunk_size)::int + coalesce(p_first, 0), jsonb_agg(e.item order by e.n)
@@ -85,9 +85,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_stranded$
 begin
-  perform quantumflow._fail_step(k.run_id, k.step_slug, null, k.step_type, quantumflow._why_stranded(k.queue), p_now)
+  perform quantumflow._fail_step(k.run_id, k.step_slug, null, null, quantumflow._why_stranded(k.queue), p_now)
   from (
-    select distinct t.run_id, t.step_slug, t.step_type, t.queue
+    select distinct t.run_id, t.step_slug, t.queue
     from unnest(p_tasks) t
     order by t.run_id, t.step_slug
   ) k;

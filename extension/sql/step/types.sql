@@ -5,7 +5,7 @@ create type quantumflow._new_task as (
   item_value    jsonb,
   workflow_slug text,
   version       int,
-  step_type     text,
+  gathers       boolean,
   command       text,
   timeout       interval,
   queue         text,
@@ -39,7 +39,8 @@ create type quantumflow._held_task as (
   queued_at     timestamptz,
   workflow_slug text,
   version       int,
-  step_type     text,
+  counts        boolean,
+  known_tasks   int,
   timeout       interval,
   run_status    text,
   retries       int,
@@ -86,7 +87,7 @@ create type quantumflow._step_ref as (
   step_slug     text,
   workflow_slug text,
   version       int,
-  step_type     text,
+  known_tasks   int,
   dependents    text[]
 );
 
@@ -98,7 +99,8 @@ create type quantumflow._step_progress as (
   tid           tid,
   workflow_slug text,
   version       int,
-  step_type     text,
+  known_tasks   int,
+  gathers       boolean,
   dependents    text[],
   done_tasks    int,
   ends          boolean

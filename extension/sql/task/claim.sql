@@ -205,7 +205,7 @@ as $_input_bytes$
 begin
   return (
     select
-      sum(quantumflow._bytes(case when s.step_type = 'map' then t.item_value else quantumflow._step_output(p_task.run_id, d.slug) end))
+      sum(quantumflow._bytes(case when s.gathers then t.item_value else quantumflow._step_output(p_task.run_id, d.slug) end))
       + max(quantumflow._bytes(r.input)) + max(coalesce(quantumflow._bytes(r.output), 0))
     from quantumflow.workflow_runs r
     join quantumflow.workflow_steps s
@@ -244,7 +244,7 @@ declare
 begin
   -- While somebody holds the step or the run, the task waits for its lease to run out.
   if v_held.outcome = 'fails'
-    and v_held.step_type <> 'callback'
+    and v_held.counts
     and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug)
   then
     return;
@@ -352,14 +352,14 @@ begin
     row(
       m.n, r.id, m.step_slug, t.task_index, t.tid, t.queue, m.msg_id, t.status, t.attempts, t.losses,
       t.worker_id, t.lease_token, t.started_at, t.queued_at,
-      r.workflow_slug, r.version, w.step_type, w.timeout, r.status, r.retries,
+      r.workflow_slug, r.version, w.counts, w.known_tasks, w.timeout, r.status, r.retries,
       case
         when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
         when t.status not in ('queued', 'started') then 'drop'
-        when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'drop'
+        when w.counts and r.status not in ('started', 'paused') then 'drop'
         when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'
         when t.status = 'started' then 'timeout'
-        when w.step_type <> 'callback' and r.status = 'paused' then 'park'
+        when w.counts and r.status = 'paused' then 'park'
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
         else 'claim'
       end
@@ -382,7 +382,7 @@ begin
     for update skip locked
   ) t
   cross join lateral (
-    select s.command, s.step_type, s.timeout
+    select s.command, s.counts, s.known_tasks, s.timeout
     from quantumflow.workflow_steps s
     where (s.workflow_slug, s.version, s.step_slug) = (r.workflow_slug, r.version, m.step_slug)
     limit 1
@@ -416,7 +416,7 @@ begin
   into v_first
   from unnest(p_held) with ordinality k (
     ord, run_id, step_slug, task_index, tid, queue, message_id, status, attempts, losses, worker_id, lease_token,
-    started_at, queued_at, workflow_slug, version, step_type, timeout, run_status, retries, outcome, n)
+    started_at, queued_at, workflow_slug, version, counts, known_tasks, timeout, run_status, retries, outcome, n)
   where k.outcome = 'claim'
   order by k.n
   limit 1;

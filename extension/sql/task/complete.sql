@@ -190,8 +190,7 @@ begin
       completed_at = case h.outcome when 'acts' then p_now end,
       failed_at = case when h.outcome <> 'acts' then p_now end,
       error_message = case h.outcome
-        when 'violates' then quantumflow._violation(
-          p_results -> h.ord -> 'output', case h.step_type when 'map' then t.item_value end)
+        when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output', t.item_value)
         when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
       end
     from unnest(p_held) h

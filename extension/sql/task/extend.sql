@@ -87,7 +87,7 @@ begin
     case
       when t.status = 'cancelled' and t.is_leased then 'cancelled'
       when t.status is distinct from 'started' or t.is_leased is not true then 'lost'
-      when w.step_type <> 'callback' and r.status not in ('started', 'paused') then 'cancelled'
+      when w.counts and r.status not in ('started', 'paused') then 'cancelled'
       else 'held'
     end,
     t.queue,
@@ -107,7 +107,7 @@ begin
     limit 1
   ) r on true
   left join lateral (
-    select l.step_type, l.timeout
+    select l.counts, l.timeout
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
     limit 1

@@ -93,12 +93,12 @@ begin
   -- Lock: the tasks, the steps that fail, the runs.
   v_held := quantumflow._hold_reported(p_results, 'fail', p_by_hand);
   perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
-  v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.step_type <> 'callback');
+  v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.counts);
   v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
 
   -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
   for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop
-    if v_held[n].outcome = 'acts' and v_held[n].step_type <> 'callback' and v_held[n].run_id = any (v_failing) then
+    if v_held[n].outcome = 'acts' and v_held[n].counts and v_held[n].run_id = any (v_failing) then
       v_held[n].outcome := 'run_ended';
     end if;
   end loop;

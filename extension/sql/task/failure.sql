@@ -65,7 +65,7 @@ begin
   order by h.queue;
 
   perform quantumflow._fail_step(
-    h.run_id, h.step_slug, h.task_index, h.step_type,
+    h.run_id, h.step_slug, h.task_index, h.known_tasks,
     case f.kind
       when 'error' then f.error_message
       else format('%s (attempt %s, lost %s times)', f.error_message, h.attempts, h.losses + (f.kind = 'lost')::int)
@@ -73,7 +73,7 @@ begin
     p_now)
   from unnest(p_attempts) f
   cross join lateral (select (f.held).*) h
-  where h.step_type <> 'callback';
+  where h.counts;
 end
 $_fail_for_good$;
 

@@ -9,18 +9,18 @@ declare
 begin
   select array_agg(
     row(
-      k.run_id, k.step_slug, s.tid, k.workflow_slug, k.version, k.step_type, w.dependents, k.done_tasks,
+      k.run_id, k.step_slug, s.tid, k.workflow_slug, k.version, k.known_tasks, w.gathers, w.dependents, k.done_tasks,
       k.done_tasks > 0 and k.done_tasks = s.remaining_tasks
     )::quantumflow._step_progress)
   into v_steps
   from (
     select
-      h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type,
+      h.run_id, h.step_slug, h.workflow_slug, h.version, h.known_tasks,
       (count(*) filter (where h.outcome = 'acts'))::int as done_tasks
     from unnest(p_held) h
     where h.outcome in ('acts', 'violates', 'fails')
-      and h.step_type <> 'callback'
-    group by h.run_id, h.step_slug, h.workflow_slug, h.version, h.step_type
+      and h.counts
+    group by h.run_id, h.step_slug, h.workflow_slug, h.version, h.known_tasks
     order by h.run_id, h.step_slug
     offset 0
   ) k
@@ -28,7 +28,7 @@ begin
     select l.ctid as tid, l.remaining_tasks
     from quantumflow.step_states l
     where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
-      and k.step_type = 'map'
+      and k.known_tasks is null
     for no key update
   ) m on true
   -- The only task of a single step is held, and nobody else moves the step of a task that is live.
@@ -39,7 +39,7 @@ begin
     limit 1
   ) s
   cross join lateral (
-    select l.dependents
+    select l.gathers, l.dependents
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1

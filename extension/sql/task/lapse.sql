@@ -24,7 +24,7 @@ begin
     v_task := (v_lapse.attempt).held;
 
     -- A task before this one may have ended the run, and so this task.
-    continue when v_task.step_type <> 'callback' and not exists (
+    continue when v_task.counts and not exists (
       select
       from quantumflow.workflow_runs r
       where r.id = v_task.run_id
@@ -33,7 +33,7 @@ begin
 
     -- To end a run takes the step and the run whole; while somebody holds either, this waits in the queue.
     if v_lapse.is_last
-      and v_task.step_type <> 'callback'
+      and v_task.counts
       and not quantumflow._hold_for_failure(v_task.run_id, v_task.step_slug)
     then
       perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[p_now + interval '100 ms']);

@@ -116,7 +116,7 @@ begin
     row(
       v.ord, v.run_id, v.step_slug, v.task_index, v.tid, v.queue, v.message_id, v.status, v.attempts, v.losses,
       v.worker_id, v.lease_token, v.started_at, v.queued_at,
-      v.workflow_slug, v.version, v.step_type, v.timeout, 'started', 0,
+      v.workflow_slug, v.version, v.counts, v.known_tasks, v.timeout, 'started', 0,
       case
         when v.status is null then 'stale'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
@@ -167,7 +167,7 @@ begin
       limit 1
     ) r on true
     left join lateral (
-      select l.step_type, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
+      select l.counts, l.known_tasks, l.timeout, l.feeds_map, l.max_attempts, l.chunk_size
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
       limit 1
@@ -262,10 +262,10 @@ begin
       row(
         h.ord, h.run_id, h.step_slug, h.task_index, h.tid, h.queue, h.message_id, h.status, h.attempts, h.losses,
         h.worker_id, h.lease_token, h.started_at, h.queued_at,
-        h.workflow_slug, h.version, h.step_type, h.timeout, r.status, r.retries,
+        h.workflow_slug, h.version, h.counts, h.known_tasks, h.timeout, r.status, r.retries,
         case
           when h.outcome in ('acts', 'violates', 'fails')
-            and h.step_type <> 'callback'
+            and h.counts
             and r.status not in ('started', 'paused')
           then 'run_ended'
           else h.outcome

@@ -1,0 +1,14 @@
+create function quantumflow._kinds()
+returns table (step_type text, counts boolean, known_tasks int, gathers boolean)
+language sql
+immutable
+begin atomic
+  values
+    ('single', true, 1, false),
+    ('map', true, null, true),
+    ('callback', false, 1, false);
+end;
+
+comment on function quantumflow._kinds() is
+'What is so of every step of a type. It is compiled into workflow_steps, which says what each fact means, when a version is stored:
+what runs asks there, and never for the type.';
