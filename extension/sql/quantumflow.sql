@@ -90,6 +90,7 @@
 \ir task/lapse.sql
 \ir task/claim.sql
 \ir task/report.sql
+\ir task/answer.sql
 \ir task/output.sql
 \ir task/hold_steps.sql
 \ir task/complete.sql

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -219,6 +220,23 @@ def test_an_output_that_the_database_refuses_fails_the_run(client: Client, engin
         run_id = client.start_flow("bad", output)
         assert client.poll_and_run(until_idle=True) == 1
         assert f"({code})" in client.status(run_id)["error_message"]
+    assert paid(engine) == []
+
+
+@pytest.mark.system
+def test_why_an_output_is_refused_is_for_the_database_to_say(
+    client: Client, engine: Engine, kind: str
+) -> None:
+    flow = Flow("short")
+    flow.map("a", chunk_size=2)(paying(kind, lambda _: [1]))
+    client.deploy(flow)
+    run_id = client.start_flow("short", ["x", "y"])
+    assert client.poll_and_run(until_idle=True) == 1
+    why = (
+        "the output must be an array of 2, one for each item of the chunk, but is one of 1 (QF305)"
+    )
+    assert client.status(run_id)["error_message"] == f"step a, task 0: TypeViolation: {why}"
+    assert failures(engine) == [("error", f"TypeViolation: {why}")]
     assert paid(engine) == []
 
 
@@ -586,11 +604,18 @@ def test_a_caller_that_rolls_back_loses_the_lease(client: Client, dsn: str, engi
     assert paid(engine) == []
 
 
-@pytest.mark.parametrize("why", ["stale", "duplicate", "run_ended"])
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("stale", "the lease is not the caller's"),
+        ("duplicate", "this attempt was reported before"),
+        ("run_ended", "its run was cancelled"),
+    ],
+)
 def test_what_cannot_be_completed_raises(
-    client: Client, dsn: str, engine: Engine, why: str
+    client: Client, dsn: str, engine: Engine, why: str, words: str
 ) -> None:
-    raised: list[str] = []
+    raised: list[LeaseLost] = []
 
     def pay(ctx: Context) -> None:
         if why == "stale":
@@ -604,12 +629,15 @@ def test_what_cannot_be_completed_raises(
             try:
                 ctx.complete(connection=connection)
             except LeaseLost as error:
-                raised.append(error.state)
+                raised.append(error)
                 raise
 
     one_step(client, pay)
     client.poll_and_run(until_idle=True)
-    assert raised == [why]
+    (error,) = raised
+    assert error.state == why
+    assert words in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert (paid(engine), failures(engine)) == ([], [])
 
 

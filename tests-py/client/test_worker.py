@@ -559,7 +559,7 @@ def test_the_result_of_a_lost_task_changes_nothing(
 
     run_id = client.start_flow(one_step(client, handler))
     assert client.poll_and_run(once=True) == 1
-    assert "came to nothing: stale" in caplog.text
+    assert "came to nothing: stale: the lease is not" in caplog.text
     assert client.status(run_id)["status"] == "started"
     assert connection.execute(
         "select quantumflow.complete_task(%s, 'a', 0, '2', 1)", (run_id,)

@@ -34,7 +34,7 @@ union all select 23, to_jsonb(c) || '{"output": "again"}', 'duplicate' from clai
 
 select results_eq(
   'select o.outcome, o.n from quantumflow.complete_tasks((select jsonb_agg(result order by n) from results))
-     with ordinality o (run_id, step_slug, task_index, outcome, n)',
+     with ordinality o (run_id, step_slug, task_index, outcome, reason, detail, n)',
   'select outcome, row_number() over (order by n) from results',
   'each has its outcome, in the order of the results');
 select results_eq(

@@ -78,9 +78,9 @@ comment on function quantumflow.complete_tasks(jsonb) is
 results: an array of {"run_id", "step_slug", "task_index", "lease_token", "output"}. One bad result never spoils the others.
 A result without a lease_token is stale: by hand there is complete_task.
 
-Returns a row per result, in order, with its outcome:
-completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array; the
-task and its run failed. failed: the output is too large, see configure(); the task failed without another attempt, and its run, with
+Returns a row per result, in order, with its outcome, and why it is no other (reason and detail, see task_outcome):
+completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array, or a
+chunk''s has not an entry for each item; the task and its run failed. failed: the output is too large, see configure(); the task failed without another attempt, and its run, with
 QF309 in error_message. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
 or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
 

@@ -59,11 +59,14 @@ set enable_mergejoin = off
 set enable_bitmapscan = off
 set jit = off
 as $fail_tasks$
+declare
+  v_held quantumflow._held_task[];
 begin
+  v_held := quantumflow._fail(quantumflow._checked_array(fail_tasks.results, 'results'), quantumflow._now());
+
   return query
   select *
-  from quantumflow._answers(
-    quantumflow._fail(quantumflow._checked_array(fail_tasks.results, 'results'), quantumflow._now()), 'retrying');
+  from quantumflow._answers(v_held, 'retrying');
 end
 $fail_tasks$;
 
@@ -74,7 +77,7 @@ results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error
 "error_details"}; retry_after is in seconds. One bad result never spoils the others. An error_message over max_error_bytes is cut,
 and such error_details are left out, with a note in their place.
 
-Returns a row per result, in order, with its outcome:
+Returns a row per result, in order, with its outcome, and why it is no other (reason and detail, see task_outcome):
 retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
 used up or retryable is false; the task and its run failed. duplicate, stale, run_ended: as complete_tasks.
 

@@ -36,11 +36,12 @@ begin
   return query
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
-    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int
+    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int,
+    o.reason, o.detail
   from quantumflow._answers(v_done.held, 'completed') o;
 
   return query
-  select null::text, c.*
+  select null::text, c.*, null::text, null::text
   from quantumflow._hand_out_each(v_taken, complete_and_claim.lease, v_now) c;
 end
 $complete_and_claim$;

@@ -341,53 +341,6 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, whatever this call has written to them, and removes their messages.';
 
-create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
-returns setof quantumflow.task_outcome
-language sql
-immutable
-begin atomic
-  select
-    h.run_id,
-    h.step_slug,
-    h.task_index,
-    case h.outcome
-      when 'acts' then p_acts
-      when 'violates' then 'type_violation'
-      when 'fails' then 'failed'
-      else h.outcome
-    end
-  from unnest(p_held) h
-  order by h.ord;
-end;
-
-comment on function quantumflow._answers(quantumflow._held_task[], text) is
-'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying.';
-
-create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_acts text, p_lease_token bigint)
-returns text
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_answer_by_hand$
-declare
-  v_answer quantumflow.task_outcome;
-begin
-  select *
-  into v_answer
-  from quantumflow._answers(p_held, p_acts);
-
-  if p_lease_token is null and p_held[1].outcome in ('acts', 'violates', 'fails') then
-    raise log 'task %/% of run % is % by hand', v_answer.step_slug, v_answer.task_index, v_answer.run_id, v_answer.outcome
-    using detail = format('By session_user "%s", role "%s".', session_user, current_setting('role'));
-  end if;
-
-  return v_answer.outcome;
-end
-$_answer_by_hand$;
-
-comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, bigint) is
-'The answer to a report of one task. One that a person made without a lease is told to the server''s log.';
-
 create function quantumflow._remove_reported(p_held quantumflow._held_task[])
 returns void
 language plpgsql

@@ -41,15 +41,23 @@ create type quantumflow.task_outcome as (
   run_id     uuid,
   step_slug  text,
   task_index int,
-  outcome    text
+  outcome    text,
+  reason     text,
+  detail     text
 );
 
 comment on type quantumflow.task_outcome is
-'What became of one report: completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
+'What became of one report: completed, type_violation, retrying, failed, duplicate, stale or run_ended; and why.';
 comment on column quantumflow.task_outcome.run_id is 'The run that the report named.';
 comment on column quantumflow.task_outcome.step_slug is 'The step.';
 comment on column quantumflow.task_outcome.task_index is 'The task.';
 comment on column quantumflow.task_outcome.outcome is 'completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
+comment on column quantumflow.task_outcome.reason is
+'Of type_violation: run_failed. Of failed: run_failed, or callback_failed, which leaves its run as it is. Of duplicate: reported_before.
+Of stale: unknown_task, or lease_lost. Of run_ended: run_completed, run_failed, run_cancelled, or task_cancelled. Null of completed and
+retrying.';
+comment on column quantumflow.task_outcome.detail is
+'The reason in words for people; of type_violation and failed, the error_message of the task. Null where reason is.';
 
 create type quantumflow.task_exchange as (
   outcome          text,
@@ -68,7 +76,9 @@ create type quantumflow.task_exchange as (
   queue            text,
   message_id       bigint,
   headers          jsonb,
-  losses           int
+  losses           int,
+  reason           text,
+  detail           text
 );
 
 comment on type quantumflow.task_exchange is
@@ -91,6 +101,8 @@ comment on column quantumflow.task_exchange.message_id is 'The msg_id of its mes
 comment on column quantumflow.task_exchange.headers is 'The headers of the run.';
 comment on column quantumflow.task_exchange.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
+comment on column quantumflow.task_exchange.reason is 'Why the result has this outcome, as in task_outcome; null where the row is a task.';
+comment on column quantumflow.task_exchange.detail is 'The reason in words for people, as in task_outcome; null where the row is a task.';
 
 create type quantumflow.task_lease as (
   run_id           uuid,

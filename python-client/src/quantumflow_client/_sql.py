@@ -600,20 +600,32 @@ def claim_tasks(
     )
 
 
-def _outcomes(rows: Sequence[TupleRow]) -> dict[TaskKey, str]:
-    return {row[:3]: row[3] for row in rows}
+class Outcome(NamedTuple):
+    """What became of a report, and why: a word, and words for people."""
+
+    outcome: str
+    reason: str | None = None
+    detail: str | None = None
+
+
+UNANSWERED = Outcome("stale")
+"""What a report comes to of which the answer says nothing."""
+
+
+def _outcomes(rows: Sequence[TupleRow]) -> dict[TaskKey, Outcome]:
+    return {row[:3]: Outcome(*row[3:]) for row in rows}
 
 
 _COMPLETE_TASKS = _statement(
     "complete_tasks",
     """
-    select run_id::pg_catalog.text, step_slug, task_index, outcome
+    select run_id::pg_catalog.text, step_slug, task_index, outcome, reason, detail
     from quantumflow.complete_tasks(results => %(results)s::pg_catalog.jsonb)
     """,
 )
 
 
-def complete_tasks(completions: Iterable[Completion]) -> Call[dict[TaskKey, str]]:
+def complete_tasks(completions: Iterable[Completion]) -> Call[dict[TaskKey, Outcome]]:
     """Report outputs."""
     return Call(
         _COMPLETE_TASKS,
@@ -628,7 +640,8 @@ _COMPLETE_AND_CLAIM = _statement(
     select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
-      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, outcome
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, outcome,
+      reason, detail
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
       results => %(results)s::pg_catalog.jsonb,
@@ -644,7 +657,7 @@ _COMPLETE_AND_CLAIM = _statement(
 class Exchange(NamedTuple):
     """What complete_and_claim answers: what became of the reports, and the next tasks."""
 
-    outcomes: dict[TaskKey, str]
+    outcomes: dict[TaskKey, Outcome]
     tasks: list[Task]
 
 
@@ -662,7 +675,7 @@ def complete_and_claim(
     return Call(
         _COMPLETE_AND_CLAIM,
         lambda rows: Exchange(
-            {row[:3]: row[14] for row in rows if row[14] is not None},
+            {row[:3]: Outcome(*row[14:]) for row in rows if row[14] is not None},
             [_task(row) for row in rows if row[14] is None],
         ),
         {
@@ -680,13 +693,13 @@ def complete_and_claim(
 _FAIL_TASKS = _statement(
     "fail_tasks",
     """
-    select run_id::pg_catalog.text, step_slug, task_index, outcome
+    select run_id::pg_catalog.text, step_slug, task_index, outcome, reason, detail
     from quantumflow.fail_tasks(results => %(results)s::pg_catalog.jsonb)
     """,
 )
 
 
-def fail_tasks(failures: Iterable[Failure]) -> Call[dict[TaskKey, str]]:
+def fail_tasks(failures: Iterable[Failure]) -> Call[dict[TaskKey, Outcome]]:
     """Report failures."""
     return Call(_FAIL_TASKS, _outcomes, {"results": _array(failure.row() for failure in failures)})
 

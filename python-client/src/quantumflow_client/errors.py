@@ -477,10 +477,7 @@ class RunCancelled(QuantumflowError):
 
 _WHY_LOST = {
     "lost": "another attempt has it, or its deadline has passed",
-    "stale": "another attempt has it",
     "cancelled": "its run has ended",
-    "run_ended": "its run has ended",
-    "duplicate": "it was reported before",
 }
 
 
@@ -492,13 +489,15 @@ class LeaseLost(QuantumflowError):
         state: Why, in the database's word: lost, stale, cancelled, run_ended or duplicate.
     """
 
-    def __init__(self, task: object, state: str) -> None:
-        super().__init__(f"{task} is not to be done any more: {_WHY_LOST.get(state, state)}")
+    def __init__(self, task: object, state: str, why: str | None = None) -> None:
+        why = why or _WHY_LOST.get(state, state)
+        super().__init__(f"{task} is not to be done any more: {why}")
         self.task = task
         self.state = state
+        self._why = why
 
-    def __reduce__(self) -> tuple[type[LeaseLost], tuple[object, str]]:
-        return type(self), (self.task, self.state)
+    def __reduce__(self) -> tuple[type[LeaseLost], tuple[object, str, str]]:
+        return type(self), (self.task, self.state, self._why)
 
 
 class WaitTimeout(QuantumflowError, TimeoutError):

@@ -28,7 +28,7 @@ import psycopg
 
 from quantumflow_client import _connections, _sql
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._sql import UNANSWERED, Completion, Failure
 from quantumflow_client.context import describe
 from quantumflow_client.errors import QuantumflowError, UnknownQueue, WorkerHung
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Connection, Connections
-    from quantumflow_client._sql import Exchange, Task, TaskKey, TaskRef
+    from quantumflow_client._sql import Exchange, Outcome, Task, TaskKey, TaskRef
 
     from .handlers import Registry
     from .reports import Report
@@ -616,17 +616,18 @@ class Worker:
         self._forget(step.tasks)
         self._core.released()
 
-    def _reported(self, reports: Sequence[Report], outcomes: Mapping[TaskKey, str]) -> None:
+    def _reported(self, reports: Sequence[Report], outcomes: Mapping[TaskKey, Outcome]) -> None:
         for report in reports:
-            outcome = outcomes.get(report.ref[:3], "stale")
+            outcome, _, detail = outcomes.get(report.ref[:3], UNANSWERED)
             execution = self._executions.get(report.ref)
             if outcome not in _EXPECTED and execution is not None:
                 # A duplicate is no loss: an answer was, and the report was sent again.
                 logger.log(
                     logging.INFO if outcome == "duplicate" else logging.WARNING,
-                    "the report of %s came to nothing: %s",
+                    "the report of %s came to nothing: %s: %s",
                     report.ref,
                     outcome,
+                    detail,
                     extra=describe(execution.task),
                 )
         self._forget([report.ref for report in reports])
@@ -767,7 +768,7 @@ def _nothing(_: float) -> None:
     """What happens when a handler has ended."""
 
 
-def _report_call(reports: Sequence[Report]) -> Call[dict[TaskKey, str]]:
+def _report_call(reports: Sequence[Report]) -> Call[dict[TaskKey, Outcome]]:
     if isinstance(reports[0], Completion):
         return _sql.complete_tasks(_completions(reports))
     return _sql.fail_tasks([report for report in reports if isinstance(report, Failure)])

@@ -17,7 +17,7 @@ import psycopg
 from quantumflow_client import _json, _sql
 from quantumflow_client._call import Call
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Completion
+from quantumflow_client._sql import UNANSWERED, Completion
 from quantumflow_client.errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
 from .reports import failure_of, refusal_of, substitute_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._connections import AsyncConnections, Connections
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Failure, TaskKey, TaskRef
+    from quantumflow_client._sql import Failure, Outcome, TaskKey, TaskRef
 
     Report: TypeAlias = Completion | Failure
     _Steps: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
@@ -172,12 +172,12 @@ class TaskTransaction:
         yield _Do.ROLL_BACK
         return report
 
-    def _completion(self, output: Json) -> Call[dict[TaskKey, str]]:
+    def _completion(self, output: Json) -> Call[dict[TaskKey, Outcome]]:
         if self._has_ended or self._connection is not None:
             raise RuntimeError("this task is completed with what its handler returns")
         return _sql.complete_tasks([Completion(self._task, _json.encode(output, "the output"))])
 
-    def _completed(self, outcomes: dict[TaskKey, str]) -> None:
+    def _completed(self, outcomes: dict[TaskKey, Outcome]) -> None:
         try:
             _refuse(self._task, outcomes)
         except LeaseLost:
@@ -245,15 +245,16 @@ class TaskTransaction:
             self._lose()
 
 
-def _refuse(task: TaskRef, outcomes: dict[TaskKey, str]) -> None:
+_REFUSALS = {"type_violation": TypeViolation, "failed": TaskOutputTooLarge}
+
+
+def _refuse(task: TaskRef, outcomes: dict[TaskKey, Outcome]) -> None:
     """Raise what a completion came to, unless the task is completed."""
-    outcome = outcomes.get(task[:3], "stale")
-    if outcome == "type_violation":
-        raise TypeViolation("the output must be an array, because a map maps over it (QF305)")
-    if outcome == "failed":
-        raise TaskOutputTooLarge("the output is larger than the limits allow (QF309)")
+    outcome, _, detail = outcomes.get(task[:3], UNANSWERED)
+    if outcome in _REFUSALS:
+        raise _REFUSALS[outcome](detail or outcome)
     if outcome != "completed":
-        raise LeaseLost(task, outcome)
+        raise LeaseLost(task, outcome, detail)
 
 
 def _refuse_closed(connection: psycopg.BaseConnection[Any]) -> None:

@@ -1,0 +1,110 @@
+-- What the caller is told of its reports: the outcome of each, why, and what there is to say about it.
+
+create function quantumflow._reason_of(p_held quantumflow._held_task)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_reason_of$
+begin
+  return case p_held.outcome
+    when 'violates' then 'run_failed'
+    when 'fails' then case p_held.step_type when 'callback' then 'callback_failed' else 'run_failed' end
+    when 'duplicate' then 'reported_before'
+    when 'stale' then case when p_held.status is null then 'unknown_task' else 'lease_lost' end
+    when 'run_ended' then (
+      select
+        case r.status
+          when 'completed' then 'run_completed'
+          when 'failed' then 'run_failed'
+          when 'cancelled' then 'run_cancelled'
+          else 'task_cancelled'
+        end
+      from quantumflow.workflow_runs r
+      where r.id = p_held.run_id)
+  end;
+end
+$_reason_of$;
+
+comment on function quantumflow._reason_of(quantumflow._held_task) is
+'Why a report has not done what it was to do, in one of the words that task_outcome lists.';
+
+create function quantumflow._explained(p_held quantumflow._held_task)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_explained$
+begin
+  if p_held.outcome in ('violates', 'fails') then
+    return (
+      select t.error_message
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (p_held.run_id, p_held.step_slug, p_held.task_index)
+    );
+  end if;
+
+  return case quantumflow._reason_of(p_held)
+    when 'reported_before' then 'this attempt was reported before'
+    when 'unknown_task' then 'there is no such task'
+    when 'lease_lost' then 'the lease is not the caller''s: another attempt has the task, or its time was over'
+    when 'run_completed' then 'its run was completed first'
+    when 'run_failed' then 'its run has failed'
+    when 'run_cancelled' then 'its run was cancelled'
+    when 'task_cancelled' then 'the task was cancelled'
+  end;
+end
+$_explained$;
+
+comment on function quantumflow._explained(quantumflow._held_task) is
+'The reason of an outcome in words for people; of a task that has failed, its error_message.';
+
+create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
+returns setof quantumflow.task_outcome
+language sql
+stable
+begin atomic
+  select
+    h.run_id,
+    h.step_slug,
+    h.task_index,
+    case h.outcome
+      when 'acts' then p_acts
+      when 'violates' then 'type_violation'
+      when 'fails' then 'failed'
+      else h.outcome
+    end,
+    case when h.outcome <> 'acts' then quantumflow._reason_of(h) end,
+    case when h.outcome <> 'acts' then quantumflow._explained(h) end
+  from unnest(p_held) h
+  order by h.ord;
+end;
+
+comment on function quantumflow._answers(quantumflow._held_task[], text) is
+'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying. To be called
+in a statement after the one that has acted, whose changes it tells.';
+
+create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_acts text, p_lease_token bigint)
+returns text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_answer_by_hand$
+declare
+  v_answer quantumflow.task_outcome;
+begin
+  select *
+  into v_answer
+  from quantumflow._answers(p_held, p_acts);
+
+  if p_lease_token is null and p_held[1].outcome in ('acts', 'violates', 'fails') then
+    raise log 'task %/% of run % is % by hand', v_answer.step_slug, v_answer.task_index, v_answer.run_id, v_answer.outcome
+    using detail = format('By session_user "%s", role "%s".', session_user, current_setting('role'));
+  end if;
+
+  return v_answer.outcome;
+end
+$_answer_by_hand$;
+
+comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, bigint) is
+'The answer to a report of one task. One that a person made without a lease is told to the server''s log.';
