@@ -9,7 +9,7 @@ as $_reason_of$
 begin
   return case p_held.outcome
     when 'violates' then 'run_failed'
-    when 'fails' then case p_held.step_type when 'callback' then 'callback_failed' else 'run_failed' end
+    when 'fails' then case when p_held.counts then 'run_failed' else 'callback_failed' end
     when 'duplicate' then 'reported_before'
     when 'stale' then case when p_held.status is null then 'unknown_task' else 'lease_lost' end
     when 'run_ended' then (
