@@ -182,7 +182,7 @@ CALLS: dict[str, tuple[Callable[[Engine, UUID, Task], Any], Any]] = {
         ),
         True,
     ),
-    "input": (
+    "run_input": (
         lambda engine, run_id, _: engine.value("select quantumflow.run_input(%s)", run_id),
         [1, 2],
     ),
