@@ -6,14 +6,16 @@ database to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from ._sql import DEFAULT_QUEUE
 from ._worker.handlers import GIVEN, OF_A_CHUNK, OF_A_RUN, OF_AN_ITEM, Handler
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._json import Json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +25,29 @@ Duration = float | timedelta
 
 StepRef = str | Callable[..., Any]
 """A step: its slug, or the function that handles it."""
+
+Kind = Literal["single", "map"]
+
+
+class StepSettings(TypedDict, total=False):
+    """What a decorator takes for a step: see `Flow.add_step`, which is called with it."""
+
+    depends_on: Iterable[StepRef]
+    command: str | None
+    max_attempts: int | None
+    max_lost: int | None
+    retry_delay: Duration | None
+    timeout: Duration | None
+    start_delay: Duration | None
+    queue: str | None
+    args: Json
+
+
+class MapSettings(StepSettings, total=False):
+    """The same for a map."""
+
+    over: StepRef | None
+    chunk_size: int | None
 
 
 class Flow:
@@ -90,22 +115,10 @@ class Flow:
 
     @overload
     def step(
-        self,
-        slug: str | None = None,
-        /,
-        *,
-        depends_on: Iterable[StepRef] = (),
-        command: str | None = None,
-        max_attempts: int | None = None,
-        max_lost: int | None = None,
-        retry_delay: Duration | None = None,
-        timeout: Duration | None = None,
-        start_delay: Duration | None = None,
-        queue: str | None = None,
-        args: Json = None,
+        self, slug: str | None = None, /, **settings: Unpack[StepSettings]
     ) -> Callable[[F], F]: ...
 
-    def step(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
+    def step(self, slug_or_function: Any = None, /, **settings: Unpack[MapSettings]) -> Any:
         """Make a function a step with one task: a decorator, with or without arguments.
 
         Args:
@@ -122,24 +135,10 @@ class Flow:
 
     @overload
     def map(
-        self,
-        slug: str | None = None,
-        /,
-        *,
-        over: StepRef | None = None,
-        chunk_size: int | None = None,
-        depends_on: Iterable[StepRef] = (),
-        command: str | None = None,
-        max_attempts: int | None = None,
-        max_lost: int | None = None,
-        retry_delay: Duration | None = None,
-        timeout: Duration | None = None,
-        start_delay: Duration | None = None,
-        queue: str | None = None,
-        args: Json = None,
+        self, slug: str | None = None, /, **settings: Unpack[MapSettings]
     ) -> Callable[[F], F]: ...
 
-    def map(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
+    def map(self, slug_or_function: Any = None, /, **settings: Unpack[MapSettings]) -> Any:
         """Make a function a step with a task for each item of an array: a decorator, as `step`.
 
         Args:
@@ -153,7 +152,7 @@ class Flow:
         self,
         slug: str,
         *,
-        type: Literal["single", "map"] = "single",  # noqa: A002
+        type: Kind = "single",  # noqa: A002
         over: StepRef | None = None,
         chunk_size: int | None = None,
         depends_on: Iterable[StepRef] = (),
@@ -226,18 +225,17 @@ class Flow:
         steps = [step.get("queue", usual) for step in self._steps.values()]
         return list(dict.fromkeys([*steps, *callbacks]))
 
-    def _decorator(self, slug_or_function: Any, kind: str, settings: Mapping[str, Any]) -> Any:
+    def _decorator(self, slug_or_function: Any, kind: Kind, settings: MapSettings) -> Any:
         if callable(slug_or_function):
             return self._add_function(slug_or_function, None, kind, settings)
         return lambda function: self._add_function(function, slug_or_function, kind, settings)
 
-    def _add_function(
-        self, function: F, slug: str | None, kind: Any, settings: Mapping[str, Any]
-    ) -> F:
+    def _add_function(self, function: F, slug: str | None, kind: Kind, settings: MapSettings) -> F:
         slug = slug or function.__name__
         command = settings.get("command") or f"{self.slug}.{slug}"
         handler = Handler.of(function)
-        self.add_step(slug, type=kind, **{**settings, "command": command})
+        named: MapSettings = {**settings, "command": command}
+        self.add_step(slug, type=kind, **named)
         dependencies = self._steps[slug].get("dependencies", [])
         has = GIVEN | OF_A_RUN | set(dependencies)
         if kind == "map":
