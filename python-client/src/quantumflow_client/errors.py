@@ -386,17 +386,12 @@ class BadSettingValue(AccessError):
     code = "QF504"
 
 
-class GoalError(QuantumflowError):
-    """A goal (QF6xx)."""
-
-
 _BY_CONCEPT: dict[str, type[QuantumflowError]] = {
     "QF1": DefinitionError,
     "QF2": RunError,
     "QF3": TaskError,
     "QF4": QueueError,
     "QF5": AccessError,
-    "QF6": GoalError,
 }
 
 _BY_CODE: dict[str, type[QuantumflowError]] = {
