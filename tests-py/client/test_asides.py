@@ -18,7 +18,8 @@ from quantumflow_client._worker.asides import (
     ROWS_MOST,
     Asides,
 )
-from quantumflow_client._worker.reports import Refusal, Report
+from quantumflow_client._worker.refusals import Refusal
+from quantumflow_client._worker.reports import Report
 
 REFUSAL = Refusal("42501", "InsufficientPrivilege", "permission denied")
 VALUE = Refusal("22P05", "UntranslatableCharacter", "no such character")

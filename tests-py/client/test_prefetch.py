@@ -80,7 +80,7 @@ def count(connection: Connection, status: str) -> int:
 @pytest.fixture
 def hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is taken back because it waits."""
-    monkeypatch.setattr("quantumflow_client._worker.loop._HOLD", _DAY)
+    monkeypatch.setattr("quantumflow_client._worker.claims._HOLD", _DAY)
 
 
 @pytest.mark.usefixtures("hold")
@@ -105,7 +105,7 @@ def test_what_waits_for_a_slot_is_handed_back_when_the_worker_stops(
 def test_what_waits_too_long_for_a_slot_is_handed_back(
     client: Client, connection: Connection, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quantumflow_client._worker.loop._HOLD", 0.2)
+    monkeypatch.setattr("quantumflow_client._worker.claims._HOLD", 0.2)
     stops = Stops(client, 400)
     work(concurrency=1, lease=_LONG)
     stops.wait_until_it_stops()
@@ -152,15 +152,15 @@ def test_handlers_go_on_while_a_report_waits(
 def test_each_step_of_a_chain_takes_one_call(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client._worker import loop
+    from quantumflow_client._connections import Session
 
-    call, made = loop.Worker._call, Counter[str]()
+    call, made = Session.ask, Counter[str]()
 
-    def counted(self: loop.Worker, asked: Any) -> Any:
+    def counted(self: Session, asked: Any) -> Any:
         made.update(re.findall(r"quantumflow\.(\w+)", asked.statement))
         return call(self, asked)
 
-    monkeypatch.setattr(loop.Worker, "_call", counted)
+    monkeypatch.setattr(Session, "ask", counted)
     flow = Flow("chain")
     flow.step("s0")(lambda: 0)
     for n in range(1, 10):
@@ -187,16 +187,16 @@ def test_where_one_call_is_refused_two_are_made(
     client: Client, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
     from quantumflow_client import _sql
-    from quantumflow_client._worker import loop
+    from quantumflow_client._connections import Session
 
-    call = loop.Worker._call
+    call = Session.ask
 
-    def refuse(self: loop.Worker, asked: Any) -> Any:
+    def refuse(self: Session, asked: Any) -> Any:
         if asked.statement == _sql.STATEMENTS["complete_and_claim"]:
             raise refusal
         return call(self, asked)
 
-    monkeypatch.setattr(loop.Worker, "_call", refuse)
+    monkeypatch.setattr(Session, "ask", refuse)
     flow = Flow("wide")
     flow.map("a")(lambda item: item)
     client.deploy(flow)
@@ -236,15 +236,15 @@ def test_an_answer_that_is_lost_loses_neither_results_nor_tasks(
 def test_large_inputs_are_claimed_few_at_a_time(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client._worker.loop import Worker
+    from quantumflow_client._worker.claims import Claims
 
-    claimed, sizes = Worker._claimed, []
+    begin, sizes = Claims.begin, []
 
-    def weigh(self: Worker, tasks: Any, **options: Any) -> None:
+    def weigh(self: Claims, tasks: Any, **options: Any) -> Any:
         sizes.append(sum(task.size for task in tasks))
-        claimed(self, tasks, **options)
+        return begin(self, tasks, **options)
 
-    monkeypatch.setattr(Worker, "_claimed", weigh)
+    monkeypatch.setattr(Claims, "begin", weigh)
     monkeypatch.setattr(pace, "CLAIM_BYTES", 1_000_000)
     flow = Flow("large")
     flow.step("a")(lambda: None)
@@ -265,7 +265,7 @@ def test_nothing_of_a_task_is_kept_after_it(client: Client, work: Work) -> None:
 
     def blocks_after(items: int) -> int:
         client.wait(client.start_flow("wide", [0] * items), timeout=60)
-        wait_until(lambda: not worker._executions and not worker._core._held)
+        wait_until(lambda: not worker._held and not worker._core._held)
         gc.collect()
         return sys.getallocatedblocks()
 

@@ -286,19 +286,19 @@ def test_a_sweep_or_a_release_that_is_refused_stops_nothing(
     work: Work,
 ) -> None:
     from quantumflow_client import _sql
-    from quantumflow_client._worker import loop
+    from quantumflow_client._connections import Session
 
     monkeypatch.setattr(core, "SWEEP_EVERY", 0.05)
-    call, refused = loop.Worker._call, set()
+    call, refused = Session.ask, set()
 
-    def refusing(self: loop.Worker, asked: Any) -> Any:
+    def refusing(self: Session, asked: Any) -> Any:
         for name in ("sweep", "release_tasks", "register_worker"):
             if asked.statement == _sql.STATEMENTS[name]:
                 refused.add(name)
                 raise psycopg.errors.QueryCanceled("canceling statement due to statement timeout")
         return call(self, asked)
 
-    monkeypatch.setattr(loop.Worker, "_call", refusing)
+    monkeypatch.setattr(Session, "ask", refusing)
     working = work()
     wait_until(lambda: "sweep" in refused)
     client.start_flows(flow, range(INNOCENT))

@@ -15,14 +15,13 @@ import pytest
 from quantumflow_client import PermanentError, RetryAfter
 from quantumflow_client._json import clean, decode, encode
 from quantumflow_client._sql import Completion, Failure, TaskRef
-from quantumflow_client._worker.reports import (
+from quantumflow_client._worker.refusals import (
     Verdict,
-    completion_of,
-    failure_of,
     refusal_of,
     substitute_of,
     verdict_of,
 )
+from quantumflow_client._worker.reports import completion_of, failure_of
 from quantumflow_client.errors import UnknownQueue, UnsupportedValue
 
 TASK = TaskRef(str(UUID(int=1)), "step", 0, 7)

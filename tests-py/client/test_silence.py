@@ -1,7 +1,7 @@
 """A worker behind a proxy that goes on answering keepalives while nothing comes through.
 
-Fails, by waiting for ever, when the calls that it is about have no patience: in Worker._call, in
-Worker.fetch, in Worker._renew.
+Fails, by waiting for ever, when the calls that it is about have no patience: in the
+worker's Session, in WorkerHost.fetch, in Renewal.
 """
 
 from __future__ import annotations

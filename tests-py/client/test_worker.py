@@ -540,7 +540,7 @@ def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(
     def unreachable(self: object, tasks: object, run: object) -> None:
         raise psycopg.OperationalError("no route to host")
 
-    monkeypatch.setattr("quantumflow_client._worker.loop.Worker.extend", unreachable)
+    monkeypatch.setattr("quantumflow_client._worker.renewal.Renewal.extend", unreachable)
     work(lease=timedelta(seconds=0.5))
     assert told.wait(30)
     # Nobody else took it: the late result counts.
@@ -606,19 +606,19 @@ def test_a_deadlocked_report_is_repeated(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from quantumflow_client import _sql
-    from quantumflow_client._worker import loop
+    from quantumflow_client._connections import Session
 
     caplog.set_level(logging.INFO)
-    call, posts = loop.Worker._call, []
+    call, posts = Session.ask, []
 
-    def deadlocked_once(self: loop.Worker, asked: Any) -> Any:
+    def deadlocked_once(self: Session, asked: Any) -> Any:
         if asked.statement == _sql.STATEMENTS["complete_and_claim"]:
             posts.append(asked)
             if len(posts) == 1:
                 raise psycopg.errors.DeadlockDetected("deadlock detected")
         return call(self, asked)
 
-    monkeypatch.setattr(loop.Worker, "_call", deadlocked_once)
+    monkeypatch.setattr(Session, "ask", deadlocked_once)
     run_id = client.start_flow(one_step(client, lambda: 1))
     assert client.poll_and_run(until_idle=True) == 1
     assert client.wait(run_id) == {"a": 1}
@@ -653,19 +653,19 @@ def test_what_was_claimed_while_it_was_asked_to_stop_is_handed_back(
     client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from quantumflow_client import _sql
-    from quantumflow_client._worker import loop
+    from quantumflow_client._connections import Session
 
     run_id = client.start_flow(one_step(client, lambda: 1))
-    call = loop.Worker._call
+    call = Session.ask
 
-    def stop_after_claim(self: loop.Worker, asked: Any) -> Any:
+    def stop_after_claim(self: Session, asked: Any) -> Any:
         answer = call(self, asked)
         if asked.statement == _sql.STATEMENTS["claim_tasks"]:
             assert len(answer) == 1
-            self.stop()
+            client.stop()
         return answer
 
-    monkeypatch.setattr(loop.Worker, "_call", stop_after_claim)
+    monkeypatch.setattr(Session, "ask", stop_after_claim)
     assert client.poll_and_run() == 0
     assert (task(connection, run_id)["status"], task(connection, run_id)["attempts"]) == (
         "queued",
@@ -673,30 +673,15 @@ def test_what_was_claimed_while_it_was_asked_to_stop_is_handed_back(
     )
 
 
-def test_a_third_signal_goes_to_whoever_listened_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from quantumflow_client._connections import Connections
+def test_a_third_signal_goes_to_whoever_listened_before() -> None:
     from quantumflow_client._worker.core import Stopping
-    from quantumflow_client._worker.handlers import Registry
-    from quantumflow_client._worker.loop import Worker
+    from quantumflow_client._worker.signals import stopping_on_signals
 
     before: list[int] = []
     stops: list[Stopping] = []
     previous = signal.signal(signal.SIGTERM, lambda *_: before.append(1))
-    lease = timedelta(seconds=1)
-    worker = Worker(
-        Connections(""),
-        Registry(),
-        commands=["a"],
-        queues=["q"],
-        concurrency=1,
-        prefetch=0,
-        lease=lease,
-    )
-    monkeypatch.setattr(worker, "stop", stops.append)
     try:
-        with worker.stopping_on_signals():
+        with stopping_on_signals(stops.append):
             for _ in range(3):
                 signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)

@@ -1,10 +1,20 @@
-"""The worker's decisions, without a clock or a database: what is fed, and what step comes of it."""
+"""The worker's decisions, without a clock or a database: what happened, and what to do next."""
 
 from __future__ import annotations
 
 import pytest
 
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
+from quantumflow_client._worker.actions import (
+    Action,
+    Claim,
+    Connect,
+    Deliver,
+    Finish,
+    Release,
+    Rest,
+    Sweep,
+)
 from quantumflow_client._worker.asides import BATCH_BYTES, BATCH_ROWS, ROWS_MOST
 from quantumflow_client._worker.core import (
     CONFLICTS_MOST,
@@ -18,19 +28,11 @@ from quantumflow_client._worker.core import (
     LOSSES_MOST,
     RETRY_MOST,
     SWEEP_EVERY,
-    Claim,
-    Connect,
-    Deliver,
-    Finish,
-    Release,
-    Rest,
-    Step,
+    Core,
     Stopping,
-    Sweep,
-    WorkerCore,
 )
 from quantumflow_client._worker.pace import CLAIM_BYTES
-from quantumflow_client._worker.reports import Refusal
+from quantumflow_client._worker.refusals import Refusal
 
 LATER = 4e9
 
@@ -52,8 +54,8 @@ def new_core(
     until_idle: bool = False,
     random: float = 1.0,
     connected: bool = True,
-) -> WorkerCore:
-    core = WorkerCore(
+) -> Core:
+    core = Core(
         concurrency=concurrency,
         prefetch=prefetch,
         lease=30,
@@ -67,23 +69,23 @@ def new_core(
     return core
 
 
-def claim(core: WorkerCore, count: int, now: float = 0.0) -> None:
+def claim(core: Core, count: int, now: float = 0.0) -> None:
     """Let a core claim tasks 0 to count - 1."""
-    step = core.next(now)
-    assert isinstance(step, Claim)
-    core.claimed([task(i) for i in range(count)], asked=step.quantity, now=now)
+    action = core.next(now)
+    assert isinstance(action, Claim)
+    core.claimed([task(i) for i in range(count)], asked=action.quantity, now=now)
 
 
-def finish(core: WorkerCore, *indexes: int, seconds: float = 1.0) -> None:
+def finish(core: Core, *indexes: int, seconds: float = 1.0) -> None:
     """Let handlers end, each after so long."""
-    core.finished([done(i) for i in indexes], seconds * len(indexes))
+    core.ended([done(i) for i in indexes], seconds * len(indexes))
 
 
-def resting(step: object) -> float:
+def resting(action: object) -> float:
     """How long a core rests."""
-    assert isinstance(step, Rest)
-    assert step.seconds is not None
-    return step.seconds
+    assert isinstance(action, Rest)
+    assert action.seconds is not None
+    return action.seconds
 
 
 def test_a_worker_connects_before_anything_else() -> None:
@@ -134,9 +136,9 @@ def test_the_first_results_of_a_claim_wait_a_moment_for_the_others() -> None:
 def test_later_results_wait_for_nothing() -> None:
     core = new_core(concurrency=8)
     claim(core, 8)
-    step = core.next(LINGER)
-    assert isinstance(step, Rest)
-    assert step.results == 1
+    action = core.next(LINGER)
+    assert isinstance(action, Rest)
+    assert action.results == 1
     finish(core, 0)
     assert core.next(LINGER) == Deliver([done(0)], quantity=1)
 
@@ -176,7 +178,7 @@ def test_failures_are_reported_first_since_outputs_bring_new_tasks() -> None:
     core = new_core(concurrency=4, until_idle=True)
     claim(core, 2)
     failure = Failure(task(1).ref, "no")
-    core.finished([done(0), failure], 1.0)
+    core.ended([done(0), failure], 1.0)
     assert core.next(0.0) == Deliver([failure], quantity=0)
     core.delivered([failure], 0)
     assert core.next(0.0) == Deliver([done(0)], quantity=4)
@@ -188,7 +190,7 @@ def test_failures_are_reported_first_since_outputs_bring_new_tasks() -> None:
 def test_a_failure_is_followed_by_a_claim_at_once() -> None:
     core = new_core(concurrency=1)
     claim(core, 1)
-    core.finished([Failure(task(0).ref, "no")], 1.0)
+    core.ended([Failure(task(0).ref, "no")], 1.0)
     core.delivered([Failure(task(0).ref, "no")], 0)
     assert core.next(0.0) == Claim(1)
 
@@ -207,10 +209,10 @@ def test_a_batch_is_bounded_in_rows() -> None:
     claim(core, BATCH_ROWS + 1)
     for i in range(BATCH_ROWS + 1):
         finish(core, i)
-    step = core.next(0)
-    assert isinstance(step, Deliver)
-    assert len(step.reports) == BATCH_ROWS
-    core.delivered(step.reports, 0)
+    action = core.next(0)
+    assert isinstance(action, Deliver)
+    assert len(action.reports) == BATCH_ROWS
+    core.delivered(action.reports, 0)
     assert core.next(0) == Deliver([done(BATCH_ROWS)], quantity=BATCH_ROWS + 1)
 
 
@@ -219,7 +221,7 @@ def test_a_batch_is_bounded_in_bytes_but_never_empty() -> None:
     claim(core, 2)
     large = [done(0, "1" * (BATCH_BYTES + 1)), done(1, "1" * (BATCH_BYTES + 1))]
     for report in large:
-        core.finished([report], 1.0)
+        core.ended([report], 1.0)
     assert core.next(0) == Deliver(large[:1], quantity=0)
     core.delivered(large[:1], 0)
     assert core.next(0) == Deliver(large[1:], quantity=4)
@@ -236,7 +238,7 @@ def test_empty_claims_come_ever_more_rarely_up_to_a_limit() -> None:
     assert pauses[-1] == IDLE_MOST
 
 
-def idle(core: WorkerCore) -> float:
+def idle(core: Core) -> float:
     """Let a core find nothing until its pauses grow no more; how long they are then."""
     for _ in range(20):
         core.claimed([], asked=4, now=0)
@@ -267,8 +269,8 @@ def test_who_was_woken_for_nothing_leaves_others_the_start(random: float) -> Non
     for _ in range(5):
         idle(core)
         core.woken(0.05)
-        step = core.next(0.05)
-        pauses.append(step.seconds if isinstance(step, Rest) else 0)
+        action = core.next(0.05)
+        pauses.append(action.seconds if isinstance(action, Rest) else 0)
         core.claimed([], asked=4, now=0)
     assert pauses[:2] == [0, pytest.approx(HERD_FIRST * random)]
     assert pauses[-1] == pytest.approx(HERD_MOST * random)
@@ -491,7 +493,7 @@ def test_a_partly_delivered_batch_keeps_the_rest() -> None:
 # What a worker takes beyond its free slots
 
 
-def run_batches(core: WorkerCore, tasks: int, *, each: float, size: int = 2) -> None:
+def run_batches(core: Core, tasks: int, *, each: float, size: int = 2) -> None:
     """Let tasks come and go four times, so many, each so long and so large."""
     for _ in range(4):
         core.claimed([task(i, size) for i in range(tasks)], asked=tasks, now=0)
@@ -567,11 +569,11 @@ def test_after_tasks_had_to_be_taken_back_nothing_waits() -> None:
 REFUSAL = Refusal("42501", "InsufficientPrivilege", "permission denied")
 
 
-def deliver(core: WorkerCore, now: float = 0.0) -> Deliver:
+def deliver(core: Core, now: float = 0.0) -> Deliver:
     """The delivery that a core wants."""
-    step = core.next(now)
-    assert isinstance(step, Deliver)
-    return step
+    action = core.next(now)
+    assert isinstance(action, Deliver)
+    return action
 
 
 def test_a_refused_report_keeps_neither_others_nor_claims_waiting() -> None:
@@ -580,9 +582,9 @@ def test_a_refused_report_keeps_neither_others_nor_claims_waiting() -> None:
     finish(core, 0)
     core.refused(deliver(core), REFUSAL, 0)
     # Perhaps it was only the claim.
-    step = deliver(core)
-    assert step == Deliver([done(0)], quantity=0)
-    assert core.refused(step, REFUSAL, 0).put_aside == [done(0)]
+    action = deliver(core)
+    assert action == Deliver([done(0)], quantity=0)
+    assert core.refused(action, REFUSAL, 0).put_aside == [done(0)]
     now = 0.02
     assert core.next(now) == Claim(2)
     core.claimed([task(1)], asked=2, now=now)
@@ -602,13 +604,13 @@ def test_a_batch_that_is_refused_with_its_claim_is_reported_without() -> None:
     assert core.next(0) == Claim(2)
 
 
-def refuse_all(core: WorkerCore, now: float = 0.0) -> Step:
+def refuse_all(core: Core, now: float = 0.0) -> Action:
     """Refuse every delivery until the core wants something else: what."""
     for _ in range(100):
-        step = core.next(now)
-        if not isinstance(step, Deliver):
-            return step
-        core.refused(step, REFUSAL, now)
+        action = core.next(now)
+        if not isinstance(action, Deliver):
+            return action
+        core.refused(action, REFUSAL, now)
     raise AssertionError("it delivers for ever")
 
 
@@ -622,18 +624,18 @@ def test_reports_claims_and_trials_take_turns() -> None:
     for n in range(8, 15):
         core.woken(n)
         for _ in range(2):
-            step = core.next(n)
-            if isinstance(step, Claim):
+            action = core.next(n)
+            if isinstance(action, Claim):
                 steps.append("claim")
-                core.claimed([task(n)], asked=step.quantity, now=n)
+                core.claimed([task(n)], asked=action.quantity, now=n)
                 finish(core, n)
-            elif isinstance(step, Deliver) and step.reports[0].ref.task_index < 8:
+            elif isinstance(action, Deliver) and action.reports[0].ref.task_index < 8:
                 steps.append("trial")
-                core.refused(step, REFUSAL, n)
-            elif isinstance(step, Deliver):
+                core.refused(action, REFUSAL, n)
+            elif isinstance(action, Deliver):
                 steps.append("report")
-                core.delivered(step.reports, n)
-                core.claimed([], asked=step.quantity, now=n)
+                core.delivered(action.reports, n)
+                core.claimed([], asked=action.quantity, now=n)
     assert steps[:12] == ["trial", "claim", "trial", "report"] * 3
 
 
@@ -682,13 +684,13 @@ def test_a_worker_claims_nothing_once_very_much_was_refused() -> None:
     assert isinstance(refuse_all(core), Rest)
 
 
-def lose(core: WorkerCore, now: float = 0.0) -> bool:
+def lose(core: Core, now: float = 0.0) -> bool:
     """Let a delivery lose the connection, and connect again; whether that counted as a refusal."""
-    step = deliver(core, now)
+    action = deliver(core, now)
     core.disconnected()
-    counts = core.broke(step, now)
+    counts = core.broke(action, now)
     if counts:
-        core.refused(step, REFUSAL, now)
+        core.refused(action, REFUSAL, now)
     else:
         core.failed(now - 100)
     core.connected(now)
@@ -716,7 +718,7 @@ def test_results_are_reported_before_a_sweep() -> None:
     core = new_core(concurrency=4, random=1.0)
     claim(core, 3)
     finish(core, 0)
-    core.finished([Failure(task(1).ref, "no")], 1.0)
+    core.ended([Failure(task(1).ref, "no")], 1.0)
     now = SWEEP_EVERY + 1
     assert deliver(core, now).reports == [Failure(task(1).ref, "no")]
     core.delivered(deliver(core, now).reports, now)
@@ -771,7 +773,7 @@ def test_after_an_outage_results_are_reported_before_a_sweep_and_a_claim() -> No
 # Tasks that were lost before
 
 
-def claim_suspect(core: WorkerCore) -> None:
+def claim_suspect(core: Core) -> None:
     core.claimed([task(0)._replace(losses=1)], asked=4, now=0.0)
 
 

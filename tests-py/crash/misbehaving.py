@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from quantumflow_client import Client, Context, RetryAfter
-from quantumflow_client._worker import loop
+from quantumflow_client._worker import watch
 from quantumflow_client.cli import main
 
 client = Client()
@@ -343,6 +343,6 @@ async def async_slow(ctx: Context) -> str:
 
 
 if __name__ == "__main__":
-    loop._GRACE = 0.5
+    watch._GRACE = 0.5
     sys.argv[1:1] = ["worker", "crash.misbehaving:client"]
     main()

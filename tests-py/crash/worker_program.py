@@ -29,7 +29,8 @@ from uuid import uuid4
 import psycopg
 
 from quantumflow_client import Client, Context
-from quantumflow_client._worker import execution, loop
+from quantumflow_client._worker import host
+from quantumflow_client._worker.claims import Claims
 from quantumflow_client._worker.transaction import TaskTransaction
 from support.engine import Engine, Task
 
@@ -79,14 +80,14 @@ def _hang_later() -> Callable[[], str]:
 
 
 def _die_when_handed(command: str) -> None:
-    claimed = loop.Worker._claimed
+    begin = Claims.begin
 
-    def die(self: loop.Worker, tasks: Any, **options: Any) -> None:
+    def die(self: Claims, tasks: Any, **options: Any) -> Any:
         if any(task.command == command for task in tasks):
             os.kill(os.getpid(), signal.SIGKILL)
-        claimed(self, tasks, **options)
+        return begin(self, tasks, **options)
 
-    loop.Worker._claimed = die  # type: ignore[method-assign]
+    Claims.begin = die  # type: ignore[method-assign]
 
 
 class _Deadly(TaskTransaction):
@@ -94,11 +95,11 @@ class _Deadly(TaskTransaction):
 
     point = ""
 
-    def _do(self, step: Any) -> Any:
-        what = step.name if isinstance(step, enum.Enum) else call_in(step.statement)
-        self._die_at(f"before {what}")
-        answer = super()._do(step)
-        self._die_at(f"after {what}")
+    def _do(self, what: Any) -> Any:
+        name = what.name if isinstance(what, enum.Enum) else call_in(what.statement)
+        self._die_at(f"before {name}")
+        answer = super()._do(what)
+        self._die_at(f"after {name}")
         return answer
 
     def _die_at(self, point: str) -> None:
@@ -126,7 +127,7 @@ def run_paying(behaviour: str, dsn: str) -> None:
                 _behave(behaviour)
         return ctx.attempt
 
-    execution.TaskTransaction = _Deadly  # type: ignore[attr-defined]
+    host.TaskTransaction = _Deadly  # type: ignore[attr-defined]
     with Client(dsn) as client:
         client.command("a")(pay)
         client.command("b")(lambda a: a)

@@ -341,6 +341,46 @@ class Connections:
             return self._idle.pop() if self._idle else None
 
 
+class Session:
+    """A connection for many calls, each in a transaction of its own; lost, it is opened anew.
+
+    Args:
+        connections: Where it comes from.
+        patience: How many seconds the server may be silent at the moment; see the function `run`.
+    """
+
+    def __init__(self, connections: Connections, patience: Callable[[], float]) -> None:
+        self._connections = connections
+        self._patience = patience
+        self._connection: Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, alive or not."""
+        return self._connection is not None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection can be used again."""
+        return self._connection is not None and is_alive(self._connection)
+
+    def open(self) -> None:
+        """Connect."""
+        self._connection = self._connections.open()
+        limit_waiting(self._connection, self._patience)
+
+    def ask(self, call: Call[T]) -> T:
+        """Carry a call out."""
+        assert self._connection is not None
+        return run(self._connection, call)
+
+    def close(self) -> None:
+        """Give the connection back, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._connections.end(connection)
+
+
 def run(connection: Connection, call: Call[T], *, patience: float | None = None) -> T:
     """Carry a call out, in a transaction of its own.
 
@@ -353,12 +393,14 @@ def run(connection: Connection, call: Call[T], *, patience: float | None = None)
     if patience is not None:
         with waiting_at_most(patience, connection):
             return run(connection, call)
-    try:
-        return _transact(connection, call)
-    except psycopg.Error as error:
-        if not _is_passing(connection, error):
-            raise
-    return _transact(connection, call)
+    is_repeated = False
+    while True:
+        try:
+            return _transact(connection, call)
+        except psycopg.Error as error:  # noqa: PERF203 - twice at most
+            if is_repeated or not _is_passing(connection, error):
+                raise
+            is_repeated = True
 
 
 @contextmanager
@@ -543,12 +585,14 @@ class AsyncConnections:
 
 async def arun(connection: AsyncConnection, call: Call[T]) -> T:
     """Carry a call out, in a transaction of its own."""
-    try:
-        return await _atransact(connection, call)
-    except psycopg.Error as error:
-        if not _is_passing(connection, error):
-            raise
-    return await _atransact(connection, call)
+    is_repeated = False
+    while True:
+        try:
+            return await _atransact(connection, call)
+        except psycopg.Error as error:  # noqa: PERF203 - twice at most
+            if is_repeated or not _is_passing(connection, error):
+                raise
+            is_repeated = True
 
 
 async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:

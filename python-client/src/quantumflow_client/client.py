@@ -22,9 +22,10 @@ from ._sql import (
 )
 from ._waiting import Status, until_ended
 from ._worker.handlers import Registry
-from ._worker.loop import Worker
+from ._worker.signals import stopping_on_signals
 from .errors import HandlerMissing
 from .flow import Flow
+from .worker import Worker
 
 if TYPE_CHECKING:
     import psycopg
@@ -484,7 +485,7 @@ class Client:
         with self._lock:
             self._workers.add(worker)
         try:
-            with worker.stopping_on_signals() if listens else nullcontext():
+            with stopping_on_signals(worker.stop) if listens else nullcontext():
                 return worker.run()
         finally:
             with self._lock:

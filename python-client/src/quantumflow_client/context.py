@@ -7,18 +7,19 @@ import logging
 from collections.abc import Callable, MutableMapping
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from . import _json, _log, _sql
 from .errors import PermanentError, UnsupportedValue
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     import psycopg
 
     from ._call import Call
     from ._json import Json
-    from ._worker.transaction import TaskTransaction
 
 _LOGGER = logging.getLogger(_log.NAME)
 
@@ -34,6 +35,28 @@ class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
         return msg, kwargs
 
 
+class OwnTransaction(Protocol):
+    """A task's own transaction, for `with` in a `def` handler, and for `async with`."""
+
+    def __enter__(self) -> psycopg.Connection[Any]: ...
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None: ...
+
+    async def __aenter__(self) -> psycopg.AsyncConnection[Any]: ...
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None: ...
+
+    def complete(self, output: Json, connection: psycopg.Connection[Any]) -> None:
+        """Complete the task in the caller's own transaction."""
+
+    async def acomplete(self, output: Json, connection: psycopg.AsyncConnection[Any]) -> None:
+        """As `complete`, on an asynchronous connection."""
+
+
 class Context:
     """A task while its handler runs. What it says is read when it is first asked for."""
 
@@ -44,7 +67,7 @@ class Context:
         cancelled: Callable[[], bool],
         heartbeat: Callable[[], bool],
         fetch: Callable[[Call[str | None]], str | None],
-        transaction: Callable[[], TaskTransaction],
+        transaction: Callable[[], OwnTransaction],
     ) -> None:
         self._task = task
         self._cancelled = cancelled
@@ -152,7 +175,7 @@ class Context:
         """
         return self._heartbeat()
 
-    def transaction(self) -> TaskTransaction:
+    def transaction(self) -> OwnTransaction:
         """The task's own transaction, in which the handler writes to the same database.
 
         with ctx.transaction() as connection:        # async with, in an async def handler

@@ -1,5 +1,19 @@
-"""The worker, a module a part.
+"""The worker, a module a part; each knows only those below it.
 
-`loop` asks `core` what to do next, and does it; `slots` call handlers, each in an `execution`,
-which makes a report of what came of it.
+- `loop`: asks `core` what to do next, and does it
+- `claims`: tasks that were handed out become executions
+- `host`: what a worker does for the handlers that it runs
+- `delivery`: reports are sent, and what is answered is told
+- `renewal`: the thread that extends leases
+- `watch`: who blocks others, cannot begin, or does not end
+- `slots`, `event_loop`: so many handlers at once, in threads and on a loop
+- `execution`: a handler is called, and what came of it is told
+- `inbox`: what happened in other threads, until the loop hears of it
+- `core`, with `pace` and `asides`: decides on `actions`, without a clock, a database or threads
+- `leases`, `clock`, `offer`: what a worker holds, until when, and who it is
+- `transaction`: a task's own
+- `reports`, `refusals`: what is told of a handler's end, and what an error says of that
+- `listener`, `signals`: hear of new work, and that the worker is to stop
+- `handlers`: functions, and what they ask for by name
+- `fork`: what becomes of a child that a handler has forked
 """

@@ -18,7 +18,8 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING
 
-from .reports import Refusal, Report, substitute_of
+from .refusals import Refusal, substitute_of
+from .reports import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -1,23 +1,23 @@
 """What a worker does next. No clock, no database, no threads.
 
-A driver feeds what happened, and carries out the steps. A worker fills its free slots with claimed
-tasks, and has some more waiting if they are quick; a task that was lost before has it for itself.
-It collects what their handlers return, and reports it in batches. The call that reports brings the
-next tasks, because that is when new work appears. Unreported results survive a lost connection;
-what the database refuses is put aside (see `asides`). Asked to stop, it claims no more, lets
-handlers finish, reports, and is done.
+The loop tells what happened, and carries the actions out. A worker fills its free slots with
+claimed tasks, and has some more waiting if they are quick; a task that was lost before has it for
+itself. It collects what their handlers return, and reports it in batches. The call that reports
+brings the next tasks, because that is when new work appears. Unreported results survive a lost
+connection; what the database refuses is put aside (see `asides`). Asked to stop, it claims no more,
+lets handlers finish, reports, and is done.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
 from quantumflow_client._sql import Completion, Failure
 
+from .actions import Claim, Connect, Deliver, Finish, Release, Rest, Sweep
 from .asides import BATCH_ROWS, Asides, Fate, batches
 from .pace import Pace
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from quantumflow_client._sql import Task, TaskRef
 
-    from .reports import Refusal, Report
+    from .actions import Action
+    from .refusals import Refusal
+    from .reports import Report
 
 LINGER = 0.005
 """How many seconds after a claim its first results wait for the others."""
@@ -65,60 +67,6 @@ GRACE = 2.0
 """How many seconds handlers have to end after a second request to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Connect, and register the worker. Answer: connected, or failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Claim up to so many tasks, and run them. Answer: claimed, or claim_refused, or failed."""
-
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """Report outputs, and claim up to so many tasks in the same call; or report failures.
-
-    Answer: delivered, and claimed unless the quantity is 0; or refused, or failed.
-    """
-
-    reports: Sequence[Report]
-    quantity: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Hand unstarted tasks back. Answer: released, or failed."""
-
-    tasks: Sequence[TaskRef]
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Sweep. Answer: nothing, or failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Wait until something happens; for at most so many seconds, if given.
-
-    A handler's end is something once there are so many results that were not told yet.
-    """
-
-    seconds: float | None
-    results: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """Say goodbye if connected, and return."""
-
-
-Step = Connect | Claim | Deliver | Release | Sweep | Rest | Finish
-
-
 class Stopping(enum.IntEnum):
     """How urgently a worker was asked to stop."""
 
@@ -127,7 +75,7 @@ class Stopping(enum.IntEnum):
     NOW = 2
 
 
-class WorkerCore:
+class Core:
     """The state of one worker.
 
     Args:
@@ -209,7 +157,7 @@ class WorkerCore:
         self.is_connected = False
 
     def failed(self, now: float) -> float:
-        """The last step failed and changed nothing: it comes again, after a growing delay.
+        """The last action failed and changed nothing: it comes again, after a growing delay.
 
         Returns:
             The delay in seconds.
@@ -220,7 +168,7 @@ class WorkerCore:
         return delay
 
     def conflicted(self) -> bool:
-        """The last step met another call and changed nothing.
+        """The last action met another call and changed nothing.
 
         Returns:
             Whether it comes again at once; if not, it was refused.
@@ -289,7 +237,7 @@ class WorkerCore:
         self._suspects.update(task.ref for task in tasks if task.losses)
         self._expected += len(tasks)
         self._expected_by = now + LINGER
-        self._pace.claimed(len(tasks), sum(task.size for task in tasks))
+        self._pace.weighed(len(tasks), sum(task.size for task in tasks))
         if tasks:
             self._herd_delay = 0.0
         elif self._is_woken:
@@ -302,34 +250,34 @@ class WorkerCore:
             self._idle_delay = min(max(self._idle_delay * 2, IDLE_FIRST), self._idle_most)
             self._claim_at = now + self._jittered(self._idle_delay)
         if self._is_idle:
-            self._pace.forget()
+            self._pace.restart()
 
-    def finished(self, reports: Collection[Report], seconds: float) -> None:
+    def ended(self, reports: Collection[Report], seconds: float) -> None:
         """Handlers have ended, which ran for so many seconds altogether."""
-        self._ended(len(reports))
-        self._pace.ended(len(reports), seconds)
+        self._freed(len(reports))
+        self._pace.timed(len(reports), seconds)
         self.tasks_run += len(reports)
         self._outbox.extend(reports)
 
     def settled(self, task: TaskRef, seconds: float, now: float) -> None:
         """A handler has ended, which ran for so long, and there is nothing to report."""
         self._suspects.discard(task)
-        self._ended(1)
-        self._pace.ended(1, seconds)
+        self._freed(1)
+        self._pace.timed(1, seconds)
         self.tasks_run += 1
         self._idle_delay = 0.0
         self._claim_at = now
 
     def unstarted(self, task: TaskRef) -> None:
         """A task was claimed, but its handler will not be called, or was stopped by us."""
-        self._ended(1)
-        self._pace.forget()
+        self._freed(1)
+        self._pace.restart()
         self._unstarted.append(task)
 
     def left(self, task: TaskRef, now: float) -> None:
         """A handler runs on without its task, which is over; its slot is free again."""
         self._suspects.discard(task)
-        self._ended(1)
+        self._freed(1)
         self._claim_at = now
 
     def pause(self, until: float) -> None:
@@ -384,8 +332,8 @@ class WorkerCore:
 
     # What to do about it
 
-    def next(self, now: float) -> Step:
-        """The next step."""
+    def next(self, now: float) -> Action:
+        """The next action."""
         if self._is_done(now):
             return Finish()
         if now < self._retry_at:
@@ -401,12 +349,12 @@ class WorkerCore:
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
             return Sweep()
         # By turns, so that neither waits for all of the other.
-        steps = [self._next_delivery, self._next_claim, self._next_trial]
+        turns = [self._next_delivery, self._next_claim, self._next_trial]
         if self._is_turn_of_asides:
-            steps = [self._next_trial, self._next_delivery, self._next_claim]
-        for step in steps:
-            if (what := step(now)) is not None:
-                return what
+            turns = [self._next_trial, self._next_delivery, self._next_claim]
+        for turn in turns:
+            if (action := turn(now)) is not None:
+                return action
         return self._rest(now, *self._what_comes(), results=self._missing() or 1)
 
     def _is_to_sweep(self, now: float) -> bool:
@@ -420,7 +368,7 @@ class WorkerCore:
             self._owe(report.ref for report in self._outbox)
         return not self._owed
 
-    def _next_delivery(self, now: float) -> Step | None:
+    def _next_delivery(self, now: float) -> Action | None:
         if not self._outbox or self._missing():
             return None
         batch = self._batch()
@@ -428,12 +376,12 @@ class WorkerCore:
         is_exchange = is_last and isinstance(batch[0], Completion) and self._may_claim(now)
         return Deliver(batch, self._quantity() if is_exchange else 0)
 
-    def _next_claim(self, now: float) -> Step | None:
+    def _next_claim(self, now: float) -> Action | None:
         if self._outbox or self._owed or not self._wants_tasks or not self._may_claim(now):
             return None
         return Claim(self._quantity()) if now >= self._claim_at else None
 
-    def _next_trial(self, now: float) -> Step | None:
+    def _next_trial(self, now: float) -> Action | None:
         return Deliver(self._asides.next(now)) if self._asides.is_due(now) else None
 
     def _what_comes(self) -> list[float]:
@@ -465,7 +413,7 @@ class WorkerCore:
             self._drained_at = now
         return now >= self._drained_at + self._lease
 
-    def _ended(self, tasks: int) -> None:
+    def _freed(self, tasks: int) -> None:
         self._held -= tasks
         self._expected = max(0, self._expected - tasks)
 

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from quantumflow_client._log import logger
 from quantumflow_client._sql import Failure
@@ -17,13 +17,45 @@ from quantumflow_client.context import Context, describe
 
 from .fork import end_child
 from .reports import completion_of, failure_of
-from .transaction import TaskTransaction
 
 if TYPE_CHECKING:
-    from quantumflow_client._sql import Completion, Task
+    import contextvars
+
+    from quantumflow_client._call import Call
+    from quantumflow_client._sql import Completion, Task, TaskRef
 
     from .handlers import Handler
-    from .loop import Worker
+    from .transaction import TaskTransaction
+
+T = TypeVar("T")
+
+
+class Host(Protocol):
+    """What an execution needs of the worker that runs it. For any thread."""
+
+    def new_context(self) -> contextvars.Context:
+        """A context for a handler: as it was when the worker began, whatever others did since."""
+
+    def fetch(self, call: Call[T]) -> T:
+        """Carry out a handler's call, on a connection of its own."""
+
+    def extend(self, task: TaskRef) -> None:
+        """Extend a task's lease now."""
+
+    def is_over(self, task: TaskRef) -> bool:
+        """Whether a task's lease is over."""
+
+    def transaction(self, task: Task, *, is_async: bool) -> TaskTransaction:
+        """A task's own transaction."""
+
+    def ended(self, report: Completion | Failure, seconds: float) -> None:
+        """A handler has ended, which ran for so long."""
+
+    def settled(self, task: TaskRef, seconds: float) -> None:
+        """A handler has ended, which ran for so long, and there is nothing to report."""
+
+    def unstarted(self, task: TaskRef) -> None:
+        """A handler did nothing that counts; its task may be handed back."""
 
 
 class _State(enum.Enum):
@@ -51,12 +83,13 @@ class Execution:
     __slots__ = (
         "_cancelled",
         "_has_ended",
+        "_host",
         "_is_lost",
         "_lock",
         "_loop",
+        "_process",
         "_state",
         "_transaction",
-        "_worker",
         "async_task",
         "deadline",
         "handler",
@@ -70,7 +103,7 @@ class Execution:
 
     def __init__(
         self,
-        worker: Worker,
+        host: Host,
         task: Task,
         handler: Handler,
         start_by: float,
@@ -84,7 +117,8 @@ class Execution:
         self.seconds = 0.0
         self.thread: int | None = None
         self.async_task: asyncio.Task[None] | None = None
-        self._worker = worker
+        self._host = host
+        self._process = os.getpid()
         self._transaction: TaskTransaction | None = None
         self._cancelled: str | None = None
         self._is_lost = False
@@ -95,6 +129,11 @@ class Execution:
 
     def __str__(self) -> str:
         return str(self.task.ref)
+
+    @property
+    def extra(self) -> dict[str, object]:
+        """What a log record says of it."""
+        return describe(self.task)
 
     def cancel(self, reason: str, *, is_lost: bool) -> None:
         """Tell the handler to stop, once."""
@@ -155,7 +194,7 @@ class Execution:
         try:
             ctx = self._context()
             arguments = self.handler.arguments(ctx)
-            output = self._worker.new_context().run(self.handler.function, **arguments)
+            output = self._host.new_context().run(self.handler.function, **arguments)
         except BaseException as error:
             self._end_child(error)
             return self._raised(error)
@@ -182,7 +221,7 @@ class Execution:
 
     def _end_child(self, error: BaseException | None) -> None:
         """End a process that the handler has forked, and that comes back here."""
-        if os.getpid() != self._worker.process:
+        if os.getpid() != self._process:
             end_child(error)
 
     def _begin(self) -> bool:
@@ -192,7 +231,7 @@ class Execution:
                 self._state = _State.RUNNING
                 return True
             self._state = _State.ENDED
-        self._worker.unstarted(self.task.ref)
+        self._host.unstarted(self.task.ref)
         return False
 
     def _end(self, report: Completion | Failure | None, began: float) -> None:
@@ -203,56 +242,46 @@ class Execution:
             logger.info(
                 "the handler of %s has ended: what came of it is dropped",
                 self,
-                extra=describe(self.task),
+                extra=self.extra,
             )
             return
         if self._transaction is not None and self._transaction.is_settled:
-            self._worker.settled(self.task.ref, self.seconds)
+            self._host.settled(self.task.ref, self.seconds)
         elif report is None:
-            self._worker.unstarted(self.task.ref)
+            self._host.unstarted(self.task.ref)
         else:
-            self._worker.ended(report, self.seconds)
+            self._host.ended(report, self.seconds)
 
     def _context(self) -> Context:
         return Context(
             self.task,
             cancelled=self._is_cancelled,
             heartbeat=self._heartbeat,
-            fetch=self._worker.fetch,
+            fetch=self._host.fetch,
             transaction=self._own_transaction,
         )
 
     def _own_transaction(self) -> TaskTransaction:
         """The task's own transaction; most tasks have none."""
         if self._transaction is None:
-            worker, task = self._worker, self.task
-            self._transaction = TaskTransaction(
-                task.ref,
-                is_async=self.handler.is_async,
-                connections=worker.transactions,
-                async_connections=worker.async_transactions,
-                forget_lease=lambda: worker.forget_lease(task.ref),
-                patience=worker.patience,
-                time_left=lambda: worker.time_left(task),
-            )
+            is_async = self.handler.is_async
+            self._transaction = self._host.transaction(self.task, is_async=is_async)
             if self._has_ended:
                 self._transaction.settle(None)
         return self._transaction
 
     def _is_cancelled(self) -> bool:
-        return self._cancelled is not None or self._worker.is_over(self.task.ref)
+        return self._cancelled is not None or self._host.is_over(self.task.ref)
 
     def _heartbeat(self) -> bool:
         if not self._is_cancelled():
-            self._worker.extend([self.task.ref], self._worker.fetch)
+            self._host.extend(self.task.ref)
         return not self._is_cancelled()
 
     def _returned(self, output: object) -> Completion | Failure:
         report = completion_of(self.task.ref, output)
         if isinstance(report, Failure):
-            logger.warning(
-                "%s failed: %s", self.task.ref, report.message, extra=describe(self.task)
-            )
+            logger.warning("%s failed: %s", self.task.ref, report.message, extra=self.extra)
         return report
 
     def _raised(self, error: BaseException) -> Failure | None:
@@ -273,6 +302,6 @@ class Execution:
             self.task.ref,
             report.message,
             exc_info=error,
-            extra=describe(self.task),
+            extra=self.extra,
         )
         return report

@@ -40,16 +40,16 @@ class Pace:
         """How many tasks one claim may bring."""
         return max(1, int(CLAIM_BYTES / self._bytes))
 
-    def claimed(self, tasks: int, size: int) -> None:
+    def weighed(self, tasks: int, size: int) -> None:
         """So many tasks of this size altogether were handed out."""
         if tasks:
             self._bytes = max(size / tasks, self._bytes / 2, 1.0)
 
-    def ended(self, tasks: int, seconds: float) -> None:
+    def timed(self, tasks: int, seconds: float) -> None:
         """So many handlers have ended, which ran for so long altogether."""
         self._seconds = (self._seconds + seconds / tasks) / 2 if self._seen else seconds / tasks
         self._seen += tasks
 
-    def forget(self) -> None:
+    def restart(self) -> None:
         """Another kind of work begins, or tasks waited too long: measure anew."""
         self._seen = 0

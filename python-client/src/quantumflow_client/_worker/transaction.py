@@ -1,7 +1,7 @@
 """A task's own transaction: what its handler writes, its completion and its output commit together.
 
 The task's row is locked first, so that a lost lease refuses before the first write, and nobody can
-take the task away before the last one. The steps are told by generators, which do no I/O; shells
+take the task away before the last one. What to do is told by generators, which do no I/O; shells
 for `def` and `async def` handlers carry them out on a psycopg connection.
 """
 
@@ -20,7 +20,8 @@ from quantumflow_client._log import logger
 from quantumflow_client._sql import UNANSWERED, Completion
 from quantumflow_client.errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
-from .reports import failure_of, refusal_of, substitute_of
+from .refusals import refusal_of, substitute_of
+from .reports import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
     from quantumflow_client._connections import AsyncConnections, Connections
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Failure, Outcome, TaskKey, TaskRef
+    from quantumflow_client._sql import Outcome, TaskKey, TaskRef
 
-    Report: TypeAlias = Completion | Failure
-    _Steps: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
+    from .reports import Report
+
+    _Script: TypeAlias = "Generator[_Do | Call[Any], Any, Any]"
 
 
 class _Do(enum.Enum):
@@ -133,7 +135,7 @@ class TaskTransaction:
             how = "async with" if self._is_async else "with"
             raise RuntimeError(f"in this handler, write `{how} ctx.transaction()`")
 
-    def _beginning(self) -> _Steps:
+    def _beginning(self) -> _Script:
         connection = yield _Do.BEGIN
         try:
             state = yield _sql.hold_task(self._task)
@@ -146,7 +148,7 @@ class TaskTransaction:
         self._is_the_handlers = True
         return connection
 
-    def _settling(self, report: Report | None) -> _Steps:
+    def _settling(self, report: Report | None) -> _Script:
         self._has_ended = True
         if self._connection is None:
             return report
@@ -195,16 +197,16 @@ class TaskTransaction:
         # A statement of the handler's may take until the server ends the transaction.
         return self._patience + (max(self._time_left(), 0) if self._is_the_handlers else 0)
 
-    def _do(self, step: _Do | Call[Any]) -> Any:
+    def _do(self, what: _Do | Call[Any]) -> Any:
         self._is_the_handlers = False
-        if step is _Do.BEGIN:
+        if what is _Do.BEGIN:
             self._connection, self._block = self._connections.begin(self._patience_now)
             return self._connection
         connection: psycopg.Connection[Any] = self._connection
-        if isinstance(step, Call):
-            return step.on(connection)
+        if isinstance(what, Call):
+            return what.on(connection)
         block, self._block = self._block, None
-        if step is _Do.COMMIT:
+        if what is _Do.COMMIT:
             _refuse_closed(connection)
             block.__exit__(None, None, None)
         elif block is not None:
@@ -214,16 +216,16 @@ class TaskTransaction:
         self._connections.end(connection)
         return None
 
-    async def _ado(self, step: _Do | Call[Any]) -> Any:
+    async def _ado(self, what: _Do | Call[Any]) -> Any:
         self._is_the_handlers = False
-        if step is _Do.BEGIN:
+        if what is _Do.BEGIN:
             self._connection, self._block = await self._async_connections.begin(self._patience_now)
             return self._connection
         connection: psycopg.AsyncConnection[Any] = self._connection
-        if isinstance(step, Call):
-            return await step.aon(connection)
+        if isinstance(what, Call):
+            return await what.aon(connection)
         block, self._block = self._block, None
-        if step is _Do.COMMIT:
+        if what is _Do.COMMIT:
             _refuse_closed(connection)
             await block.__aexit__(None, None, None)
         elif block is not None:
@@ -263,31 +265,31 @@ def _refuse_closed(connection: psycopg.BaseConnection[Any]) -> None:
         raise psycopg.OperationalError("the connection is closed")
 
 
-def _drive(steps: _Steps, do: Callable[[_Do | Call[Any]], Any]) -> Any:
-    """Carry steps out; what goes wrong is thrown into them."""
+def _drive(script: _Script, do: Callable[[_Do | Call[Any]], Any]) -> Any:
+    """Carry a script out; what goes wrong is thrown into it."""
     try:
-        step = next(steps)
+        what = next(script)
         while True:
             try:
-                answer = do(step)
-            except BaseException as error:  # noqa: PERF203 - the steps hear of it
-                step = steps.throw(error)
+                answer = do(what)
+            except BaseException as error:  # noqa: PERF203 - the script hears of it
+                what = script.throw(error)
             else:
-                step = steps.send(answer)
+                what = script.send(answer)
     except StopIteration as stop:
         return stop.value
 
 
-async def _adrive(steps: _Steps, do: Callable[[_Do | Call[Any]], Awaitable[Any]]) -> Any:
+async def _adrive(script: _Script, do: Callable[[_Do | Call[Any]], Awaitable[Any]]) -> Any:
     """As `_drive`."""
     try:
-        step = next(steps)
+        what = next(script)
         while True:
             try:
-                answer = await do(step)
-            except BaseException as error:  # noqa: PERF203 - the steps hear of it
-                step = steps.throw(error)
+                answer = await do(what)
+            except BaseException as error:  # noqa: PERF203 - the script hears of it
+                what = script.throw(error)
             else:
-                step = steps.send(answer)
+                what = script.send(answer)
     except StopIteration as stop:
         return stop.value

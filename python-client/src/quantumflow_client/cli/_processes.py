@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantumflow_client._log import logger
-from quantumflow_client._worker.core import Stopping
+from quantumflow_client.worker import Stopping
 
 from ._errors import Exit
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from types import FrameType
 
-    from quantumflow_client._worker.loop import Worker
+    from quantumflow_client.worker import Worker
 
     Program = Callable[[Connection, int], None]
 

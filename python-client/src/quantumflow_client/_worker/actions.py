@@ -1,0 +1,70 @@
+"""What a worker can do next, and which answer the core is told of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantumflow_client._sql import TaskRef
+
+    from .reports import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Connect, and register the worker. Answer: connected, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim up to so many tasks, and run them. Answer: claimed, or claim_refused, or failed."""
+
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Report outputs, and claim up to so many tasks in the same call; or report failures.
+
+    Answer: delivered, and claimed unless the quantity is 0; or refused, or failed.
+    """
+
+    reports: Sequence[Report]
+    quantity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Hand unstarted tasks back. Answer: released, or failed."""
+
+    tasks: Sequence[TaskRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Sweep. Answer: nothing, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Wait until something happens; for at most so many seconds, if given.
+
+    A handler's end is something once there are so many results that were not told yet.
+    """
+
+    seconds: float | None
+    results: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Say goodbye if connected, and return."""
+
+
+Errand = Connect | Claim | Deliver | Release | Sweep
+"""What goes to the database, and may fail."""
+
+Action = Errand | Rest | Finish

@@ -1,0 +1,137 @@
+"""Delivery: reports are sent, and what is answered is told to whom it concerns.
+
+A report's way: a handler ends in its execution, which makes a report of that; through the inbox it
+comes to the core, which says when to send it, and with which others. Here it is sent. Once it is
+answered, the worker holds its task no more, and the core knows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from quantumflow_client import _sql
+from quantumflow_client._log import logger
+from quantumflow_client._sql import UNANSWERED, Completion, Failure
+
+from .refusals import refusal_of
+
+if TYPE_CHECKING:
+    from quantumflow_client._connections import Session
+    from quantumflow_client._sql import Task
+
+    from .actions import Deliver
+    from .core import Core
+    from .leases import Held
+    from .offer import Offer
+    from .reports import Report
+
+_EXPECTED = {"completed", "retrying", "failed"}
+
+
+class Undelivered(Exception):  # noqa: N818 - its cause is the error
+    """A delivery failed: whatever it was concerns some report at most."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Delivery:
+    """Sends reports.
+
+    Args:
+        offer: Who reports.
+        session: Where.
+        core: Is told of the answer.
+        held: Where what was reported is not kept any more.
+    """
+
+    def __init__(self, offer: Offer, session: Session, core: Core, held: Held) -> None:
+        self._offer = offer
+        self._session = session
+        self._core = core
+        self._held = held
+
+    def deliver(self, action: Deliver) -> list[Task] | None:
+        """Report, and claim if asked to.
+
+        Returns:
+            The next tasks, if it was asked to claim.
+
+        Raises:
+            Undelivered: The call failed.
+        """
+        reports, tasks = action.reports, None
+        completions = [report for report in reports if isinstance(report, Completion)]
+        failures = [report for report in reports if isinstance(report, Failure)]
+        try:
+            if action.quantity:
+                outcomes, tasks = self._session.ask(
+                    _sql.complete_and_claim(
+                        self._offer.worker_id,
+                        completions,
+                        quantity=action.quantity,
+                        queues=self._offer.queues,
+                        lease=self._offer.lease,
+                        commands=self._offer.commands,
+                        held=self._core.held - len(reports),
+                    )
+                )
+            else:
+                outcomes = self._session.ask(
+                    _sql.complete_tasks(completions) if completions else _sql.fail_tasks(failures)
+                )
+        except Exception as error:
+            raise Undelivered(error) from error
+        for report in reports:
+            outcome, _, detail = outcomes.get(report.ref[:3], UNANSWERED)
+            execution = self._held.get(report.ref)
+            if outcome not in _EXPECTED and execution is not None:
+                # A duplicate is no loss: an answer was, and the report was sent again.
+                logger.log(
+                    logging.INFO if outcome == "duplicate" else logging.WARNING,
+                    "the report of %s came to nothing: %s: %s",
+                    report.ref,
+                    outcome,
+                    detail,
+                    extra=execution.extra,
+                )
+        self._held.forget([report.ref for report in reports])
+        self._core.delivered(reports, time.monotonic())
+        return tasks
+
+    def refused(self, action: Deliver, error: Exception) -> None:
+        """The database refused what was reported: find out which, and go on with the others."""
+        refusal = refusal_of(error)
+        fate = self._core.refused(action, refusal, time.monotonic())
+        why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
+        if not (fate.put_aside or fate.replaced or fate.given_up):
+            n = len(action.reports)
+            logger.log(logging.DEBUG, "a batch of %d reports is refused: %s", n, why)
+        for report in fate.put_aside:
+            self._log_refusal(logging.WARNING, report, "is refused, and comes again later", why)
+        for report in fate.replaced:
+            self._log_refusal(logging.WARNING, report, "is refused for good: the task fails", why)
+        for report in fate.given_up:
+            self._log_refusal(logging.ERROR, report, "is refused: its lease runs out", why)
+        self._held.forget([report.ref for report in fate.given_up])
+
+    def _log_refusal(self, level: int, report: Report, what: str, why: str) -> None:
+        execution = self._held.get(report.ref)
+        if execution is None:
+            logger.log(level, "the report of %s %s: %s", report.ref, what, why)
+            return
+        task = execution.task
+        logger.log(
+            level,
+            "the report of %s (%s.%s, attempt %d) %s: %s",
+            report.ref,
+            task.workflow_slug,
+            task.ref.step_slug,
+            task.attempt,
+            what,
+            why,
+            extra=execution.extra,
+        )

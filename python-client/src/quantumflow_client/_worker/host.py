@@ -1,0 +1,125 @@
+"""What a worker does for the handlers that it runs, in their threads."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from .transaction import TaskTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from quantumflow_client._call import Call
+    from quantumflow_client._connections import Connections
+    from quantumflow_client._sql import Task, TaskRef
+
+    from .clock import Clock
+    from .core import Core
+    from .inbox import Inbox
+    from .leases import Held
+    from .renewal import Renewal
+    from .reports import Report
+
+T = TypeVar("T")
+
+
+class WorkerHost:
+    """An execution's Host.
+
+    Args:
+        core: Hears of what came of handlers.
+        inbox: By way of this.
+        held: What the worker holds.
+        renewal: Extends a lease at once.
+        clock: The database's.
+        connections: For handlers' calls.
+        concurrency: How many handlers run at once.
+        patience: How many seconds the server may be silent.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        inbox: Inbox,
+        held: Held,
+        renewal: Renewal,
+        clock: Clock,
+        connections: Connections,
+        *,
+        concurrency: int,
+        patience: float,
+    ) -> None:
+        self.context = contextvars.copy_context()
+        self._core = core
+        self._inbox = inbox
+        self._held = held
+        self._renewal = renewal
+        self._clock = clock
+        self._connections = connections
+        # Apart, so that what a handler does to a session stays among such handlers.
+        self._transactions = connections.apart(concurrency)
+        self._async_transactions = connections.asynchronous(concurrency)
+        self._patience = patience
+
+    @property
+    def at_loops_end(self) -> Callable[[], Coroutine[Any, Any, None]]:
+        """What is awaited on the handlers' event loop before it ends."""
+        return self._async_transactions.close
+
+    def close(self) -> None:
+        """Close what handlers' transactions have left open."""
+        self._transactions.close()
+
+    def new_context(self) -> contextvars.Context:
+        """A context for a handler: as it was when the worker began, whatever others did since."""
+        return self.context.copy()
+
+    def fetch(self, call: Call[T]) -> T:
+        """Carry out a handler's call, on a connection of its own."""
+        return self._connections.run(call, patience=self._patience / 3)
+
+    def extend(self, task: TaskRef) -> None:
+        """Extend a task's lease now."""
+        self._renewal.extend([task], self.fetch)
+
+    def is_over(self, task: TaskRef) -> bool:
+        """Whether a task's lease is over."""
+        return self._held.leases.is_over(task, time.monotonic())
+
+    def transaction(self, task: Task, *, is_async: bool) -> TaskTransaction:
+        """A task's own transaction."""
+        return TaskTransaction(
+            task.ref,
+            is_async=is_async,
+            connections=self._transactions,
+            async_connections=self._async_transactions,
+            forget_lease=lambda: self._held.leases.drop([task.ref]),
+            patience=self._patience,
+            time_left=lambda: self._time_left(task),
+        )
+
+    def ended(self, report: Report, seconds: float) -> None:
+        """A handler has ended, which ran for so long."""
+        self._inbox.put_result(report, seconds)
+
+    def settled(self, task: TaskRef, seconds: float) -> None:
+        """A handler has ended, which ran for so long, and there is nothing to report."""
+
+        def settle(now: float) -> None:
+            self._held.forget([task])
+            self._core.settled(task, seconds, now)
+
+        self._inbox.put(settle)
+
+    def unstarted(self, task: TaskRef) -> None:
+        """A handler did nothing that counts; its task may be handed back."""
+        self._inbox.put(lambda _: self._core.unstarted(task))
+
+    def _time_left(self, task: Task) -> float:
+        """How many seconds there are to a task's deadline, unless its lease is over."""
+        if self.is_over(task.ref):
+            return 0
+        return self._clock.here(task.deadline) - time.monotonic()
