@@ -222,8 +222,8 @@ def test_while_every_claim_is_refused_it_reports_what_it_has(
     may_end.set()
     wait_until(lambda: completed(connection) == 2)
     assert client.status(later)["status"] == "started"
-    connection.execute("truncate refused")
     begun.reset()
+    connection.execute("truncate refused")
     threading.Thread(target=begun.wait, args=[30], daemon=True).start()
     threading.Thread(target=begun.wait, args=[30], daemon=True).start()
     wait_until(lambda: completed(connection) == 3)
