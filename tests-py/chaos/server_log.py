@@ -116,11 +116,12 @@ def _may_be_deaf(error: Error, spells: Iterable[Spell]) -> bool:
 
 
 _USUAL: tuple[tuple[str, Callable[[Error, Iterable[Spell]], bool]], ...] = (
-    ("terminating connection", _always),
+    ("terminating (connection|autovacuum process)", _always),
     ("the database system is (starting up|in recovery|not yet accepting|shutting down)", _always),
     ("connection to client lost", _always),
     ("has (not )?ended|has nothing to run again|is (completed|cancelled|failed)", _is_operators),
-    ("canceling statement due to statement timeout", _is_hurried),
+    # Between two messages of a client PostgreSQL forgets which of the two it was.
+    ("canceling statement due to (statement timeout|user request)", _is_hurried),
     (f'queue "{DROPPED_QUEUE}" does not exist', _is_without_queue),
     (f'relation "pgmq.q_{DROPPED_QUEUE}" does not exist', _is_our_count),
     ("too many notifications in the NOTIFY queue", _may_be_deaf),

@@ -15,6 +15,7 @@ _DEAF = "too many notifications in the NOTIFY queue"
 _GONE = 'queue "chaos_dropped_queue" does not exist'
 _NO_TABLE = 'relation "pgmq.q_chaos_dropped_queue" does not exist'
 _TIMEOUT = "canceling statement due to statement timeout"
+_CANCELLED = "canceling statement due to user request"
 _ENDED = "run 0e1d0c0b-0000-0000-0000-000000000000 is completed"
 
 
@@ -41,6 +42,7 @@ def _spell(kind: Kind, *pids: int) -> Spell:
         (_line(_GONE), _spell("queue gone")),
         (_line(_NO_TABLE, application="chaos"), _spell("queue gone")),
         (_line(_TIMEOUT, session=1, seconds=30), _spell("hurry")),
+        (_line(_CANCELLED, session=1), _spell("hurry")),
         (_line(_DEAF, application="quantumflow listener"), _spell("deaf")),
         (_line(_DEAF), _spell("deaf", 7)),
         (_line(_ENDED, application="chaos operator"), _spell("deaf")),
@@ -58,6 +60,7 @@ def test_what_explains_it(line: str, spell: Spell) -> None:
         (_line(_NO_TABLE), _spell("queue gone")),
         (_line(_TIMEOUT, session=5, seconds=6), _spell("hurry")),
         (_line(_TIMEOUT, session=1, user="postgres"), _spell("hurry")),
+        (_line(_CANCELLED), _spell("hurry")),
         (_line(_DEAF), _spell("deaf", 8)),
         (_line(_DEAF, application="quantumflow listener", seconds=3), _spell("deaf")),
         (_line(_ENDED), _spell("deaf")),
