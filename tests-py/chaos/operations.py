@@ -160,7 +160,8 @@ class Operator:
         ((began,),) = self._ask("select clock_timestamp()")
         found = [row for (row,) in self._ask(f"select to_jsonb(p) from {function} p")]
         self._look_again_at = time.monotonic() + 9 * (time.monotonic() - asked_at)
-        if found and self._ask(spells.SINCE, "queue gone", began):
+        ((was_gone,),) = self._ask(spells.SINCE, "queue gone", began)
+        if was_gone:
             found = [row for row in found if row["queue"] != DROPPED_QUEUE or row["rule"] != 2]
         if found:
             self.problems.append(f"{function}, while work went on: {found[:5]}")

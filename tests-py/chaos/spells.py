@@ -27,7 +27,9 @@ on conflict do nothing
 _END = "update chaos.spells set ended = clock_timestamp() where id = %s"
 _NOTE = "update chaos.spells set pids = %s where id = %s"
 
-SINCE = "select from chaos.spells where kind = %s and (ended is null or ended > %s)"
+SINCE = """
+select exists (select from chaos.spells where kind = %s and (ended is null or ended > %s))
+"""
 """Whether there has been a spell of a kind since some time."""
 
 _ALL = "select kind, began, ended, coalesce(pids, '{}') from chaos.spells order by id"
