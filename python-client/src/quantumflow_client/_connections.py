@@ -168,7 +168,8 @@ def _is_passing(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -
 
     A prepared statement's result changed in an upgrade (0A000), or a pooler changed sessions below
     us (26000): from now on without. A function had begun when an upgrade replaced what it was about
-    to call (42883, 42703, 42804, XX000); nothing has changed then, and the next call is all new.
+    to call (42883, 42703, 42804, 42846, XX000); nothing has changed then, and the next call is all
+    new.
     """
     if isinstance(error, _REPLACED):
         return True
@@ -183,6 +184,7 @@ _REPLACED = (
     psycopg.errors.UndefinedFunction,
     psycopg.errors.UndefinedColumn,
     psycopg.errors.DatatypeMismatch,
+    psycopg.errors.CannotCoerce,
     psycopg.errors.InternalError_,
 )
 
