@@ -585,9 +585,9 @@ REPORTS = [
     ),
     Mutation(
         "a report does not look at the run again when it has it",
-        "_hold_runs",
-        "          and r.status not in ('started', 'paused')\n          then 'run_ended'",
-        "          and r.status = 'none'\n          then 'run_ended'",
+        "_as_its_run_is",
+        "    and p_status not in ('started', 'paused')\n",
+        "    and false\n",
         MEETINGS,
     ),
     Mutation(
@@ -1093,8 +1093,8 @@ HANDING_OVER = [
     Mutation(
         "more is handed over than there is room for",
         "_take_up",
-        "<= p_offer.free - cardinality(p_offer.taken)",
-        "> 0",
+        "    limit p_offer.free - cardinality(p_offer.taken)\n",
+        "",
         _sql("task/no_more_is_handed_over_than_there_is_room_for"),
     ),
     Mutation(
@@ -1107,8 +1107,8 @@ HANDING_OVER = [
     Mutation(
         "priority does not say what is handed over first",
         "_take_up",
-        "order by c.vt, c.ordinality",
-        "order by c.ordinality",
+        "order by n.vt, n.ordinality",
+        "order by n.ordinality",
         _sql("task/no_more_is_handed_over_than_there_is_room_for"),
     ),
     Mutation(
@@ -1163,7 +1163,7 @@ HANDING_OVER = [
     Mutation(
         "what is handed over may be kept for longer than its timeout",
         "_take_up",
-        "least(p_offer.lease, t.timeout)",
+        "least(p_offer.lease, v_tasks[v_n].timeout)",
         "p_offer.lease",
         _sql("task/complete_and_claim_hands_over_the_next_step"),
     ),

@@ -12,15 +12,24 @@ declare
   v_stranded quantumflow._new_task[];
 begin
   select array_agg(
-    row(
-      t.run_id, t.step_slug, t.task_index, null, r.workflow_slug, r.version, w.gathers, null, w.timeout, t.queue, t.queued_at,
-      case
+    quantumflow._new_task_of(
+      p_run_id => t.run_id,
+      p_step_slug => t.step_slug,
+      p_task_index => t.task_index,
+      p_item_value => null,
+      p_workflow_slug => r.workflow_slug,
+      p_version => r.version,
+      p_gathers => w.gathers,
+      p_command => null,
+      p_timeout => w.timeout,
+      p_queue => t.queue,
+      p_ready_at => t.queued_at,
+      p_vt => case
         when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
         when r.status = 'paused' then 'infinity'
         else quantumflow._visible_at(t.queued_at, r.priority, p_now)
       end,
-      r.headers, null, null, null
-    )::quantumflow._new_task)
+      p_headers => r.headers))
   into v_tasks
   from unnest(p_run_ids, p_tids) k (run_id, tid)
   join quantumflow.step_tasks t

@@ -240,10 +240,20 @@ declare
   v_stranded quantumflow._new_task[];
 begin
   select array_agg(
-    row(
-      r.id, w.step_slug, r.retries, null, r.workflow_slug, r.version, w.gathers, w.command, w.timeout, w.queue, p_now,
-      p_now - make_interval(secs => r.priority), r.headers, null, null, null
-    )::quantumflow._new_task)
+    quantumflow._new_task_of(
+      p_run_id => r.id,
+      p_step_slug => w.step_slug,
+      p_task_index => r.retries,
+      p_item_value => null,
+      p_workflow_slug => r.workflow_slug,
+      p_version => r.version,
+      p_gathers => w.gathers,
+      p_command => w.command,
+      p_timeout => w.timeout,
+      p_queue => w.queue,
+      p_ready_at => p_now,
+      p_vt => p_now - make_interval(secs => r.priority),
+      p_headers => r.headers))
   into v_tasks
   from unnest(p_run_ids) u (run_id)
   cross join lateral (

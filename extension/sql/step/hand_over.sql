@@ -29,34 +29,27 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_take_up$
+declare
+  v_tasks quantumflow._new_task[] := p_tasks;
+  v_n     int;
 begin
-  return array(
-    select row(
-      t.run_id, t.step_slug, t.task_index, t.item_value, t.workflow_slug, t.version, t.gathers, t.command, t.timeout,
-      t.queue, t.ready_at,
-      case when t.is_taken then p_now + least(p_offer.lease, t.timeout) else t.vt end,
-      t.headers,
-      case when t.is_taken then p_offer.worker_id end,
-      case when t.is_taken then quantumflow._new_token() end,
-      case when t.is_taken then p_now end
-    )::quantumflow._new_task
-    from (
-      select
-        c.*,
-        c.may_be_taken
-          and row_number() over (partition by c.may_be_taken order by c.vt, c.ordinality)
-            <= p_offer.free - cardinality(p_offer.taken) as is_taken
-      from (
-        select
-          n.*,
-          n.ready_at <= p_now
-            and n.queue = any (p_offer.queues)
-            and coalesce(n.command = any (p_offer.commands), p_offer.commands is null)
-            and coalesce(p_oldest[array_position(p_offer.queues, n.queue)] > n.vt - interval '1 s', true) as may_be_taken
-        from unnest(p_tasks) with ordinality n
-      ) c
-    ) t
-    order by t.ordinality);
+  for v_n in
+    select n.ordinality
+    from unnest(p_tasks) with ordinality n
+    where n.ready_at <= p_now
+      and n.queue = any (p_offer.queues)
+      and coalesce(n.command = any (p_offer.commands), p_offer.commands is null)
+      and coalesce(p_oldest[array_position(p_offer.queues, n.queue)] > n.vt - interval '1 s', true)
+    order by n.vt, n.ordinality
+    limit p_offer.free - cardinality(p_offer.taken)
+  loop
+    v_tasks[v_n].vt := p_now + least(p_offer.lease, v_tasks[v_n].timeout);
+    v_tasks[v_n].worker_id := p_offer.worker_id;
+    v_tasks[v_n].lease_token := quantumflow._new_token();
+    v_tasks[v_n].started_at := p_now;
+  end loop;
+
+  return v_tasks;
 end
 $_take_up$;
 

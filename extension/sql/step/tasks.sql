@@ -15,16 +15,24 @@ declare
   v_offer  quantumflow._offer := p_offer;
 begin
   select array_agg(
-    row(
-      k.run_id, k.step_slug, i.task_index, i.item_value, k.workflow_slug, k.version, w.gathers, w.command, w.timeout,
-      w.queue, d.ready_at,
-      case
+    quantumflow._new_task_of(
+      p_run_id => k.run_id,
+      p_step_slug => k.step_slug,
+      p_task_index => i.task_index,
+      p_item_value => i.item_value,
+      p_workflow_slug => k.workflow_slug,
+      p_version => k.version,
+      p_gathers => w.gathers,
+      p_command => w.command,
+      p_timeout => w.timeout,
+      p_queue => w.queue,
+      p_ready_at => d.ready_at,
+      p_vt => case
         when d.ready_at > p_now then d.ready_at
         -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
         else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
       end,
-      r.headers, null, null, null
-    )::quantumflow._new_task)
+      p_headers => r.headers))
   into v_tasks
   from unnest(p_steps) k
   cross join lateral (

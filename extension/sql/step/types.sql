@@ -22,6 +22,32 @@ comment on type quantumflow._new_task is
 
 One that is handed over as it is made has a worker_id, a lease_token and a started_at, and its vt is the end of its lease.';
 
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._new_task_of(
+  p_run_id        uuid,
+  p_step_slug     text,
+  p_task_index    int,
+  p_item_value    jsonb,
+  p_workflow_slug text,
+  p_version       int,
+  p_gathers       boolean,
+  p_command       text,
+  p_timeout       interval,
+  p_queue         text,
+  p_ready_at      timestamptz,
+  p_vt            timestamptz,
+  p_headers       jsonb)
+returns quantumflow._new_task
+language sql
+immutable
+return row(
+  p_run_id, p_step_slug, p_task_index, p_item_value, p_workflow_slug, p_version, p_gathers, p_command,
+  p_timeout, p_queue, p_ready_at, p_vt, p_headers, null, null, null
+)::quantumflow._new_task;
+
+comment on function quantumflow._new_task_of(uuid, text, int, jsonb, text, int, boolean, text, interval, text, timestamptz, timestamptz, jsonb) is
+'The one place that builds a _new_task, from named arguments; nobody has it yet.';
+
 create type quantumflow._held_task as (
   ord           int,
   run_id        uuid,
@@ -52,6 +78,42 @@ comment on type quantumflow._held_task is
 about it.
 
 tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._held_task_of(
+  p_ord           int,
+  p_run_id        uuid,
+  p_step_slug     text,
+  p_task_index    int,
+  p_tid           tid,
+  p_queue         text,
+  p_message_id    bigint,
+  p_status        text,
+  p_attempts      int,
+  p_losses        int,
+  p_worker_id     uuid,
+  p_lease_token   bigint,
+  p_started_at    timestamptz,
+  p_queued_at     timestamptz,
+  p_workflow_slug text,
+  p_version       int,
+  p_counts        boolean,
+  p_known_tasks   int,
+  p_timeout       interval,
+  p_run_status    text,
+  p_retries       int,
+  p_outcome       text)
+returns quantumflow._held_task
+language sql
+immutable
+return row(
+  p_ord, p_run_id, p_step_slug, p_task_index, p_tid, p_queue, p_message_id, p_status, p_attempts,
+  p_losses, p_worker_id, p_lease_token, p_started_at, p_queued_at, p_workflow_slug, p_version,
+  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_outcome
+)::quantumflow._held_task;
+
+comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text) is
+'The one place that builds a _held_task, from named arguments.';
 
 create type quantumflow._taken_task as (
   run_id        uuid,

@@ -349,11 +349,29 @@ declare
 begin
   -- The run first, shared, so that whatever stops a run waits for this claim or is seen by it; then the task.
   select array_agg(
-    row(
-      m.n, r.id, m.step_slug, t.task_index, t.tid, t.queue, m.msg_id, t.status, t.attempts, t.losses,
-      t.worker_id, t.lease_token, t.started_at, t.queued_at,
-      r.workflow_slug, r.version, w.counts, w.known_tasks, w.timeout, r.status, r.retries,
-      case
+    quantumflow._held_task_of(
+      p_ord => m.n::int,
+      p_run_id => r.id,
+      p_step_slug => m.step_slug,
+      p_task_index => t.task_index,
+      p_tid => t.tid,
+      p_queue => t.queue,
+      p_message_id => m.msg_id,
+      p_status => t.status,
+      p_attempts => t.attempts,
+      p_losses => t.losses,
+      p_worker_id => t.worker_id,
+      p_lease_token => t.lease_token,
+      p_started_at => t.started_at,
+      p_queued_at => t.queued_at,
+      p_workflow_slug => r.workflow_slug,
+      p_version => r.version,
+      p_counts => w.counts,
+      p_known_tasks => w.known_tasks,
+      p_timeout => w.timeout,
+      p_run_status => r.status,
+      p_retries => r.retries,
+      p_outcome => case
         when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
         when t.status not in ('queued', 'started') then 'drop'
         when w.counts and r.status not in ('started', 'paused') then 'drop'
@@ -362,8 +380,7 @@ begin
         when w.counts and r.status = 'paused' then 'park'
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
         else 'claim'
-      end
-    )::quantumflow._held_task)
+      end))
   into v_held
   from unnest(p_messages) with ordinality m (msg_id, run_id, step_slug, task_index, vt, part, tid, n)
   cross join lateral (
@@ -412,13 +429,11 @@ declare
   v_alone boolean;
 begin
   -- The first claimable task decides: if it was lost before it goes, and only it; else the others go.
-  select k.n::int
+  select k.ordinality
   into v_first
-  from unnest(p_held) with ordinality k (
-    ord, run_id, step_slug, task_index, tid, queue, message_id, status, attempts, losses, worker_id, lease_token,
-    started_at, queued_at, workflow_slug, version, counts, known_tasks, timeout, run_status, retries, outcome, n)
+  from unnest(p_held) with ordinality k
   where k.outcome = 'claim'
-  order by k.n
+  order by k.ordinality
   limit 1;
 
   v_alone := v_held[v_first].losses > 0 and not p_has_others;

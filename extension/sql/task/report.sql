@@ -113,11 +113,29 @@ declare
 begin
   -- Laterals, so that the reports drive the plan, whatever the statistics say of the tables.
   select array_agg(
-    row(
-      v.ord, v.run_id, v.step_slug, v.task_index, v.tid, v.queue, v.message_id, v.status, v.attempts, v.losses,
-      v.worker_id, v.lease_token, v.started_at, v.queued_at,
-      v.workflow_slug, v.version, v.counts, v.known_tasks, v.timeout, 'started', 0,
-      case
+    quantumflow._held_task_of(
+      p_ord => v.ord,
+      p_run_id => v.run_id,
+      p_step_slug => v.step_slug,
+      p_task_index => v.task_index,
+      p_tid => v.tid,
+      p_queue => v.queue,
+      p_message_id => v.message_id,
+      p_status => v.status,
+      p_attempts => v.attempts,
+      p_losses => v.losses,
+      p_worker_id => v.worker_id,
+      p_lease_token => v.lease_token,
+      p_started_at => v.started_at,
+      p_queued_at => v.queued_at,
+      p_workflow_slug => v.workflow_slug,
+      p_version => v.version,
+      p_counts => v.counts,
+      p_known_tasks => v.known_tasks,
+      p_timeout => v.timeout,
+      p_run_status => 'started',
+      p_retries => 0,
+      p_outcome => case
         when v.status is null then 'stale'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
@@ -131,8 +149,7 @@ begin
         when v.token is not null and quantumflow._has_failed_with(v.run_id, v.step_slug, v.task_index, v.token)
         then 'duplicate'
         else 'stale'
-      end
-    )::quantumflow._held_task)
+      end))
   into v_held
   from (
     select
@@ -258,19 +275,7 @@ begin
   end if;
 
   return array(
-    select
-      row(
-        h.ord, h.run_id, h.step_slug, h.task_index, h.tid, h.queue, h.message_id, h.status, h.attempts, h.losses,
-        h.worker_id, h.lease_token, h.started_at, h.queued_at,
-        h.workflow_slug, h.version, h.counts, h.known_tasks, h.timeout, r.status, r.retries,
-        case
-          when h.outcome in ('acts', 'violates', 'fails')
-            and h.counts
-            and r.status not in ('started', 'paused')
-          then 'run_ended'
-          else h.outcome
-        end
-      )::quantumflow._held_task
+    select quantumflow._as_its_run_is(h, r.status, r.retries)
     from unnest(p_held) h
     left join lateral (
       select l.status, l.retries
@@ -287,6 +292,30 @@ assumed.
 
 p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
 meanwhile gets the outcome run_ended.';
+
+create function quantumflow._as_its_run_is(p_held quantumflow._held_task, p_status text, p_retries int)
+returns quantumflow._held_task
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_as_its_run_is$
+begin
+  p_held.run_status := p_status;
+  p_held.retries := p_retries;
+
+  if p_held.outcome in ('acts', 'violates', 'fails')
+    and p_held.counts
+    and p_status not in ('started', 'paused')
+  then
+    p_held.outcome := 'run_ended';
+  end if;
+
+  return p_held;
+end
+$_as_its_run_is$;
+
+comment on function quantumflow._as_its_run_is(quantumflow._held_task, text, int) is
+'A held task with what its run says now; one whose report would act gets the outcome run_ended if the run has ended.';
 
 create function quantumflow._cancel_late(p_held quantumflow._held_task[])
 returns void
