@@ -132,10 +132,11 @@
 \ir mend/repair.sql
 \ir mend/rebuild_queues.sql
 
--- Access: who may call what, and what pg_dump carries.
+-- Access: who may call what, how calls are planned, and what pg_dump carries.
 \ir access/configure.sql
 \ir access/grant.sql
 \ir access/revoke.sql
 \ir access/rights.sql
 \ir access/pgmq.sql
+\ir access/planner.sql
 \ir access/backup.sql

@@ -279,7 +279,7 @@ LEASES = [
         "_fail_for_good",
         "case f.kind when 'error' then t.lease_token end",
         "t.lease_token",
-        OUTCOMES,
+        _sql("task/max_lost_losses_fail_the_run"),
     ),
     Mutation(
         "a failure for good forgets who reported it",

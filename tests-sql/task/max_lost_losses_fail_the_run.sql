@@ -16,9 +16,9 @@ set local quantumflow.now = '2030-01-01 00:00:20+00';
 
 select results_eq('select tasks from quantumflow.sweep()', 'values (1), (0)', 'lost twice: the sweep ends it');
 select results_eq(
-  'select task_index, status, attempts, losses from quantumflow.step_tasks where step_slug = ''m'' order by 1',
-  $$values (0, 'failed', 2, 2), (1, 'cancelled', 1, 0)$$,
-  'the task has failed, its sibling is cancelled');
+  'select task_index, status, attempts, losses, lease_token is null from quantumflow.step_tasks where step_slug = ''m'' order by 1',
+  $$values (0, 'failed', 2, 2, true), (1, 'cancelled', 1, 0, false)$$,
+  'the task has failed, its lease is void; its sibling is cancelled');
 select results_eq(
   'select status, error_message from quantumflow.workflow_runs',
   $$values ('failed', 'step m, task 0: lost its worker a0000000-0000-0000-0000-00000000000a (attempt 2, lost 2 times)')$$,

@@ -1,0 +1,35 @@
+-- How PostgreSQL plans what the calls do that start, move and end runs: always alike, whatever it believes of the tables at that moment.
+-- A call's settings hold for all that it calls. What reads or mends everything has settings of its own, or none.
+do $planner$
+declare
+  v_call regprocedure;
+begin
+  for v_call in
+    select p.oid
+    from pg_catalog.pg_proc p
+    where p.pronamespace operator(pg_catalog.=) 'quantumflow'::pg_catalog.regnamespace
+      and p.proname operator(pg_catalog.=) any (array[
+        'claim_tasks', 'complete_and_claim', 'complete_task', 'complete_tasks', 'extend_leases', 'fail_task', 'fail_tasks',
+        'hold_task', 'register_worker', 'release_tasks',
+        'cancel_run', 'delete_run', 'pause_run', 'prune', 'resume_run', 'retry_run', 'start_flow', 'start_flows',
+        'start_ready_steps', 'sweep'
+      ]::pg_catalog.name[])
+    order by p.proname
+  loop
+    execute pg_catalog.format($alter$
+      alter function %s
+        -- One plan for all calls: for an array of one element, a plan of its own looks cheaper than it is to make.
+        set plan_cache_mode = force_generic_plan
+        -- While a table is small, all of it is read sooner than its index; the plan stays when it has grown.
+        set enable_seqscan = off
+        -- Both of these read a table from one end to the other. What is left is a loop over the array that drives a statement.
+        set enable_hashjoin = off
+        set enable_mergejoin = off
+        -- A bitmap has no order: of a backlog, a claim would read and sort all to take the first few.
+        set enable_bitmapscan = off
+        -- What is off counts as very expensive where it is used all the same, and would be compiled, which takes longer than to run it.
+        set jit = off
+    $alter$, v_call);
+  end loop;
+end
+$planner$;

@@ -1,0 +1,35 @@
+begin;
+select plan(2);
+
+-- What stores definitions, gives access, or mends everything looks at each table as PostgreSQL finds best.
+select results_eq(
+  $$
+  select p.proname::text collate "default"
+  from pg_proc p
+  where p.pronamespace = 'quantumflow'::regnamespace
+    and p.proname not like '\_%'
+    and p.provolatile = 'v'
+    and 'plan_cache_mode=force_generic_plan' <> all (p.proconfig)
+  order by 1
+  $$,
+  $$
+  values
+    ('add_step'), ('adopt'), ('configure'), ('create_flow'), ('define_flow'), ('delete_flow'), ('doctor'), ('grant_access'),
+    ('rebuild_queues'), ('repair'), ('revoke_access'), ('setup'), ('stop_worker')
+  $$,
+  'every other call that changes something has a plan that depends on no value');
+
+select is_empty(
+  $$
+  select p.oid::regprocedure, p.proconfig
+  from pg_proc p
+  where p.pronamespace = 'quantumflow'::regnamespace
+    and 'plan_cache_mode=force_generic_plan' = any (p.proconfig)
+    and not p.proconfig @> array[
+      'enable_seqscan=off', 'enable_hashjoin=off', 'enable_mergejoin=off', 'enable_bitmapscan=off', 'jit=off'
+    ]
+  $$,
+  'and is planned as access/planner.sql says');
+
+select * from finish();
+rollback;
