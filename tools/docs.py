@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,14 +75,14 @@ GROUPS = {
     "Access": "configure grant_access revoke_access",
 }
 
-VALIDATE_HINT = (
-    "Correct the definition; select * from quantumflow.validate_flow(...) lists its problems."
-)
-RAISED = re.compile(r"errcode = '(QF\d{3})'.*?hint = (.*?);\n", re.DOTALL)
+RAISE = re.compile(r"raise exception\s.*?;\n", re.DOTALL)
+CODE = re.compile(r"errcode = ('\w+'|\w+)")
 HINT_OF_CODE = re.compile(r"when '(QF\d{3})' then (?:format\(\s*)?'((?:[^']|''){20,})'")
 SENTENCE = re.compile(r"'((?:[^']|''){20,})'")
 CONTINUED = re.compile(r"'\s*\n\s*'")
+CODES = re.compile(r"QF\d{3}")
 PLACE = re.compile(r'"?%[sLI]"?')
+ELLIPSIS = re.compile(r"\.{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Error:
 
     code: str
     meaning: str
-    hint: str
+    hints: list[str]
     raised_by: list[str]
 
 
@@ -151,25 +152,39 @@ def described(connection: psycopg.Connection) -> list[tuple[str, list[Relation]]
     ]
 
 
+def hints(function: Function) -> Iterator[tuple[str, str]]:
+    """What a function advises with which code; what is put together has its first sentence here."""
+    for raised in RAISE.findall(CONTINUED.sub("", function.body)):
+        hint = raised.partition("hint = ")[2]
+        of_code = HINT_OF_CODE.findall(hint)
+        yield from of_code
+        code = CODE.search(raised)
+        codes = [code[1].strip("'")] if code else []
+        if codes == ["v_code"]:  # any of those that its comment has
+            documented = CODES.findall(function.comment.partition("Errors:")[2])
+            codes = sorted(set(documented) - {special for special, _ in of_code})
+        for said in SENTENCE.findall(HINT_OF_CODE.sub("", hint)):
+            yield from ((code, said) for code in codes)
+
+
 def error_codes(functions: list[Function]) -> list[tuple[str, list[Error]]]:
     """The error codes by concept, from the "Errors:" part of public functions' comments."""
     meanings: dict[str, Counter[str]] = {}
     raised_by: dict[str, list[str]] = {}
-    hints: dict[str, str] = {}
+    advice: dict[str, list[str]] = {}
     for function in functions:
-        for code, hint in RAISED.findall(function.body):
-            # What is put together when it is raised has its first sentence here.
-            if said := SENTENCE.search(CONTINUED.sub("", hint)):
-                hints.setdefault(code, PLACE.sub("...", said[1].replace("''", "'")))
-        for code, hint in HINT_OF_CODE.findall(function.body):
-            hints[code] = PLACE.sub("...", hint.replace("''", "'"))
+        for code, hint in hints(function):
+            shown = ELLIPSIS.sub("...", PLACE.sub("...", hint.replace("''", "'")))
+            advice.setdefault(code, []).append(shown)
         if function.name.startswith("_"):
             continue
         errors = function.comment.partition("Errors:")[2]
         for code, meaning in re.findall(r"(QF\d{3}) (?:when )?([^;.]+)", errors):
-            meanings.setdefault(code, Counter())[" ".join(meaning.split())] += 1
+            if not meaning.startswith("as "):  # as another function
+                meanings.setdefault(code, Counter())[" ".join(meaning.split())] += 1
             raised_by.setdefault(code, []).append(function.name)
-    hints["QF101"] = VALIDATE_HINT
+    if silent := sorted(set(meanings) - set(advice)):
+        raise SystemExit(f"tools/docs.py: no hint says what to do about {', '.join(silent)}")
 
     return [
         (
@@ -178,7 +193,7 @@ def error_codes(functions: list[Function]) -> list[tuple[str, list[Error]]]:
                 Error(
                     code,
                     meanings[code].most_common(1)[0][0],
-                    hints.get(code, VALIDATE_HINT),
+                    list(dict.fromkeys(advice[code])),
                     raised_by[code],
                 )
                 for code in sorted(meanings)

@@ -89,6 +89,17 @@ def test_every_block_runs(
             assert block.language in NOT_CODE, f"{where}: nobody runs {block.language!r}"
 
 
+@pytest.mark.usefixtures("no_roles_left")
+def test_queries_to_keep_are_for_viewers(connection: Connection[tuple[object, ...]]) -> None:
+    page = REPOSITORY / "docs" / "operators.md"
+    (queries,) = (block for block in blocks(page) if "-- Stuck runs" in block.text)
+    connection.execute("create role page_viewer")
+    connection.execute("select quantumflow.grant_access('page_viewer', 'viewer')")
+    connection.execute("set role page_viewer")
+    connection.execute(queries.text.encode())
+    connection.execute("reset role")
+
+
 def test_there_are_blocks_of_each_kind() -> None:
     languages = {block.language for page in PAGES for block in blocks(page)}
     assert {"sql", "python", "sh"} <= languages

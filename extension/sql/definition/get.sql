@@ -24,7 +24,7 @@ begin
     using
       errcode = 'QF111',
       detail = 'No workflow has this slug; upper and lower case matter.',
-      hint = 'quantumflow.list_flows() lists the workflows; define_flow and create_flow make one.';
+      hint = 'select * from quantumflow.list_flows() shows what is defined.';
   end if;
 
   select v.definition
@@ -38,7 +38,7 @@ begin
     using
       errcode = 'QF112',
       detail = format('Its current version is %s.', v_current),
-      hint = 'Leave out the version for the current one.';
+      hint = 'Leave the version out to use the current one.';
   end if;
 
   return v_definition;

@@ -77,7 +77,7 @@ comment on function quantumflow.status(uuid) is
 'All there is to say of a run, as one object: its row, its steps in the order of the definition, their tasks counted by status.
 
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
-occurs, "total" and "failures", the attempts that did not complete. Try: select jsonb_pretty(quantumflow.status(id)).
+occurs, "total" and "failures", the attempts that did not complete. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 Errors: QF201 unknown run.';
 
