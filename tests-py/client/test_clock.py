@@ -22,6 +22,7 @@ def claimed(at: float, *, deadline: float = inf) -> Task:
         deadline=deadline,
         headers=None,
         losses=0,
+        step_type="single",
     )
 
 

@@ -26,7 +26,7 @@ def context(
     input: dict[str, Any],  # noqa: A002
     *,
     args: Any = None,
-    step_slug: str = "step",
+    step_type: str = "single",
     fetched: dict[str, Any] | None = None,
 ) -> Context:
     """A task; `fetched` is what the database holds: the run's input as "run", outputs by step."""
@@ -39,7 +39,7 @@ def context(
         return None if value is None else json.dumps(value)
 
     task = Task(
-        TaskRef(str(RUN), step_slug, 0, 7),
+        TaskRef(str(RUN), "step", 0, 7),
         "flow",
         "command",
         None if args is None else json.dumps(args),
@@ -49,6 +49,8 @@ def context(
         LATER.timestamp(),
         LATER.timestamp(),
         None,
+        0,
+        step_type,
     )
     nothing: Any = None
     return Context(
@@ -74,12 +76,14 @@ def test_a_handler_is_given_what_it_asks_for_by_name() -> None:
 
 
 def test_a_map_handler_is_given_its_item_and_index() -> None:
-    ctx = context({"item": None, "index": 3})
+    ctx = context({"item": None, "index": 3}, step_type="map")
     assert call(lambda item, index: (item, index), ctx) == (None, 3)
 
 
 def test_a_map_handler_may_ask_for_what_its_input_does_not_hold() -> None:
-    ctx = context({"item": 1, "index": 0}, fetched={"run": {"k": 2}, "prices": [1, 2]})
+    ctx = context(
+        {"item": 1, "index": 0}, step_type="map", fetched={"run": {"k": 2}, "prices": [1, 2]}
+    )
     assert call(lambda item, run, prices: (item, run, prices), ctx) == (1, {"k": 2}, [1, 2])
 
 
@@ -92,7 +96,10 @@ def test_a_map_handler_may_ask_for_what_its_input_does_not_hold() -> None:
     ],
 )
 def test_a_map_handler_is_known_to_fetch(function: Callable[..., Any], needs: bool) -> None:
-    assert Handler.of(function).needs_fetching(context({"item": 1, "index": 0})) is needs
+    assert (
+        Handler.of(function).needs_fetching(context({"item": 1, "index": 0}, step_type="map"))
+        is needs
+    )
 
 
 def test_a_single_handler_never_fetches() -> None:
@@ -105,7 +112,7 @@ def test_a_null_output_is_none_and_no_default() -> None:
 
 def test_a_skipped_dependency_is_the_parameters_default() -> None:
     assert call(lambda a=5: a, context({"run": 1})) == 5
-    ctx = context({"item": 1, "index": 0}, fetched={"a": None})
+    ctx = context({"item": 1, "index": 0}, step_type="map", fetched={"a": None})
     assert call(lambda a=5: a, ctx) == 5
 
 
@@ -113,7 +120,7 @@ def test_a_missing_dependency_is_a_permanent_error_that_names_it() -> None:
     with pytest.raises(PermanentError, match=r"asks for 'chrage'.* has 'run', 'charge'"):
         call(lambda chrage: 1, context({"run": 1, "charge": 2}))
     with pytest.raises(PermanentError, match=r"asks for 'chrage'"):
-        call(lambda chrage: 1, context({"item": 1, "index": 0}, fetched={}))
+        call(lambda chrage: 1, context({"item": 1, "index": 0}, step_type="map", fetched={}))
 
 
 def positional_only(a: int, /) -> None: ...
@@ -212,7 +219,7 @@ def test_output_of_looks_into_the_input_first_and_fetches_once() -> None:
 
 
 def test_a_callbacks_output_is_not_taken_for_a_step_of_that_name() -> None:
-    ctx = context({"run": 1, "output": {"x": 1}}, step_slug="_on_complete", fetched={"output": 5})
+    ctx = context({"run": 1, "output": {"x": 1}}, step_type="callback", fetched={"output": 5})
     assert ctx.output_of("output") == 5
 
 

@@ -39,7 +39,7 @@ LATER = 4e9
 
 def task(index: int, size: int = 2) -> Task:
     ref = TaskRef("run", "step", index, 1000 + index)
-    return Task(ref, "flow", "command", None, "x" * size, 1, 3, LATER, LATER, None)
+    return Task(ref, "flow", "command", None, "x" * size, 1, 3, LATER, LATER, None, 0, "single")
 
 
 def done(index: int, output: str = "1") -> Completion:

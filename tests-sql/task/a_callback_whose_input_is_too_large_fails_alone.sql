@@ -13,7 +13,7 @@ end
 $limited$;
 create or replace view quantumflow._task_inputs as
 select t.run_id, t.step_slug, t.task_index, pg_temp.limited(r.input) as input,
-  t.status, t.message_id, 'tell'::text as command, null::jsonb as args, 3 as max_attempts, r.headers
+  t.status, t.message_id, 'tell'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'callback'::text as step_type
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r on r.id = t.run_id;
 

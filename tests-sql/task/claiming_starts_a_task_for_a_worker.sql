@@ -13,10 +13,10 @@ select * from quantumflow.claim_tasks('a0000000-0000-0000-0000-00000000000a', le
 
 select results_eq(
   'select run_id, workflow_slug, step_slug, task_index, command, args, input, attempt, max_attempts,
-     lease_expires_at, deadline, queue, headers from claimed',
+     lease_expires_at, deadline, queue, headers, losses, step_type from claimed',
   $$values (
     '10000000-0000-0000-0000-000000000001'::uuid, 'w', 'a', 0, 'do_a', '{"x": [1]}'::jsonb, '{"run": {"n": 1}}'::jsonb, 1, 5,
-    '2030-01-01 00:00:48+00'::timestamptz, '2030-01-01 00:10:03+00'::timestamptz, 'quantum_flow_queue', null::jsonb)$$,
+    '2030-01-01 00:00:48+00'::timestamptz, '2030-01-01 00:10:03+00'::timestamptz, 'quantum_flow_queue', null::jsonb, 0, 'single')$$,
   'the task is handed out with all that a worker needs');
 select results_eq(
   'select t.status, t.attempts, t.losses, t.worker_id, t.started_at, t.lease_token = c.lease_token, t.message_id = c.message_id

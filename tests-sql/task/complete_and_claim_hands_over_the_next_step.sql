@@ -19,11 +19,11 @@ select results_eq(
   $$values ('completed', 'a')$$,
   'the result is recorded');
 select results_eq(
-  'select step_slug, task_index, command, args, input, attempt, max_attempts, lease_expires_at, deadline, queue, headers
+  'select step_slug, task_index, command, args, input, attempt, max_attempts, lease_expires_at, deadline, queue, headers, losses, step_type
    from answer where outcome is null',
   $$values (
     'b', 0, 'b', '{"x": 1}'::jsonb, '{"run": "in", "a": 7}'::jsonb, 1, 3,
-    '2030-01-01 00:00:20+00'::timestamptz, '2030-01-01 00:00:20+00'::timestamptz, 'quantum_flow_queue', '{"h": 1}'::jsonb)$$,
+    '2030-01-01 00:00:20+00'::timestamptz, '2030-01-01 00:00:20+00'::timestamptz, 'quantum_flow_queue', '{"h": 1}'::jsonb, 0, 'single')$$,
   'and what it made ready comes back, as a claim would hand it out');
 select results_eq(
   $$select t.status, t.attempts, t.worker_id, t.started_at, t.lease_token = a.lease_token

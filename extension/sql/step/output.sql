@@ -168,7 +168,8 @@ select
   w.command,
   w.args,
   w.max_attempts,
-  r.headers
+  r.headers,
+  w.step_type
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r
   on r.id = t.run_id
@@ -191,6 +192,7 @@ comment on column quantumflow._task_inputs.command is 'The handler to call.';
 comment on column quantumflow._task_inputs.args is 'The args of the step.';
 comment on column quantumflow._task_inputs.max_attempts is 'How many failures end the task.';
 comment on column quantumflow._task_inputs.headers is 'The headers of the run.';
+comment on column quantumflow._task_inputs.step_type is 'What the step is.';
 
 create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
 returns bigint

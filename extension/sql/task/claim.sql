@@ -174,7 +174,8 @@ begin
     k.queue,
     i.message_id,
     i.headers,
-    k.losses
+    k.losses,
+    i.step_type
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
   cross join lateral (

@@ -30,7 +30,7 @@ begin
   return query
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
-    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int,
+    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
     o.reason, o.detail
   from quantumflow._answers(v_done.held, 'completed') o;
 

@@ -14,7 +14,8 @@ create type quantumflow.claimed_task as (
   queue            text,
   message_id       bigint,
   headers          jsonb,
-  losses           int
+  losses           int,
+  step_type        text
 );
 
 comment on type quantumflow.claimed_task is
@@ -36,6 +37,7 @@ comment on column quantumflow.claimed_task.message_id is 'The msg_id of its mess
 comment on column quantumflow.claimed_task.headers is 'The headers of the run.';
 comment on column quantumflow.claimed_task.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
+comment on column quantumflow.claimed_task.step_type is 'What the step is, and so what the input holds: single, map or callback.';
 
 create type quantumflow.task_outcome as (
   run_id     uuid,
@@ -77,6 +79,7 @@ create type quantumflow.task_exchange as (
   message_id       bigint,
   headers          jsonb,
   losses           int,
+  step_type        text,
   reason           text,
   detail           text
 );
@@ -101,6 +104,7 @@ comment on column quantumflow.task_exchange.message_id is 'The msg_id of its mes
 comment on column quantumflow.task_exchange.headers is 'The headers of the run.';
 comment on column quantumflow.task_exchange.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
+comment on column quantumflow.task_exchange.step_type is 'What the step is, and so what the input holds: single, map or callback.';
 comment on column quantumflow.task_exchange.reason is 'Why the result has this outcome, as in task_outcome; null where the row is a task.';
 comment on column quantumflow.task_exchange.detail is 'The reason in words for people, as in task_outcome; null where the row is a task.';
 

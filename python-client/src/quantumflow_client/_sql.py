@@ -492,7 +492,8 @@ class Task(NamedTuple):
     lease_expires_at: float
     deadline: float
     headers: str | None
-    losses: int = 0
+    losses: int
+    step_type: str
 
     @property
     def size(self) -> int:
@@ -549,7 +550,7 @@ def _array(rows: Iterable[str]) -> str:
 
 
 def _task(row: TupleRow) -> Task:
-    return Task(TaskRef(*row[:4]), *row[4:14])
+    return Task(TaskRef(*row[:4]), *row[4:15])
 
 
 @lru_cache
@@ -564,7 +565,7 @@ _CLAIM_TASKS = _statement(
     select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
-      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
@@ -640,8 +641,8 @@ _COMPLETE_AND_CLAIM = _statement(
     select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
-      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, outcome,
-      reason, detail
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type,
+      outcome, reason, detail
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
       results => %(results)s::pg_catalog.jsonb,
@@ -675,8 +676,8 @@ def complete_and_claim(
     return Call(
         _COMPLETE_AND_CLAIM,
         lambda rows: Exchange(
-            {row[:3]: Outcome(*row[14:]) for row in rows if row[14] is not None},
-            [_task(row) for row in rows if row[14] is None],
+            {row[:3]: Outcome(*row[15:]) for row in rows if row[15] is not None},
+            [_task(row) for row in rows if row[15] is None],
         ),
         {
             "worker_id": worker_id,

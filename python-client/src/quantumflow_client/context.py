@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(_log.NAME)
 
+# Whose input has keys of its own, and not the outputs of steps.
+_WITHOUT_OUTPUTS = ("map", "callback")
+
 
 class _TaskLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
     """Adds the task to what its caller adds to a record."""
@@ -152,7 +155,7 @@ class Context:
     @property
     def is_map_task(self) -> bool:
         """Whether the task is one item, or one chunk of items, of a map step."""
-        return "index" in self.input
+        return self._task.step_type == "map"
 
     @property
     def cancelled(self) -> bool:
@@ -245,7 +248,7 @@ class Context:
 
         Calls quantumflow.step_output.
         """
-        if step in self.input and self.step_slug[0] != "_" and not self.is_map_task:
+        if step in self.input and self._task.step_type not in _WITHOUT_OUTPUTS:
             return self.input[step]
         text = self._outputs.get(step)
         if text is None:
