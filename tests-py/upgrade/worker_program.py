@@ -1,13 +1,15 @@
 """A worker that goes on until it is stopped: python -m upgrade.worker_program DSN.
 
-Each line on its standard output is a call of its handler. It claims as 0.3.0's worker does, for the
-database is older than the client at first, and claims have got an argument and a column since.
+Each line on its standard output is a call of its handler. It claims and reports as 0.3.0's worker
+does, for the database is older than the client at first: calls have got an argument and columns
+since.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import Any
 
@@ -20,17 +22,21 @@ def handle(input: Any, ctx: Context) -> Any:  # noqa: A002 - so the client calls
     return input["item"] if "item" in input else len(ctx.run_input)
 
 
-def claim_as_before() -> None:
-    for name in ("_CLAIM_TASKS", "_COMPLETE_AND_CLAIM"):
-        statement = getattr(_sql, name)
-        old = statement.replace("losses", "0").replace(",\n      held => %(held)s::int", "")
-        assert "held" in statement
-        assert "held" not in old
-        setattr(_sql, name, old)
+# What 0.3.0 does not ask for, and what its worker takes for granted.
+_SINCE = {"losses": "0", "step_type": "null", "reason": "null", "detail": "null"}
+_COLUMN = re.compile(rf"\b({'|'.join(_SINCE)})\b")
+
+
+def call_as_before() -> None:
+    for name in ("_CLAIM_TASKS", "_COMPLETE_TASKS", "_COMPLETE_AND_CLAIM", "_FAIL_TASKS"):
+        columns, of, call = getattr(_sql, name).partition("from quantumflow.")
+        call = call.replace(",\n      held => %(held)s::int", "")
+        assert "held" not in call
+        setattr(_sql, name, _COLUMN.sub(lambda column: _SINCE[column[1]], columns) + of + call)
 
 
 def main(dsn: str) -> None:
-    claim_as_before()
+    call_as_before()
     with Client(dsn) as client:
         for step in ("first", "each", "last"):
             client.command(step)(handle)
