@@ -28,6 +28,10 @@ def _stranger(test: str) -> tuple[str, ...]:
     return (f"tests-py/access/{test}",)
 
 
+def _plan(test: str) -> tuple[str, ...]:
+    return (f"tests-py/plans/{test}",)
+
+
 OUTCOMES = ("tests-py/outcomes/test_every_outcome.py",)
 CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
@@ -1578,6 +1582,44 @@ STRANGERS = [
     ),
 ]
 
+COSTS = [
+    Mutation(
+        "an extension looks for messages by their vt, too",
+        "_extend_vt",
+        "      where m.msg_id = k.msg_id\n",
+        "      where m.msg_id = k.msg_id and m.vt < k.vt\n",
+        _plan("test_full_tables.py::test_calls_read_by_key"),
+    ),
+    Mutation(
+        "leases are looked up by a join with the tasks",
+        "_leases",
+        "    limit 1\n  ) t on true\n",
+        "  ) t on true\n",
+        _plan("test_full_tables.py::test_calls_read_by_key"),
+    ),
+    Mutation(
+        "prune looks through runs that are too young",
+        "prune",
+        "r.id < quantumflow._first_uuid_v7(v_before + interval '1 ms')\n        and ",
+        "",
+        _plan("test_full_tables.py::test_calls_read_by_key"),
+    ),
+    Mutation(
+        "a queue is read from its beginning, whatever lies there",
+        "_remember_front",
+        "+ 0.000002 * p_passed",
+        "- 1",
+        _plan("test_old_snapshots.py::test_claims_and_starts_stay_flat"),
+    ),
+    Mutation(
+        "a queue is never read from its beginning again",
+        "_front",
+        "extract(epoch from p_now) between v_noted[1] and v_noted[2]",
+        "v_noted is not null",
+        _plan("test_old_snapshots.py::test_what_lies_before_the_front_is_found_a_moment_later"),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -1589,4 +1631,5 @@ MUTATIONS = [
     *CHUNKS,
     *TRUST,
     *STRANGERS,
+    *COSTS,
 ]
