@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from quantumflow_client._worker.event_loop import BLOCKED_AFTER
 from quantumflow_client._worker.slots import Slots
 from support.waiting import wait_until
 
@@ -45,6 +48,14 @@ class Waits:
         self.async_task = asyncio.current_task()
         self.log.append(self.name)
         await asyncio.to_thread(self.may_end.wait, 30)
+
+
+class Blocks(Waits):
+    """One that blocks its event loop."""
+
+    async def run_async(self) -> None:
+        self.async_task = asyncio.current_task()
+        self.run()
 
 
 async def nothing() -> None:
@@ -138,3 +149,25 @@ def test_only_what_is_overdue_and_has_no_slot_is_taken_back(slots: Start) -> Non
     assert made.start_by == 3.0
     end(a, later)
     wait_until(lambda: log == ["a", "d"])
+
+
+def test_what_was_to_start_on_a_loop_that_is_left_is_taken_back(slots: Start) -> None:
+    log: list[str] = []
+    blocks: Any = Blocks("a", log, is_async=True)
+    late: Any = Waits("b", log, is_async=True, start_by=0)
+    running = slots(2)
+    add(running, blocks, late)
+    wait_until(lambda: log == ["a"])
+    asked_at = time.monotonic()
+    running.look(asked_at)
+    # As after a look at what was late while it still waited for a thread to start it.
+    running._start_by = math.inf
+    assert running.take_back_overdue(asked_at) == []
+    later = asked_at + BLOCKED_AFTER
+    running.look(asked_at + BLOCKED_AFTER / 2)
+    running.look(later)
+    assert running.let_go(blocks, later) is not None
+    assert running.take_back_overdue(later) == [late]
+    blocks.may_end.set()
+    wait_until(lambda: not running._let_go)
+    assert log == ["a"]

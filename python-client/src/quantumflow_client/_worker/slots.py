@@ -104,7 +104,11 @@ class Slots:
             return []
         kept: deque[Execution] = deque()
         with self._lock:
-            overdue = [e for e in self._starting if is_blocked or now >= e.start_by]
+            overdue = [
+                execution
+                for execution, loop in self._starting.items()
+                if loop.is_blocked(now) or now >= execution.start_by
+            ]
             for execution in overdue:
                 del self._starting[execution]
             self._free += len(overdue)
@@ -192,6 +196,8 @@ class Slots:
 
     def _retire(self, loop: Loop) -> None:
         loop.retire()
+        # What was about to start on it is to be taken back.
+        self._start_by = -inf
         if loop is self._loop:
             self._loop = None
 
