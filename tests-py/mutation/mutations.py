@@ -1257,6 +1257,44 @@ HANDING_OVER = [
     ),
 ]
 
+KINDS = [
+    Mutation(
+        "a run waits for its callbacks",
+        "_kinds",
+        "('callback', false, 1, false)",
+        "('callback', true, 1, false)",
+        _sql("definition/what_a_type_means_is_compiled_into_each_step"),
+    ),
+    Mutation(
+        "a map gathers nothing",
+        "_kinds",
+        "('map', true, null, true)",
+        "('map', true, null, false)",
+        _sql("definition/what_a_type_means_is_compiled_into_each_step"),
+    ),
+    Mutation(
+        "check_state overlooks a step that is not what its definition says",
+        "_wrong_facts",
+        "    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);",
+        "    is distinct from (c.step_type, c.feeds_map, s.counts, s.known_tasks, s.gathers);",
+        _sql("inspect/check_state_finds_steps_that_are_not_what_their_definition_says"),
+    ),
+    Mutation(
+        "repair leaves a step what its definition does not say",
+        "_repair_facts",
+        "    counts = w.counts,\n",
+        "",
+        _sql("mend/repair_compiles_what_a_step_is_again"),
+    ),
+    Mutation(
+        "what is handed out does not say what kind of step it is of",
+        "_hand_out",
+        "    i.step_type\n",
+        "    null::text\n",
+        _sql("task/what_is_handed_out_says_what_kind_of_step_it_is_of"),
+    ),
+]
+
 CHUNKS = [
     Mutation(
         "the items of a map that fill no chunk are left out",
@@ -1628,6 +1666,7 @@ MUTATIONS = [
     *STARTS,
     *MENDING,
     *HANDING_OVER,
+    *KINDS,
     *CHUNKS,
     *TRUST,
     *STRANGERS,

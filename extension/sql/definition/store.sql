@@ -63,10 +63,6 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_store_steps$
-declare
-  v_flow       jsonb := quantumflow._default_settings() || (p_definition - 'steps');
-  v_dependents jsonb;
-  v_mapped     jsonb;
 begin
   delete from quantumflow.workflow_step_edges e
   where e.workflow_slug = p_workflow_slug
@@ -81,6 +77,30 @@ begin
   from jsonb_array_elements(p_definition -> 'steps') as s(value)
   cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name);
 
+  insert into quantumflow.workflow_steps
+  select c.*
+  from quantumflow._compiled_steps(p_workflow_slug, p_version, p_definition) c;
+end
+$_store_steps$;
+
+comment on function quantumflow._store_steps(text, int, jsonb) is
+'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.';
+
+create function quantumflow._compiled_steps(
+  p_workflow_slug text,
+  p_version       int,
+  p_definition    jsonb
+)
+returns setof quantumflow.workflow_steps
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_compiled_steps$
+declare
+  v_flow       jsonb := quantumflow._default_settings() || (p_definition - 'steps');
+  v_dependents jsonb;
+  v_mapped     jsonb;
+begin
   -- Objects, from which each step takes what is under its key: the planner expects a hundred steps, and would join a thousand steps with
   -- a thousand one by one.
   select jsonb_object_agg(e.step_slug, e.dependents)
@@ -97,11 +117,7 @@ begin
   from jsonb_array_elements(p_definition -> 'steps') as s(value)
   where s.value ? 'map_over';
 
-  insert into quantumflow.workflow_steps (
-    workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents,
-    feeds_map, max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size,
-    counts, known_tasks, gathers
-  )
+  return query
   with step as materialized (
     select
       s.number - 1 as step_index,
@@ -124,7 +140,7 @@ begin
     p_workflow_slug,
     p_version,
     s.step_slug,
-    s.step_index,
+    s.step_index::int,
     s.step_type,
     coalesce(s.value ->> 'command', s.step_slug),
     s.value ->> 'map_over',
@@ -150,10 +166,10 @@ begin
     limit 1
   ) k;
 end
-$_store_steps$;
+$_compiled_steps$;
 
-comment on function quantumflow._store_steps(text, int, jsonb) is
-'Writes the rows of workflow_steps and workflow_step_edges of one version, in place of those that are there.
+comment on function quantumflow._compiled_steps(text, int, jsonb) is
+'The rows of workflow_steps that a version''s definition comes to.
 
 Every setting is resolved here: the step''s value, else the flow''s, else the default; and what its type means.';
 

@@ -58,7 +58,7 @@ comment on function quantumflow.check_state(uuid) is
 under load too.
 
 rule:
-0 every row belongs to something (there are no foreign keys);
+0 every row belongs to something (there are no foreign keys), and what a step is says its definition;
 1 a run that ended has no queued or started task, callbacks aside, unless it is listed in _unfinished_ends;
 2 every queued or started task has exactly one message, and every message such a task; only queued tasks of paused runs sleep;
 3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
@@ -120,10 +120,40 @@ begin
       is distinct from coalesce(e.dependencies, case when s.step_slug is not null then '{}'::text[] end)
   ) p (step_slug, problem)
   where p_run_id is null;
+
+  if p_run_id is null then
+    return query
+    select 0, null::uuid, w.step_slug::text, null::int, null::text, null::bigint,
+      format('its row in version %s of workflow "%s" does not say what the definition does', w.version, w.workflow_slug),
+      'compile it again'
+    from quantumflow._wrong_facts() w;
+  end if;
 end
 $_check_definitions$;
 
 comment on function quantumflow._check_definitions(uuid) is 'Rule 0 of check_state: the definitions, unless it looks at one run only.';
+
+create function quantumflow._wrong_facts()
+returns setof quantumflow.workflow_steps
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_wrong_facts$
+begin
+  return query
+  select c.*
+  from quantumflow.workflow_versions v
+  cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
+  join quantumflow.workflow_steps s
+    on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
+  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers)
+    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);
+end
+$_wrong_facts$;
+
+comment on function quantumflow._wrong_facts() is
+'The steps whose row tells the engine something else than their definition does, as they should be. Only what a step is, not its
+settings: these an operator may have changed for the runs of a version.';
 
 create function quantumflow._check_references(p_run_id uuid)
 returns setof quantumflow.state_problem

@@ -43,6 +43,7 @@ begin
 
   perform quantumflow._require_read_committed('repair');
   perform quantumflow._repair_queues(v_problems);
+  perform quantumflow._repair_facts(v_problems);
   v_errors := quantumflow._repair_runs(v_problems, quantumflow._now());
 
   select array_agg(quantumflow._key_of(p))
@@ -70,9 +71,10 @@ comment on function quantumflow.repair(boolean) is
 dry_run: true, the default, changes nothing and says what would be done.
 
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
-that sleep though their run goes on, counts remaining_tasks, remaining_deps and remaining_steps anew, completes steps whose tasks are
-all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are missing, and cancels what
-goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed is touched.
+that sleep though their run goes on, compiles again what a step is, counts remaining_tasks, remaining_deps and remaining_steps anew,
+completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are
+missing, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
+is touched.
 A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
 
 Safe while workers work: each run is locked with its tasks and steps, waiting for whoever holds them, and looked at again. A
@@ -171,6 +173,32 @@ $_repair_queues$;
 
 comment on function quantumflow._repair_queues(quantumflow.state_problem[]) is
 'Makes queues that are missing, and takes out of queues what does not belong there.';
+
+create function quantumflow._repair_facts(p_problems quantumflow.state_problem[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_repair_facts$
+begin
+  if not exists (select from unnest(p_problems) p where p.remedy = 'compile it again') then
+    return;
+  end if;
+
+  update quantumflow.workflow_steps s
+  set
+    step_type = w.step_type,
+    feeds_map = w.feeds_map,
+    counts = w.counts,
+    known_tasks = w.known_tasks,
+    gathers = w.gathers
+  from quantumflow._wrong_facts() w
+  where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
+end
+$_repair_facts$;
+
+comment on function quantumflow._repair_facts(quantumflow.state_problem[]) is
+'Writes what steps are as their definitions say, if a problem is that they are not.';
 
 create function quantumflow._repair_runs(p_problems quantumflow.state_problem[], p_now timestamptz)
 returns jsonb
