@@ -52,10 +52,12 @@
 \ir definition/kinds.sql
 \ir definition/lock.sql
 \ir definition/cycle.sql
+\ir definition/shown.sql
+\ir definition/keys.sql
+\ir definition/options.sql
 \ir definition/names.sql
 \ir definition/validate.sql
 \ir definition/canonical.sql
-\ir definition/shown.sql
 \ir definition/store.sql
 \ir definition/define.sql
 \ir definition/create.sql

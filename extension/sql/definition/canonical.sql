@@ -1,4 +1,4 @@
-create function quantumflow._canonical_keys(p_object jsonb)
+create function quantumflow._canonical_keys(p_object jsonb, p_place text)
 returns jsonb
 language plpgsql
 immutable
@@ -7,42 +7,45 @@ as $_canonical_keys$
 declare
   v_object jsonb;
 begin
-  select
-    jsonb_object_agg(
-      case e.key when 'depends_on' then 'dependencies' else e.key end,
-      case
-        when e.key in ('max_attempts', 'max_lost', 'retry_delay', 'timeout', 'start_delay', 'chunk_size')
-          then to_jsonb(trim_scale(round(e.value::numeric, 6)))
-        when e.key in ('dependencies', 'depends_on')
-          then (
-            select jsonb_agg(d.name order by d.first)
-            from (
-              select i.name, min(i.number) as first
-              from jsonb_array_elements(e.value) with ordinality as i(name, number)
-              group by i.name
-            ) as d
-          )
-        else e.value
-      end
-    )
+  select jsonb_object_agg(coalesce(k.same_as, e.key), c.value)
   into v_object
   from jsonb_each(p_object) as e
-  where case e.key
-    when 'dependencies' then e.value <> '[]'
-    when 'depends_on' then e.value <> '[]'
-    when 'start_delay' then round(e.value::numeric, 6) <> 0
-    else true
-  end;
+  join quantumflow._keys() as k
+    on k.key = e.key
+    and k.place in (p_place, 'both')
+  cross join lateral (
+    select case k.json_type
+      when 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
+      when 'array' then quantumflow._without_repetitions(e.value)
+      else e.value
+    end
+  ) as c(value)
+  where c.value is distinct from k.nothing;
 
   return coalesce(v_object, '{}');
 end
 $_canonical_keys$;
 
-comment on function quantumflow._canonical_keys(jsonb) is
-'The keys and values of a valid flow or step in their one form.
+comment on function quantumflow._canonical_keys(jsonb, text) is
+'The keys and values of a valid flow or step, as p_place says, in their one form, without a flow''s steps.
 
-Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions;
-no dependencies and no start_delay are absent. A flow''s steps are passed through.';
+Keys have their first names. Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions;
+what means nothing is absent.';
+
+create function quantumflow._without_repetitions(p_array jsonb)
+returns jsonb
+language sql
+immutable
+return (
+  select coalesce(jsonb_agg(d.name order by d.first), '[]')
+  from (
+    select i.name, min(i.number) as first
+    from jsonb_array_elements(p_array) with ordinality as i(name, number)
+    group by i.name
+  ) as d);
+
+comment on function quantumflow._without_repetitions(jsonb) is
+'The elements of an array, each where it stands first.';
 
 create function quantumflow._canonical_definition(p_definition jsonb)
 returns jsonb
@@ -55,11 +58,8 @@ declare
 begin
   select
     jsonb_agg(
-      c.step - 'slug'
-        || jsonb_build_object(
-          'name', coalesce(c.step -> 'name', c.step -> 'slug'),
-          'type', case c.step ->> 'type' when 'map' then 'map' else 'single' end
-        )
+      c.step
+        || jsonb_build_object('type', case c.step ->> 'type' when 'map' then 'map' else 'single' end)
         || case
           when c.step ->> 'type' = 'map' and c.step ? 'dependencies'
             then jsonb_build_object('map_over', coalesce(c.step -> 'map_over', c.step #> '{dependencies,0}'))
@@ -69,9 +69,9 @@ begin
     )
   into v_steps
   from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
-  cross join lateral quantumflow._canonical_keys(s.value) as c(step);
+  cross join lateral quantumflow._canonical_keys(s.value, 'step') as c(step);
 
-  return quantumflow._canonical_keys(p_definition - 'steps')
+  return quantumflow._canonical_keys(p_definition - 'steps', 'flow')
     || jsonb_build_object('version', '1.0', 'steps', coalesce(v_steps, '[]'));
 end
 $_canonical_definition$;

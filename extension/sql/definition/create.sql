@@ -38,7 +38,8 @@ create function quantumflow.create_flow(
   timeout       interval default '60 s',
   queue         text default 'quantum_flow_queue',
   on_complete   text default null,
-  on_failure    text default null
+  on_failure    text default null,
+  options       jsonb default '{}'
 )
 returns quantumflow.workflow_versions
 language plpgsql
@@ -59,7 +60,7 @@ begin
   );
 
   perform quantumflow._refuse_nulls(
-    v_settings || jsonb_build_object('workflow_slug', create_flow.workflow_slug)
+    v_settings || jsonb_build_object('workflow_slug', create_flow.workflow_slug, 'options', create_flow.options)
   );
   perform quantumflow._hold_flow(create_flow.workflow_slug, p_may_be_new => false);
 
@@ -78,25 +79,29 @@ begin
   where s.value <> quantumflow._default_settings() -> s.key;
 
   return quantumflow._store_definition(
-    v_settings
-      || jsonb_build_object('slug', create_flow.workflow_slug, 'steps', coalesce(v_steps, '[]'))
-      || jsonb_strip_nulls(jsonb_build_object(
-        'title', create_flow.title,
-        'on_complete', create_flow.on_complete,
-        'on_failure', create_flow.on_failure
-      )),
+    quantumflow._with_options(
+      v_settings
+        || jsonb_build_object('slug', create_flow.workflow_slug, 'steps', coalesce(v_steps, '[]'))
+        || jsonb_strip_nulls(jsonb_build_object(
+          'title', create_flow.title,
+          'on_complete', create_flow.on_complete,
+          'on_failure', create_flow.on_failure
+        )),
+      create_flow.options
+    ),
     p_may_be_empty => true
   );
 end
 $create_flow$;
 
-comment on function quantumflow.create_flow(text, text, int, int, interval, interval, text, text, text) is
+comment on function quantumflow.create_flow(text, text, int, int, interval, interval, text, text, text, jsonb) is
 'Creates a workflow without steps, or changes the settings of one and keeps its steps.
 
 The settings are what steps use that have none of their own: max_attempts and max_lost from 1 to 1,000,000,
 retry_delay from 0 and timeout from 1 ms to ten years (a month counts 30 days). on_complete and on_failure
-are commands to run when a run ends. The same call again changes nothing. Other values replace those of the
-current version while no run has used it, and make the next version otherwise.
-Errors: QF101 an argument that is null or out of range; QF103 bad or reserved slug; QF110 bad queue name;
-QF114 a workflow whose slug differs only in case; QF115 a definition that is too large; QF402 pgmq is missing or too old;
-QF403 a queue that holds messages of somebody else.';
+are commands to run when a run ends. options has the keys of a flow in a definition for which there is no argument, or whose argument
+has its default. The same call again changes nothing. Other values replace those of the current version while no run has used it,
+and make the next version otherwise.
+Errors: QF101 an argument that is null or out of range; QF102 unknown key, or one in options that is given already;
+QF103 bad or reserved slug; QF110 bad queue name; QF114 a workflow whose slug differs only in case;
+QF115 a definition that is too large; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';

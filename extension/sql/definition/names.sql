@@ -17,7 +17,6 @@ as $_name_problems$
 declare
   v_reserved text[] := quantumflow._reserved_names();
   v_slug     text := p_definition ->> 'slug';
-  v_steps    jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
 begin
   return query
   select 'QF103', 'slug', format('slug must not be "%s", which is reserved', v_slug), -1
@@ -27,10 +26,10 @@ begin
   return query
   select
     'QF103',
-    format('steps[%s].%s', s.number - 1, k.key),
+    format('steps[%s].%s', s.index, k.key),
     format('%s must not be "%s", which is reserved', k.key, s.value ->> k.key),
-    (s.number - 1)::int
-  from jsonb_array_elements(v_steps) with ordinality as s(value, number)
+    s.index
+  from quantumflow._elements(p_definition) as s
   cross join unnest(array['name', 'slug']) as k(key)
   where lower((s.value ->> k.key) collate "C") = any (v_reserved)
     and not exists (

@@ -1,15 +1,3 @@
-create function quantumflow._default_settings()
-returns jsonb
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_default_settings$
-  select jsonb '{"max_attempts": 3, "max_lost": 3, "retry_delay": 1, "timeout": 60, "queue": "quantum_flow_queue"}'
-$_default_settings$;
-
-comment on function quantumflow._default_settings() is
-'The settings of a step when neither it nor its flow gives them, as the keys of a definition.';
-
 create function quantumflow._raise_problems(
   p_definition    jsonb,
   p_may_be_empty  boolean

@@ -4,145 +4,156 @@ language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_key_problems$
-declare
-  c_slug  constant text := '(?i)^[a-z][a-z0-9_]{0,127}$';
-  c_queue constant text := '^[a-z][a-z0-9_]{0,46}$';
-  v_flow  jsonb := case when jsonb_typeof(p_definition) = 'object' then p_definition else '{}' end;
-  v_steps jsonb := case when jsonb_typeof(v_flow -> 'steps') = 'array' then v_flow -> 'steps' else '[]' end;
 begin
-  if v_flow is distinct from p_definition then
-    return query
-    select
-      'QF101',
-      '',
-      'the definition must be an object, not ' || quantumflow._shown(p_definition),
-      -1;
-    return;
-  end if;
-
   return query
-  with rule (place, key, json_type, code, pattern, low, high, whole, wanted) as (
-    values
-      ('flow', 'version', 'string', 'QF101', '^1\.0$', null::numeric, null::numeric, false, '"1.0"'),
-      ('flow', 'slug', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128'),
-      ('flow', 'title', 'string', 'QF101', '', null, null, false, 'text'),
-      ('flow', 'on_complete', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
-      ('flow', 'on_failure', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
-      ('flow', 'steps', 'array', 'QF101', null, null, null, false, 'an array of steps'),
-      ('step', 'name', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128'),
-      ('step', 'slug', 'string', 'QF103', c_slug, null, null, false,
-        'a letter, then letters, digits and underscores, at most 128'),
-      ('step', 'type', 'string', 'QF101', '^(single|task|map)$', null, null, false, '"single" (or "task") or "map"'),
-      ('step', 'command', 'string', 'QF101', '', 1, 256, false, 'text of 1 to 256 characters'),
-      ('step', 'args', null, null, null, null, null, false, 'anything'),
-      ('step', 'dependencies', 'array', 'QF101', null, null, null, false, 'an array of step names'),
-      ('step', 'depends_on', 'array', 'QF101', null, null, null, false, 'an array of step names'),
-      ('step', 'map_over', 'string', 'QF101', '', null, null, false, 'the name of a dependency'),
-      ('step', 'chunk_size', 'number', 'QF101', null, 1, 100000, true, 'a whole number from 1 to 100000'),
-      ('step', 'start_delay', 'number', 'QF101', null, 0, 315360000, false, 'a number of seconds from 0 to 315360000'),
-      ('both', 'max_attempts', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
-      ('both', 'max_lost', 'number', 'QF101', null, 1, 1000000, true, 'a whole number from 1 to 1000000'),
-      ('both', 'retry_delay', 'number', 'QF101', null, 0, 315360000, false, 'a number of seconds from 0 to 315360000'),
-      ('both', 'timeout', 'number', 'QF101', null, 0.001, 315360000, false, 'a number of seconds from 0.001 to 315360000'),
-      ('both', 'queue', 'string', 'QF110', c_queue, null, null, false,
-        'a lower-case letter, then lower-case letters, digits and underscores, at most 47')
-  ),
-  step as materialized (
-    select (s.number - 1)::int as index, s.value, jsonb_typeof(s.value) = 'object' as is_object
-    from jsonb_array_elements(v_steps) with ordinality as s(value, number)
-  ),
-  entry as (
+  with entry as (
     select 'flow' as place, -1 as index, '' as prefix, e.key, e.value
-    from jsonb_each(v_flow) as e
+    from jsonb_each(case when jsonb_typeof(p_definition) = 'object' then p_definition else '{}' end) as e
     union all
     select 'step', s.index, 'steps[' || s.index || '].', e.key, e.value
-    from step s
-    cross join jsonb_each(case when s.is_object then s.value else '{}' end) as e
-  ),
-  problem (code, path, message, index) as (
-    -- Each key of the flow and of its steps, against its rule.
-    select
-      case
-        when r.key is null then 'QF102'
-        when jsonb_typeof(e.value) <> r.json_type then 'QF101'
-        else r.code
-      end,
-      e.prefix || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
-      case
-        when r.key is null then 'unknown key ' || quantumflow._shown(to_jsonb(e.key))
-        else format('%s must be %s, not %s', r.key, r.wanted, quantumflow._shown(e.value))
-      end,
-      e.index
-    from entry e
-    left join rule r on r.key = e.key and r.place in (e.place, 'both')
-    where r.key is null
-      or jsonb_typeof(e.value) <> r.json_type
-      or case jsonb_typeof(e.value)
-        when 'string' then left(e.value #>> '{}', 300) collate "C" !~ r.pattern
-          or length(e.value #>> '{}') not between r.low and r.high
-        when 'number' then e.value::numeric not between r.low and r.high
-          or (r.whole and e.value::numeric <> trunc(e.value::numeric))
-      end
-
-    union all
-    select 'QF101', m.key, m.key || ' is missing', -1
-    from unnest(array['slug', 'steps']) as m(key)
-    where not v_flow ? m.key
-
-    union all
-    select 'QF109', 'steps', 'the definition has no steps', -1
-    where v_flow -> 'steps' = '[]'
-
-    union all
-    select
-      'QF101',
-      'steps[' || s.index || ']',
-      'a step must be an object, not ' || quantumflow._shown(s.value),
-      s.index
-    from step s
-    where not s.is_object
-
-    union all
-    select 'QF101', 'steps[' || s.index || '].name', 'name is missing', s.index
-    from step s
-    where s.is_object
-      and not s.value ?| array['name', 'slug']
-
-    union all
-    select
-      'QF101',
-      'steps[' || s.index || '].' || a.alias,
-      format('%s and %s are the same key, and both are there', a.key, a.alias),
-      s.index
-    from step s
-    join (values ('name', 'slug'), ('dependencies', 'depends_on')) as a(key, alias)
-      on s.value ?& array[a.key, a.alias]
-    where s.is_object
-
-    union all
-    select
-      'QF101',
-      format('steps[%s].%s[%s]', s.index, a.key, d.number - 1),
-      'a dependency must be the name of a step, not ' || quantumflow._shown(d.value),
-      s.index
-    from step s
-    cross join unnest(array['dependencies', 'depends_on']) as a(key)
-    cross join jsonb_array_elements(
-      case when jsonb_typeof(s.value -> a.key) = 'array' then s.value -> a.key else '[]' end
-    ) with ordinality as d(value, number)
-    where jsonb_typeof(d.value) <> 'string'
+    from quantumflow._elements(p_definition) as s
+    cross join jsonb_each(case when jsonb_typeof(s.value) = 'object' then s.value else '{}' end) as e
   )
-  select p.code, p.path, p.message, p.index
-  from problem p;
+  select
+    case
+      when k.key is null then 'QF102'
+      when jsonb_typeof(e.value) <> k.json_type then 'QF101'
+      else k.code
+    end,
+    e.prefix || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
+    case
+      when k.key is null then 'unknown key ' || quantumflow._shown(to_jsonb(e.key))
+      else format('%s must be %s, not %s', k.key, k.wanted, quantumflow._shown(e.value))
+    end,
+    e.index
+  from entry e
+  left join quantumflow._keys() k
+    on k.key = e.key
+    and k.place in (e.place, 'both')
+  where k.key is null
+    or jsonb_typeof(e.value) <> k.json_type
+    or case jsonb_typeof(e.value)
+      when 'string' then left(e.value #>> '{}', 300) collate "C" !~ k.pattern
+        or length(e.value #>> '{}') not between k.low and k.high
+      when 'number' then e.value::numeric not between k.low and k.high
+        or (k.whole and e.value::numeric <> trunc(e.value::numeric))
+    end;
 end
 $_key_problems$;
 
 comment on function quantumflow._key_problems(jsonb) is
-'What is wrong with the keys and values of a definition, each by itself.
+'Each key of a definition and of its steps that does not hold what _keys() says. step_index is -1 for the flow.';
 
-step_index is -1 for the flow. The rules are the rows of "rule": the keys of a flow and of a step, and what each may hold.';
+create function quantumflow._elements(p_definition jsonb)
+returns table (index int, value jsonb)
+language sql
+immutable
+begin atomic
+  select (s.number - 1)::int, s.value
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end
+  ) with ordinality as s(value, number);
+end;
+
+comment on function quantumflow._elements(jsonb) is
+'What a definition has in place of steps, from 0; nothing where steps is no array.';
+
+create function quantumflow._shape_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_shape_problems$
+begin
+  if jsonb_typeof(p_definition) is distinct from 'object' then
+    return query
+    select 'QF101', '', 'the definition must be an object, not ' || quantumflow._shown(p_definition), -1;
+    return;
+  end if;
+
+  return query
+  select 'QF101', m.key, m.key || ' is missing', -1
+  from unnest(array['slug', 'steps']) as m(key)
+  where not p_definition ? m.key
+  union all
+  select 'QF109', 'steps', 'the definition has no steps', -1
+  where p_definition -> 'steps' = '[]';
+
+  return query
+  select 'QF101', 'steps[' || s.index || ']', 'a step must be an object, not ' || quantumflow._shown(s.value), s.index
+  from quantumflow._elements(p_definition) as s
+  where jsonb_typeof(s.value) <> 'object'
+  union all
+  select 'QF101', 'steps[' || s.index || '].name', 'name is missing', s.index
+  from quantumflow._elements(p_definition) as s
+  where jsonb_typeof(s.value) = 'object'
+    and not s.value ?| array['name', 'slug'];
+
+  return query
+  select
+    'QF101',
+    'steps[' || s.index || '].' || k.key,
+    format('%s and %s are the same key, and both are there', k.same_as, k.key),
+    s.index
+  from quantumflow._elements(p_definition) as s
+  join quantumflow._keys() as k
+    on s.value ?& array[k.key, k.same_as]
+  where jsonb_typeof(s.value) = 'object'
+    and k.same_as is not null;
+
+  return query
+  select
+    'QF101',
+    format('steps[%s].%s[%s]', s.index, k.key, d.number - 1),
+    'a dependency must be the name of a step, not ' || quantumflow._shown(d.value),
+    s.index
+  from quantumflow._elements(p_definition) as s
+  cross join unnest(array['dependencies', 'depends_on']) as k(key)
+  cross join jsonb_array_elements(
+    case when jsonb_typeof(s.value -> k.key) = 'array' then s.value -> k.key else '[]' end
+  ) with ordinality as d(value, number)
+  where jsonb_typeof(d.value) <> 'string';
+end
+$_shape_problems$;
+
+comment on function quantumflow._shape_problems(jsonb) is
+'What is missing in a definition, is there twice, or is no step or no name where one must be. step_index is -1 for the flow.';
+
+create function quantumflow._named_steps(p_definition jsonb)
+returns table (
+  index        int,
+  name         text,
+  shown        text,
+  key          text,
+  dependencies jsonb,
+  is_map       boolean,
+  map_over     jsonb,
+  has_chunks   boolean)
+language sql
+immutable
+begin atomic
+  select
+    s.index,
+    n.name #>> '{}',
+    quantumflow._shown(n.name),
+    n.key,
+    case when jsonb_typeof(s.value -> n.key) = 'array' then s.value -> n.key else '[]' end,
+    coalesce(s.value ->> 'type', 'single') = 'map',
+    case when jsonb_typeof(s.value -> 'map_over') = 'string' then s.value -> 'map_over' end,
+    s.value ? 'chunk_size'
+  from quantumflow._elements(p_definition) as s
+  cross join lateral (
+    select
+      coalesce(s.value -> 'name', s.value -> 'slug') as name,
+      case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key
+  ) as n
+  where jsonb_typeof(n.name) = 'string';
+end;
+
+comment on function quantumflow._named_steps(jsonb) is
+'The steps of a definition that have a name, and what else of them is what it should be: the rest is for other functions to tell.
+
+key: the name under which the dependencies are there. shown: the step''s name as a message shows it.';
 
 create function quantumflow._graph_problems(p_definition jsonb)
 returns table (code text, path text, message text, step_index int)
@@ -152,34 +163,12 @@ set search_path = pg_catalog, pg_temp
 as $_graph_problems$
 declare
   v_max_depth bigint := quantumflow._limit('max_depth');
-  v_steps     jsonb := case when jsonb_typeof(p_definition -> 'steps') = 'array' then p_definition -> 'steps' else '[]' end;
 begin
   return query
   -- No joins: the planner expects a hundred steps, and would run through thousands of them in nested loops.
-  with given as (
-    select
-      (s.number - 1)::int as index,
-      coalesce(s.value -> 'name', s.value -> 'slug') as name,
-      case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key,
-      coalesce(s.value -> 'dependencies', s.value -> 'depends_on') as dependencies,
-      coalesce(s.value ->> 'type', 'single') = 'map' as is_map,
-      s.value -> 'map_over' as map_over,
-      s.value ? 'chunk_size' as has_chunks
-    from jsonb_array_elements(v_steps) with ordinality as s(value, number)
-  ),
-  step as materialized (
-    select
-      g.index,
-      g.name #>> '{}' as name,
-      quantumflow._shown(g.name) as shown,
-      row_number() over (partition by lower((g.name #>> '{}') collate "C") order by g.index) as occurrence,
-      g.key,
-      case when jsonb_typeof(g.dependencies) = 'array' then g.dependencies else '[]' end as dependencies,
-      g.is_map,
-      g.has_chunks,
-      case when jsonb_typeof(g.map_over) = 'string' then g.map_over end as map_over
-    from given g
-    where jsonb_typeof(g.name) = 'string'
+  with step as materialized (
+    select n.*, row_number() over (partition by lower(n.name collate "C") order by n.index) as occurrence
+    from quantumflow._named_steps(p_definition) n
   ),
   dependency as materialized (
     select
@@ -204,80 +193,86 @@ begin
         and d.depends_on <> d.name
     ) e
     cross join lateral quantumflow._examine_graph(e.steps, e.depends_on) g
-  ),
-  problem (code, path, message, index) as (
-    select 'QF104', format('steps[%s].name', s.index), 'duplicate step ' || s.shown, s.index
-    from step s
-    where s.occurrence > 1
-
-    union all
-    select
-      'QF105',
-      d.path,
-      format('step %s depends on unknown step %s', d.shown, quantumflow._shown(to_jsonb(d.depends_on))),
-      d.index
-    from dependency d
-    where d.repetition = 1
-      and d.depends_on not in (select s.name from step s)
-
-    union all
-    select 'QF106', d.path, format('step %s depends on itself', d.shown), d.index
-    from dependency d
-    where d.repetition = 1
-      and d.depends_on = d.name
-
-    union all
-    select
-      'QF107',
-      'steps',
-      'steps depend on each other in a cycle: ' || translate(array_to_string(g.cycle, ' -> '), e'\n\r', '  '),
-      -1
-    from graph g
-    where g.cycle is not null
-
-    union all
-    select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', g.longest_chain, v_max_depth), -1
-    from graph g
-    where g.longest_chain > v_max_depth
-
-    union all
-    select 'QF108', format('steps[%s].chunk_size', s.index), format('single step %s has chunk_size', s.shown), s.index
-    from step s
-    where s.has_chunks
-      and not s.is_map
-
-    union all
-    select
-      'QF108',
-      format('steps[%s].map_over', s.index),
-      case
-        when not s.is_map then format('single step %s has map_over', s.shown)
-        when s.map_over is null then format('map step %s has several dependencies and no map_over', s.shown)
-        else
-          format(
-            'map step %s maps over %s, which is not among its dependencies',
-            s.shown,
-            quantumflow._shown(s.map_over)
-          )
-      end,
-      s.index
-    from step s
-    where case
-      when not s.is_map then s.map_over is not null
-      when s.map_over is null then
-        (select count(distinct d.value) > 1 from jsonb_array_elements(s.dependencies) as d(value))
-      else not s.dependencies @> s.map_over
-    end
   )
-  select p.code, p.path, p.message, p.index
-  from problem p;
+  select 'QF104', format('steps[%s].name', s.index), 'duplicate step ' || s.shown, s.index
+  from step s
+  where s.occurrence > 1
+
+  union all
+  select
+    'QF105',
+    d.path,
+    format('step %s depends on unknown step %s', d.shown, quantumflow._shown(to_jsonb(d.depends_on))),
+    d.index
+  from dependency d
+  where d.repetition = 1
+    and d.depends_on not in (select s.name from step s)
+
+  union all
+  select 'QF106', d.path, format('step %s depends on itself', d.shown), d.index
+  from dependency d
+  where d.repetition = 1
+    and d.depends_on = d.name
+
+  union all
+  select
+    'QF107',
+    'steps',
+    'steps depend on each other in a cycle: ' || translate(array_to_string(g.cycle, ' -> '), e'\n\r', '  '),
+    -1
+  from graph g
+  where g.cycle is not null
+
+  union all
+  select 'QF116', 'steps', format('the longest chain has %s steps, and %s are allowed', g.longest_chain, v_max_depth), -1
+  from graph g
+  where g.longest_chain > v_max_depth;
 end
 $_graph_problems$;
 
 comment on function quantumflow._graph_problems(jsonb) is
-'What is wrong with the steps of a definition together: duplicates, dependencies, cycles, maps.
+'What is wrong with the steps of a definition together: duplicates, dependencies, cycles. step_index is -1 for the flow.';
 
-Parts that are not what they should be are passed over: _key_problems reports them. step_index is -1 for the flow.';
+create function quantumflow._mapping_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_mapping_problems$
+begin
+  return query
+  select 'QF108', format('steps[%s].chunk_size', s.index), format('single step %s has chunk_size', s.shown), s.index
+  from quantumflow._named_steps(p_definition) s
+  where s.has_chunks
+    and not s.is_map;
+
+  return query
+  select
+    'QF108',
+    format('steps[%s].map_over', s.index),
+    case
+      when not s.is_map then format('single step %s has map_over', s.shown)
+      when s.map_over is null then format('map step %s has several dependencies and no map_over', s.shown)
+      else
+        format(
+          'map step %s maps over %s, which is not among its dependencies',
+          s.shown,
+          quantumflow._shown(s.map_over)
+        )
+    end,
+    s.index
+  from quantumflow._named_steps(p_definition) s
+  where case
+    when not s.is_map then s.map_over is not null
+    when s.map_over is null then
+      (select count(distinct d.value) > 1 from jsonb_array_elements(s.dependencies) as d(value))
+    else not s.dependencies @> s.map_over
+  end;
+end
+$_mapping_problems$;
+
+comment on function quantumflow._mapping_problems(jsonb) is
+'Steps of a definition that say of maps what does not go with their type or their dependencies.';
 
 create function quantumflow._size_problems(p_definition jsonb)
 returns table (code text, path text, message text)
@@ -331,7 +326,11 @@ begin
     union all
     select n.* from quantumflow._name_problems(validate_flow.definition) as n
     union all
+    select s.* from quantumflow._shape_problems(validate_flow.definition) as s
+    union all
     select g.* from quantumflow._graph_problems(validate_flow.definition) as g
+    union all
+    select m.* from quantumflow._mapping_problems(validate_flow.definition) as m
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end
