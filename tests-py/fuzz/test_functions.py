@@ -101,7 +101,7 @@ def _call(database: Database, function: Function, data: st.DataObject) -> Answer
 
 def _is_ignored(name: str, answer: list[tuple[Any, ...]]) -> bool:
     if name in ("complete_tasks", "fail_tasks"):
-        return {row[-1] for row in answer} <= _IGNORED
+        return {row[3] for row in answer} <= _IGNORED
     if name in ("complete_task", "fail_task"):
         return answer[0][0] in _IGNORED
     return False
