@@ -262,5 +262,4 @@ comment on function quantumflow._store_definition(jsonb, boolean) is
 Content the workflow has had before is that version again, and becomes current. Other content replaces the
 current version while no run has used it, and is the next version otherwise. The queues are made here.
 p_may_be_empty allows a definition without steps.
-Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, as validate_flow tells;
-QF114 when another workflow''s slug differs only in case.';
+Errors: as _raise_problems and _ensure_queue; QF114 when another workflow''s slug differs only in case.';
