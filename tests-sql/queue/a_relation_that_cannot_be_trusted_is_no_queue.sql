@@ -93,10 +93,10 @@ select throws_ok(
 insert into quantumflow.queues values ('quantum_flow_queue', true);
 select is(
   (
-    select quantumflow.complete_tasks(jsonb_agg(to_jsonb(c) || '{"output": 1}'))::text
+    select (quantumflow.complete_tasks(jsonb_agg(to_jsonb(c) || '{"output": 1}'))).outcome
     from quantumflow.claim_tasks(gen_random_uuid()) c
   ) || (select count(*) from stranger.ran),
-  (select format('(%s,a,0,completed)0', r.id) from quantumflow.workflow_runs r),
+  'completed0',
   'and what is there goes on, without it');
 
 select * from finish();
