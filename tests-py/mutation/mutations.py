@@ -1014,7 +1014,7 @@ MENDING = [
     ),
     Mutation(
         "a repair recounts a run that has lost a row",
-        "_find_problems",
+        "_problems_to_mend",
         "bool_or(p.rule = 0 and p.remedy is null) over (partition by p.run_id)",
         "false",
         _sql("mend/repair_leaves_what_takes_a_decision"),

@@ -36,3 +36,13 @@ $_first_uuid_v7$;
 
 comment on function quantumflow._first_uuid_v7(timestamptz) is
 'The least version 7 uuid of that millisecond: those made before sort before it.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._new_token()
+returns bigint
+language sql
+volatile
+return uuid_hash_extended(gen_random_uuid(), 0) & 9007199254740991;
+
+comment on function quantumflow._new_token() is
+'A lease_token: 53 random bits, which a number in JSON holds exactly. Not of random(), whose course a session can set.';

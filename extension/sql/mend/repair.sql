@@ -29,7 +29,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $repair$
 declare
-  v_problems quantumflow.state_problem[] := quantumflow._find_problems();
+  v_problems quantumflow.state_problem[] := quantumflow._problems_to_mend();
   v_errors   jsonb;
   v_left     text[];
 begin
@@ -84,12 +84,12 @@ After a restore, and whenever a queue has lost all it had, rebuild_queues() does
 Errors: QF402 pgmq is missing; QF110 a queue''s name is not valid; QF403 a queue holds messages of somebody else; 0A000 unless the
 transaction is read committed.';
 
-create function quantumflow._find_problems()
+create function quantumflow._problems_to_mend()
 returns quantumflow.state_problem[]
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_find_problems$
+as $_problems_to_mend$
 begin
   return array(
     select row(
@@ -103,9 +103,9 @@ begin
       rule, run_id, step_slug, task_index, queue, message_id, problem, remedy, n)
     order by p.n);
 end
-$_find_problems$;
+$_problems_to_mend$;
 
-comment on function quantumflow._find_problems() is
+comment on function quantumflow._problems_to_mend() is
 'What check_state() finds, without a remedy for runs with a row that belongs to nothing.';
 
 create function quantumflow._key_of(p_problem quantumflow.state_problem)

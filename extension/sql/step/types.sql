@@ -171,16 +171,6 @@ create type quantumflow._step_progress as (
 comment on type quantumflow._step_progress is
 'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
 
--- Without a path of its own, so that it is inlined where it is called.
-create function quantumflow._new_token()
-returns bigint
-language sql
-volatile
-return uuid_hash_extended(gen_random_uuid(), 0) & 9007199254740991;
-
-comment on function quantumflow._new_token() is
-'A lease_token: 53 random bits, which a number in JSON holds exactly. Not of random(), whose course a session can set.';
-
 create type quantumflow._ended_run as (
   run_id        uuid,
   output        jsonb,
