@@ -59,6 +59,7 @@
 \ir definition/validate.sql
 \ir definition/canonical.sql
 \ir definition/store.sql
+\ir definition/facts.sql
 \ir definition/define.sql
 \ir definition/create.sql
 \ir definition/add_step.sql

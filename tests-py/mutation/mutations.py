@@ -1281,7 +1281,7 @@ KINDS = [
     ),
     Mutation(
         "repair leaves a step what its definition does not say",
-        "_repair_facts",
+        "_correct_facts",
         "    counts = w.counts,\n",
         "",
         _sql("mend/repair_compiles_what_a_step_is_again"),

@@ -133,28 +133,6 @@ $_check_definitions$;
 
 comment on function quantumflow._check_definitions(uuid) is 'Rule 0 of check_state: the definitions, unless it looks at one run only.';
 
-create function quantumflow._wrong_facts()
-returns setof quantumflow.workflow_steps
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_wrong_facts$
-begin
-  return query
-  select c.*
-  from quantumflow.workflow_versions v
-  cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
-  join quantumflow.workflow_steps s
-    on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
-  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers)
-    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);
-end
-$_wrong_facts$;
-
-comment on function quantumflow._wrong_facts() is
-'The steps whose row tells the engine something else than their definition does, as they should be. Only what a step is, not its
-settings: these an operator may have changed for the runs of a version.';
-
 create function quantumflow._check_references(p_run_id uuid)
 returns setof quantumflow.state_problem
 language plpgsql

@@ -43,7 +43,9 @@ begin
 
   perform quantumflow._require_read_committed('repair');
   perform quantumflow._repair_queues(v_problems);
-  perform quantumflow._repair_facts(v_problems);
+  if exists (select from unnest(v_problems) p where p.remedy = 'compile it again') then
+    perform quantumflow._correct_facts();
+  end if;
   v_errors := quantumflow._repair_runs(v_problems, quantumflow._now());
 
   select array_agg(quantumflow._key_of(p))
@@ -173,32 +175,6 @@ $_repair_queues$;
 
 comment on function quantumflow._repair_queues(quantumflow.state_problem[]) is
 'Makes queues that are missing, and takes out of queues what does not belong there.';
-
-create function quantumflow._repair_facts(p_problems quantumflow.state_problem[])
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_repair_facts$
-begin
-  if not exists (select from unnest(p_problems) p where p.remedy = 'compile it again') then
-    return;
-  end if;
-
-  update quantumflow.workflow_steps s
-  set
-    step_type = w.step_type,
-    feeds_map = w.feeds_map,
-    counts = w.counts,
-    known_tasks = w.known_tasks,
-    gathers = w.gathers
-  from quantumflow._wrong_facts() w
-  where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
-end
-$_repair_facts$;
-
-comment on function quantumflow._repair_facts(quantumflow.state_problem[]) is
-'Writes what steps are as their definitions say, if a problem is that they are not.';
 
 create function quantumflow._repair_runs(p_problems quantumflow.state_problem[], p_now timestamptz)
 returns jsonb

@@ -1,0 +1,43 @@
+create function quantumflow._wrong_facts()
+returns setof quantumflow.workflow_steps
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_wrong_facts$
+begin
+  return query
+  select c.*
+  from quantumflow.workflow_versions v
+  cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
+  join quantumflow.workflow_steps s
+    on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
+  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers)
+    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);
+end
+$_wrong_facts$;
+
+comment on function quantumflow._wrong_facts() is
+'The steps whose row tells the engine something else than their definition does, as they should be. Only what a step is, not its
+settings: these an operator may have changed for the runs of a version.';
+
+create function quantumflow._correct_facts()
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_correct_facts$
+begin
+  update quantumflow.workflow_steps s
+  set
+    step_type = w.step_type,
+    feeds_map = w.feeds_map,
+    counts = w.counts,
+    known_tasks = w.known_tasks,
+    gathers = w.gathers
+  from quantumflow._wrong_facts() w
+  where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
+end
+$_correct_facts$;
+
+comment on function quantumflow._correct_facts() is
+'Writes what steps are as their definitions say.';
