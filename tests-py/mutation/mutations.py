@@ -697,7 +697,7 @@ RUNS = [
     ),
     Mutation(
         "steps that end in one call count as one",
-        "_advance",
+        "_count_finished",
         "select f.run_id, count(*)::int as steps",
         "select f.run_id, 1 as steps",
         (
@@ -710,7 +710,7 @@ RUNS = [
     ),
     Mutation(
         "a retried map counts the tasks that it kept again",
-        "_step_became_ready",
+        "_mark_started",
         "remaining_tasks = m.tasks - m.kept",
         "remaining_tasks = m.tasks",
         (*_sql("run/retrying_a_map_keeps_its_finished_tasks"), *MODEL),
@@ -917,8 +917,8 @@ STARTS = [
     Mutation(
         "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_content);\n",
-        "",
+        "_refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash)",
+        "_now()",
         DEFINITIONS,
     ),
     Mutation(
@@ -1229,15 +1229,15 @@ HANDING_OVER = [
     ),
     Mutation(
         "listeners are told of what nobody can claim",
-        "_queue_tasks",
-        "if v_batch.vt <= v_now then",
+        "_send_batch",
+        "if p_batch.vt <= v_now then",
         "if true then",
         NOTIFIED,
     ),
     Mutation(
         "listeners are told of nothing",
-        "_queue_tasks",
-        "if v_batch.vt <= v_now then",
+        "_send_batch",
+        "if p_batch.vt <= v_now then",
         "if false then",
         NOTIFIED,
     ),
@@ -1298,9 +1298,9 @@ KINDS = [
 CHUNKS = [
     Mutation(
         "the items of a map that fill no chunk are left out",
-        "_step_became_ready",
-        "          ceil(",
-        "          floor(",
+        "_mark_started",
+        "        ceil(\n",
+        "        floor(\n",
         _sql("step/a_map_in_chunks_has_a_task_per_chunk"),
     ),
     Mutation(
@@ -1486,7 +1486,7 @@ TRUST = [
     Mutation(
         "a start does not ask for its queues",
         "_start_runs",
-        "  perform quantumflow._refuse_unusable_queues(v_queues);\n",
+        "  perform quantumflow._refuse_unusable_queues(v_start.queues);\n",
         "",
         _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),

@@ -8,8 +8,9 @@ set enable_mergejoin = off
 set jit = off
 as $_send_again$
 declare
-  v_tasks    quantumflow._new_task[];
-  v_stranded quantumflow._new_task[];
+  v_tasks   quantumflow._new_task[];
+  v_batch   quantumflow._task_batch;
+  v_msg_ids bigint[];
 begin
   select array_agg(
     quantumflow._new_task_of(
@@ -48,11 +49,31 @@ begin
     limit 1
   ) w;
 
-  v_stranded := quantumflow._queue_tasks(v_tasks, true);
+  for v_batch in
+    select *
+    from quantumflow._in_batches(v_tasks)
+  loop
+    v_msg_ids := quantumflow._send_batch(v_batch);
 
-  if v_stranded is not null then
-    perform quantumflow._raise_unusable_queue(v_stranded[1].queue);
-  end if;
+    if v_msg_ids is null then
+      perform quantumflow._raise_unusable_queue(v_batch.queue);
+    end if;
+
+    update quantumflow.step_tasks t
+    set message_id = k.sent_id
+    from (
+      select n.run_id, v_msg_ids[n.ordinality] as sent_id, l.ctid as tid
+      from unnest(v_batch.tasks) with ordinality n
+      cross join lateral (
+        select m.ctid
+        from quantumflow.step_tasks m
+        where (m.run_id, m.step_slug, m.task_index) = (n.run_id, n.step_slug, n.task_index)
+        limit 1
+      ) l
+    ) k
+    where t.run_id is not distinct from k.run_id
+      and t.ctid = k.tid;
+  end loop;
 
   -- Counted as read (the last argument): a sweep looks at no message that was never read.
   perform quantumflow._set_vt(s.queue, s.msg_ids, s.vts, 1)

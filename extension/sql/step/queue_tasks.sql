@@ -1,63 +1,36 @@
-create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[], p_again boolean default false)
+-- A step's tasks, and their messages.
+
+create type quantumflow._task_batch as (
+  queue    text,
+  vt       timestamptz,
+  tasks    quantumflow._new_task[],
+  messages jsonb[],
+  headers  jsonb[]
+);
+
+comment on type quantumflow._task_batch is
+'Tasks whose messages are sent by one statement: to one queue, with one vt. headers is null where no message has any.';
+
+create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[])
 returns quantumflow._new_task[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_queue_tasks$
 declare
-  v_now      timestamptz := quantumflow._now();
-  v_batch    record;
-  v_messages bigint[];
+  v_batch    quantumflow._task_batch;
+  v_msg_ids  bigint[];
   v_stranded quantumflow._new_task[];
 begin
-  -- A loop, because one send goes to one queue with one delay; nearly always it runs once.
+  -- Nearly always one batch.
   for v_batch in
-    select
-      t.queue,
-      t.vt,
-      array_agg(t order by t.run_id, t.step_slug, t.task_index) as tasks,
-      array_agg(
-        jsonb_build_object(
-          'workflow_run_id', t.run_id,
-          'step_name', t.step_slug,
-          'task_index', t.task_index,
-          'is_map_task', t.gathers)
-        order by t.run_id, t.step_slug, t.task_index) as messages,
-      case
-        when count(t.headers) > 0
-        then array_agg(t.headers order by t.run_id, t.step_slug, t.task_index)
-      end as headers
-    from unnest(p_tasks) t
-    group by t.queue, t.vt
-    order by t.queue, t.vt
+    select *
+    from quantumflow._in_batches(p_tasks)
   loop
-    if quantumflow._hold_queue(v_batch.queue) is null then
+    v_msg_ids := quantumflow._send_batch(v_batch);
+
+    if v_msg_ids is null then
       v_stranded := v_stranded || v_batch.tasks;
-      continue;
-    end if;
-
-    if v_batch.vt <= v_now then
-      perform quantumflow._notify(v_batch.queue, v_now);
-    end if;
-
-    v_messages := quantumflow._send_messages(v_batch.queue, v_batch.messages, v_batch.headers, v_batch.vt);
-
-    if p_again then
-      update quantumflow.step_tasks t
-      set message_id = k.sent_id
-      from (
-        select n.run_id, v_messages[n.ordinality] as sent_id, l.ctid as tid
-        from unnest(v_batch.tasks) with ordinality n
-        cross join lateral (
-          select m.ctid
-          from quantumflow.step_tasks m
-          where (m.run_id, m.step_slug, m.task_index) = (n.run_id, n.step_slug, n.task_index)
-          limit 1
-        ) l
-      ) k
-      where t.run_id is not distinct from k.run_id
-        and t.ctid = k.tid;
-
       continue;
     end if;
 
@@ -65,7 +38,7 @@ begin
       (run_id, step_slug, task_index, queue, message_id, queued_at, item_value,
        attempts, worker_id, lease_token, started_at, status)
     select
-      t.run_id, t.step_slug, t.task_index, t.queue, v_messages[t.ordinality], t.ready_at, t.item_value,
+      t.run_id, t.step_slug, t.task_index, t.queue, v_msg_ids[t.ordinality], t.ready_at, t.item_value,
       (t.lease_token is not null)::int, t.worker_id, t.lease_token, t.started_at,
       case when t.lease_token is null then 'queued' else 'started' end
     from unnest(v_batch.tasks) with ordinality t;
@@ -75,11 +48,62 @@ begin
 end
 $_queue_tasks$;
 
-comment on function quantumflow._queue_tasks(quantumflow._new_task[], boolean) is
-'Makes tasks: a message each, and the row that knows its message; or, with p_again, new messages for tasks that are there.
-
-What is handed over is born started; for the rest that can be claimed at once, idle workers are woken. Returns, and does not make, those
+comment on function quantumflow._queue_tasks(quantumflow._new_task[]) is
+'Makes tasks: a message each, and the row that knows its message. What is handed over is born started. Returns, and does not make, those
 whose queue is gone, or somebody else''s; null when there is none.';
+
+create function quantumflow._in_batches(p_tasks quantumflow._new_task[])
+returns setof quantumflow._task_batch
+language sql
+stable
+begin atomic
+  select
+    t.queue,
+    t.vt,
+    array_agg(t order by t.run_id, t.step_slug, t.task_index),
+    array_agg(
+      jsonb_build_object(
+        'workflow_run_id', t.run_id,
+        'step_name', t.step_slug,
+        'task_index', t.task_index,
+        'is_map_task', t.gathers)
+      order by t.run_id, t.step_slug, t.task_index),
+    case
+      when count(t.headers) > 0
+      then array_agg(t.headers order by t.run_id, t.step_slug, t.task_index)
+    end
+  from unnest(p_tasks) t
+  group by t.queue, t.vt
+  order by t.queue, t.vt;
+end;
+
+comment on function quantumflow._in_batches(quantumflow._new_task[]) is
+'Tasks with their messages, by what one statement can send.';
+
+create function quantumflow._send_batch(p_batch quantumflow._task_batch)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_send_batch$
+declare
+  v_now timestamptz := quantumflow._now();
+begin
+  if quantumflow._hold_queue(p_batch.queue) is null then
+    return null;
+  end if;
+
+  if p_batch.vt <= v_now then
+    perform quantumflow._notify(p_batch.queue, v_now);
+  end if;
+
+  return quantumflow._send_messages(p_batch.queue, p_batch.messages, p_batch.headers, p_batch.vt);
+end
+$_send_batch$;
+
+comment on function quantumflow._send_batch(quantumflow._task_batch) is
+'Sends the messages of tasks, and returns their ids, in the order of the tasks. Idle workers are woken for what can be claimed at once.
+Null: the queue is gone, or somebody else''s.';
 
 create function quantumflow._why_stranded(p_queue text)
 returns text

@@ -17,8 +17,6 @@ declare
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
   v_stranded quantumflow._new_task[];
-  v_counted  uuid[];
-  v_runs     int;
 begin
   -- One turn a level of the graph, and only maps of nothing lead to another.
   loop
@@ -28,7 +26,7 @@ begin
 
     exit when v_ready = '{}';
 
-    v_started := quantumflow._step_became_ready(v_ready, p_now, v_offer);
+    v_started := quantumflow._start_steps(v_ready, p_now, v_offer);
     v_offer := v_started.offer;
     v_done := v_started.taskless;
     v_ready := '{}';
@@ -40,14 +38,33 @@ begin
     perform quantumflow._fail_stranded(v_stranded, p_now);
   end if;
 
-  if v_finished = '{}' then
-    return v_offer;
+  if v_finished <> '{}' then
+    perform quantumflow._count_finished(v_finished, p_now);
   end if;
 
-  -- The runs' counters, last; of runs without any step left they are written with their ends.
+  return v_offer;
+end
+$_advance$;
+
+comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left, and those
+of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
+
+The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
+
+create function quantumflow._count_finished(p_finished quantumflow._step_ref[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_count_finished$
+declare
+  v_counted uuid[];
+  v_runs    int;
+begin
   with finished as (
     select f.run_id, count(*)::int as steps
-    from unnest(v_finished) f
+    from unnest(p_finished) f
     group by f.run_id
   ),
   counted as (
@@ -70,18 +87,13 @@ begin
   from counted c;
 
   if cardinality(v_counted) < v_runs then
-    perform quantumflow._finish_runs(quantumflow._gather_run_outputs(v_finished, v_counted), p_now);
+    perform quantumflow._finish_runs(quantumflow._gather_run_outputs(p_finished, v_counted), p_now);
   end if;
-
-  return v_offer;
 end
-$_advance$;
+$_count_finished$;
 
-comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left, and those
-of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
-
-The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
+comment on function quantumflow._count_finished(quantumflow._step_ref[], timestamptz) is
+'Takes the steps that are done off their runs'' counters. A run that has no step left ends, and its counter is written with its end.';
 
 create function quantumflow._release_dependents(p_done quantumflow._step_ref[], p_now timestamptz)
 returns quantumflow._step_ref[]
@@ -97,8 +109,8 @@ begin
     update quantumflow.step_states s
     set
       remaining_deps = s.remaining_deps - k.done_deps,
-      status = case when c.becomes_ready and w.known_tasks is not null then 'started' else s.status end,
-      started_at = case when c.becomes_ready and w.known_tasks is not null then p_now else s.started_at end
+      status = case when w.starts then 'started' else s.status end,
+      started_at = case when w.starts then p_now else s.started_at end
     from (
         select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
         from (
@@ -116,17 +128,17 @@ begin
         limit 1
       ) c
       cross join lateral (
-        select l.known_tasks, l.dependents
+        select c.becomes_ready and l.known_tasks is not null as starts, l.dependents
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
         limit 1
       ) w
     where s.run_id is not distinct from k.run_id
       and s.ctid = c.tid
-    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.known_tasks, w.dependents, c.becomes_ready
+    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.starts, w.dependents, c.becomes_ready
   )
   select array_agg(
-    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.known_tasks, d.dependents)::quantumflow._step_ref)
+    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.starts, d.dependents)::quantumflow._step_ref)
   into v_ready
   from released d
   where d.becomes_ready;
@@ -138,9 +150,9 @@ $_release_dependents$;
 comment on function quantumflow._release_dependents(quantumflow._step_ref[], timestamptz) is
 'Takes the steps that are done off the counters of those that wait for them, and returns which are ready now.
 
-A single step that becomes ready is marked started by the same update. In a paused run nothing becomes ready.';
+A step whose number of tasks is known, and that becomes ready, is marked started by the same update. In a paused run nothing becomes ready.';
 
-create function quantumflow._step_became_ready(
+create function quantumflow._start_steps(
   p_steps quantumflow._step_ref[],
   p_now   timestamptz,
   p_offer quantumflow._offer)
@@ -148,54 +160,19 @@ returns quantumflow._readied
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_step_became_ready$
+as $_start_steps$
 declare
   c_portion  constant int := 20000;
-  v_taskless quantumflow._step_ref[] := array[]::quantumflow._step_ref[];
+  v_taskless quantumflow._step_ref[];
   v_tasks    bigint;
   v_made     quantumflow._readied;
 begin
-  -- A map learns its size here; one over an empty array is done at once.
-  if exists (select from unnest(p_steps) k where k.known_tasks is null) then
-    with sized as (
-      update quantumflow.step_states s
-      set
-        status = case m.tasks when 0 then 'completed' else 'started' end,
-        initial_tasks = m.tasks,
-        remaining_tasks = m.tasks - m.kept,
-        started_at = p_now,
-        completed_at = case m.tasks when 0 then p_now end,
-        output = case m.tasks when 0 then '[]'::jsonb end
-      from (
-        select
-          k.*,
-          ceil(
-            jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
-            / quantumflow._chunk_size(k.workflow_slug, k.version, k.step_slug))::int as tasks,
-          quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
-        from unnest(p_steps) k
-        where k.known_tasks is null
-        offset 0
-      ) m
-      cross join lateral (
-        select l.ctid as tid
-        from quantumflow.step_states l
-        where (l.run_id, l.step_slug) = (m.run_id, m.step_slug)
-        limit 1
-      ) d
-      where s.run_id is not distinct from m.run_id
-        and s.ctid = d.tid
-      returning m.run_id, m.step_slug, m.workflow_slug, m.version, m.known_tasks, m.dependents, m.tasks
-    )
+  if exists (select from unnest(p_steps) k where not k.is_started) then
     select
-      coalesce(
-        array_agg(
-          row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.known_tasks, d.dependents)::quantumflow._step_ref
-          order by d.run_id, d.step_slug) filter (where d.tasks = 0),
-        '{}'),
-      sum(d.tasks)
+      array_agg(m.step order by (m.step).run_id, (m.step).step_slug) filter (where m.tasks = 0),
+      sum(m.tasks)
     into v_taskless, v_tasks
-    from sized d;
+    from quantumflow._mark_started(p_steps, p_now) m;
   end if;
 
   if v_tasks > c_portion then
@@ -204,16 +181,66 @@ begin
     v_made := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
   end if;
 
-  return row(v_taskless, v_made.stranded, v_made.offer)::quantumflow._readied;
+  return row(coalesce(v_taskless, '{}'), v_made.stranded, v_made.offer)::quantumflow._readied;
 end
-$_step_became_ready$;
+$_start_steps$;
 
-comment on function quantumflow._step_became_ready(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'The only way a step gets its tasks: one for a single step, one per item, or per chunk of items, for a map. Returns the maps of
-nothing, which are done, what has no queue, and the offer with what was handed over.
+comment on function quantumflow._start_steps(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
+'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. Returns
+the maps of nothing, which are done, what has no queue, and the offer with what was handed over.';
 
-A retried map has kept the tasks that were completed, and gets the others. A single step''s row was marked started by the statement
-that saw it ready.';
+create function quantumflow._mark_started(p_steps quantumflow._step_ref[], p_now timestamptz)
+returns table (step quantumflow._step_ref, tasks int)
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_mark_started$
+begin
+  return query
+  update quantumflow.step_states s
+  set
+    status = case m.tasks when 0 then 'completed' else 'started' end,
+    initial_tasks = m.tasks,
+    remaining_tasks = m.tasks - m.kept,
+    started_at = p_now,
+    completed_at = case m.tasks when 0 then p_now end,
+    output = case m.tasks when 0 then '[]'::jsonb end
+  from (
+    select
+      k as step,
+      coalesce(
+        w.known_tasks,
+        ceil(
+          jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
+          / coalesce(w.chunk_size, 1))::int) as tasks,
+      quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
+    from unnest(p_steps) k
+    cross join lateral (
+      select l.known_tasks, l.chunk_size
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+      limit 1
+    ) w
+    where not k.is_started
+    offset 0
+  ) m
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = ((m.step).run_id, (m.step).step_slug)
+    limit 1
+  ) d
+  where s.run_id is not distinct from (m.step).run_id
+    and s.ctid = d.tid
+  returning m.step, m.tasks;
+end
+$_mark_started$;
+
+comment on function quantumflow._mark_started(quantumflow._step_ref[], timestamptz) is
+'Marks those steps started that are not yet, and returns them with their numbers of tasks. A map learns its own here; one over an empty
+array is done at once. A retried map has kept the tasks that were completed, and gets the others.
+
+Where the number is known, whatever statement finds the step ready while it writes its row has marked it already.';
 
 create function quantumflow._start_ready(p_run quantumflow.workflow_runs, p_now timestamptz)
 returns int
@@ -227,7 +254,7 @@ declare
 begin
   select
     array_agg(
-      row(s.run_id, s.step_slug, w.workflow_slug, w.version, w.known_tasks, w.dependents)::quantumflow._step_ref
+      row(s.run_id, s.step_slug, w.workflow_slug, w.version, false, w.dependents)::quantumflow._step_ref
       order by s.step_slug),
     array_agg(distinct w.queue)
   into v_ready, v_queues
@@ -243,21 +270,6 @@ begin
   end if;
 
   perform quantumflow._refuse_unusable_queues(v_queues);
-
-  update quantumflow.step_states s
-  set
-    status = 'started',
-    started_at = p_now
-  from unnest(v_ready) k
-  cross join lateral (
-    select l.ctid as tid
-    from quantumflow.step_states l
-    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
-    limit 1
-  ) d
-  where k.known_tasks is not null
-    and s.run_id is not distinct from k.run_id
-    and s.ctid = d.tid;
 
   perform quantumflow._advance('{}', v_ready, p_now);
 

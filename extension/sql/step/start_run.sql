@@ -1,3 +1,15 @@
+create type quantumflow._start as (
+  version      int,
+  steps        int,
+  maps_input   boolean,
+  queues       text[],
+  content_hash text
+);
+
+comment on type quantumflow._start is
+'What a start must know of a version: how many steps count, whether some map over the run''s input, and the queues of those that wait for
+nothing.';
+
 create function quantumflow._start_runs(
   p_workflow_slug   text,
   p_version         int,
@@ -14,110 +26,38 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_start_runs$
 declare
-  v_now        timestamptz := quantumflow._now();
-  v_version    int;
-  v_content    text;
-  v_steps      int;
-  v_maps_input boolean;
-  v_queues     text[];
-  v_ready      quantumflow._step_ref[];
+  v_now   timestamptz := quantumflow._now();
+  v_start quantumflow._start;
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
   perform quantumflow._record_identity();
-  v_version := quantumflow._pick_version(p_workflow_slug, p_version);
+  v_start.version := quantumflow._pick_version(p_workflow_slug, p_version);
 
-  -- The first run freezes the version: it waits for a definition that changes it in place, and such a one for this transaction.
   if cardinality(p_run_ids) > 0 then
-    update quantumflow.workflow_versions v
-    set frozen_at = v_now
-    where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
-      and v.frozen_at is null;
+    perform quantumflow._freeze_version(p_workflow_slug, v_start.version, v_now);
   end if;
 
-  select
-    count(*)::int,
-    coalesce(bool_or(w.gathers and w.map_over is null), false),
-    array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
-    (
-      select v.content_hash
-      from quantumflow.workflow_versions v
-      where (v.workflow_slug, v.version) = (p_workflow_slug, v_version)
-    )
-  into v_steps, v_maps_input, v_queues, v_content
-  from quantumflow.workflow_steps w
-  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.counts;
-
-  if v_steps = 0 then
-    -- It may have been deleted since.
-    perform quantumflow._pick_version(p_workflow_slug, v_version);
-
-    raise exception 'workflow "%" has no steps', p_workflow_slug
-    using
-      errcode = 'QF203',
-      detail = format('Its version %s is empty.', v_version),
-      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
-  end if;
+  v_start := quantumflow._read_start(p_workflow_slug, v_start.version);
 
   if cardinality(p_run_ids) = 0 then
     return array[]::uuid[];
   end if;
 
-  if v_maps_input then
+  if v_start.maps_input then
     perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
   end if;
-  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_maps_input);
-  perform quantumflow._refuse_unusable_queues(v_queues);
+  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_start.maps_input);
+  perform quantumflow._refuse_unusable_queues(v_start.queues);
 
-  if p_are_new then
-    -- Not ready for a conflict, which would cost a record of the log for each run.
-    insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at)
-    select
-      u.run_id, p_workflow_slug, v_version, 'started', u.input, v_steps, p_priority, p_headers, v_now, greatest(v_now, p_start_at)
-    from unnest(p_run_ids, p_inputs) u (run_id, input);
-  else
-    insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, idempotency_key, created_at, started_at)
-    values
-      (p_run_ids[1], p_workflow_slug, v_version, 'started', p_inputs[1], v_steps, p_priority, p_headers, p_idempotency_key,
-       v_now, greatest(v_now, p_start_at))
-    on conflict do nothing;
-
-    if not found then
-      return array[]::uuid[];
-    end if;
+  -- What is not new may be there already.
+  if not quantumflow._insert_runs(
+    p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now)
+  then
+    return array[]::uuid[];
   end if;
 
-  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_content);
-
-  -- A single step that waits for nothing is written as started at once.
-  insert into quantumflow.step_states
-    (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
-  select
-    u.run_id,
-    w.step_slug,
-    case when w.known_tasks is not null and w.dependencies = '{}' then 'started' else 'created' end,
-    cardinality(w.dependencies),
-    w.known_tasks,
-    w.known_tasks,
-    v_now,
-    case when w.known_tasks is not null and w.dependencies = '{}' then v_now end
-  from unnest(p_run_ids) u (run_id)
-  cross join quantumflow.workflow_steps w
-  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.counts;
-
-  select array_agg(
-    row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.known_tasks, w.dependents)::quantumflow._step_ref)
-  into v_ready
-  from unnest(p_run_ids) u (run_id)
-  cross join quantumflow.workflow_steps w
-  where (w.workflow_slug, w.version) = (p_workflow_slug, v_version)
-    and w.counts
-    and w.dependencies = '{}';
-
-  perform quantumflow._advance('{}', v_ready, v_now);
+  perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);
+  perform quantumflow._advance('{}', quantumflow._insert_steps(p_workflow_slug, v_start.version, p_run_ids, v_now), v_now);
 
   return p_run_ids;
 end
@@ -128,6 +68,150 @@ comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, tim
 idempotency key: then it returns none.
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
+
+create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_freeze_version$
+begin
+  update quantumflow.workflow_versions v
+  set frozen_at = p_now
+  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    and v.frozen_at is null;
+end
+$_freeze_version$;
+
+comment on function quantumflow._freeze_version(text, int, timestamptz) is
+'What the first run of a version does to it. It waits for a definition that changes the version in place, and such a one for this
+transaction.';
+
+create function quantumflow._read_start(p_workflow_slug text, p_version int)
+returns quantumflow._start
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_start$
+declare
+  v_start quantumflow._start;
+begin
+  select
+    p_version,
+    count(*)::int,
+    coalesce(bool_or(w.gathers and w.map_over is null), false),
+    array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
+    (
+      select v.content_hash
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+    )
+  into v_start
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
+    and w.counts;
+
+  if v_start.steps = 0 then
+    -- It may have been deleted since.
+    perform quantumflow._pick_version(p_workflow_slug, p_version);
+
+    raise exception 'workflow "%" has no steps', p_workflow_slug
+    using
+      errcode = 'QF203',
+      detail = format('Its version %s is empty.', p_version),
+      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
+  end if;
+
+  return v_start;
+end
+$_read_start$;
+
+comment on function quantumflow._read_start(text, int) is
+'What a start must know of a version.
+
+Errors: QF111 unknown workflow; QF112 unknown version; QF203 the version has no steps.';
+
+create function quantumflow._insert_runs(
+  p_workflow_slug   text,
+  p_start           quantumflow._start,
+  p_run_ids         uuid[],
+  p_inputs          jsonb[],
+  p_priority        int,
+  p_start_at        timestamptz,
+  p_idempotency_key text,
+  p_headers         jsonb,
+  p_are_new         boolean,
+  p_now             timestamptz)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_insert_runs$
+begin
+  -- Two statements, because "on conflict" costs a record of the log for each run.
+  if p_are_new then
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at)
+    select
+      u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
+      p_now, greatest(p_now, p_start_at)
+    from unnest(p_run_ids, p_inputs) u (run_id, input);
+  else
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key)
+    select
+      u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
+      p_now, greatest(p_now, p_start_at), p_idempotency_key
+    from unnest(p_run_ids, p_inputs) u (run_id, input)
+    on conflict do nothing;
+  end if;
+
+  return found;
+end
+$_insert_runs$;
+
+comment on function quantumflow._insert_runs(text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz) is
+'Writes the rows of runs that start. False: there is one of that id or idempotency key.';
+
+create function quantumflow._insert_steps(p_workflow_slug text, p_version int, p_run_ids uuid[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_insert_steps$
+begin
+  -- A step that waits for nothing, and whose number of tasks is known, is started as it is written.
+  insert into quantumflow.step_states
+    (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
+  select
+    u.run_id,
+    w.step_slug,
+    case when w.starts then 'started' else 'created' end,
+    cardinality(w.dependencies),
+    w.known_tasks,
+    w.known_tasks,
+    p_now,
+    case when w.starts then p_now end
+  from unnest(p_run_ids) u (run_id)
+  cross join (
+    select l.step_slug, l.dependencies, l.known_tasks, l.known_tasks is not null and l.dependencies = '{}' as starts
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version) = (p_workflow_slug, p_version)
+      and l.counts
+  ) w;
+
+  return array(
+    select row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.known_tasks is not null, w.dependents)::quantumflow._step_ref
+    from unnest(p_run_ids) u (run_id)
+    cross join quantumflow.workflow_steps w
+    where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
+      and w.counts
+      and w.dependencies = '{}');
+end
+$_insert_steps$;
+
+comment on function quantumflow._insert_steps(text, int, uuid[], timestamptz) is
+'Writes the steps of runs that start, and returns those that are ready: they wait for nothing.';
 
 create function quantumflow._refuse_deleted(p_workflow_slug text, p_version int, p_content text)
 returns void

@@ -128,24 +128,6 @@ $_map_items$;
 comment on function quantumflow._map_items(quantumflow._step_ref, int, int, int) is
 'The items of a map that its tasks p_first to p_last have; all of them when p_first is null.';
 
-create function quantumflow._chunk_size(p_workflow_slug text, p_version int, p_step_slug text)
-returns int
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_chunk_size$
-begin
-  return (
-    select coalesce(w.chunk_size, 1)
-    from quantumflow.workflow_steps w
-    where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug)
-  );
-end
-$_chunk_size$;
-
-comment on function quantumflow._chunk_size(text, int, text) is
-'How many items of a map one task has.';
-
 create function quantumflow._make_tasks_in_portions(
   p_steps   quantumflow._step_ref[],
   p_portion int,

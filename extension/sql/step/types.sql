@@ -149,11 +149,11 @@ create type quantumflow._step_ref as (
   step_slug     text,
   workflow_slug text,
   version       int,
-  known_tasks   int,
+  is_started    boolean,
   dependents    text[]
 );
 
-comment on type quantumflow._step_ref is 'A step of a run, with what its definition says of it.';
+comment on type quantumflow._step_ref is 'A step of a run: whether its row says that it has started, and what waits for it.';
 
 create type quantumflow._step_progress as (
   run_id        uuid,
