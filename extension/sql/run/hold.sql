@@ -69,7 +69,7 @@ as $_hold_resting_run$
 declare
   v_run quantumflow.workflow_runs;
 begin
-  -- Before it is held too: a run that goes on shall not be held up, by one that waits for a task under way.
+  -- Also before it is locked: a run that goes on is refused at once, and this call waits for none of its tasks.
   select *
   into v_run
   from quantumflow.workflow_runs r

@@ -13,7 +13,7 @@ begin
   perform quantumflow._refuse_bad_prune(prune.older_than, prune.max_runs);
   v_before := quantumflow._now() - prune.older_than;
 
-  -- Ids of version 7 tell when their runs were created, and that was before they ended; of the others there is an index.
+  -- An id of version 7 tells when its run was created, which was before it ended. For other ids there is an index.
   select array_agg(p.id order by p.id)
   into v_run_ids
   from (
@@ -40,7 +40,7 @@ begin
     limit prune.max_runs
   ) p;
 
-  -- Somebody may have retried or deleted one before it was held.
+  -- Somebody may have retried or deleted a run before it was locked.
   select array_agg(r.id)
   into v_run_ids
   from quantumflow._hold_whole_runs(v_run_ids) r

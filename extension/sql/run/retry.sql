@@ -147,7 +147,7 @@ begin
       hint = 'select * from quantumflow.step_states where run_id = ... shows its steps.';
   end if;
 
-  -- What did not finish; of a map that did not, the tasks that did are kept, unless all did: then it is their outputs that failed it.
+  -- The steps that did not finish. Of a map, the finished tasks are kept; if all are finished, their outputs failed it, and none is.
   return query
   with recursive again (slug) as (
     select p_from_step collate "C"
@@ -199,7 +199,7 @@ as $_forget_tasks$
 declare
   v_batch record;
 begin
-  -- Deleted, so that the steps get their tasks in the one way there is. A pending callback is no step: it is cancelled.
+  -- The tasks are deleted, so that the steps get theirs in the one way there is. A callback is no step: its task is cancelled.
   for v_batch in
     with forgotten as (
       delete from quantumflow.step_tasks t

@@ -17,7 +17,7 @@ declare
   v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
   v_found  uuid := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
 begin
-  -- Before anything is refused: the same request again is no new run, and need not be able to become one.
+  -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now.
   if v_found is not null then
     return v_found;
   end if;

@@ -110,7 +110,7 @@ begin
     group by t.queue
     order by t.queue
   loop
-    -- A claim that found the task busy may hold its message a while longer.
+    -- A claim may still hold the message of a task that it could not lock.
     v_busy := quantumflow._remove_free_messages(v_batch.queue, v_batch.msg_ids);
 
     update quantumflow.step_tasks t

@@ -77,7 +77,7 @@ declare
     order by t.vt, t.ordinality);
   v_quiet text[] := array[]::text[];
 begin
-  -- Where nothing was handed over, there may be something to claim: a callback of a run that this call ends.
+  -- Only if something was handed over: a run that this call ends may leave a callback to claim.
   if v_given <> '{}' then
     for n in 1 .. cardinality(p_oldest) loop
       if p_oldest[n] is null then

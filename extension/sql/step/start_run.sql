@@ -49,7 +49,7 @@ begin
   perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_start.maps_input);
   perform quantumflow._refuse_unusable_queues(v_start.queues);
 
-  -- What is not new may be there already.
+  -- A run that is not new may be there already.
   if not quantumflow._insert_runs(
     p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now)
   then
@@ -220,8 +220,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_refuse_deleted$
 begin
-  -- No lock, which every start would write to the log: who deletes the version has put his number on its row before he looked for
-  -- runs and for who writes to their table, as this transaction has by now. So one of the two sees the other.
+  -- Not locked, since every start would write that to the log. Whoever deletes the version marks its row first, and then looks for
+  -- runs, and for transactions that have written to their table. This one has by now, and looks for the mark: one sees the other.
   perform
   from quantumflow.workflow_versions v
   where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
@@ -234,7 +234,7 @@ begin
     return;
   end if;
 
-  -- Somebody has, or had; or the snapshot is an older one, under which a deleted row still shows: then this raises 40001.
+  -- Somebody is deleting the version, or has; or the snapshot is older, and shows a row that is deleted: then this raises 40001.
   perform
   from quantumflow.workflow_versions v
   where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)

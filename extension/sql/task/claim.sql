@@ -78,13 +78,14 @@ begin
     v_looked := 0;
 
     while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
-      -- After a round of nothing but others' work, all that may still be looked at, at once.
+      -- After a round that found nothing but others' work: all that may still be looked at, at once.
       v_read := case
         when v_looked > 0 and cardinality(v_taken) = 0 then 10 * p_offer.free - v_looked
         else p_offer.free - cardinality(v_taken)
       end;
       v_messages := quantumflow._read_messages(v_queue, v_read, p_now);
-      -- The same ones again are left for the next claim, unless their leases had only just been found run out.
+      -- Messages that come again are left to the next claim. While this one has nothing, it looks at them once more: the leases of
+      -- their tasks may have been found to have run out only in the round before.
       exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
 
       v_left := v_messages;
@@ -93,7 +94,7 @@ begin
         v_queue, v_messages, p_offer.free - cardinality(v_taken), p_offer.held + cardinality(v_taken), p_offer.worker_id,
         p_offer.lease, p_offer.commands, p_now);
 
-      -- A task lost before waits for this worker, among others, to have nothing else.
+      -- A task that was lost before waits until a worker has nothing else, so this one claims nothing more.
       if v_more is null then
         return v_taken;
       end if;
@@ -127,8 +128,8 @@ begin
   from quantumflow._hand_out(p_taken, p_lease, p_now);
 exception
   when program_limit_exceeded or out_of_memory or internal_error then
-    -- Some input is larger than a jsonb value may be, or than there is memory for: hand the others out, and fail that task. What was
-    -- begun to be returned has not got here: _hand_out returns all or nothing.
+    -- Some input is larger than a jsonb value may be, or than there is memory for: hand out the others, and fail that task. No row
+    -- has been returned yet, since _hand_out returns all or nothing.
     for n in 1 .. cardinality(p_taken) loop
       begin
         return query
@@ -291,7 +292,7 @@ begin
     v_held := array(select h from unnest(v_held) h where h.outcome = 'claim' order by h.ord limit p_most);
   end if;
 
-  -- What a lapse that was just settled has cancelled with its run is no longer where it was.
+  -- A lapse that was settled just now may have ended a run: the rows of its tasks have moved, and are not found here.
   with taken as (
     update quantumflow.step_tasks t
     set
@@ -342,7 +343,7 @@ as $_hold_messages$
 declare
   v_held quantumflow._held_task[];
 begin
-  -- The run first, shared, so that whatever stops a run waits for this claim or is seen by it; then the task.
+  -- First the run, shared: whatever stops a run waits for this claim, or is seen by it. Then the task.
   select array_agg(
     quantumflow._held_task_of(
       p_ord => m.n::int,
@@ -433,7 +434,7 @@ begin
 
   v_alone := v_held[v_first].losses > 0 and not p_has_others;
 
-  -- Who has work goes round it, but not for ever, or a fleet that always has some would never take it.
+  -- A worker that has tasks leaves it to others, but not for ever: where all workers always have some, nobody would take it.
   if v_held[v_first].losses > 0 and p_has_others and v_held[v_first].queued_at < p_now - interval '5 s' then
     return null;
   end if;
@@ -523,7 +524,7 @@ begin
   end if;
 
   if v_dropped is not null then
-    -- The task may be one that the end of its run had to leave.
+    -- Whoever ended the run may have left the task as it was, because somebody held it.
     update quantumflow.step_tasks t
     set status = 'cancelled'
     from unnest(p_held) h

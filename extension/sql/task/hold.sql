@@ -74,7 +74,7 @@ begin
     end if;
   end loop;
 
-  -- A machine that is gone says nothing any more, not even that it is.
+  -- A machine that vanishes does not say so: the server has to ask, and gives up when there is no answer.
   perform set_config('tcp_keepalives_idle', '10', true);
   perform set_config('tcp_keepalives_interval', '5', true);
   perform set_config('tcp_keepalives_count', '3', true);

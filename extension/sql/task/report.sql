@@ -236,7 +236,7 @@ declare
     order by h.run_id);
   v_differ  boolean;
 begin
-  -- One mode for the whole call, the strongest that any of its reports needs: an upgrade later could deadlock.
+  -- One mode for the whole call, the strongest that any of its reports needs: to take a stronger one later could deadlock.
   if p_mode = 'key share' then
     select bool_or(r.status <> 'started' or r.retries > 0)
     into v_differ
@@ -269,7 +269,7 @@ begin
     ) r;
   end if;
 
-  -- Nearly always the runs are what was assumed.
+  -- Nearly always the runs are as was assumed: started, and never retried.
   if v_differ is not true then
     return p_held;
   end if;

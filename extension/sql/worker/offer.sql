@@ -48,7 +48,7 @@ begin
       hint = 'Leave queues out for the default one, quantum_flow_queue.';
   end if;
 
-  -- The array may have any dimensions.
+  -- This takes every element, also of an array of several dimensions.
   foreach v_queue in array p_queues loop
     if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then
       v_queues := v_queues || v_queue;
@@ -57,7 +57,7 @@ begin
     end if;
   end loop;
 
-  -- One that is gone keeps nobody from the others.
+  -- A queue that is gone keeps nobody from the others.
   if v_queues = '{}' or (p_all_queues and v_unusable is not null) then
     perform quantumflow._raise_unusable_queue(v_unusable);
   end if;
