@@ -55,6 +55,7 @@
 \ir definition/shown.sql
 \ir definition/keys.sql
 \ir definition/options.sql
+\ir definition/elements.sql
 \ir definition/names.sql
 \ir definition/validate.sql
 \ir definition/canonical.sql
