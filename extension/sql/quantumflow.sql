@@ -9,8 +9,8 @@
 -- (task/claim), keeps the lease (task/extend), and reports an output or an error (task/complete,
 -- task/fail) or dies, which the next claim or sweep notices (task/lapse, tend/sweep). The last task
 -- of a step ends it (step/end), and the steps that waited for it become ready; the last step ends the
--- run, and its callbacks become tasks (step/end_run). People steer the run (run/), look at it
--- (inspect/) and mend what an accident broke (mend/).
+-- run, and its callbacks become tasks (step/end_run, step/kind/callback). People steer the run
+-- (run/), look at it (inspect/) and mend what an accident broke (mend/).
 --
 -- Folders are floors: base < queue < definition < step < worker < task < run < tend < inspect < mend
 -- < access. A function calls its own floor or those below; tests-py/rooms holds it.
@@ -76,6 +76,7 @@
 \ir step/hand_over.sql
 \ir step/end_run.sql
 \ir step/fail.sql
+\ir step/kind/map.sql
 \ir step/tasks.sql
 \ir step/ready.sql
 \ir step/end.sql

@@ -106,28 +106,6 @@ comment on function quantumflow._fail_stranded(quantumflow._new_task[], timestam
 'Fails the steps of tasks that have no queue, and their runs. To raise instead would refuse a report that has nothing to do with it, for
 ever, and with it whatever it came with.';
 
-create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_map_items$
-declare
-  v_source jsonb := quantumflow._map_source(p_step.run_id, p_step.workflow_slug, p_step.version, p_step.step_slug);
-begin
-  if p_first is null then
-    return v_source;
-  end if;
-
-  return jsonb_path_query_array(
-    v_source, '$[$first to $last]',
-    jsonb_build_object('first', p_first::bigint * p_chunk_size, 'last', (p_last + 1)::bigint * p_chunk_size - 1));
-end
-$_map_items$;
-
-comment on function quantumflow._map_items(quantumflow._step_ref, int, int, int) is
-'The items of a map that its tasks p_first to p_last have; all of them when p_first is null.';
-
 create function quantumflow._make_tasks_in_portions(
   p_steps   quantumflow._step_ref[],
   p_portion int,
@@ -165,52 +143,3 @@ $_make_tasks_in_portions$;
 comment on function quantumflow._make_tasks_in_portions(quantumflow._step_ref[], int, timestamptz, quantumflow._offer) is
 'Makes the tasks of steps with many items, p_portion at a time: all at once, with their messages, would need gigabytes, and more
 than an array may hold.';
-
-create function quantumflow._kept_tasks(p_run_id uuid, p_step_slug text)
-returns int
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_kept_tasks$
-begin
-  return (
-    select count(*)::int
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
-  );
-end
-$_kept_tasks$;
-
-comment on function quantumflow._kept_tasks(uuid, text) is
-'How many tasks a step has before it starts: those that a retry kept, which are completed.';
-
-create function quantumflow._map_source(p_run_id uuid, p_workflow_slug text, p_version int, p_step_slug text)
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_map_source$
-declare
-  v_map_over text;
-  v_source   jsonb;
-begin
-  select w.map_over
-  into v_map_over
-  from quantumflow.workflow_steps w
-  where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug);
-
-  if v_map_over is null then
-    select r.input
-    into v_source
-    from quantumflow.workflow_runs r
-    where r.id = p_run_id;
-  else
-    v_source := quantumflow._step_output(p_run_id, v_map_over);
-  end if;
-
-  return v_source;
-end
-$_map_source$;
-
-comment on function quantumflow._map_source(uuid, text, int, text) is
-'The array a map step maps over: a dependency''s output, or the run''s input.';

@@ -1,4 +1,4 @@
--- Without paths of their own, so that they are inlined where they are called.
+-- The first two without paths of their own, so that they are inlined where they are called.
 
 create function quantumflow._callback_of(p_run_status text)
 returns text
@@ -20,3 +20,62 @@ end;
 
 comment on function quantumflow._callback_input(text, jsonb, jsonb, text) is
 'What a callback is given: its run''s input, and the output or the error.';
+
+create function quantumflow._fire_callbacks(p_run_ids uuid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fire_callbacks$
+declare
+  v_tasks    quantumflow._new_task[];
+  v_stranded quantumflow._new_task[];
+begin
+  select array_agg(
+    quantumflow._new_task_of(
+      p_run_id => r.id,
+      p_step_slug => w.step_slug,
+      p_task_index => r.retries,
+      p_item_value => null,
+      p_workflow_slug => r.workflow_slug,
+      p_version => r.version,
+      p_gathers => w.gathers,
+      p_command => w.command,
+      p_timeout => w.timeout,
+      p_queue => w.queue,
+      p_ready_at => p_now,
+      p_vt => p_now - make_interval(secs => r.priority),
+      p_headers => r.headers))
+  into v_tasks
+  from unnest(p_run_ids) u (run_id)
+  cross join lateral (
+    select l.*
+    from quantumflow.workflow_runs l
+    where l.id = u.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.step_slug, l.gathers, l.command, l.timeout, l.queue
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, quantumflow._callback_of(r.status))
+    limit 1
+  ) w;
+
+  if v_tasks is not null then
+    v_stranded := quantumflow._queue_tasks(v_tasks);
+  end if;
+
+  if v_stranded is null then
+    return;
+  end if;
+
+  -- A run that has ended has ended, whether or not anybody can be told.
+  insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, attempts, failed_at, error_message, status)
+  select t.run_id, t.step_slug, t.task_index, t.queue, 0, p_now, 0, p_now, quantumflow._why_stranded(t.queue), 'failed'
+  from unnest(v_stranded) t;
+end
+$_fire_callbacks$;
+
+comment on function quantumflow._fire_callbacks(uuid[], timestamptz) is
+'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it. One
+whose queue is gone has failed.';

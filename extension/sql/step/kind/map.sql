@@ -1,0 +1,153 @@
+create function quantumflow._map_source(p_run_id uuid, p_workflow_slug text, p_version int, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_source$
+declare
+  v_map_over text;
+  v_source   jsonb;
+begin
+  select w.map_over
+  into v_map_over
+  from quantumflow.workflow_steps w
+  where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug);
+
+  if v_map_over is null then
+    select r.input
+    into v_source
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id;
+  else
+    v_source := quantumflow._step_output(p_run_id, v_map_over);
+  end if;
+
+  return v_source;
+end
+$_map_source$;
+
+comment on function quantumflow._map_source(uuid, text, int, text) is
+'The array a map step maps over: a dependency''s output, or the run''s input.';
+
+create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_map_items$
+declare
+  v_source jsonb := quantumflow._map_source(p_step.run_id, p_step.workflow_slug, p_step.version, p_step.step_slug);
+begin
+  if p_first is null then
+    return v_source;
+  end if;
+
+  return jsonb_path_query_array(
+    v_source, '$[$first to $last]',
+    jsonb_build_object('first', p_first::bigint * p_chunk_size, 'last', (p_last + 1)::bigint * p_chunk_size - 1));
+end
+$_map_items$;
+
+comment on function quantumflow._map_items(quantumflow._step_ref, int, int, int) is
+'The items of a map that its tasks p_first to p_last have; all of them when p_first is null.';
+
+create function quantumflow._kept_tasks(p_run_id uuid, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_kept_tasks$
+begin
+  return (
+    select count(*)::int
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug)
+  );
+end
+$_kept_tasks$;
+
+comment on function quantumflow._kept_tasks(uuid, text) is
+'How many tasks a step has before it starts: those that a retry kept, which are completed.';
+
+create function quantumflow._end_map(p_run_id uuid, p_step_slug text, p_done_tasks int, p_now timestamptz)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_end_map$
+declare
+  v_output jsonb;
+  v_status text;
+begin
+  begin
+    v_output := quantumflow._gather_map(p_run_id, p_step_slug);
+  exception
+    when program_limit_exceeded or out_of_memory or internal_error then
+      if not quantumflow._is_oversized(sqlstate, quantumflow._output_bytes(p_run_id, p_step_slug)) then
+        raise;
+      end if;
+
+      v_output := null;
+  end;
+
+  update quantumflow.step_states s
+  set
+    remaining_tasks = s.remaining_tasks - p_done_tasks,
+    status = case when v_output is null or s.status <> 'started' then s.status else 'completed' end,
+    completed_at = case when v_output is not null and s.status = 'started' then p_now end,
+    output = case when s.status = 'started' then v_output end
+  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+  returning s.status
+  into v_status;
+
+  if v_output is null then
+    -- Raising instead would wedge whoever reports last, for ever.
+    perform quantumflow._fail_step(
+      p_run_id, p_step_slug, null, null, 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
+  end if;
+
+  return v_status = 'completed';
+end
+$_end_map$;
+
+comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
+'Completes a map, and says whether it is: its output is its tasks'' outputs as an array in index order, nulls kept.
+
+Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
+
+create function quantumflow._gather_map(p_run_id uuid, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_gather_map$
+declare
+  v_in_chunks boolean;
+  v_output    jsonb;
+begin
+  select w.chunk_size is not null
+  into v_in_chunks
+  from quantumflow.workflow_runs r
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, p_step_slug)
+  where r.id = p_run_id;
+
+  if v_in_chunks then
+    select jsonb_agg(e.output order by t.task_index, e.n)
+    into v_output
+    from quantumflow.step_tasks t
+    cross join jsonb_array_elements(case jsonb_typeof(t.output) when 'array' then t.output end) with ordinality e (output, n)
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  else
+    select jsonb_agg(t.output order by t.task_index)
+    into v_output
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
+  end if;
+
+  return v_output;
+end
+$_gather_map$;
+
+comment on function quantumflow._gather_map(uuid, text) is
+'The outputs of a map''s items as an array in index order, nulls kept. Raises 54000 when that is too large for a jsonb value.';
