@@ -609,7 +609,7 @@ class Outcome(NamedTuple):
     detail: str | None = None
 
 
-UNANSWERED = Outcome("stale")
+UNANSWERED = Outcome("stale", detail="the answer does not mention the task")
 """What a report comes to of which the answer says nothing."""
 
 
