@@ -297,8 +297,7 @@ class Scene:
                 )
             if wanted == "failed":
                 self.engine.value(
-                    "select quantumflow._fire_callbacks("
-                    "array[%s], '_on_failure', quantumflow._now())",
+                    "select quantumflow._fire_callbacks(array[%s], quantumflow._now())",
                     self.run_id,
                 )
         if state.task == "cancelled" and not ends_by_itself:
