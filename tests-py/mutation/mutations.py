@@ -917,7 +917,7 @@ STARTS = [
     Mutation(
         "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "_refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash)",
+        "_refuse_deleted(p_workflow_slug, v_version, v_start.content_hash)",
         "_now()",
         DEFINITIONS,
     ),

@@ -26,18 +26,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_start_runs$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_start quantumflow._start;
+  v_now     timestamptz := quantumflow._now();
+  v_version int;
+  v_start   quantumflow._start;
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
   perform quantumflow._record_identity();
-  v_start.version := quantumflow._pick_version(p_workflow_slug, p_version);
+  v_version := quantumflow._pick_version(p_workflow_slug, p_version);
 
   if cardinality(p_run_ids) > 0 then
-    perform quantumflow._freeze_version(p_workflow_slug, v_start.version, v_now);
+    perform quantumflow._freeze_version(p_workflow_slug, v_version, v_now);
   end if;
 
-  v_start := quantumflow._read_start(p_workflow_slug, v_start.version);
+  v_start := quantumflow._read_start(p_workflow_slug, v_version);
 
   if cardinality(p_run_ids) = 0 then
     return array[]::uuid[];
@@ -56,8 +57,8 @@ begin
     return array[]::uuid[];
   end if;
 
-  perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);
-  perform quantumflow._advance('{}', quantumflow._insert_steps(p_workflow_slug, v_start.version, p_run_ids, v_now), v_now);
+  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_start.content_hash);
+  perform quantumflow._advance('{}', quantumflow._insert_steps(p_workflow_slug, v_version, p_run_ids, v_now), v_now);
 
   return p_run_ids;
 end
