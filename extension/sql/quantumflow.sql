@@ -93,6 +93,8 @@
 -- does.
 \ir task/failure.sql
 \ir task/lapse.sql
+\ir task/claim_messages.sql
+\ir task/hand_out.sql
 \ir task/claim.sql
 \ir task/report.sql
 \ir task/answer.sql
@@ -126,6 +128,9 @@
 -- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql
 \ir inspect/check_state.sql
+\ir inspect/check_definitions.sql
+\ir inspect/check_messages.sql
+\ir inspect/check_steps.sql
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql

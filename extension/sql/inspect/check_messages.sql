@@ -1,0 +1,150 @@
+create function quantumflow._check_ends(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_ends$
+begin
+  return query
+  select
+    case when t.status in ('queued', 'started') then 1 else 9 end,
+    t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format('the task is %s although its run is %s', t.status, r.status),
+    case when t.status in ('queued', 'started') and r.status in ('failed', 'cancelled') then 'cancel it' end
+  from quantumflow.step_tasks t
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  left join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.status <> 'completed'
+    and w.counts is not false
+    and case
+      when t.status in ('queued', 'started')
+      then r.status in ('completed', 'failed', 'cancelled')
+        and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
+      when t.status in ('failed', 'cancelled')
+      then r.status in ('started', 'paused', 'completed')
+    end
+  union all
+  select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format('the callback is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
+  from quantumflow.step_tasks t
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+    and not w.counts
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.status in ('queued', 'started')
+    and (t.step_slug is distinct from quantumflow._callback_of(r.status) or r.retries <> t.task_index)
+  union all
+  select 9, s.run_id, s.step_slug, null, null, null,
+    format('the step is %s although its run is %s', s.status, r.status),
+    case when r.status in ('failed', 'cancelled') then 'cancel it' end
+  from quantumflow.step_states s
+  join quantumflow.workflow_runs r
+    on r.id = s.run_id
+  where (p_run_id is null or s.run_id = p_run_id)
+    and (
+      (r.status = 'completed' and s.status not in ('completed', 'skipped'))
+      or (
+        r.status in ('failed', 'cancelled')
+        and s.status in ('created', 'started')
+        and not exists (select from quantumflow._unfinished_ends e where e.run_id = s.run_id)
+      )
+      or (r.status in ('started', 'paused') and s.status in ('failed', 'cancelled'))
+    );
+end
+$_check_ends$;
+
+comment on function quantumflow._check_ends(uuid) is 'Rules 1 and 9 of check_state.';
+
+create function quantumflow._check_messages(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_messages$
+begin
+  -- Joined by what both say, so that a message and a task belong together only if each names the other.
+  return query execute format(
+    $$
+    select
+      2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
+      coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
+      case
+        when t.run_id is not null and m.msg_id is not null then format('the task is %%s but its message sleeps for ever', t.status)
+        when m.msg_id is null and quantumflow._queue_table(t.queue) is null then 'the task''s queue does not exist'
+        when m.msg_id is null then format('the task is %%s but its message is not in the queue', t.status)
+        when n.run_id is null then 'the message names no task'
+        when n.message_id <> m.msg_id or n.queue <> m.queue then 'the message is not the one its task names'
+        else format('the message is in the queue although its task is %%s', n.status)
+      end,
+      case
+        when t.run_id is not null and m.msg_id is not null then 'wake it'
+        when m.msg_id is null and (not w.counts or r.status in ('started', 'paused')) then case t.status
+          when 'queued' then 'send it a new message'
+          else 'send it a new message, and count its lease as lost'
+        end
+        when m.msg_id is null and r.status in ('failed', 'cancelled') then 'cancel it'
+        when m.msg_id is null then null
+        when n.run_id is null or n.message_id <> m.msg_id or n.queue <> m.queue then 'archive the message'
+        else 'remove the message'
+      end
+    from (
+      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status
+      from quantumflow.step_tasks k
+      where k.status in ('queued', 'started')
+        and ($1 is null or k.run_id = $1)
+    ) t
+    full join (
+      select
+        q.queue, q.msg_id, q.vt,
+        q.message ->> 'workflow_run_id' as run_key,
+        q.message ->> 'step_name' as step_slug,
+        quantumflow._as_number(q.message ->> 'task_index', 9)::int as task_index
+      from (%s) q
+      where $1 is null or q.message ->> 'workflow_run_id' = $1::text
+    ) m
+      on (m.queue, m.msg_id, m.run_key, m.step_slug, m.task_index)
+        = (t.queue, t.message_id, t.run_key, t.step_slug, t.task_index)
+    left join lateral (
+      select l.run_id, l.queue, l.message_id, l.status
+      from quantumflow.step_tasks l
+      where m.msg_id is not null
+        and t.run_id is null
+        and l.run_id = quantumflow._as_uuid(m.run_key)
+        and (l.step_slug, l.task_index) = (m.step_slug, m.task_index)
+      limit 1
+    ) n on true
+    left join lateral (
+      select l.status, l.workflow_slug, l.version
+      from quantumflow.workflow_runs l
+      where l.id = t.run_id
+        and (m.msg_id is null or m.vt = 'infinity')
+      limit 1
+    ) r on true
+    left join lateral (
+      select l.counts
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+      limit 1
+    ) w on true
+    where t.run_id is null
+      or m.msg_id is null
+      or (
+        m.vt = 'infinity'
+        and case r.status
+          when 'started' then true
+          when 'paused' then t.status = 'started'
+          else not w.counts
+        end
+      )
+    $$,
+    quantumflow._all_messages())
+  using p_run_id;
+end
+$_check_messages$;
+
+comment on function quantumflow._check_messages(uuid) is 'Rule 2 of check_state.';

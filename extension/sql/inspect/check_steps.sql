@@ -1,0 +1,259 @@
+create view quantumflow._step_facts as
+select
+  s.run_id,
+  s.step_slug,
+  s.status,
+  s.remaining_deps,
+  s.remaining_tasks,
+  s.initial_tasks,
+  r.status as run_status,
+  w.workflow_slug,
+  w.version,
+  coalesce(d.open_deps, 0) as open_deps,
+  coalesce(k.tasks, 0) as tasks,
+  coalesce(k.completed, 0) as completed,
+  coalesce(k.last_index, -1) as last_index,
+  coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled') as deps_can_be_set,
+  coalesce(k.completed, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
+from quantumflow.step_states s
+join quantumflow.workflow_runs r
+  on r.id = s.run_id
+join quantumflow.workflow_steps w
+  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+left join (
+  select
+    t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
+    (count(*) filter (where t.status = 'completed'))::int as completed
+  from quantumflow.step_tasks t
+  group by t.run_id, t.step_slug
+) k
+  on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
+left join (
+  select o.run_id, e.step_slug, count(*)::int as open_deps
+  from quantumflow.step_states o
+  join quantumflow.workflow_runs p
+    on p.id = o.run_id
+  join quantumflow.workflow_step_edges e
+    on (e.workflow_slug, e.version, e.depends_on_step) = (p.workflow_slug, p.version, o.step_slug)
+  where o.status not in ('completed', 'skipped')
+  group by o.run_id, e.step_slug
+) d
+  on (d.run_id, d.step_slug) = (s.run_id, s.step_slug);
+
+comment on view quantumflow._step_facts is
+'Each step of each run with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.';
+comment on column quantumflow._step_facts.run_id is 'The run.';
+comment on column quantumflow._step_facts.step_slug is 'The step.';
+comment on column quantumflow._step_facts.status is 'Its status.';
+comment on column quantumflow._step_facts.remaining_deps is 'What its row says.';
+comment on column quantumflow._step_facts.remaining_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.run_status is 'The status of its run.';
+comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
+comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
+comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
+comment on column quantumflow._step_facts.tasks is 'How many tasks it has.';
+comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
+comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';
+comment on column quantumflow._step_facts.deps_can_be_set is 'Whether a step of this status may have that many open dependencies.';
+comment on column quantumflow._step_facts.tasks_can_be_set is 'Whether a step of this status may have that many completed tasks.';
+
+create function quantumflow._check_steps(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_steps$
+begin
+  return query
+  with facts as materialized (
+    select *
+    from quantumflow._step_facts s
+    where p_run_id is null or s.run_id = p_run_id
+  )
+  select 3, f.run_id, f.step_slug::text, null::int, null::text, null::bigint,
+    format('remaining_deps is %s but %s dependencies are not done', f.remaining_deps, f.open_deps),
+    case when f.deps_can_be_set then 'recount' end
+  from facts f
+  where f.remaining_deps <> f.open_deps
+  union all
+  select 3, f.run_id, f.step_slug, null, null, null,
+    format('remaining_tasks is %s of %s but %s tasks are completed', f.remaining_tasks, f.initial_tasks, f.completed),
+    case when f.tasks_can_be_set then 'recount' end
+  from facts f
+  where f.remaining_tasks <> f.initial_tasks - f.completed
+  union all
+  select 6, f.run_id, f.step_slug, null, null, null, 'all dependencies are done but the step has not started', 'start it'
+  from facts f
+  where f.open_deps = 0
+    and f.status = 'created'
+    and f.run_status = 'started'
+  union all
+  select 6, f.run_id, f.step_slug, null, null, null,
+    format('the step is %s although %s dependencies are not done', f.status, f.open_deps), null
+  from facts f
+  where f.open_deps > 0
+    and f.status in ('started', 'completed', 'failed')
+  union all
+  select 7, f.run_id, f.step_slug, null, null, null,
+    format('the step has %s of its %s tasks', f.tasks, f.initial_tasks), null
+  from facts f
+  where f.status in ('started', 'completed')
+    and (f.tasks <> f.initial_tasks or f.last_index <> f.initial_tasks - 1)
+  union all
+  select 8, f.run_id, f.step_slug, null, null, null, 'all tasks of the step are completed but it has not ended', 'complete it'
+  from facts f
+  where f.status = 'started'
+    and f.run_status in ('started', 'paused')
+    and f.completed = f.initial_tasks
+    and f.tasks = f.initial_tasks
+    and f.last_index = f.initial_tasks - 1;
+end
+$_check_steps$;
+
+comment on function quantumflow._check_steps(uuid) is 'Rules 3, 6, 7 and 8 of check_state: steps and their tasks.';
+
+create function quantumflow._check_outputs(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $_check_outputs$
+begin
+  -- offset 0: outputs are gathered for completed maps alone, not for every step that is looked at.
+  return query
+  select 7, m.run_id, m.step_slug::text, null::int, null::text, null::bigint,
+    format('the map''s output is not the outputs of its %s tasks in index order', m.initial_tasks), null::text
+  from (
+    select s.run_id, s.step_slug, s.initial_tasks, s.output
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+      and w.gathers
+    where (p_run_id is null or s.run_id = p_run_id)
+      and s.status = 'completed'
+    offset 0
+  ) m
+  where m.output is distinct from coalesce(quantumflow._gather_map(m.run_id, m.step_slug), '[]');
+end
+$_check_outputs$;
+
+comment on function quantumflow._check_outputs(uuid) is 'Rule 7 of check_state: what maps have gathered.';
+
+create function quantumflow._check_chunks(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_chunks$
+begin
+  return query
+  with chunked as materialized (
+    select s.run_id, s.step_slug, s.initial_tasks, w.chunk_size, r.workflow_slug, r.version
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+      and w.chunk_size is not null
+    where (p_run_id is null or s.run_id = p_run_id)
+      and s.status in ('started', 'completed')
+  )
+  select 7, c.run_id, c.step_slug, null::int, null::text, null::bigint,
+    format('the step has %s tasks for %s items in chunks of %s', c.initial_tasks, i.items, c.chunk_size), null::text
+  from chunked c
+  cross join lateral (
+    select jsonb_array_length(quantumflow._map_source(c.run_id, c.workflow_slug, c.version, c.step_slug)) as items
+    offset 0
+  ) i
+  where c.initial_tasks <> ceil(i.items / c.chunk_size::numeric)
+  union all
+  select 7, c.run_id, c.step_slug, t.task_index, null, null,
+    format('the task is %s and has %s items, in chunks of %s, and %s outputs', t.status, n.items, c.chunk_size, n.outputs), null
+  from chunked c
+  join quantumflow.step_tasks t
+    on (t.run_id, t.step_slug) = (c.run_id, c.step_slug)
+  cross join lateral (
+    select
+      case jsonb_typeof(t.item_value) when 'array' then jsonb_array_length(t.item_value) else 0 end as items,
+      case jsonb_typeof(t.output) when 'array' then jsonb_array_length(t.output) else 0 end as outputs
+  ) n
+  where n.items not between 1 and c.chunk_size
+    or (n.items < c.chunk_size and t.task_index < c.initial_tasks - 1)
+    or (t.status = 'completed' and n.outputs <> n.items);
+end
+$_check_chunks$;
+
+comment on function quantumflow._check_chunks(uuid) is 'Rule 7 of check_state: maps whose tasks have several items each.';
+
+create function quantumflow._check_runs(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_runs$
+begin
+  return query
+  with facts as materialized (
+    select r.id, r.status, r.remaining_steps, r.workflow_slug, r.version, r.retries, coalesce(k.open_steps, 0) as open_steps
+    from quantumflow.workflow_runs r
+    left join (
+      select s.run_id, count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
+      from quantumflow.step_states s
+      group by s.run_id
+    ) k
+      on k.run_id = r.id
+    where p_run_id is null or r.id = p_run_id
+  )
+  select 3, f.id, null::text, null::int, null::text, null::bigint,
+    format('remaining_steps is %s but %s steps are not done', f.remaining_steps, f.open_steps), 'recount'
+  from facts f
+  where f.remaining_steps <> f.open_steps
+  union all
+  select 8, f.id, null, null, null, null, 'the run has no step left but has not ended', 'end it'
+  from facts f
+  where f.open_steps = 0
+    and f.status in ('started', 'paused')
+  union all
+  select 8, f.id, w.step_slug, f.retries, null, null, format('the run is %s but this callback was not made', f.status), 'make it'
+  from facts f
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (f.workflow_slug, f.version, quantumflow._callback_of(f.status))
+  where not exists (
+    select
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (f.id, w.step_slug, f.retries)
+  );
+end
+$_check_runs$;
+
+comment on function quantumflow._check_runs(uuid) is 'Rules 3 and 8 of check_state: runs, their steps and their callbacks.';
+
+create function quantumflow._check_limits(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_limits$
+begin
+  return query
+  select 8, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format(
+      '%s failures of %s and %s losses of %s',
+      t.attempts - t.losses, w.max_attempts, t.losses, w.max_lost),
+    null::text
+  from quantumflow.step_tasks t
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.attempts > 1
+    and (t.losses > w.max_lost or t.attempts - t.losses > w.max_attempts);
+end
+$_check_limits$;
+
+comment on function quantumflow._check_limits(uuid) is 'Rule 8 of check_state: attempts.';
