@@ -8,11 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import psycopg
-import pytest
 
 from rooms.rooms import Called, bodies, calls, code, floors, places
-
-pytestmark = pytest.mark.system
 
 
 def climbs(found: list[Called], where: Mapping[str, str], order: list[str]) -> list[str]:

@@ -10,8 +10,6 @@ import pytest
 
 from rooms.rooms import places
 
-pytestmark = pytest.mark.system
-
 KNOW_KINDS = ("definition/", "step/kind/")
 
 _TEXTS = """
