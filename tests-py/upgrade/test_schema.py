@@ -187,6 +187,22 @@ def test_who_waits_for_a_row_type_that_is_made_anew_does_not_stop_an_upgrade(
     assert version(updating) != BASE
 
 
+@pytest.mark.parametrize("old_version", [BASE])  # what has another shape since
+def test_a_view_of_somebodys_on_what_gets_another_shape_is_named_and_stays(
+    old: Installation, old_connection: Connection
+) -> None:
+    old_connection.execute(
+        "create view public.mine as select * from quantumflow.claim_tasks(gen_random_uuid())"
+    )
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist, match="claim_tasks") as caught:
+        old.update(old_connection)
+    assert "view public.mine" in str(caught.value.diag.message_detail)
+    assert version(old_connection) == BASE
+    old_connection.execute("drop view public.mine")
+    old.update(old_connection)
+    assert version(old_connection) == _extension.version()
+
+
 def test_an_embedded_server_updates_a_database_that_it_is_asked_for(
     server: EmbeddedServer,
     new_database: Callable[..., str],
