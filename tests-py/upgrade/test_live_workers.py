@@ -241,3 +241,33 @@ def test_calls_that_wait_for_the_upgrade_go_on(
         found = {name: answer.result(30) for name, answer in answers.items()}
     assert found == {name: expected for name, (_, expected) in CALLS.items()}
     assert looking.problems() == []
+
+
+@pytest.mark.parametrize("old_version", ["0.3.0"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "claim_tasks(gen_random_uuid())",
+        "complete_and_claim(gen_random_uuid(), '[]')",
+    ],
+)
+def test_a_claim_that_waits_for_the_upgrade_fails_as_an_old_worker_expects(
+    old: Installation, old_connection: Connection, connect: Callable[..., Connection], call: str
+) -> None:
+    """0.3.0's worker makes it again then; of any other error of class 42 it stops."""
+    engine = Engine(old_connection)
+    engine.define("f", [{"name": "s"}])
+    waiting, updating = connect(old.dsn), connect(old.dsn, autocommit=False)
+    query = sql.SQL(f"select step_slug from quantumflow.{call}")
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            updating.execute(sql.SQL("lock table " + ", ".join(relations(old_connection))))
+            answer = pool.submit(lambda: waiting.execute(query).fetchall())
+            wait_until_blocked(old_connection, waiting.info.backend_pid)
+            old.update(updating)
+            updating.commit()
+        finally:
+            updating.rollback()
+        with pytest.raises(psycopg.errors.UndefinedFunction):
+            answer.result(30)
+    assert waiting.execute(query).fetchall() == []

@@ -1,10 +1,12 @@
+-- Without a default for p_held: a claim of 0.3.0 that an update overtakes does not find it (42883), and its worker claims again.
+
 create function quantumflow._checked_offer(
   p_worker_id  uuid,
   p_quantity   int,
   p_queues     text[],
   p_lease      interval,
   p_commands   text[],
-  p_held       int default 0,
+  p_held       int,
   p_all_queues boolean default false)
 returns quantumflow._offer
 language plpgsql

@@ -9,7 +9,7 @@ declare
   v_now   timestamptz := quantumflow._now();
   v_queue text;
 begin
-  perform quantumflow._checked_offer(register_worker.worker_id, 1, register_worker.queues, '1 s', null, p_all_queues => true);
+  perform quantumflow._checked_offer(register_worker.worker_id, 1, register_worker.queues, '1 s', null, 0, p_all_queues => true);
 
   insert into quantumflow.workers as w (worker_id, name, commands, queues, started_at, last_seen_at)
   values (register_worker.worker_id, register_worker.name, register_worker.commands, register_worker.queues, v_now, v_now)
