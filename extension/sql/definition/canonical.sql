@@ -59,7 +59,7 @@ begin
   select
     jsonb_agg(
       c.step
-        || jsonb_build_object('type', case c.step ->> 'type' when 'map' then 'map' else 'single' end)
+        || jsonb_build_object('type', coalesce(nullif(c.step ->> 'type', 'task'), 'single'))
         || case
           when c.step ->> 'type' = 'map' and c.step ? 'dependencies'
             then jsonb_build_object('map_over', coalesce(c.step -> 'map_over', c.step #> '{dependencies,0}'))

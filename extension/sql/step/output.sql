@@ -137,7 +137,11 @@ select
   case
     when w.chunk_size is not null then jsonb_build_object('items', t.item_value, 'index', t.task_index * w.chunk_size)
     when w.gathers then jsonb_build_object('item', t.item_value, 'index', t.task_index)
-    when not w.counts then quantumflow._callback_input(t.step_slug, r.input, r.output, r.error_message)
+    when not w.counts then (
+      select c.input
+      from quantumflow._callback_inputs c
+      where (c.run_id, c.step_slug, c.task_index) = (t.run_id, t.step_slug, t.task_index)
+    )
     when w.dependencies = '{}' then jsonb_build_object('run', r.input)
     else (
       select jsonb_object_agg(g.key, g.value)

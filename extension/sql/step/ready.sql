@@ -128,7 +128,7 @@ begin
         limit 1
       ) c
       cross join lateral (
-        select c.becomes_ready and l.known_tasks is not null as starts, l.dependents
+        select c.becomes_ready and coalesce(l.known_tasks > 0, false) as starts, l.dependents
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
         limit 1
@@ -150,7 +150,7 @@ $_release_dependents$;
 comment on function quantumflow._release_dependents(quantumflow._step_ref[], timestamptz) is
 'Takes the steps that are done off the counters of those that wait for them, and returns which are ready now.
 
-A step whose number of tasks is known, and that becomes ready, is marked started by the same update. In a paused run nothing becomes ready.';
+A step that is known to have tasks, and that becomes ready, is marked started by the same update. In a paused run nothing becomes ready.';
 
 create function quantumflow._start_steps(
   p_steps quantumflow._step_ref[],
@@ -187,7 +187,7 @@ $_start_steps$;
 
 comment on function quantumflow._start_steps(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
 'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. Returns
-the maps of nothing, which are done, what has no queue, and the offer with what was handed over.';
+those without a task, which are done, what has no queue, and the offer with what was handed over.';
 
 create function quantumflow._mark_started(p_steps quantumflow._step_ref[], p_now timestamptz)
 returns table (step quantumflow._step_ref, tasks int)
@@ -204,7 +204,7 @@ begin
     remaining_tasks = m.tasks - m.kept,
     started_at = p_now,
     completed_at = case m.tasks when 0 then p_now end,
-    output = case m.tasks when 0 then '[]'::jsonb end
+    output = case when m.tasks > 0 then null when m.gathers then '[]'::jsonb else 'null' end
   from (
     select
       k as step,
@@ -213,10 +213,11 @@ begin
         ceil(
           jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
           / coalesce(w.chunk_size, 1))::int) as tasks,
+      w.gathers,
       quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
     from unnest(p_steps) k
     cross join lateral (
-      select l.known_tasks, l.chunk_size
+      select l.known_tasks, l.gathers, l.chunk_size
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
       limit 1
@@ -237,10 +238,10 @@ end
 $_mark_started$;
 
 comment on function quantumflow._mark_started(quantumflow._step_ref[], timestamptz) is
-'Marks those steps started that are not yet, and returns them with their numbers of tasks. A map learns its own here; one over an empty
-array is done at once. A retried map has kept the tasks that were completed, and gets the others.
+'Marks those steps started that are not yet, and returns them with their numbers of tasks. A map learns its own here; what has no task,
+as a map over an empty array, is done at once. A retried map has kept the tasks that were completed, and gets the others.
 
-Where the number is known, whatever statement finds the step ready while it writes its row has marked it already.';
+Where a step is known to have tasks, whatever statement finds the step ready while it writes its row has marked it already.';
 
 create function quantumflow._start_ready(p_run quantumflow.workflow_runs, p_now timestamptz)
 returns int

@@ -181,7 +181,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_insert_steps$
 begin
-  -- A step that waits for nothing, and whose number of tasks is known, is started as it is written.
+  -- A step that waits for nothing, and is known to have tasks, is started as it is written.
   insert into quantumflow.step_states
     (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
   select
@@ -195,14 +195,14 @@ begin
     case when w.starts then p_now end
   from unnest(p_run_ids) u (run_id)
   cross join (
-    select l.step_slug, l.dependencies, l.known_tasks, l.known_tasks is not null and l.dependencies = '{}' as starts
+    select l.step_slug, l.dependencies, l.known_tasks, l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) as starts
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version) = (p_workflow_slug, p_version)
       and l.counts
   ) w;
 
   return array(
-    select row(u.run_id, w.step_slug, w.workflow_slug, w.version, w.known_tasks is not null, w.dependents)::quantumflow._step_ref
+    select row(u.run_id, w.step_slug, w.workflow_slug, w.version, coalesce(w.known_tasks > 0, false), w.dependents)::quantumflow._step_ref
     from unnest(p_run_ids) u (run_id)
     cross join quantumflow.workflow_steps w
     where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)

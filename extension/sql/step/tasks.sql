@@ -42,7 +42,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers
+    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers, l.known_tasks
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -50,7 +50,7 @@ begin
   cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
   cross join lateral (
     select 0 as task_index, null::jsonb as item_value
-    where not w.gathers
+    where w.known_tasks > 0
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)

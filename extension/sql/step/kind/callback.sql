@@ -1,4 +1,4 @@
--- The first two without paths of their own, so that they are inlined where they are called.
+-- Without a path of its own, so that it is inlined where it is called.
 
 create function quantumflow._callback_of(p_run_status text)
 returns text
@@ -9,17 +9,27 @@ return case p_run_status when 'completed' then '_on_complete' when 'failed' then
 comment on function quantumflow._callback_of(text) is
 'The name of the callback of a run that has ended so; null while it goes on, and where there is none.';
 
-create function quantumflow._callback_input(p_step_slug text, p_input jsonb, p_output jsonb, p_error_message text)
-returns jsonb
-language sql
-stable
-return case p_step_slug
-  when '_on_complete' then jsonb_build_object('run', p_input, 'output', p_output)
-  else jsonb_build_object('run', p_input, 'error', p_error_message)
-end;
+-- No function, since who reads a view needs the right to execute what it calls.
+create view quantumflow._callback_inputs as
+select
+  t.run_id,
+  t.step_slug,
+  t.task_index,
+  case t.step_slug
+    when '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
+    else jsonb_build_object('run', r.input, 'error', r.error_message)
+  end as input
+from quantumflow.step_tasks t
+join quantumflow.workflow_runs r
+  on r.id = t.run_id
+where t.step_slug in ('_on_complete', '_on_failure');
 
-comment on function quantumflow._callback_input(text, jsonb, jsonb, text) is
-'What a callback is given: its run''s input, and the output or the error.';
+comment on view quantumflow._callback_inputs is
+'What callbacks are given: their run''s input, and the output or the error.';
+comment on column quantumflow._callback_inputs.run_id is 'The run.';
+comment on column quantumflow._callback_inputs.step_slug is 'The callback.';
+comment on column quantumflow._callback_inputs.task_index is 'The task.';
+comment on column quantumflow._callback_inputs.input is 'The input.';
 
 create function quantumflow._fire_callbacks(p_run_ids uuid[], p_now timestamptz)
 returns void
