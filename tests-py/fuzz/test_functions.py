@@ -23,7 +23,8 @@ from quantumflow_client import _extension
 from support.functions import Function
 from support.server import build_extension
 
-pytestmark = pytest.mark.system
+# Chance decides how much there is to do.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25"))
 

@@ -433,6 +433,7 @@ def engine(server: EmbeddedServer, template: str) -> Iterator[Engine]:
 
 
 @pytest.mark.timeout(0 if "QUANTUMFLOW_MODEL_EXAMPLES" in os.environ else 600)
+@pytest.mark.timeout(300)
 def test_any_calls_in_any_order(engine: Engine) -> None:
     Machine.engine = engine
     run_state_machine_as_test(Machine, settings=_SETTINGS)

@@ -26,7 +26,8 @@ from model.workers import Notes, Worker
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, allow_test_clock, remove_runs
 
-pytestmark = pytest.mark.system
+# Chance decides how much there is to do.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "80"))
 _SETTINGS = settings(
