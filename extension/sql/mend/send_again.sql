@@ -59,20 +59,7 @@ begin
       perform quantumflow._raise_unusable_queue(v_batch.queue);
     end if;
 
-    update quantumflow.step_tasks t
-    set message_id = k.sent_id
-    from (
-      select n.run_id, v_msg_ids[n.ordinality] as sent_id, l.ctid as tid
-      from unnest(v_batch.tasks) with ordinality n
-      cross join lateral (
-        select m.ctid
-        from quantumflow.step_tasks m
-        where (m.run_id, m.step_slug, m.task_index) = (n.run_id, n.step_slug, n.task_index)
-        limit 1
-      ) l
-    ) k
-    where t.run_id is not distinct from k.run_id
-      and t.ctid = k.tid;
+    perform quantumflow._note_messages(v_batch.tasks, v_msg_ids);
   end loop;
 
   -- Counted as read (the last argument): a sweep looks at no message that was never read.
@@ -97,3 +84,30 @@ comment on function quantumflow._send_again(uuid[], tid[], timestamptz) is
 
 A queued task gets its place in the queue back; in a paused run its message sleeps. A started task has lost its lease with its
 message: the next claim or sweep finds that it was lost, though a report that comes before still counts.';
+
+create function quantumflow._note_messages(p_tasks quantumflow._new_task[], p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_note_messages$
+begin
+  update quantumflow.step_tasks t
+  set message_id = k.sent_id
+  from (
+    select n.run_id, p_msg_ids[n.ordinality] as sent_id, l.ctid as tid
+    from unnest(p_tasks) with ordinality n
+    cross join lateral (
+      select m.ctid
+      from quantumflow.step_tasks m
+      where (m.run_id, m.step_slug, m.task_index) = (n.run_id, n.step_slug, n.task_index)
+      limit 1
+    ) l
+  ) k
+  where t.run_id is not distinct from k.run_id
+    and t.ctid = k.tid;
+end
+$_note_messages$;
+
+comment on function quantumflow._note_messages(quantumflow._new_task[], bigint[]) is
+'Writes into the rows of tasks which messages they have now, in the order of the tasks.';
