@@ -174,8 +174,6 @@ declare
   v_definition jsonb;
   v_slug       text;
   v_hash       text;
-  v_other_slug text;
-  v_current    quantumflow.workflow_versions;
   v_version    quantumflow.workflow_versions;
 begin
   perform quantumflow._raise_problems(p_definition, p_may_be_empty);
@@ -186,27 +184,7 @@ begin
 
   perform quantumflow._hold_flow(v_slug, p_may_be_new => true);
 
-  select w.workflow_slug
-  into v_other_slug
-  from quantumflow.workflows w
-  where lower(w.workflow_slug) = lower(v_slug collate "C")
-    and w.workflow_slug <> v_slug;
-
-  if found then
-    raise exception 'workflow "%" differs from "%" only in case', v_slug, v_other_slug
-    using
-      errcode = 'QF114',
-      detail = format('The workflow "%s" exists, and slugs are unique whatever the case.', v_other_slug),
-      hint = format('Define it as "%s" to change that workflow, or choose another slug.', v_other_slug);
-  end if;
-
-  select v.*
-  into v_current
-  from quantumflow.workflows w
-  join quantumflow.workflow_versions v
-    on v.workflow_slug = w.workflow_slug
-    and v.version = w.current_version
-  where w.workflow_slug = v_slug;
+  perform quantumflow._refuse_other_case(v_slug);
 
   select v.*
   into v_version
@@ -220,7 +198,7 @@ begin
     set content_hash = v_hash,
       definition = v_definition
     where v.workflow_slug = v_slug
-      and v.version = v_current.version
+      and v.version = (select w.current_version from quantumflow.workflows w where w.workflow_slug = v_slug)
       and v.frozen_at is null
     returning v.* into v_version;
 
@@ -263,3 +241,33 @@ Content the workflow has had before is that version again, and becomes current. 
 current version while no run has used it, and is the next version otherwise. The queues are made here.
 p_may_be_empty allows a definition without steps.
 Errors: as _raise_problems and _ensure_queue; QF114 when another workflow''s slug differs only in case.';
+
+create function quantumflow._refuse_other_case(p_slug text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_other_case$
+declare
+  v_other text;
+begin
+  select w.workflow_slug
+  into v_other
+  from quantumflow.workflows w
+  where lower(w.workflow_slug) = lower(p_slug collate "C")
+    and w.workflow_slug <> p_slug;
+
+  if found then
+    raise exception 'workflow "%" differs from "%" only in case', p_slug, v_other
+    using
+      errcode = 'QF114',
+      detail = format('The workflow "%s" exists, and slugs are unique whatever the case.', v_other),
+      hint = format('Define it as "%s" to change that workflow, or choose another slug.', v_other);
+  end if;
+end
+$_refuse_other_case$;
+
+comment on function quantumflow._refuse_other_case(text) is
+'Refuses a slug that another workflow has in another case. The caller holds the workflow.
+
+Errors: QF114 there is such a workflow.';
