@@ -1,13 +1,14 @@
 create function quantumflow._identity()
 returns text
 language plpgsql
-stable
+immutable
 set search_path = pg_catalog, pg_temp
 as $_identity$
 declare
   v_system text := 'unknown';
 begin
-  -- Asked each time, though that reads a file: what a session remembers, whoever uses it can set.
+  -- Immutable, as none of this changes while a session lasts: a plan that is kept then has the answer in it, and the file that the
+  -- system identifier stands in is not read by each claim. A setting could remember it, too, but whoever uses the session can set that.
   if has_function_privilege('pg_control_system()', 'execute') then
     v_system := (pg_control_system()).system_identifier::text;
   end if;
