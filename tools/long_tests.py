@@ -55,11 +55,12 @@ CHAOS = (
     r"|statement_timeout|NOTIFY queue full|redelivered|effects|lost|doubled|innocent runs failed"
     r"|problems) {2,}\w.*"
 )
+SYSTEM = "QUANTUMFLOW_TEST_SERVER=system"
 PARTS = {
     "python": Part("the long Python tests", ("test-py", "MARKED=long"), PYTEST),
     "system": Part(
         "the long Python tests on the system's PostgreSQL",
-        ("test-py", "MARKED=system and long", "QUANTUMFLOW_TEST_SERVER=system"),
+        ("test-py", "MARKED=system and long", SYSTEM),
         PYTEST,
     ),
     "random": Part(
@@ -72,6 +73,11 @@ PARTS = {
             "QUANTUMFLOW_FUZZ_EXAMPLES=200",
             "PYTEST_OPTIONS=--timeout=3600",
         ),
+        PYTEST,
+    ),
+    "chance": Part(
+        "the Python tests of chance on the system's PostgreSQL",
+        ("test-py", "WHERE=tests-py/model tests-py/fuzz", SYSTEM),
         PYTEST,
     ),
     "chaos": Part("work while everything breaks", ("chaos",), CHAOS),
@@ -185,7 +191,7 @@ def main(names: list[str]) -> int:
     at = datetime.now(timezone.utc)
     chosen = {name: part for name, part in PARTS.items() if not names or name in names}
     if not SYSTEM_POSTGRES.exists():
-        chosen.pop("system", None)
+        chosen = {name: part for name, part in chosen.items() if SYSTEM not in part.command}
     outcomes = [run(name, part) for name, part in chosen.items()]
     text = section(_version(), outcomes, at)
     print(f"\n{text}")

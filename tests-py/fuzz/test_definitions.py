@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from fuzz.conftest import Connection, Database
 from fuzz.values import STRANGE, json_values
 
-pytestmark = pytest.mark.system
-
 _SETTINGS = settings(
     max_examples=4 * int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25")),
     derandomize="QUANTUMFLOW_FUZZ_EXAMPLES" not in os.environ,

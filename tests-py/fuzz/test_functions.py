@@ -24,7 +24,7 @@ from support.functions import Function
 from support.server import build_extension
 
 # Chance decides how much there is to do.
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25"))
 

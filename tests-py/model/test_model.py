@@ -27,7 +27,7 @@ from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, allow_test_clock, remove_runs
 
 # Chance decides how much there is to do.
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "80"))
 _SETTINGS = settings(
