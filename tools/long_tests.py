@@ -1,6 +1,6 @@
-"""Runs what is long, part after part, and writes what it saw into docs/testing.md.
+"""Runs what is long, part after part, and writes what each saw into docs/testing.md.
 
-long_tests.py [PART...]: only these parts, and the page stays as it is.
+long_tests.py [PART...]: only these parts; what the page says of the others stays.
 
 Each part is a command of the Makefile. A part that fails stops no other; then it ends with 1. What
 a part says is shown, and kept below .cache/test-long.
@@ -121,41 +121,43 @@ def run(name: str, part: Part) -> Outcome:
     return Outcome(part, process.returncode == 0, time.monotonic() - started, said)
 
 
-def section(version: str, outcomes: list[Outcome], at: datetime) -> str:
-    """What a run adds to the page."""
-    failed = sum(not outcome.passed for outcome in outcomes)
+def entry(name: str, outcome: Outcome, at: datetime) -> str:
+    """What the page says of a part that ran."""
+    what = outcome.part.what
+    command = " ".join(f"'{word}'" if " " in word else word for word in outcome.part.command)
+    ended = "passed" if outcome.passed else "**failed**"
     lines = [
-        f"## {version}",
+        f"### {name}",
         "",
-        f"{at:%Y-%m-%d %H:%M} UTC, commit {_commit()}, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.machine()} with {os.cpu_count()} processors: "
-        + (f"{failed} of {len(outcomes)} parts failed." if failed else "all parts passed."),
-        "",
-        "| part | command | how long | outcome |",
-        "|---|---|---|---|",
+        f"{what[0].upper()}{what[1:]}, `make {command}`: {ended} in {_shown(outcome.seconds)}.",
+        f"{at:%Y-%m-%d %H:%M} UTC, commit {_commit()}, Python {platform.python_version()},",
+        f"{platform.system()} {platform.machine()} with {os.cpu_count()} processors.",
     ]
-    for outcome in outcomes:
-        command = " ".join(f"'{word}'" if " " in word else word for word in outcome.part.command)
-        lines.append(
-            f"| {outcome.part.what} | `make {command}` | {_shown(outcome.seconds)} "
-            f"| {'passed' if outcome.passed else '**failed**'} |"
-        )
-    for outcome in outcomes:
-        if outcome.said:
-            what = outcome.part.what
-            lines += ["", f"{what[0].upper()}{what[1:]}:", "", "```text"]
-            lines += [*outcome.said, "```"]
+    if outcome.said:
+        lines += ["", "```text", *outcome.said, "```"]
     return "\n".join(lines) + "\n"
 
 
-def with_section(page: str, version: str, text: str) -> str:
-    """The page with the section of a version: the newest version first, one section each."""
+def with_entry(page: str, version: str, name: str, text: str) -> str:
+    """The page with what a part said last: the newest version first, parts in order."""
     before, found, after = page.partition(BEGIN)
     if not found:
         raise LookupError(f"{PAGE.name} has no line {BEGIN.strip()}")
-    others = [part for part in re.split(r"^(?=## )", after, flags=re.MULTILINE) if part.strip()]
-    kept = [part.strip() + "\n" for part in others if not part.startswith(f"## {version}\n")]
-    return before + BEGIN + "\n" + "\n".join([text, *kept])
+    versions = {version: ""} | _parted(after, "## ")
+    entries = _parted(versions[version], "### ") | {name: text}
+    ordered = sorted(entries, key=[*PARTS, *entries].index)
+    versions[version] = "\n".join([f"## {version}\n", *(entries[part] for part in ordered)])
+    return before + BEGIN + "\n" + "\n".join(versions.values())
+
+
+def _parted(text: str, head: str) -> dict[str, str]:
+    """The text's parts by what stands in their headings."""
+    parts = re.split(rf"^(?={head})", text, flags=re.MULTILINE)
+    return {
+        part.partition("\n")[0].removeprefix(head): part.strip() + "\n"
+        for part in parts
+        if part.startswith(head)
+    }
 
 
 def _shown(seconds: float) -> str:
@@ -188,17 +190,18 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(PARTS):
         sys.exit(f"there is no part {', '.join(sorted(unknown))}, but {', '.join(PARTS)}")
     LOGS.mkdir(parents=True, exist_ok=True)
-    at = datetime.now(timezone.utc)
     chosen = {name: part for name, part in PARTS.items() if not names or name in names}
     if not SYSTEM_POSTGRES.exists():
         chosen = {name: part for name, part in chosen.items() if SYSTEM not in part.command}
-    outcomes = [run(name, part) for name, part in chosen.items()]
-    text = section(_version(), outcomes, at)
-    print(f"\n{text}")
-    if not names:
-        PAGE.write_text(with_section(PAGE.read_text("utf-8"), _version(), text), "utf-8")
-        print(f"written into docs/{PAGE.name}")
-    return 0 if all(outcome.passed for outcome in outcomes) else 1
+    passed = True
+    for name, part in chosen.items():
+        at = datetime.now(timezone.utc)
+        outcome = run(name, part)
+        passed &= outcome.passed
+        text = entry(name, outcome, at)
+        print(f"\n{text}")
+        PAGE.write_text(with_entry(PAGE.read_text("utf-8"), _version(), name, text), "utf-8")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

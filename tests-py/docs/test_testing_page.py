@@ -38,20 +38,26 @@ def test_what_tells_how_it_went_is_quoted(part: str, line: str, quoted: str | No
     assert (found and found[0][: len(quoted or "")]) == quoted
 
 
-def test_a_version_has_one_section_and_the_newest_is_first() -> None:
-    page = f"# Testing\n\n{tool.BEGIN}\n## 2.0\n\nsecond\n\n## 1.0\n\nfirst\n"
-    again = tool.with_section(page, "2.0", "## 2.0\n\nsecond, again\n")
-    assert again == f"# Testing\n\n{tool.BEGIN}\n## 2.0\n\nsecond, again\n\n## 1.0\n\nfirst\n"
-    more = tool.with_section(again, "3.0", "## 3.0\n\nthird\n")
-    assert re.findall(r"^## (.*)", more, re.MULTILINE) == ["3.0", "2.0", "1.0"]
+def test_each_part_of_a_version_is_told_once_and_the_newest_version_is_first() -> None:
+    page = f"# Testing\n\n{tool.BEGIN}\n## 1.0\n\n### chaos\n\nfirst\n"
+    for version, part, text in [
+        ("2.0", "matrix", "second"),
+        ("2.0", "python", "third"),
+        ("2.0", "matrix", "second, again"),
+    ]:
+        page = tool.with_entry(page, version, part, f"### {part}\n\n{text}\n")
+    assert page == (
+        f"# Testing\n\n{tool.BEGIN}\n## 2.0\n\n### python\n\nthird\n\n"
+        "### matrix\n\nsecond, again\n\n## 1.0\n\n### chaos\n\nfirst\n"
+    )
 
 
-def test_a_part_that_failed_is_said_to_have() -> None:
+def test_how_a_part_went_is_said() -> None:
     part = tool.Part("long SQL", ("test-py", "MARKED=system and long"), "x")
-    outcomes = [tool.Outcome(part, True, 59.6, []), tool.Outcome(part, False, 3723, ["1 failed"])]
-    text = tool.section("1.0", outcomes, datetime(2030, 1, 1, tzinfo=timezone.utc))
-    assert "1 of 2 parts failed." in text
-    assert "| long SQL | `make test-py 'MARKED=system and long'` | 1 min 0 s | passed |" in text
-    assert "| 62 min 3 s | **failed** |" in text
-    assert "Long SQL:\n\n```text\n1 failed\n```" in text
+    at = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    text = tool.entry("system", tool.Outcome(part, False, 3723, ["1 failed"]), at)
+    assert text.startswith("### system\n\nLong SQL, `make test-py 'MARKED=system and long'`: ")
+    assert "**failed** in 62 min 3 s.\n2030-01-01 00:00 UTC" in text
+    assert text.endswith("\n\n```text\n1 failed\n```\n")
     assert str(REPOSITORY) not in text
+    assert "passed in 1 min 0 s." in tool.entry("system", tool.Outcome(part, True, 59.6, []), at)
