@@ -48,6 +48,10 @@ demo: venv build  ## see it work: a workflow from start to end, on an embedded P
 bench: venv build  ## measure the engine beside its peers; ARGS="--only W1,W6", ARGS=--full
 	@$(BIN)/python -m benchmarks run $(ARGS)
 
+.PHONY: pairs
+pairs: venv build  ## measure the engine beside 0.3.0, by turns; ARGS="--against FILE.sql --only 'map; chain'"
+	@$(BIN)/python -m benchmarks pairs $(ARGS)
+
 .PHONY: bench-page
 bench-page: venv build  ## write docs/benchmarks.md from benchmarks/recorded.json
 	@$(BIN)/python -m benchmarks page

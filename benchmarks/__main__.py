@@ -9,6 +9,7 @@ import click
 from support.meter.server import CACHE, Server
 
 from . import about, page
+from . import pairs as by_turns
 from .bench import Bench
 from .results import Results
 from .workloads import WORKLOADS
@@ -66,6 +67,25 @@ def run(full: bool, only: str | None, rounds: int, file: Path, merge: bool) -> N
     click.echo(f"All figures: {file}")
     if any(name in results.failed for name in names):
         raise SystemExit(1)
+
+
+@main.command()
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=by_turns.RELEASED,
+    help="The other engine's script.  [default: that of 0.3.0]",
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="This engine's script.  [default: what was built]",
+)
+@click.option("--only", metavar="'map; chain'", help="Only these cases, in this order.")
+@click.option("--pairs", "count", default=20, show_default=True, help="How many pairs of blocks.")
+def pairs(against: Path, script: Path | None, only: str | None, count: int) -> None:
+    """Compare the engine with another one, block by block, by turns."""
+    by_turns.run((against, script or by_turns.built()), only, count)
 
 
 @main.command("page")

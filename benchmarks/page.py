@@ -27,6 +27,7 @@ written by hand. The explanations of missed targets are (`benchmarks/causes.md`)
 make bench
 make bench ARGS=--full
 make bench-page
+make pairs
 ```
 
 `make bench` takes the small sizes, minutes; `--full` takes about an hour and 25 GB of disk. `--only
@@ -35,6 +36,12 @@ W3,W8` names workloads, `--rounds` how often each is measured, `--json` where th
 bench ARGS='--full --only W3,W12 --json benchmarks/recorded.json --merge'`. The server is a
 throw-away one. Peers are installed from PyPI and npm, at fixed versions, below `.cache`, the first
 time they are needed; one that cannot be installed is named below, and nothing is made up for it.
+
+`make pairs` compares the engine with an older one, by default 0.3.0: blocks of work by turns, each
+engine in a database of its own, and the median of the ratios of two neighbours. It says what the
+backend used of the processor and what it wrote to the log, besides the time, so that a change of a
+few hundredths shows on a busy machine too. `make pairs ARGS="--against FILE.sql --only map"` takes
+any other script (`extension/quantumflow--*.sql`, as another commit's `make build` makes it).
 
 ## The rules
 
