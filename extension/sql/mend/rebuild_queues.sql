@@ -6,6 +6,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3 s'
 set client_min_messages = 'warning'
+set standard_conforming_strings = on
 as $rebuild_queues$
 declare
   v_now     timestamptz := quantumflow._now();

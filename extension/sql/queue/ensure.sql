@@ -191,6 +191,7 @@ returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on
 as $_create_queue$
 declare
   v_is_new boolean := not quantumflow._is_there(p_queue);
@@ -251,6 +252,7 @@ $_create_queue$;
 
 comment on function quantumflow._create_queue(text) is
 'Makes a pgmq queue, or what is missing of one, with storage settings for a busy one. Nobody else has rights to a new one.
+pgmq''s functions mean backslashes as such, whatever the session says of them.
 
 Errors: QF403 when there is something of its name that cannot be trusted.';
 
