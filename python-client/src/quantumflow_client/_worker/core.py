@@ -54,6 +54,9 @@ of a worker that has tasks or was too late: a stream of them is not to make a cl
 RETRY_FIRST, RETRY_MOST = 0.1, 10.0
 """How many seconds after a failed call the next one comes: doubled each time, jittered."""
 
+MISSING_MOST = 1.0
+"""How many seconds that is at most where only the queue is missing: it may be made any time."""
+
 CONFLICTS_MOST = 5
 """How often in a row a call that met another one is repeated at once."""
 
@@ -213,14 +216,18 @@ class Core:
         }
         return fate
 
-    def claim_refused(self, now: float) -> float:
+    def claim_refused(self, now: float, most: float = RETRY_MOST) -> float:
         """The database refused a claim for now.
 
+        Args:
+            now: The time.
+            most: How many seconds later the next one comes at most.
+
         Returns:
-            After how many seconds the next one comes.
+            After how many seconds it comes.
         """
         self._conflicts = 0
-        self._claim_delay = self._grown(self._claim_delay)
+        self._claim_delay = self._grown(self._claim_delay, most)
         delay = self._jittered(self._claim_delay)
         self._claim_not_before = now + delay
         return delay
@@ -464,8 +471,8 @@ class Core:
         times = [*until] if self._finish_by is None else [*until, self._finish_by]
         return Rest(max(0.0, min(times) - now) if times else None, results)
 
-    def _grown(self, delay: float) -> float:
-        return min(max(delay * 2, RETRY_FIRST), RETRY_MOST)
+    def _grown(self, delay: float, most: float = RETRY_MOST) -> float:
+        return min(max(delay * 2, RETRY_FIRST), most)
 
     def _jittered(self, delay: float) -> float:
         return delay * (0.5 + self._random() / 2)

@@ -25,7 +25,7 @@ from quantumflow_client.errors import QuantumflowError, UnknownQueue
 from .actions import Claim, Connect, Deliver, Finish, Release, Rest
 from .claims import Claims
 from .clock import Clock
-from .core import Core, Stopping
+from .core import MISSING_MOST, Core, Stopping
 from .delivery import Delivery, Undelivered
 from .host import WorkerHost
 from .inbox import Inbox
@@ -132,12 +132,16 @@ class Worker:
         )
         self._delivery = Delivery(self._offer, self._session, self._core, self._held)
         # One that ends when there is nothing to do never waits for it.
-        self._listen = False if once or until_idle else listen
+        self._ends_by_itself = once or until_idle
+        self._listen = False if self._ends_by_itself else listen
         self._listening = ExitStack()
         self._stopping = Stopping.NO
         self._unexpected = 0
         self._error: BaseException | None = None
         self._is_new = True
+        self._is_registered = False
+        self._is_without_queues = False
+        self._missing: str | None = None
 
     def try_connection(self) -> None:
         """Connect once, to learn of what would end `run` at once."""
@@ -225,6 +229,7 @@ class Worker:
             self._connect()
         elif isinstance(action, Claim):
             self._start(self._claims.claim(action.quantity))
+            self._has_queue()
         elif isinstance(action, Deliver):
             asked, asked_at = action.quantity, time.monotonic()
             tasks = self._delivery.deliver(action)
@@ -237,6 +242,8 @@ class Worker:
             swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
             if swept:
                 logger.info("swept: %s", swept, extra=self._offer.extra)
+            if not self._is_registered and not self._is_without_queues:
+                self._register()
 
     def _start(self, executions: Sequence[Execution]) -> None:
         if not executions:
@@ -305,11 +312,40 @@ class Worker:
         )
         try:
             self._session.ask(call)
+            self._is_registered = True
+            self._miss(None)
         except (psycopg.Error, QuantumflowError) as error:
-            is_lost = self._verdict_of(error) is Verdict.LOST
-            if is_lost or (self._is_new and can_never_succeed(error)):
+            if self._verdict_of(error) is Verdict.LOST:
                 raise
-            logger.warning("could not register: %s", error, extra=self._offer.extra)
+            self._is_registered = not self._waits_for(error)
+            if not self._is_registered:
+                self._miss(error)
+            elif self._is_new and can_never_succeed(error):
+                raise
+            else:
+                logger.warning("could not register: %s", error, extra=offer.extra)
+
+    def _waits_for(self, error: Exception) -> bool:
+        """Whether an error is one that passes when a workflow is defined: no such queue.
+
+        A worker that ends by itself does not wait for that: a queue that is not there is a typo
+        then, more often than nothing to do.
+        """
+        return isinstance(error, UnknownQueue) and not self._ends_by_itself
+
+    def _miss(self, error: Exception | None) -> None:
+        """A queue is missing, or none is any more; says so once."""
+        before, self._missing = self._missing, None if error is None else str(error)
+        if self._missing is None and before is not None:
+            logger.info("every queue of the worker is there now", extra=self._offer.extra)
+        elif self._missing != before:
+            logger.warning("the worker waits for a queue: %s", error, extra=self._offer.extra)
+
+    def _has_queue(self) -> None:
+        """A claim found a queue."""
+        if self._is_without_queues:
+            self._is_without_queues = False
+            self._register()
 
     def _begin_listening(self) -> None:
         if self._listen is False:
@@ -339,21 +375,26 @@ class Worker:
         elif isinstance(action, Deliver):
             self._delivery.refused(action, error)
         elif isinstance(action, Claim):
-            # A queue that was there may come back, dropped and made again.
-            may_return = self._core.has_claimed and isinstance(error, UnknownQueue)
-            if can_never_succeed(error) and not may_return:
-                logger.error("%s is refused, the worker stops: %s", what, error, extra=extra)
-                self._error = self._error or error
-                self._core.stop(time.monotonic())
-            else:
-                delay = self._core.claim_refused(time.monotonic())
-                logger.warning(
-                    "%s is refused, again in %.1f s: %s", what, delay, error, extra=extra
-                )
+            self._claim_refused(error)
         else:
             logger.warning("%s is refused: %s", what, error, extra=extra)
             if isinstance(action, Release):
                 self._released(action)
+
+    def _claim_refused(self, error: Exception) -> None:
+        """It comes again, unless it never can succeed."""
+        extra, now = self._offer.extra, time.monotonic()
+        if self._waits_for(error):
+            self._is_without_queues = True
+            self._miss(error)
+            self._core.claim_refused(now, MISSING_MOST)
+        elif can_never_succeed(error):
+            logger.error("claim is refused, the worker stops: %s", error, extra=extra)
+            self._error = self._error or error
+            self._core.stop(now)
+        else:
+            delay = self._core.claim_refused(now)
+            logger.warning("claim is refused, again in %.1f s: %s", delay, error, extra=extra)
 
     def _lost(self, action: Errand, error: Exception) -> None:
         """The server, or the connection, is lost: everything is kept, and comes again."""

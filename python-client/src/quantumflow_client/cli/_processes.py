@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quantumflow_client._log import logger
+from quantumflow_client._worker.signals import STOPPING, Listening
 from quantumflow_client.worker import Stopping
 
 from ._errors import Exit
@@ -39,9 +40,6 @@ RESTART_FIRST, RESTART_MOST = 0.5, 30.0
 SETTLED = 60.0
 """After how many seconds of work a process's crashes are forgotten."""
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
 _OTHERS_MAY_DO_BETTER = (Exit.OK, Exit.UNREACHABLE, Exit.HUNG)
 """How a process may end that is replaced, unless it had nothing to do."""
 
@@ -59,7 +57,6 @@ class _Place:
 
     def __init__(self, number: int, program: Program) -> None:
         self.tasks_run = 0
-        self.is_replaced = False
         self.due: float | None = 0.0
         self.process: SpawnProcess | None = None
         self._number = number
@@ -104,7 +101,6 @@ class _Place:
             self._delay = 0.0
         self._delay = min(max(self._delay * 2, RESTART_FIRST), RESTART_MOST)
         self.due = now + self._delay
-        self.is_replaced = True
         logger.warning("%s: another one in %.1f s", self.obituary, self._delay)
 
 
@@ -147,7 +143,7 @@ class _Family:
             if place.process is None or place.process.is_alive():
                 continue
             ended = place.end()
-            if ended is not None and not _may_another_do_better(place, ended):
+            if ended is not None and ended.exit_code not in _OTHERS_MAY_DO_BETTER:
                 self.exit_code = self.exit_code or ended.exit_code
             elif self._stopping is Stopping.NO:
                 if ended is None or ended.exit_code is not Exit.OK or not self._ends_by_itself:
@@ -184,17 +180,6 @@ class _Family:
         return sum(place.tasks_run for place in self._places)
 
 
-def _may_another_do_better(place: _Place, ended: Ended) -> bool:
-    """Whether to replace a child, unless it had nothing to do.
-
-    Where one has worked before, what the next one does not find, a queue, may come back: those who
-    have claimed wait for it, too.
-    """
-    return ended.exit_code in _OTHERS_MAY_DO_BETTER or (
-        place.is_replaced and ended.exit_code is Exit.NOT_FOUND
-    )
-
-
 @contextmanager
 def _signals() -> Iterator[tuple[list[int], int]]:
     """The signals to stop so far, and what can be read after another one or a child's end.
@@ -213,27 +198,22 @@ def _signals() -> Iterator[tuple[list[int], int]]:
         received.append(number)
         look(number, frame)
         if len(received) == Stopping.NOW:
-            restore()
+            listening.restore()
 
-    previous = {number: signal.signal(number, listen) for number in _SIGNALS}
-    previous_of_children = signal.signal(signal.SIGCHLD, look)
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
+    listening = Listening(dict.fromkeys(STOPPING, listen))
+    looking = Listening({signal.SIGCHLD: look})
     try:
         yield received, signalled
     finally:
-        restore()
-        signal.signal(signal.SIGCHLD, previous_of_children or signal.SIG_DFL)
+        listening.restore()
+        looking.restore()
         os.close(signal_now)
         os.close(signalled)
 
 
 def begin_child() -> None:
     """Let Ctrl-C, which goes to children too, interrupt nothing before the worker is there."""
-    signal.signal(signal.SIGINT, lambda *_: None)
+    Listening({signal.SIGINT: lambda *_: None})
 
 
 def obey(pipe: Connection, worker: Worker) -> None:
@@ -249,5 +229,4 @@ def obey(pipe: Connection, worker: Worker) -> None:
             worker.stop()
 
     threading.Thread(target=listen, name="quantumflow-parent", daemon=True).start()
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: worker.stop())
+    Listening(dict.fromkeys(STOPPING, lambda *_: worker.stop()))
