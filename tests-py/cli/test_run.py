@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -46,6 +47,24 @@ def test_a_run_gets_what_it_was_started_with(
     (vt,) = connection.execute("select vt::text from pgmq.q_quantum_flow_queue").fetchone() or ("",)
     assert vt.startswith(("2030-01-31", "2030-01-30"))
     assert quantumflow("start", "one", "--key", "k").stdout == f"{run_id}\n", "the same run again"
+
+
+def test_a_start_without_a_zone_is_in_that_of_the_shell(
+    quantumflow: Command,
+    define: Define,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    define(ONE_STEP)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        quantumflow("start", "one", "--start-at", "2030-01-31T09:00")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    found = connection.execute("select queued_at from quantumflow.step_tasks").fetchone()
+    assert found == (datetime(2030, 1, 31, 14, tzinfo=timezone.utc),)
 
 
 def test_an_input_may_come_from_elsewhere(

@@ -206,7 +206,7 @@ def test_a_connection_that_died_while_idle_is_replaced(
     client: Client, connection: psycopg.Connection[Any]
 ) -> None:
     client.deploy(ONE)
-    (idle,) = client._connections._idle
+    (idle,) = client._connections._places._idle
     connection.execute("select pg_terminate_backend(%s)", (idle.info.backend_pid,))
     wait_until(lambda: not _connections.is_alive(idle))
     client.start_flow("one")
@@ -222,7 +222,7 @@ def test_a_connection_that_dies_on_the_way_is_replaced_where_that_is_safe(
     monkeypatch.setattr(_connections, "is_alive", lambda connection: not connection.closed)
 
     def kill() -> None:
-        (idle,) = client._connections._idle
+        (idle,) = client._connections._places._idle
         pid = (idle.info.backend_pid,)
         connection.execute("select pg_terminate_backend(%s)", pid)
         here = "select from pg_stat_activity where pid = %s"
@@ -262,29 +262,6 @@ def test_the_environment_says_where(dsn: str, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv({"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}"), str(value))
     with Client() as client:
         client.start_flow("one")
-
-
-def test_without_any_word_it_is_an_embedded_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    class FakeServer:
-        def __init__(self, directory: object) -> None:
-            calls.append(str(directory))
-
-        def start(self) -> None:
-            calls.append("start")
-
-        def create_database(self, name: str) -> None:
-            calls.append(name)
-
-        def dsn(self, name: str) -> str:
-            return f"dbname={name}"
-
-    for name in ("QUANTUMFLOW_DSN", *_connections._SAYS_WHERE):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("quantumflow_client.embedded.EmbeddedServer", FakeServer)
-    assert _connections.find_dsn() == "dbname=quantumflow"
-    assert calls == [".quantumflow", "start", "quantumflow"]
 
 
 def test_what_the_dsn_says_is_not_overruled() -> None:

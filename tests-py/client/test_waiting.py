@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 
 from quantumflow_client import RunCancelled, RunFailed, WaitTimeout
-from quantumflow_client._call import Call
-from quantumflow_client._waiting import until_ended
+from quantumflow_client._waiting import Ask, until_ended
 
 RUN = UUID(int=1)
 
@@ -22,19 +21,20 @@ class Clock:
         return self.now
 
 
-def drive(answers: list[dict[str, Any]], timeout: float | None, cost: float = 0) -> Any:
+def drive(answers: list[Any], timeout: float | None, cost: float = 0) -> Any:
     """Answer with each status in turn, the last one for ever; returns the output and the pauses."""
     clock = Clock()
     waiting = until_ended(RUN, timeout, clock)
     pauses: list[float] = []
-    answer = None
+    answer: Any = None
     while True:
         try:
             step = waiting.send(answer)
         except StopIteration as stop:
             return stop.value, pauses
         answer = None
-        if isinstance(step, Call):
+        if isinstance(step, Ask):
+            assert step.within is None or step.within <= (timeout or 0)
             clock.now += cost
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
         else:
@@ -77,7 +77,7 @@ def test_pauses_grow_to_a_limit() -> None:
     _, pauses = drive([STARTED] * 30 + [{"status": "completed", "output": 1}], None)
     assert pauses[0] == pytest.approx(0.01)
     assert pauses == sorted(pauses)
-    assert max(pauses) == 1
+    assert max(pauses) == 0.5
 
 
 def test_pauses_are_long_when_a_look_takes_long() -> None:
@@ -88,3 +88,22 @@ def test_pauses_are_long_when_a_look_takes_long() -> None:
 def test_the_last_pause_ends_with_the_timeout() -> None:
     with pytest.raises(WaitTimeout):
         drive([STARTED], 0.025)
+
+
+def test_a_look_that_fails_for_now_is_made_again() -> None:
+    away = ConnectionError("the server is away\nfor a while")
+    output, pauses = drive(
+        [STARTED, *[away] * 6, STARTED, {"status": "completed", "output": 1}], None
+    )
+    assert output == 1
+    assert pauses[1:7] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1])
+    assert pauses[7] < 0.1
+
+
+def test_a_server_that_stays_away_is_said_when_the_time_is_over() -> None:
+    away = ConnectionError("the server is away\nfor long")
+    with pytest.raises(WaitTimeout) as caught:
+        drive([STARTED, away], 3)
+    assert caught.value.status == "started"
+    assert caught.value.detail == "The last look at it failed: the server is away"
+    assert caught.value.__cause__ is away

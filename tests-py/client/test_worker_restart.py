@@ -1,20 +1,21 @@
-"""A worker and a server that restarts: on a server of its own, for the others need theirs."""
+"""A server that restarts, below a worker and who waits: one of its own, others need theirs."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import psycopg
 import pytest
 
-from quantumflow_client import Client
+from quantumflow_client import AsyncClient, Client
 from support.server import build_extension, server_kind, throwaway_server
 from support.waiting import wait_until
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_worker_survives_a_restart_of_its_server(mode: str) -> None:
+def test_a_worker_and_who_waits_survive_a_restart_of_their_server(mode: str) -> None:
     build_extension()
     begun, may_end = threading.Event(), threading.Event()
 
@@ -35,17 +36,18 @@ def test_a_worker_survives_a_restart_of_its_server(mode: str) -> None:
             )
             worker.start()
             assert begun.wait(30)
-            server.restart(mode)  # type: ignore[arg-type]
-            may_end.set()
-
-            def ended() -> bool:
-                try:
-                    return bool(client.status(run_id)["status"] == "completed")
-                except psycopg.OperationalError:
-                    return False
-
-            wait_until(ended)
-            assert client.wait(run_id) == {"a": "kept"}
+            aclient = AsyncClient(server.dsn("work"))
+            with ThreadPoolExecutor() as threads:
+                waits = [
+                    threads.submit(client.wait, run_id, 60),
+                    threads.submit(client.wait, run_id),
+                    threads.submit(asyncio.run, aclient.wait(run_id, 60)),
+                ]
+                wait_until(lambda: aclient._connections._was_connected)
+                server.restart(mode)  # type: ignore[arg-type]
+                may_end.set()
+                assert [wait.result(60) for wait in waits] == [{"a": "kept"}] * 3
+            asyncio.run(aclient.close())
             client.stop()
             worker.join(30)
             assert not worker.is_alive()

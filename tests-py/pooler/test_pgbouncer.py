@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
@@ -77,6 +78,49 @@ def test_workers_share_few_connections(
         client.close()
     paid = "select count(*), count(distinct item), sum(item) from public.paid"
     assert connection.execute(paid).fetchone() == (124, 31, 4 * 435 - 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_settings_of_a_role_change_nothing_that_is_read(
+    mode: str, pooler: Callable[[str], str], connection: Connection
+) -> None:
+    """PgBouncer refuses what sessions ask for, so transactions say it."""
+    name = connection.info.dbname
+    for setting in (
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "client_encoding = 'SQL_ASCII'",
+        "standard_conforming_strings = off",
+    ):
+        connection.execute(f"alter database {name} set {setting}".encode())
+    flow = Flow("odd", queue="odd")
+
+    def look(found: Any) -> list[Any]:
+        return [
+            abs(found[0] - datetime.now(timezone.utc)) < timedelta(hours=1),
+            found[1] + found[1] == timedelta(days=2),
+            found[2],
+        ]
+
+    query = "select now(), interval '1 day', 'é'"
+
+    @flow.step
+    def reads(ctx: Context) -> list[Any]:
+        with ctx.transaction() as transaction:
+            return look(transaction.execute(query).fetchone())
+
+    @flow.step
+    async def areads(ctx: Context) -> list[Any]:
+        async with ctx.transaction() as transaction:
+            return look(await (await transaction.execute(query)).fetchone())
+
+    with Client(pooler(mode)) as client:
+        client.deploy(flow)
+        run_id = client.start_flow("odd", "größe")
+        client.poll_and_run(until_idle=True)
+        assert client.wait(run_id, 0) == {"reads": [True, True, "é"], "areads": [True, True, "é"]}
+        assert client.status(run_id)["input"] == "größe"
+        assert client.deploy(flow).frozen_at is not None
 
 
 @pytest.mark.parametrize("mode", MODES)

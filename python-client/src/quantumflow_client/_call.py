@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
-from .errors import translate
+from .errors import BadArgument, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,25 +46,68 @@ class Call(Generic[T]):
                 quantumflow.
             psycopg.Error: Anything else.
         """
+        if not isinstance(connection, psycopg.Connection):
+            raise _strange(connection, "Connection")
         # A cursor of our own: the connection's factories are the user's, and may speak other
-        # placeholders.
+        # placeholders. Binary: how text looks is a matter of settings, DateStyle for example.
         cursor = psycopg.Cursor(connection, row_factory=tuple_row)
         try:
-            rows = cursor.execute(self.statement, self.params).fetchall()
+            rows = cursor.execute(self.statement, self.params, binary=True).fetchall()
         except psycopg.Error as error:
             if (ours := translate(error)) is None:
                 raise
             raise ours from error
-        return self.read(rows)
+        return self.read(_as_text(connection, rows))
 
     async def aon(self, connection: psycopg.AsyncConnection[Any]) -> T:
         """Carry the call out on an asynchronous connection; see `on`."""
+        if not isinstance(connection, psycopg.AsyncConnection):
+            raise _strange(connection, "AsyncConnection")
         cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
         try:
-            await cursor.execute(self.statement, self.params)
+            await cursor.execute(self.statement, self.params, binary=True)
             rows = await cursor.fetchall()
         except psycopg.Error as error:
             if (ours := translate(error)) is None:
                 raise
             raise ours from error
-        return self.read(rows)
+        return self.read(_as_text(connection, rows))
+
+
+def _as_text(
+    connection: psycopg.BaseConnection[Any], rows: Sequence[TupleRow]
+) -> Sequence[TupleRow]:
+    """The rows, with texts where psycopg leaves bytes: in a session whose encoding is SQL_ASCII.
+
+    Such a session is none of ours, but one that a pool, or the application, lends.
+    """
+    if connection.pgconn.parameter_status(b"client_encoding") != b"SQL_ASCII":
+        return rows
+    return [
+        tuple(
+            str(value, "utf-8", "replace") if isinstance(value, bytes) else value for value in row
+        )
+        for row in rows
+    ]
+
+
+def kind_of(thing: object) -> str:
+    """What to call an object's class in an error."""
+    kind = type(thing)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+_INSIDE = {
+    "sqlalchemy": "SQLAlchemy's Connection has it as connection.connection.driver_connection, if "
+    "its driver is psycopg.",
+    "django": "Django has it as connection.connection, once something was asked.",
+    "psycopg2": "psycopg2 is another library than psycopg 3.",
+}
+
+
+def _strange(connection: object, expected: str) -> BadArgument:
+    kind = kind_of(connection)
+    hint = _INSIDE.get(kind.partition(".")[0])
+    if isinstance(connection, psycopg.BaseConnection):
+        hint = "Client takes psycopg.Connection, AsyncClient psycopg.AsyncConnection."
+    return BadArgument(f"the connection is a {kind}: it is a psycopg.{expected}", hint=hint)

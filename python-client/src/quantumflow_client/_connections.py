@@ -1,8 +1,9 @@
 """Where connections come from: a DSN, a pool, the environment, or an embedded PostgreSQL.
 
-Calls of a client share idle connections. Each call is a transaction of its own in READ COMMITTED,
-for which the engine's promises are made, and looks names up in pg_catalog alone: on the search path
-that a database or a role brings along may stand what somebody else wants run with our rights.
+Calls of a client share a bounded number of connections: see `_places`. Each call is a transaction
+of its own in READ COMMITTED, for which the engine's promises are made, and looks names up in
+pg_catalog alone: on the search path that a database or a role brings along may stand what somebody
+else wants run with our rights.
 """
 
 from __future__ import annotations
@@ -10,22 +11,27 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from contextlib import contextmanager
-from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from inspect import iscoroutinefunction
+from math import inf
+from threading import TIMEOUT_MAX, Event, Lock
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from weakref import WeakSet
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from . import _sql
+from ._call import kind_of
+from ._dsn import EMBEDDED, find_dsn, parts_of, real_dsn
+from ._log import logger
+from ._places import Places
+from .errors import BadArgument, ConnectionsBusy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
-    from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
     from ._call import Call
 
@@ -37,9 +43,6 @@ AsyncConnection = psycopg.AsyncConnection[Any]
 _IDLE = 4
 """How many idle connections a client keeps at most."""
 
-EMBEDDED_IN = Path(".quantumflow")
-_SAYS_WHERE = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
-
 _DEFAULTS = {
     "fallback_application_name": "quantumflow",
     "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or "10",
@@ -49,29 +52,6 @@ _DEFAULTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-
-
-def find_dsn() -> str:
-    """What the environment says: QUANTUMFLOW_DSN, PG* variables, else an embedded PostgreSQL."""
-    dsn = said_dsn()
-    return embedded_dsn() if dsn is None else dsn
-
-
-def said_dsn() -> str | None:
-    """What the environment says: QUANTUMFLOW_DSN, or "" for PG* variables; None: nothing."""
-    if dsn := os.environ.get("QUANTUMFLOW_DSN"):
-        return dsn
-    return "" if any(os.environ.get(name) for name in _SAYS_WHERE) else None
-
-
-def embedded_dsn() -> str:
-    """The database of the embedded PostgreSQL in ./.quantumflow, which is started if need be."""
-    from .embedded import EmbeddedServer
-
-    server = EmbeddedServer(EMBEDDED_IN)
-    server.start()
-    server.create_database("quantumflow")
-    return server.dsn("quantumflow")
 
 
 class _Reminded(psycopg.Connection[Any]):
@@ -93,16 +73,18 @@ def _arguments(
         for_calls: Whether only calls of ours come: these look names up in pg_catalog alone,
             whatever the DSN, the database or the role says of the search path.
     """
-    arguments: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(dsn)}
+    arguments: dict[str, Any] = {**_DEFAULTS, **parts_of(dsn)}
     arguments["prepare_threshold"] = prepare_threshold
+    # The one setting that poolers pass on.
+    arguments["client_encoding"] = _sql.ENCODING
     if prepare_threshold is not None:
         # One round trip a call: autocommit, at the isolation level that the session begins with.
         # A pooler would refuse the option, or forget it: there each transaction says its level.
         arguments["autocommit"] = True
         options = arguments.get("options") or os.environ.get("PGOPTIONS", "")
         options += " -c default_transaction_isolation=read\\ committed"
-        if for_calls:
-            options += f" -c search_path={_sql.PATH}"
+        settings = _sql.READABLE | (_sql.FOR_CALLS if for_calls else {})
+        options += "".join(f" -c {name}={value}" for name, value in settings.items())
         arguments["options"] = options.strip()
     return arguments
 
@@ -124,6 +106,19 @@ def _is_from_pooler(error: psycopg.OperationalError) -> bool:
     Errors of connecting have no SQLSTATE, and this is PgBouncer's wording in every version.
     """
     return "unsupported startup parameter" in str(error)
+
+
+def _is_readable(connection: psycopg.BaseConnection[Any]) -> bool:
+    """Whether psycopg can read what comes; no round trip, since the server tells these by itself.
+
+    A pooler may have refused, or forgotten, what the session was asked for.
+    """
+    said = connection.pgconn.parameter_status
+    return (
+        (said(b"DateStyle") or b"").startswith(b"ISO")
+        and said(b"IntervalStyle") == b"postgres"
+        and said(b"client_encoding") != b"SQL_ASCII"
+    )
 
 
 _PATIENCE = 10.0
@@ -163,6 +158,13 @@ def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     return pgconn.status == psycopg.pq.ConnStatus.OK
 
 
+def is_servers_end(sqlstate: str) -> bool:
+    """Whether a code says that the server, or the way to it, is lost: not what was asked of it."""
+    # A statement that was cancelled was refused; the rest of class 57 is a server that ends.
+    is_ending = sqlstate.startswith("57") and sqlstate != "57014"
+    return is_ending or sqlstate[:2] in {"08", "28"} or sqlstate in {"25006", "53300"}
+
+
 def _is_passing(connection: psycopg.BaseConnection[Any], error: psycopg.Error) -> bool:
     """Whether a call failed only for what an upgrade, or a pooler, did below it: once more, then.
 
@@ -189,30 +191,119 @@ _REPLACED = (
 )
 
 
-class Connections:
-    """A client's connections."""
+class _Source:
+    """What both kinds of connections have in common; `_is_async` tells which it is.
+
+    Args:
+        source: A DSN, a pool, or None: what `find_dsn` says.
+        prepare_threshold: After how many uses psycopg prepares a statement.
+        most: How many connections there are at most; a pool has a bound of its own.
+        keep: How many idle ones are kept at most.
+        wait: How many seconds a call waits for one at most.
+        for_calls: Whether only calls of ours come.
+        find_dsn: Called when there is no source, at the first use.
+    """
+
+    _is_async: ClassVar[bool]
 
     def __init__(
         self,
-        source: str | ConnectionPool[Any] | None,
+        source: Any,
         *,
         prepare_threshold: int | None = 5,
+        most: float = inf,
         keep: int = _IDLE,
+        wait: float = inf,
         for_calls: bool = True,
+        find_dsn: Callable[[], str] = find_dsn,
     ) -> None:
         self._source = source
-        self._dsn = source if isinstance(source, str) else None
+        self._refuse_strange(source)
+        self._dsn: str | None = None
         self._pool = None if source is None or isinstance(source, str) else source
         self._prepare_threshold = prepare_threshold
-        self._keep = keep
+        self._places: Places[Any] = Places(most if self._pool is None else inf, keep)
+        self._wait = wait
         self._for_calls = for_calls
-        self._idle: deque[Connection] = deque()
-        self._process = os.getpid()
+        self._find_dsn = partial(real_dsn, source) if isinstance(source, str) else find_dsn
         self._lock = Lock()
-        self._is_closed = False
+        self._has_waited = False
+        self._was_connected = False
+        _every.add(self)
+
+    def _refuse_strange(self, source: Any) -> None:
+        """Refuse what is neither a DSN nor a pool of the right kind."""
+        if isinstance(source, str):
+            if source != EMBEDDED:
+                parts_of(source)
+            return
+        getconn = getattr(source, "getconn", None)
+        if source is not None and (
+            getconn is None or self._is_async != iscoroutinefunction(getconn)
+        ):
+            raise BadArgument(
+                f"the source is a {kind_of(source)}: it is a DSN or a psycopg_pool."
+                f"{'Async' if self._is_async else ''}ConnectionPool",
+                hint="A connection of yours goes to start_flow(..., connection=...).",
+            )
+
+    def forget(self) -> None:
+        """In a fork: what there is, is the parent's, and so is whoever held a lock."""
+        self._places.forget()
+        self._lock = Lock()
+
+    def reopen(self) -> None:
+        """Keep idle connections again, after `close`."""
+        self._places.open()
+
+    def dsn(self) -> str:
+        """Where the connections go; a pool's must have been open once."""
+        with self._lock:
+            if self._dsn is None:
+                self._dsn = self._find_dsn()
+            return self._dsn
+
+    def may_pass(self, error: Exception) -> bool:
+        """Whether a call that failed so may succeed later: the server was there, and is away."""
+        if isinstance(error, ConnectionsBusy):
+            return True
+        is_away = isinstance(error, psycopg.OperationalError) and (
+            error.sqlstate is None or is_servers_end(error.sqlstate)
+        )
+        return is_away and self._was_connected and not getattr(self._pool, "closed", False)
+
+    def _patience_in_line(self, within: float | None) -> float:
+        """How many seconds to wait for a place; says once that somebody has to."""
+        if not self._has_waited:
+            self._has_waited = True
+            logger.warning(
+                "all %d connections of a client are in use: calls wait for one (max_connections)",
+                self._places.most,
+            )
+        return self._wait if within is None else min(self._wait, within)
+
+    def _busy(self, seconds: float) -> ConnectionsBusy:
+        return ConnectionsBusy(int(self._places.most), seconds)
+
+
+_every: WeakSet[_Source] = WeakSet()
+
+
+def _forget_all() -> None:
+    for source in list(_every):
+        source.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+class Connections(_Source):
+    """A client's connections."""
+
+    _is_async = False
 
     def apart(self, keep: int) -> Connections:
-        """Connections from the same source that are never those of this object.
+        """Connections from the same source that are never those of this object, and unbounded.
 
         SQL of the user's runs there: the search path is his.
 
@@ -232,17 +323,11 @@ class Connections:
             find_dsn=self.dsn,
         )
 
-    def dsn(self) -> str:
-        """Where the connections go; a pool's must have been open once."""
-        with self._lock:
-            if self._dsn is None:
-                self._dsn = find_dsn()
-            return self._dsn
-
     def open(self) -> Connection:
-        """A connection for the caller alone, until it is given back."""
+        """A connection for the caller alone, until it is discarded, beyond the bound."""
         if self._pool is not None:
             pooled: Connection = self._pool.getconn()
+            self._was_connected = True
             self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
             return pooled
         threshold, for_calls = self._prepare_threshold, self._for_calls
@@ -259,10 +344,29 @@ class Connections:
             connection.close()
             self._prepare_threshold = None
             return self.open()
+        self._was_connected = True
         if not connection.autocommit:
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             connection.add_notify_handler(_overhear)
         return connection
+
+    def discard(self, connection: Connection) -> None:
+        """Give back what `open` gave."""
+        if self._pool is not None:
+            self._pool.putconn(connection)
+        else:
+            connection.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[Connection]:
+        """A connection for the caller alone meanwhile, an idle one or a new one."""
+        self._take_place()
+        connection = None
+        try:
+            connection = self._places.pop() or self.open()
+            yield connection
+        finally:
+            self._give_back(connection)
 
     def begin(
         self, patience: Callable[[], float]
@@ -272,75 +376,100 @@ class Connections:
         Args:
             patience: How many seconds the server may be silent at the moment; see `run`.
         """
+        self._take_place()
         while True:
-            idle = self._pop()
-            connection = idle or self.open()
-            limit_waiting(connection, patience)
-            block = connection.transaction()
+            idle: Connection | None = self._places.pop()
+            connection = idle
             try:
+                connection = connection or self.open()
+                limit_waiting(connection, patience)
+                block = connection.transaction()
                 block.__enter__()
+                if self._pool is None and not _is_readable(connection):
+                    connection.execute(_sql.SAY_READABLE)
                 return connection, block
             except BaseException as error:
-                self.end(connection)
                 # It may have died idle, which shows only now.
+                if connection is not None:
+                    vars(connection).pop("wait", None)
                 if idle is None or not isinstance(error, psycopg.OperationalError):
+                    self._give_back(connection)
                     raise
+                idle.close()
 
     def end(self, connection: Connection) -> None:
         """Give back a connection whose transaction block was left."""
         del connection.wait
-        self.give_back(connection)
+        self._give_back(connection)
 
-    def give_back(self, connection: Connection) -> None:
-        """Keep a connection that is not used any more, or close it."""
-        if self._pool is not None:
-            self._pool.putconn(connection)
-            return
-        with self._lock:
-            keep = not self._is_closed and len(self._idle) < self._keep and is_alive(connection)
-            if keep:
-                self._idle.append(connection)
-        if not keep:
-            connection.close()
-
-    def run(self, call: Call[T], *, patience: float | None = None) -> T:
+    def run(
+        self, call: Call[T], *, patience: float | None = None, within: float | None = None
+    ) -> T:
         """Carry a call out, in a transaction of its own, on an idle connection or a new one.
 
         Args:
             call: The call.
             patience: As for the function `run`.
+            within: How many seconds to wait for a connection at most, if less than usual.
+
+        Raises:
+            ConnectionsBusy: All connections were in use for so long.
         """
-        while (connection := self._pop()) is not None:
-            if not is_alive(connection):
-                connection.close()
-                continue
-            try:
-                return self._run_on(connection, call, patience)
-            except psycopg.OperationalError:
-                # It may have died idle, which shows only now.
-                if not (connection.closed and call.is_repeatable):
-                    raise
-        return self._run_on(self.open(), call, patience)
+        self._take_place(within)
+        connection: Connection | None = None
+        try:
+            while (connection := self._places.pop()) is not None:
+                if not is_alive(connection):
+                    connection.close()
+                    continue
+                try:
+                    return run(connection, call, patience=patience)
+                except psycopg.OperationalError:
+                    # It may have died idle, which shows only now.
+                    if not (connection.closed and call.is_repeatable):
+                        raise
+            connection = self.open()
+            return run(connection, call, patience=patience)
+        finally:
+            self._give_back(connection)
 
     def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
-        self._is_closed = True
-        while (connection := self._pop()) is not None:
+        for connection in self._places.close():
             connection.close()
 
-    def _run_on(self, connection: Connection, call: Call[T], patience: float | None) -> T:
-        try:
-            return run(connection, call, patience=patience)
-        finally:
-            self.give_back(connection)
+    def _take_place(self, within: float | None = None) -> None:
+        told = Event()
 
-    def _pop(self) -> Connection | None:
-        with self._lock:
-            if self._process != os.getpid():
-                # After a fork the connections are the parent's.
-                self._idle.clear()
-                self._process = os.getpid()
-            return self._idle.pop() if self._idle else None
+        def tell() -> bool:
+            told.set()
+            return True
+
+        waiting = self._places.take(tell)
+        if waiting is None:
+            return
+        began = time.monotonic()
+        try:
+            if told.wait(min(self._patience_in_line(within), TIMEOUT_MAX)):
+                return
+        except BaseException:
+            if self._places.leave(waiting):
+                self._places.pass_on()
+            raise
+        if not self._places.leave(waiting):
+            raise self._busy(time.monotonic() - began)
+
+    def _give_back(self, connection: Connection | None) -> None:
+        """Keep a connection that is not used any more, or close it, and give its place up."""
+        try:
+            if connection is None:
+                return
+            if self._pool is not None:
+                self._pool.putconn(connection)
+            elif not (is_alive(connection) and self._places.keep(connection)):
+                connection.close()
+        finally:
+            self._places.pass_on()
 
 
 class Session:
@@ -380,7 +509,8 @@ class Session:
         """Give the connection back, if there is one."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._connections.end(connection)
+            del connection.wait
+            self._connections.discard(connection)
 
 
 def run(connection: Connection, call: Call[T], *, patience: float | None = None) -> T:
@@ -481,93 +611,123 @@ def _transact(connection: Connection, call: Call[T]) -> T:
         return call.on(connection)
     with connection.transaction():
         if isinstance(connection, _Reminded):
-            connection.execute(_sql.SET_PATH)
+            connection.execute(_sql.SAY_FOR_CALLS)
         return call.on(connection)
 
 
-class AsyncConnections:
+class AsyncConnections(_Source):
     """An asynchronous client's connections; see Connections."""
 
-    def __init__(
-        self,
-        source: str | AsyncConnectionPool[Any] | None,
-        *,
-        prepare_threshold: int | None = 5,
-        keep: int = _IDLE,
-        for_calls: bool = True,
-        find_dsn: Callable[[], str] = find_dsn,
-    ) -> None:
-        self._dsn = source if isinstance(source, str) else None
-        self._pool = None if source is None or isinstance(source, str) else source
-        self._prepare_threshold = prepare_threshold
-        self._keep = keep
-        self._for_calls = for_calls
-        self._find_dsn = find_dsn
-        self._idle: deque[AsyncConnection] = deque()
+    _is_async = True
 
-    async def run(self, call: Call[T]) -> T:
-        """Carry a call out, in a transaction of its own, on an idle connection or a new one."""
+    async def run(self, call: Call[T], *, within: float | None = None) -> T:
+        """Carry a call out, in a transaction of its own, on an idle connection or a new one.
+
+        Args:
+            call: The call.
+            within: As for Connections.
+
+        Raises:
+            ConnectionsBusy: As there.
+        """
         if self._pool is not None:
             async with self._pool.connection() as connection:
+                self._was_connected = True
                 return await arun(connection, call)
-        while self._idle:
-            idle = self._idle.pop()
-            if not is_alive(idle):
-                await idle.close()
-                continue
-            try:
-                return await self._run_on(idle, call)
-            except psycopg.OperationalError:
-                if not (idle.closed and call.is_repeatable):
-                    raise
-        return await self._run_on(await self._open(), call)
+        await self._take_place(within)
+        connection = None
+        try:
+            while (connection := self._places.pop()) is not None:
+                if not is_alive(connection):
+                    await connection.close()
+                    continue
+                try:
+                    return await arun(connection, call)
+                except psycopg.OperationalError:
+                    if not (connection.closed and call.is_repeatable):
+                        raise
+            connection = await self._open()
+            return await arun(connection, call)
+        finally:
+            await self._give_back(connection)
 
     async def begin(
         self, patience: Callable[[], float]
     ) -> tuple[AsyncConnection, AbstractAsyncContextManager[object]]:
         """A connection for the caller alone, in a transaction block; never a pool's."""
+        await self._take_place()
         while True:
-            idle = self._idle.pop() if self._idle else None
-            connection = idle or await self._open()
-            alimit_waiting(connection, patience)
-            block = connection.transaction()
+            idle: AsyncConnection | None = self._places.pop()
+            connection = idle
             try:
+                connection = connection or await self._open()
+                alimit_waiting(connection, patience)
+                block = connection.transaction()
                 await block.__aenter__()
+                if not _is_readable(connection):
+                    await connection.execute(_sql.SAY_READABLE)
                 return connection, block
             except BaseException as error:
-                await self.end(connection)
+                if connection is not None:
+                    vars(connection).pop("wait", None)
                 if idle is None or not isinstance(error, psycopg.OperationalError):
+                    await self._give_back(connection)
                     raise
+                await idle.close()
 
     async def end(self, connection: AsyncConnection) -> None:
         """Give back a connection whose transaction block was left."""
         del connection.wait
-        await self.give_back(connection)
-
-    async def give_back(self, connection: AsyncConnection) -> None:
-        """Keep a connection that is not used any more, or close it."""
-        if len(self._idle) < self._keep and is_alive(connection):
-            self._idle.append(connection)
-        else:
-            await connection.close()
+        await self._give_back(connection)
 
     async def close(self) -> None:
         """Close the idle connections; a pool is its owner's to close."""
-        while self._idle:
-            await self._idle.pop().close()
+        for connection in self._places.close():
+            await connection.close()
 
-    async def _run_on(self, connection: AsyncConnection, call: Call[T]) -> T:
+    async def _take_place(self, within: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[None] = loop.create_future()
+
+        def hear() -> None:
+            if not told.done():
+                told.set_result(None)
+
+        def tell() -> bool:
+            try:
+                loop.call_soon_threadsafe(hear)
+            except RuntimeError:  # the loop is closed
+                return False
+            return True
+
+        waiting = self._places.take(tell)
+        if waiting is None:
+            return
+        patience, began = self._patience_in_line(within), time.monotonic()
         try:
-            return await arun(connection, call)
+            await asyncio.wait({told}, timeout=None if patience == inf else patience)
+        except BaseException:
+            if self._places.leave(waiting):
+                self._places.pass_on()
+            raise
+        if not self._places.leave(waiting):
+            raise self._busy(time.monotonic() - began)
+
+    async def _give_back(self, connection: AsyncConnection | None) -> None:
+        """Keep a connection that is not used any more, or close it, and give its place up."""
+        try:
+            if connection is not None and not (
+                is_alive(connection) and self._places.keep(connection)
+            ):
+                await connection.close()
         finally:
-            await self.give_back(connection)
+            self._places.pass_on()
 
     async def _open(self) -> AsyncConnection:
-        if self._dsn is None:
-            self._dsn = await asyncio.to_thread(self._find_dsn)
+        dsn = await asyncio.to_thread(self.dsn) if self._dsn is None else self._dsn
         threshold, for_calls = self._prepare_threshold, self._for_calls
         kind = _AsyncReminded if threshold is None and for_calls else psycopg.AsyncConnection
-        arguments = _arguments(self._dsn, threshold, for_calls=for_calls)
+        arguments = _arguments(dsn, threshold, for_calls=for_calls)
         try:
             connection: AsyncConnection = await kind.connect(**arguments)
         except psycopg.OperationalError as error:
@@ -579,6 +739,7 @@ class AsyncConnections:
             await connection.close()
             self._prepare_threshold = None
             return await self._open()
+        self._was_connected = True
         if not connection.autocommit:
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
             connection.add_notify_handler(_overhear)
@@ -602,5 +763,5 @@ async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:
         return await call.aon(connection)
     async with connection.transaction():
         if isinstance(connection, _AsyncReminded):
-            await connection.execute(_sql.SET_PATH)
+            await connection.execute(_sql.SAY_FOR_CALLS)
         return await call.aon(connection)

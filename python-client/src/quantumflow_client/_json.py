@@ -16,7 +16,8 @@ from .errors import UnsupportedValue
 Json = Any
 """A value that json can encode, or did decode."""
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that no text of PostgreSQL has."""
 
 quoted = json.encoder.encode_basestring_ascii
 """The JSON text of a str."""
@@ -74,4 +75,4 @@ def clean(text: str, limit: int) -> str:
     if len(text) > limit:
         half = (limit - 40) // 2
         text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -958,8 +958,29 @@ LISTEN = "listen quantumflow"
 UNLISTEN = "unlisten quantumflow"
 NOTIFY = "select pg_catalog.pg_notify('quantumflow', %s)"
 
-# Nor is this: where names are looked up on connections for our calls. None of it looks one up.
+# Nor is this: what sessions of ours begin with. None of it looks a name up.
 
 PATH = "pg_catalog,pg_temp"
 SHOW_PATH = "show search_path"
 SET_PATH = "set local search_path = pg_catalog, pg_temp"
+
+ENCODING = "UTF8"
+"""What texts are sent in; a role's or a database's may be SQL_ASCII, which says nothing."""
+
+READABLE = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
+"""What psycopg reads by, which a role may have set to something else."""
+
+SAY_READABLE = """
+    select pg_catalog.set_config('client_encoding', 'UTF8', true),
+      pg_catalog.set_config('DateStyle', 'ISO', true),
+      pg_catalog.set_config('IntervalStyle', 'postgres', true)
+"""
+"""As much, in one transaction, of a session that does not keep what it was told."""
+
+FOR_CALLS = {"search_path": PATH, "standard_conforming_strings": "on"}
+"""Where names are looked up, and what a backslash means in the functions that are called."""
+
+SAY_FOR_CALLS = """
+    select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+      pg_catalog.set_config('standard_conforming_strings', 'on', true)
+"""

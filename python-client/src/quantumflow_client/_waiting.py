@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _sql
+from ._log import logger
 from .errors import RunCancelled, RunFailed, WaitTimeout
 
 if TYPE_CHECKING:
@@ -16,13 +18,30 @@ if TYPE_CHECKING:
 
 Status = dict[str, Any]
 
-_FIRST, _MOST = 0.01, 1.0
+_FIRST, _GROWTH, _MOST = 0.01, 1.25, 0.5
+_AWAY_FIRST, _AWAY_MOST = 0.1, 1.0
+"""How many seconds after a look that failed the next one comes: doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask.
+
+    Attributes:
+        call: The call.
+        within: How many seconds there are for a connection to be free; None: as many as usual.
+    """
+
+    call: Call[Status]
+    within: float | None
 
 
 def until_ended(
     run_id: UUID, timeout: float | None, clock: Callable[[], float]
-) -> Generator[Call[Status] | float, Status | None, Json]:
-    """Wait for a run: yields calls, to be sent their answers, and numbers of seconds to sleep.
+) -> Generator[Ask | float, Status | Exception | None, Json]:
+    """Wait for a run: yields what to ask, and numbers of seconds to sleep.
+
+    It is sent the answer, or an error that may pass: a server that is away, or no free connection.
 
     Returns:
         The run's output.
@@ -31,22 +50,36 @@ def until_ended(
         RunFailed, RunCancelled, WaitTimeout: As they say.
     """
     give_up = None if timeout is None else clock() + timeout
-    pause = _FIRST
+    pause, away, state = _FIRST, 0.0, "unknown"
     while True:
         asked_at = clock()
-        status = yield _sql.status(run_id)
-        assert status is not None
+        answer = yield Ask(
+            _sql.status(run_id), None if give_up is None else max(give_up - asked_at, 0.0)
+        )
         now = clock()
-        state = status["status"]
-        if state == "completed":
-            return status["output"]
-        if state == "failed":
-            raise RunFailed(run_id, status["error_message"])
-        if state == "cancelled":
-            raise RunCancelled(run_id, status["error_message"])
+        error = answer if isinstance(answer, Exception) else None
+        if isinstance(answer, dict):
+            state, away = answer["status"], 0.0
+            if state == "completed":
+                return answer["output"]
+            if state == "failed":
+                raise RunFailed(run_id, answer["error_message"])
+            if state == "cancelled":
+                raise RunCancelled(run_id, answer["error_message"])
         if give_up is not None and now >= give_up:
-            raise WaitTimeout(run_id, state)
-        # A run of many tasks takes long to describe: do not keep the database busy with that.
-        pause = max(pause, 10 * (now - asked_at))
-        yield pause if give_up is None else min(pause, give_up - now)
-        pause = min(pause * 1.5, _MOST)
+            raise WaitTimeout(run_id, state, _why(error)) from error
+        if error is None:
+            # A run of many tasks takes long to describe: do not keep the database busy with that.
+            this = pause = max(pause, 10 * (now - asked_at))
+            pause = min(pause * _GROWTH, _MOST)
+        else:
+            if not away:
+                logger.warning(
+                    "run %s is waited for, though a look at it failed: %s", run_id, error
+                )
+            this = away = min(max(away * 2, _AWAY_FIRST), _AWAY_MOST)
+        yield this if give_up is None else min(this, give_up - now)
+
+
+def _why(error: Exception | None) -> str | None:
+    return None if error is None else f"The last look at it failed: {str(error).splitlines()[0]}"

@@ -9,17 +9,26 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import psycopg
+
 from . import _connections, _sql
-from ._call import Call
+from ._arguments import moment, patience, seconds_of, whole_number
 from ._sql import FailedAttempt, RetriedStep, StateProblem, StateRepair, WorkflowVersion
+from ._values import explained
 from ._waiting import Status, until_ended
-from .client import NO_INPUT, definition_of, seconds_of
+from .client import (
+    CONNECTION_TIMEOUT,
+    MAX_CONNECTIONS,
+    NO_INPUT,
+    definition_of,
+)
+from .errors import ConnectionsBusy
 
 if TYPE_CHECKING:
-    import psycopg
     from psycopg_pool import AsyncConnectionPool
     from typing_extensions import Self
 
+    from ._call import Call
     from ._json import Json
     from .flow import Flow
 
@@ -34,18 +43,29 @@ class AsyncClient:
         source: str | AsyncConnectionPool[Any] | None = None,
         *,
         prepare_threshold: int | None = 5,
+        max_connections: int = MAX_CONNECTIONS,
+        connection_timeout: float | timedelta = CONNECTION_TIMEOUT,
     ) -> None:
         """Describe a client; it opens nothing yet.
 
         Args:
             source: A DSN, or a psycopg_pool.AsyncConnectionPool; by default as for Client.
             prepare_threshold: As for Client.
+            max_connections: As for Client.
+            connection_timeout: As for Client.
+
+        Raises:
+            BadArgument: An argument is none of these.
         """
         self._connections = _connections.AsyncConnections(
-            source, prepare_threshold=prepare_threshold
+            source,
+            prepare_threshold=prepare_threshold,
+            most=whole_number("max_connections", max_connections, least=1),
+            wait=patience("connection_timeout", connection_timeout),
         )
 
     async def __aenter__(self) -> Self:
+        self._connections.reopen()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,7 +109,7 @@ class AsyncClient:
             input,
             run_id=run_id,
             priority=priority,
-            start_at=start_at,
+            start_at=moment("start_at", start_at),
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,
@@ -125,17 +145,22 @@ class AsyncClient:
         Calls quantumflow.status.
         """
         waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
-        answer = None
+        answer: Status | Exception | None = None
         while True:
             try:
                 step = waiting.send(answer)
             except StopIteration as stop:
                 return stop.value
             answer = None
-            if isinstance(step, Call):
-                answer = await self._run(step)
-            else:
+            if isinstance(step, float):
                 await asyncio.sleep(step)
+                continue
+            try:
+                answer = await self._connections.run(step.call, within=step.within)
+            except (psycopg.OperationalError, ConnectionsBusy) as error:
+                if not self._connections.may_pass(error):
+                    raise
+                answer = error
 
     async def cancel(self, run_id: UUID, reason: str | None = None) -> None:
         """Stop a run for good; see Client.cancel.
@@ -226,6 +251,7 @@ class AsyncClient:
     async def _run(
         self, call: Call[T], connection: psycopg.AsyncConnection[Any] | None = None
     ) -> T:
-        if connection is None:
-            return await self._connections.run(call)
-        return await call.aon(connection)
+        with explained(call):
+            if connection is None:
+                return await self._connections.run(call)
+            return await call.aon(connection)

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+import psycopg
+
 from . import _connections, _sql
-from ._call import Call
+from ._arguments import duration, moment, names, patience, seconds_of, whole_number
 from ._sql import (
     DEFAULT_QUEUE,
     FailedAttempt,
@@ -20,24 +22,28 @@ from ._sql import (
     StateRepair,
     WorkflowVersion,
 )
+from ._values import explained
 from ._waiting import Status, until_ended
 from ._worker.handlers import Registry
 from ._worker.signals import stopping_on_signals
-from .errors import HandlerMissing
+from .errors import ConnectionsBusy, HandlerMissing
 from .flow import Flow
 from .worker import Worker
 
 if TYPE_CHECKING:
-    import psycopg
     from psycopg_pool import ConnectionPool
     from typing_extensions import Self
 
+    from ._call import Call
     from ._json import Json
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 NO_INPUT: Mapping[str, Json] = {}
+
+MAX_CONNECTIONS = 10
+CONNECTION_TIMEOUT = timedelta(seconds=30)
 
 _LEASE = timedelta(seconds=30)
 
@@ -61,24 +67,44 @@ class Client:
         source: str | ConnectionPool[Any] | None = None,
         *,
         prepare_threshold: int | None = 5,
+        max_connections: int = MAX_CONNECTIONS,
+        connection_timeout: float | timedelta = CONNECTION_TIMEOUT,
     ) -> None:
         """Describe a client.
 
         Args:
-            source: A DSN, or a psycopg_pool.ConnectionPool. By default what the environment says:
-                QUANTUMFLOW_DSN, else libpq's PG* variables, else an embedded PostgreSQL in
-                ./.quantumflow, which is started if need be and left running.
+            source: A DSN, or a psycopg_pool.ConnectionPool, or "embedded": the embedded PostgreSQL
+                in ./.quantumflow, which is started if need be and left running. By default what the
+                environment says: QUANTUMFLOW_DSN, else libpq's PG* variables, else the embedded
+                one, if it is there or somebody sits at a terminal; else calls raise NoDatabase.
             prepare_threshold: After how many uses psycopg prepares a statement; None: never, as a
                 pooler in transaction mode needs it; PgBouncer is noticed. A pool has its own.
+            max_connections: How many connections its calls use at once; those that find none wait.
+                A pool has its own bound, and a worker opens more: see `poll_and_run`.
+            connection_timeout: How many seconds, or a timedelta, a call waits for one of them. Then
+                it raises ConnectionsBusy.
+
+        Raises:
+            BadArgument: An argument is none of these.
         """
-        self._prepare_threshold = prepare_threshold
-        self._connections = _connections.Connections(source, prepare_threshold=prepare_threshold)
+        self._options: dict[str, Any] = {
+            "prepare_threshold": prepare_threshold,
+            "max_connections": max_connections,
+            "connection_timeout": connection_timeout,
+        }
+        self._connections = _connections.Connections(
+            source,
+            prepare_threshold=prepare_threshold,
+            most=whole_number("max_connections", max_connections, least=1),
+            wait=patience("connection_timeout", connection_timeout),
+        )
         self._handlers = Registry()
         self._queues: dict[str, None] = {}
         self._workers: set[Worker] = set()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        self._connections.reopen()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,7 +116,7 @@ class Client:
         Args:
             source: As for the constructor.
         """
-        other = Client(source, prepare_threshold=self._prepare_threshold)
+        other = Client(source, **self._options)
         other._handlers = self._handlers
         other._queues = self._queues
         return other
@@ -183,7 +209,7 @@ class Client:
             input: What the run is started with: any JSON; by default an empty object.
             run_id: The run's id, if you want to choose it.
             priority: How many seconds its tasks overtake those of priority 0.
-            start_at: Not before this time.
+            start_at: Not before this time, which has a time zone.
             idempotency_key: The same key again, for the same workflow, is the same run, whatever
                 the input.
             headers: What travels with every task of the run, a traceparent for example.
@@ -197,7 +223,8 @@ class Client:
         Raises:
             UnknownWorkflow, UnknownVersion: There is none.
             RunError: Something about the run is refused; see its subclasses.
-            UnsupportedValue: The input or the headers cannot be stored as JSON.
+            UnsupportedValue: The input or the headers cannot be stored as JSON, or a text at all.
+            BadArgument: start_at has no time zone; or the connection is another library's.
 
         Calls quantumflow.start_flow.
         """
@@ -206,7 +233,7 @@ class Client:
             input,
             run_id=run_id,
             priority=priority,
-            start_at=start_at,
+            start_at=moment("start_at", start_at),
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,
@@ -259,6 +286,9 @@ class Client:
     def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json:
         """Wait until a run has ended. Somebody else must work on it.
 
+        A server that is away meanwhile, to restart for example, is waited for, too, if this client
+        was ever connected.
+
         Args:
             run_id: The run.
             timeout: Seconds, or a timedelta; None: however long it takes.
@@ -275,17 +305,22 @@ class Client:
         Calls quantumflow.status.
         """
         waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
-        answer = None
+        answer: Status | Exception | None = None
         while True:
             try:
                 step = waiting.send(answer)
             except StopIteration as stop:
                 return stop.value
             answer = None
-            if isinstance(step, Call):
-                answer = self._run(step)
-            else:
+            if isinstance(step, float):
                 time.sleep(step)
+                continue
+            try:
+                answer = self._connections.run(step.call, within=step.within)
+            except (psycopg.OperationalError, ConnectionsBusy) as error:
+                if not self._connections.may_pass(error):
+                    raise
+                answer = error
 
     def cancel(self, run_id: UUID, reason: str | None = None) -> None:
         """Stop a run for good. To cancel it again changes nothing.
@@ -436,7 +471,10 @@ class Client:
 
         Asked to stop, it claims no more, finishes what runs, and returns. A second signal makes it
         tell the handlers to stop (`ctx.cancelled`), and return within seconds. A lost server is
-        waited for.
+        waited for, and so is a queue that is not there, unless it is to return by itself.
+
+        It has two connections, one more a process to listen, and one for each handler in
+        `ctx.transaction()`; what else handlers ask goes over the client's.
 
         Args:
             commands: The commands to serve; by default all that have a handler.
@@ -460,9 +498,11 @@ class Client:
             How many tasks were run.
 
         Raises:
+            BadArgument: An argument is not as described.
             HandlerMissing: A command has no handler, or none has.
             psycopg.OperationalError: The first connection failed.
-            QuantumflowError: A claim is refused: an unknown queue, for example.
+            QuantumflowError: A claim is refused: the database is a copy, for example, or, with
+                `once` or `until_idle`, a queue is missing.
             WorkerHung: As many handlers hang as there are slots, and at least three: they go on two
                 seconds after their timeout. It has finished what else it had; begin another
                 process.
@@ -552,33 +592,31 @@ class Client:
         queues: Sequence[str] | None = None,
         **options: Any,
     ) -> Worker:
+        whole_number("concurrency", options["concurrency"], least=1)
+        whole_number("prefetch", options["prefetch"], least=0)
+        duration("lease", options["lease"])
         return Worker(
             self._connections,
             self._handlers,
             commands=self._commands_to_serve(commands),
-            queues=list(self._queues if queues is None else queues),
+            queues=list(self._queues) if queues is None else names("queues", queues),
             **options,
         )
 
     def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:
-        if commands is None:
-            commands = self.commands
+        commands = self.commands if commands is None else names("commands", commands)
         if not commands:
             raise HandlerMissing("there is no handler: register one with @client.command(...)")
         missing = [command for command in commands if command not in self._handlers]
         if missing:
             raise HandlerMissing(f"no handler is registered for {', '.join(map(repr, missing))}")
-        return list(commands)
+        return commands
 
     def _run(self, call: Call[T], connection: psycopg.Connection[Any] | None = None) -> T:
-        return self._connections.run(call) if connection is None else call.on(connection)
+        with explained(call):
+            return self._connections.run(call) if connection is None else call.on(connection)
 
 
 def definition_of(flow: Flow | Mapping[str, Json]) -> Mapping[str, Json]:
     """A flow's definition."""
     return flow.definition() if isinstance(flow, Flow) else flow
-
-
-def seconds_of(timeout: float | timedelta | None) -> float | None:
-    """A timeout in seconds."""
-    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout

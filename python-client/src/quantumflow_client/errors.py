@@ -500,16 +500,18 @@ class WaitTimeout(QuantumflowError, TimeoutError):
 
     Attributes:
         run_id: The run.
-        status: Its status when last seen.
+        status: Its status when last seen, or "unknown".
     """
 
-    def __init__(self, run_id: UUID, status: str) -> None:
-        super().__init__(f"run {run_id} has not ended in time: its status is {status!r}")
+    def __init__(self, run_id: UUID, status: str, detail: str | None = None) -> None:
+        super().__init__(
+            f"run {run_id} has not ended in time: its status is {status!r}", detail=detail
+        )
         self.run_id = run_id
         self.status = status
 
-    def __reduce__(self) -> tuple[type[WaitTimeout], tuple[UUID, str]]:
-        return type(self), (self.run_id, self.status)
+    def __reduce__(self) -> tuple[type[WaitTimeout], tuple[UUID, str, str | None]]:
+        return type(self), (self.run_id, self.status, self.detail)
 
 
 class HandlerMissing(QuantumflowError):
@@ -535,6 +537,50 @@ class WorkerHung(QuantumflowError):
 
     def __reduce__(self) -> tuple[type[WorkerHung], tuple[int]]:
         return type(self), (self.handlers,)
+
+
+class BadArgument(QuantumflowError, ValueError):
+    """An argument is not what the call takes, or a connection string is none."""
+
+
+class NoDatabase(QuantumflowError):
+    """Nothing says which database to work on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no database is named",
+            detail="A client was given no DSN, neither QUANTUMFLOW_DSN nor PGHOST, PGDATABASE and "
+            "the like are set, and there is no ./.quantumflow, nor a terminal.",
+            hint="Name one: Client(dsn), QUANTUMFLOW_DSN, or libpq's PG* variables. To try things "
+            "on a PostgreSQL of one's own: quantumflow dev, or Client('embedded').",
+        )
+
+    def __reduce__(self) -> tuple[type[NoDatabase], tuple[()]]:
+        return type(self), ()
+
+
+class ConnectionsBusy(QuantumflowError, TimeoutError):
+    """All the connections that a client may have were in use for as long as a call may wait.
+
+    Nothing was asked of the database.
+
+    Attributes:
+        max_connections: How many there are.
+        seconds: How long the call has waited.
+    """
+
+    def __init__(self, max_connections: int, seconds: float) -> None:
+        super().__init__(
+            f"all {max_connections} connections of the client were in use for {seconds:.1f} s",
+            detail="Calls of a client share them: others are slow, or there are too many at once.",
+            hint="See what the sessions wait for (pg_stat_activity). If it is only many calls: "
+            "max_connections, or connection_timeout, of Client or AsyncClient.",
+        )
+        self.max_connections = max_connections
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[ConnectionsBusy], tuple[int, float]]:
+        return type(self), (self.max_connections, self.seconds)
 
 
 class UnsupportedValue(QuantumflowError, ValueError):

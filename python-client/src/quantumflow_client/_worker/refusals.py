@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from quantumflow_client import _json
+from quantumflow_client._connections import is_servers_end
 from quantumflow_client._sql import Completion, Failure
 from quantumflow_client.errors import QuantumflowError
 
@@ -42,9 +43,7 @@ def verdict_of(error: BaseException, *, is_alive: bool) -> Verdict:
         is_alive: Whether the connection can be used again.
     """
     sqlstate = _sqlstate(error) or ""
-    # A statement that was cancelled was refused; the rest of class 57 is a server that ends.
-    is_ending = sqlstate.startswith("57") and sqlstate != "57014"
-    if not is_alive or is_ending or sqlstate[:2] in {"08", "28"} or sqlstate in {"25006", "53300"}:
+    if not is_alive or is_servers_end(sqlstate):
         return Verdict.LOST
     return Verdict.CONFLICT if sqlstate in {"40001", "40P01"} else Verdict.REFUSED
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from quantumflow_client import _connections
+from quantumflow_client import _connections, _dsn
 from quantumflow_client.client import Client
 from quantumflow_client.errors import not_installed
 
@@ -43,16 +43,16 @@ class App:
         """
         if self.dsn is not None:
             return self.dsn
-        said = _connections.said_dsn()
+        said = _dsn.said_dsn()
         if said is not None:
             return said
-        if _connections.EMBEDDED_IN.is_dir():
-            return _connections.embedded_dsn()
+        if _dsn.EMBEDDED_IN.is_dir():
+            return _dsn.embedded_dsn()
         raise Problem(
             Exit.UNREACHABLE,
             "no database is named",
             detail=f"Neither --dsn nor QUANTUMFLOW_DSN nor PGHOST, PGDATABASE and the like are "
-            f"set, and ./{_connections.EMBEDDED_IN} does not exist.",
+            f"set, and ./{_dsn.EMBEDDED_IN} does not exist.",
             hint="Name one, or make one here: quantumflow dev.",
         )
 
@@ -123,11 +123,8 @@ def refuse_strangers(connections: _connections.Connections) -> None:
             between this look and the call.
         Problem: The session is a superuser's, and something in the schema is not.
     """
-    connection = connections.open()
-    try:
+    with connections.lent() as connection:
         session = _statements.standing(connection)
-    finally:
-        connections.give_back(connection)
     if session.may_run_it:
         return
     if session.owner is None:

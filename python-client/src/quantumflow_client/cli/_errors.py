@@ -9,7 +9,10 @@ import psycopg
 
 from quantumflow_client.embedded import EmbeddedServerError
 from quantumflow_client.errors import (
+    BadArgument,
+    ConnectionsBusy,
     HandlerMissing,
+    NoDatabase,
     NotInstalled,
     QuantumflowError,
     RunCancelled,
@@ -102,7 +105,7 @@ _NOT_FOUND = (
     UnknownQueue,
 )
 _UNWELL = (RunFailed, RunCancelled)
-_USAGE = (UnsupportedValue, HandlerMissing)
+_USAGE = (UnsupportedValue, HandlerMissing, BadArgument)
 
 # Classes of SQLSTATE: connection, wrong password, too many connections, shut down.
 _LOST = ("08", "28", "53", "57")
@@ -140,13 +143,13 @@ def problem_of(error: BaseException) -> Problem | None:
 def _exit_of(error: QuantumflowError) -> Exit:
     if isinstance(error, WaitTimeout):
         return Exit.TIMED_OUT
-    if isinstance(error, NotInstalled):
+    if isinstance(error, (NotInstalled, NoDatabase, ConnectionsBusy)):
         return Exit.UNREACHABLE
     if isinstance(error, WorkerHung):
         return Exit.HUNG
     if isinstance(error, _UNWELL):
         return Exit.UNWELL
-    if isinstance(error, _USAGE):
+    if isinstance(error, _USAGE) and error.sqlstate is None:
         return Exit.USAGE
     return Exit.NOT_FOUND if isinstance(error, _NOT_FOUND) else Exit.REFUSED
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from quantumflow_client import _sql
-from quantumflow_client._connections import EMBEDDED_IN
+from quantumflow_client._dsn import EMBEDDED_IN
 from quantumflow_client.embedded import EmbeddedServer
 
 from ._command import App, command

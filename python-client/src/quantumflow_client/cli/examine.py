@@ -129,7 +129,7 @@ def _examine(app: App, findings: list[Finding]) -> Exit:
         findings.append(Finding("connection", "ok", _place_of(connection), None))
         exit_code = _examine_database(app, connection, findings)
     finally:
-        app.connections.give_back(connection)
+        app.connections.discard(connection)
     return exit_code
 
 

@@ -76,7 +76,7 @@ def install(app: App, plain: bool, sql: bool, with_pgmq: bool, start: str | None
             with _next_step(connection):
                 installed = _install_plain(connection) if plain else _install(connection)
     finally:
-        app.connections.give_back(connection)
+        app.connections.discard(connection)
     # Code of the owner's; whoever has come so far is the owner.
     queues = app.run(_sql.setup())
     document = {"version": ours, "found": found, "installed": installed}

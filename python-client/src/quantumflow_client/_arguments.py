@@ -1,0 +1,86 @@
+"""What callers hand in, checked where an error can still name it. No rule of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from .errors import BadArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def seconds_of(timeout: float | timedelta | None) -> float | None:
+    """A timeout in seconds."""
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
+def whole_number(name: str, value: int, *, least: int) -> int:
+    """A whole number.
+
+    Raises:
+        BadArgument: It is none, or less than the least.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadArgument(f"{name} is {value!r}: it is a whole number, {least} or more")
+    return value
+
+
+def patience(name: str, value: float | timedelta) -> float:
+    """How many seconds to wait.
+
+    Raises:
+        BadArgument: It is no number, no timedelta, or negative.
+    """
+    seconds = seconds_of(value)
+    if not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise BadArgument(f"{name} is {value!r}: it is a number of seconds, or a timedelta")
+    return float(seconds)
+
+
+def duration(name: str, value: timedelta) -> timedelta:
+    """A timedelta.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    if not isinstance(value, timedelta):
+        raise BadArgument(
+            f"{name} is {value!r}: it is a timedelta", hint="timedelta(seconds=30), for example."
+        )
+    return value
+
+
+def names(name: str, value: Sequence[str]) -> list[str]:
+    """Names, at least one.
+
+    Raises:
+        BadArgument: It is one text, whose letters would be taken for names; or none, or no texts.
+    """
+    if isinstance(value, str):
+        raise BadArgument(
+            f"{name} is {value!r}, one text: it is a list of names", hint=f"{name}=[{value!r}]"
+        )
+    listed = list(value) if isinstance(value, Iterable) else []
+    if not listed or not all(isinstance(each, str) for each in listed):
+        raise BadArgument(f"{name} is {value!r}: it is a list of names, at least one")
+    return listed
+
+
+def moment(name: str, value: datetime | None) -> datetime | None:
+    """A moment, whatever the time zone of whoever reads it.
+
+    Raises:
+        BadArgument: It has no time zone, or is no datetime.
+    """
+    if value is None or (isinstance(value, datetime) and value.utcoffset() is not None):
+        return value
+    if not isinstance(value, datetime):
+        raise BadArgument(f"{name} is {value!r}: it is a datetime with a time zone")
+    raise BadArgument(
+        f"{name} is {value!r}, which has no time zone: nobody can tell which moment that is",
+        hint="For local time value.astimezone(), for UTC value.replace(tzinfo=timezone.utc); the "
+        "time now is datetime.now(timezone.utc).",
+    )
