@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from backup.in_flight import fill, finish
+from backup.in_flight import FLOW, fill, finish
 from quantumflow_client import Client, _extension
 from quantumflow_client.cli import _statements
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
@@ -100,6 +100,31 @@ def test_a_restored_plain_installation_goes_on(
     runs = fill_database(dsn)
     move(server, dsn, restored, tmp_path)
     go_on(restored, runs)
+
+
+def test_where_all_tables_are_published_every_call_works(
+    server: EmbeddedServer, dsn: str, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    """PostgreSQL refuses to change or delete a row of a published table that has no key."""
+    with session(dsn) as engine:
+        engine.connection.execute("create publication everything for all tables")
+    runs = fill_database(dsn)
+    restored = server.dsn(new_database())
+    move(server, dsn, restored, tmp_path)
+    go_on(restored, runs)
+    with session(restored) as engine:
+        register = "select quantumflow.register_worker(%s, 'me', null, '{quantum_flow_queue}')"
+        engine.value(register, engine.worker_id)
+        engine.value("select quantumflow.stop_worker(%s)", engine.worker_id)
+        engine.define(FLOW, [{"name": "other", "queue": "a_new_queue"}])
+        engine.define(FLOW, [{"name": "another"}])
+        run_id = engine.start(FLOW)
+        engine.connection.execute("delete from pgmq.q_quantum_flow_queue")
+        assert engine.rows("select action from quantumflow.repair(false)")
+        engine.cancel(run_id)
+        assert engine.value("select quantumflow.prune('0 s')") == len(runs) + 1
+        assert engine.value("select quantumflow.delete_flow(%s)", FLOW)
+        assert engine.problems() == []
 
 
 def test_queues_that_were_dumped_need_no_rebuilding(

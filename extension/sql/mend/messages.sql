@@ -118,7 +118,50 @@ comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timest
 'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of started
 tasks at once. The caller holds the run with its tasks.';
 
-create function quantumflow._renew_queue(p_queue text, p_model text)
+create function quantumflow._queue_model()
+returns jsonb
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_queue_model$
+declare
+  v_queue text := 'quantumflow_' || replace(gen_random_uuid()::text, '-', '');
+  v_model jsonb;
+begin
+  -- Only the installed pgmq knows what its queues look like: so it makes one, which is then undone. To drop it would delete from pgmq's
+  -- list of queues, and that has no key: where all tables are published PostgreSQL refuses it.
+  begin
+    perform pgmq.create(v_queue);
+
+    select jsonb_agg(
+      jsonb_build_object(
+        'prefix', k.prefix,
+        'name', a.attname,
+        'type', format_type(a.atttypid, a.atttypmod),
+        'default', pg_get_expr(f.adbin, f.adrelid))
+      order by k.prefix, a.attnum)
+    into v_model
+    from unnest(array['q_', 'a_']) k (prefix)
+    join pg_attribute a
+      on a.attrelid = to_regclass(format('pgmq.%I', k.prefix || v_queue))
+    left join pg_attrdef f
+      on (f.adrelid, f.adnum) = (a.attrelid, a.attnum)
+    where a.attnum > 0
+      and not a.attisdropped;
+
+    raise exception using errcode = 'U0000';
+  exception
+    when sqlstate 'U0000' then
+      return v_model;
+  end;
+end
+$_queue_model$;
+
+comment on function quantumflow._queue_model() is
+'What the queues are like that the installed pgmq makes: each column of the queue''s and its archive''s table, with "prefix" (q_ or a_),
+"name", "type" and "default".';
+
+create function quantumflow._renew_queue(p_queue text, p_model jsonb)
 returns void
 language plpgsql
 volatile
@@ -144,19 +187,15 @@ begin
 
   -- A dump of an older pgmq brings tables without the columns that came later.
   for v_column in
-    select k.prefix || p_queue as queue_table, a.attname as name, a.atttypid::regtype as type
-    from unnest(array['q_', 'a_']) k (prefix)
-    join pg_attribute a
-      on a.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_model))
-    where a.attnum > 0
-      and not a.attisdropped
-      and not exists (
-        select
-        from pg_attribute o
-        where o.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
-          and o.attname = a.attname
-      )
-    order by k.prefix, a.attnum
+    select k.prefix || p_queue as queue_table, k.name, k.type
+    from rows from (jsonb_to_recordset(p_model) as (prefix text, name name, type text)) with ordinality k (prefix, name, type, n)
+    where not exists (
+      select
+      from pg_attribute o
+      where o.attrelid = to_regclass(format('pgmq.%I', k.prefix || p_queue))
+        and o.attname = k.name
+    )
+    order by k.n
   loop
     execute format('alter table pgmq.%I add column %I %s', v_column.queue_table, v_column.name, v_column.type);
   end loop;
@@ -193,12 +232,12 @@ begin
 end
 $_renew_queue$;
 
-comment on function quantumflow._renew_queue(text, text) is
-'Empties a queue and makes it like p_model, which pgmq has just made; its archive stays. The caller has locked the queue.
+comment on function quantumflow._renew_queue(text, jsonb) is
+'Empties a queue and makes it like p_model (see _queue_model); its archive stays. The caller has locked the queue.
 
 Errors: QF403 when it cannot be trusted.';
 
-create function quantumflow._refuse_additions(p_queue text, p_model text)
+create function quantumflow._refuse_additions(p_queue text, p_model jsonb)
 returns void
 language plpgsql
 stable
@@ -221,7 +260,7 @@ begin
       join pg_inherits i
         on i.inhparent = p.oid
     )
-    select a.oid, a.oid::regclass as name, to_regclass(format('pgmq.%I', k.prefix || p_model)) as model
+    select a.oid, a.oid::regclass as name, k.prefix
     from tables a
   ) t
   cross join lateral (
@@ -246,12 +285,9 @@ begin
     where f.adrelid = t.oid
       and not exists (
         select
-        from pg_attrdef mf
-        join pg_attribute ma
-          on (ma.attrelid, ma.attnum) = (mf.adrelid, mf.adnum)
-        where mf.adrelid = t.model
-          and ma.attname = a.attname
-          and pg_get_expr(mf.adbin, mf.adrelid) = pg_get_expr(f.adbin, f.adrelid)
+        from jsonb_to_recordset(p_model) m (prefix text, name name, "default" text)
+        where (m.prefix, m.name) = (t.prefix, a.attname)
+          and m."default" = pg_get_expr(f.adbin, f.adrelid)
       )
     union all
     select 'index on an expression', i.indexrelid::regclass::text
@@ -280,8 +316,8 @@ begin
 end
 $_refuse_additions$;
 
-comment on function quantumflow._refuse_additions(text, text) is
-'Refuses a queue to which something was added that runs code: p_model is one that pgmq has just made. A restore makes the restorer the
+comment on function quantumflow._refuse_additions(text, jsonb) is
+'Refuses a queue to which something was added that runs code, but what p_model has (see _queue_model). A restore makes the restorer the
 owner of whatever it could not give to somebody else.
 
 Errors: QF403 when there is such a thing.';

@@ -10,7 +10,7 @@ set standard_conforming_strings = on
 as $rebuild_queues$
 declare
   v_now     timestamptz := quantumflow._now();
-  v_model   text := 'quantumflow_' || replace(gen_random_uuid()::text, '-', '');
+  v_model   jsonb;
   v_queue   text;
   v_run_ids uuid[];
   v_tids    tid[];
@@ -19,8 +19,7 @@ begin
   perform quantumflow._require_pgmq();
   perform quantumflow._lock_all_work();
 
-  -- Only the installed pgmq knows what its queues look like: so it makes one.
-  perform pgmq.create(v_model);
+  v_model := quantumflow._queue_model();
 
   for v_queue in
     select *
@@ -28,8 +27,6 @@ begin
   loop
     perform quantumflow._renew_queue(v_queue, v_model);
   end loop;
-
-  perform pgmq.drop_queue(v_model);
 
   select coalesce(array_agg(l.run_id), '{}'), array_agg(l.tid)
   into v_run_ids, v_tids
