@@ -9,10 +9,12 @@ declare
   v_state text;
   v_left  interval;
 begin
-  -- Lock the task and nothing else: a completion in this transaction takes step and run after it, in order.
+  -- Lock the task and nothing else: a completion in this transaction takes step and run after it, in order. With another's token lock
+  -- nothing: who has the lease is not to wait for it.
   perform
   from quantumflow.step_tasks t
   where (t.run_id, t.step_slug, t.task_index) = (hold_task.run_id, hold_task.step_slug, hold_task.task_index)
+    and t.lease_token = hold_task.lease_token
   for update;
 
   -- Read in a statement after the one that may have waited.
@@ -41,7 +43,7 @@ $hold_task$;
 comment on function quantumflow.hold_task(uuid, text, int, bigint) is
 'Begins a task''s own transaction: the caller''s writes, and complete_tasks at its end, then commit together, or not at all.
 
-To be called first, by the holder of the lease; waits for whoever has the task''s row. Returns
+To be called first, by the holder of the lease; waits for whoever has the task''s row, and with another token for nobody. Returns
 held: nobody can take the task away while the transaction is open. Extensions of its lease are answered held; whoever ends its run
 goes round it, and the completion then says run_ended: roll back. lost: it is somebody else''s or done, or its deadline has
 passed. cancelled: its run has ended. Write nothing unless it is held, and commit only if complete_tasks says completed.

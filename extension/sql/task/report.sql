@@ -63,27 +63,35 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_reported$
 declare
-  v_held quantumflow._held_task[];
-  v_last quantumflow._held_task;
+  v_are_theirs boolean[];
+  v_held       quantumflow._held_task[];
+  v_last       quantumflow._held_task;
 begin
-  perform
+  -- What a report with another token names is not locked: who has the lease is not to wait for it.
+  select array_agg(t.is_theirs is true)
+  into v_are_theirs
   from (
-    select p.run_id, p.step_slug, p.task_index
-    from quantumflow._parse_reports(p_reports) p
-    order by p.run_id, p.step_slug, p.task_index
+    select *
+    from quantumflow._parse_reports(p_reports, p_by_hand) p
+    order by p.run_id, p.step_slug, p.task_index, p.ord
     offset 0
   ) k
-  cross join lateral (
-    select
+  left join lateral (
+    select true as is_theirs
     from quantumflow.step_tasks l
     where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+      and (l.lease_token::text = k.token or k.is_by_hand)
     for update
-  ) t;
+  ) t on true;
 
-  -- Read in a statement after the one that may have waited.
+  -- Read in a statement after the one that may have waited, in the same order.
   v_held := quantumflow._read_reported(p_reports, p_verb, p_by_hand);
 
   for n in 1 .. cardinality(v_held) loop
+    if v_held[n].outcome in ('acts', 'violates', 'fails') and not v_are_theirs[n] then
+      v_held[n].outcome := 'stale';
+    end if;
+
     if v_held[n].outcome in ('acts', 'fails') then
       if (v_held[n].run_id, v_held[n].tid) = (v_last.run_id, v_last.tid) then
         v_held[n].outcome := 'duplicate';
@@ -98,8 +106,8 @@ end
 $_hold_reported$;
 
 comment on function quantumflow._hold_reported(jsonb, text, boolean) is
-'Locks the tasks that reports name, in order of their keys, waiting for each, and says what each report comes to. Of several
-reports of one attempt the first acts.';
+'Locks the tasks that reports with their tokens name, in order of their keys, waiting for each, and says what each report comes to. Of
+several reports of one attempt the first acts.';
 
 create function quantumflow._read_reported(p_reports jsonb, p_verb text, p_by_hand boolean default false, p_ords int[] default null)
 returns quantumflow._held_task[]
