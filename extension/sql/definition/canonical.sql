@@ -1,15 +1,14 @@
-create function quantumflow._canonical_keys(p_object jsonb, p_place text)
-returns jsonb
+create function quantumflow._canonical_objects(p_objects jsonb, p_place text)
+returns table (number bigint, object jsonb)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_canonical_keys$
-declare
-  v_object jsonb;
+as $_canonical_objects$
 begin
-  select jsonb_object_agg(coalesce(k.same_as, e.key), c.value)
-  into v_object
-  from jsonb_each(p_object) as e
+  return query
+  select o.number, jsonb_object_agg(coalesce(k.same_as, e.key), c.value)
+  from jsonb_array_elements(p_objects) with ordinality as o(value, number)
+  cross join jsonb_each(o.value) as e
   join quantumflow._keys() as k
     on k.key = e.key
     and k.place in (p_place, 'both')
@@ -20,14 +19,14 @@ begin
       else e.value
     end
   ) as c(value)
-  where c.value is distinct from k.nothing;
-
-  return coalesce(v_object, '{}');
+  where c.value is distinct from k.nothing
+  group by o.number;
 end
-$_canonical_keys$;
+$_canonical_objects$;
 
-comment on function quantumflow._canonical_keys(jsonb, text) is
-'The keys and values of a valid flow or step, as p_place says, in their one form, without a flow''s steps.
+comment on function quantumflow._canonical_objects(jsonb, text) is
+'The keys and values of an array of valid flows or steps, as p_place says, in their one form, without a flow''s steps, and each one''s
+place in the array.
 
 Keys have their first names. Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions;
 what means nothing is absent.';
@@ -65,13 +64,12 @@ begin
             then jsonb_build_object('map_over', coalesce(c.step -> 'map_over', c.step #> '{dependencies,0}'))
           else '{}'
         end
-      order by s.number
+      order by c.number
     )
   into v_steps
-  from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
-  cross join lateral quantumflow._canonical_keys(s.value, 'step') as c(step);
+  from quantumflow._canonical_objects(p_definition -> 'steps', 'step') as c(number, step);
 
-  return quantumflow._canonical_keys(p_definition - 'steps', 'flow')
+  return (select f.object from quantumflow._canonical_objects(jsonb_build_array(p_definition - 'steps'), 'flow') as f)
     || jsonb_build_object('version', '1.0', 'steps', coalesce(v_steps, '[]'));
 end
 $_canonical_definition$;

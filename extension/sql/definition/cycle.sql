@@ -26,7 +26,6 @@ declare
   v_from  int[];
   v_to    int[];
   v_walk  record;
-  v_cycle int[];
 begin
   select
     array_agg(distinct n.name collate "C" order by n.name collate "C"),
@@ -42,30 +41,15 @@ begin
     return;
   end if;
 
-  v_walk := quantumflow._walk(
-    cardinality(v_names), v_from, v_to,
-    array(select generate_series(1, cardinality(v_names)) except select unnest(v_to)));
-  v_cycle := v_walk.cycle;
-  longest_chain := v_walk.deepest + 1;
+  v_walk := quantumflow._do_in_order(cardinality(v_names), v_from, v_to);
+  longest_chain := v_walk.longest_chain;
 
-  if v_cycle is null and v_walk.unreached is not null then
-    -- A step that no source leads to lies behind a cycle: walk from it against the arrows.
-    v_walk := quantumflow._walk(cardinality(v_names), v_to, v_from, array[v_walk.unreached]);
-    v_cycle := array(
-      select w.step
-      from unnest(v_walk.cycle) with ordinality w (step, place)
-      order by w.place desc);
+  if longest_chain is null then
+    cycle := array(
+      select v_names[c.step]
+      from unnest(quantumflow._follow_back(v_from, v_to, v_walk.left_over)) with ordinality c (step, place)
+      order by c.place);
   end if;
-
-  if v_cycle is null then
-    return;
-  end if;
-
-  cycle := array(
-    select v_names[c.step]
-    from unnest(v_cycle) with ordinality c (step, place)
-    order by c.place);
-  longest_chain := null;
 end
 $_examine_graph$;
 
@@ -75,84 +59,114 @@ chain of dependencies has. Nulls where there are no dependencies.
 
 Edge i says that p_steps[i] depends on p_depends_on[i], and each step on the returned cycle depends on the next.';
 
-create function quantumflow._walk(
-  p_steps       int,
-  p_from        int[],
-  p_to          int[],
-  p_starts      int[],
-  out cycle     int[],
-  out deepest   int,
-  out unreached int)
+create function quantumflow._do_in_order(
+  p_steps           int,
+  p_from            int[],
+  p_to              int[],
+  out longest_chain int,
+  out left_over     int[])
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_walk$
+as $_do_in_order$
 declare
-  v_targets int[];
-  v_first   int[];
-  v_reached int[];
-  v_level   int[];
-  v_path    int[];
-  v_place   int;
+  v_waits_for int[] := array_fill(0, array[p_steps]);
+  v_edge      int[] := array_fill(0, array[p_steps]);
+  v_next_edge int[] := array_fill(0, array[cardinality(p_from)]);
+  v_done      int[] := array_fill(0, array[p_steps]);
+  v_chain     int[] := array_fill(1, array[p_steps]);
+  v_count     int := 0;
+  v_place     int := 0;
+  v_i         int;
+  v_step      int;
 begin
-  -- The edges as one array, those of step 1 first; v_first says where each step's begin.
-  select array_agg(e.target order by e.step, e.target) filter (where e.target is not null),
-    array(
-      select (1 + sum(count(f.step)) over (order by s.step) - count(f.step))::int
-      from generate_series(1, p_steps + 1) s (step)
-      left join unnest(p_from) f (step)
-        on f.step = s.step
-      group by s.step
-      order by s.step)
-  into v_targets, v_first
-  from unnest(p_from, p_to) e (step, target);
+  -- Loops over elements, and no slices: PostgreSQL copies the whole array for each slice.
+  for i in 1 .. cardinality(p_from) loop
+    v_waits_for[p_from[i]] := v_waits_for[p_from[i]] + 1;
+    v_next_edge[i] := v_edge[p_to[i]];
+    v_edge[p_to[i]] := i;
+  end loop;
 
-  -- Steps by the lengths of the walks that lead to them. Distinct pairs, cut off at the number of steps, so that the
-  -- work is bounded by steps times edges however many paths there are.
-  with recursive reached (step, depth) as (
-    select s.step, 0
-    from unnest(p_starts) s (step)
-    union
-    select t.step, r.depth + 1
-    from reached r
-    cross join lateral unnest(v_targets[v_first[r.step] : v_first[r.step + 1] - 1]) t (step)
-    where r.depth < p_steps
-  )
-  select
-    array_agg(r.step order by r.depth, r.step) filter (where d.deepest = p_steps),
-    array_agg(r.depth order by r.depth, r.step) filter (where d.deepest = p_steps),
-    (select min(s.step) from generate_series(1, p_steps) s (step) where s.step not in (select r.step from reached r)),
-    min(d.deepest)
-  into v_reached, v_level, unreached, deepest
-  from reached r
-  cross join (select max(r.depth) as deepest from reached r) d;
+  for step in 1 .. p_steps loop
+    if v_waits_for[step] = 0 then
+      v_count := v_count + 1;
+      v_done[v_count] := step;
+    end if;
+  end loop;
 
-  -- A walk as long as there are steps has met one twice. Follow it back until it does.
-  if v_reached is not null then
-    v_path := v_reached[cardinality(v_reached) : cardinality(v_reached)];
+  -- First those that wait for nothing, then those that waited for these alone, and so on: the last that a step has waited for ends the
+  -- longest chain before it.
+  while v_place < v_count loop
+    v_place := v_place + 1;
+    v_i := v_edge[v_done[v_place]];
 
-    for i in reverse cardinality(v_reached) - 1 .. 1 loop
-      if v_level[i] = p_steps - cardinality(v_path)
-        and v_path[1] = any (v_targets[v_first[v_reached[i]] : v_first[v_reached[i] + 1] - 1])
-      then
-        v_place := array_position(v_path, v_reached[i]);
-        v_path := v_reached[i] || v_path;
+    while v_i > 0 loop
+      v_step := p_from[v_i];
+      v_waits_for[v_step] := v_waits_for[v_step] - 1;
 
-        if v_place is not null then
-          cycle := v_path[1 : v_place + 1];
-          return;
-        end if;
+      if v_waits_for[v_step] = 0 then
+        v_count := v_count + 1;
+        v_done[v_count] := v_step;
+        v_chain[v_step] := v_chain[v_done[v_place]] + 1;
       end if;
+
+      v_i := v_next_edge[v_i];
     end loop;
+  end loop;
+
+  if v_count = p_steps then
+    longest_chain := v_chain[v_done[v_count]];
+  else
+    left_over := v_waits_for;
   end if;
 end
-$_walk$;
+$_do_in_order$;
 
-comment on function quantumflow._walk(int, int[], int[], int[]) is
-'Walks a graph of steps 1 to p_steps from p_starts along the edges p_from[i] -> p_to[i], by recursive CTE.
+comment on function quantumflow._do_in_order(int, int[], int[]) is
+'Goes through the steps 1 to p_steps, of which p_from[i] depends on p_to[i], in an order in which each comes after what it depends on. It
+looks at each step and each edge twice.
 
-cycle: one cycle that a walk runs into, its first step again at the end, or null. deepest: how many edges the longest walk has.
-unreached: a step that no walk leads to, or null.';
+longest_chain: how many steps the longest chain has, if there is such an order. left_over: else, for how many others that cannot be done
+either each step waits; 0 for one that can.';
+
+create function quantumflow._follow_back(p_from int[], p_to int[], p_left_over int[])
+returns int[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_follow_back$
+declare
+  v_first int[] := array_fill(0, array[cardinality(p_left_over)]);
+  v_place int[] := array_fill(0, array[cardinality(p_left_over)]);
+  v_path  int[] := '{}';
+  v_step  int := 1;
+begin
+  -- Each step that is left over depends on one that is: of these the first.
+  for i in 1 .. cardinality(p_from) loop
+    if p_left_over[p_from[i]] > 0 and p_left_over[p_to[i]] > 0
+      and (v_first[p_from[i]] = 0 or p_to[i] < v_first[p_from[i]])
+    then
+      v_first[p_from[i]] := p_to[i];
+    end if;
+  end loop;
+
+  while p_left_over[v_step] = 0 loop
+    v_step := v_step + 1;
+  end loop;
+
+  while v_place[v_step] = 0 loop
+    v_path := v_path || v_step;
+    v_place[v_step] := cardinality(v_path);
+    v_step := v_first[v_step];
+  end loop;
+
+  return v_path[v_place[v_step] :] || v_step;
+end
+$_follow_back$;
+
+comment on function quantumflow._follow_back(int[], int[], int[]) is
+'The cycle that one meets who goes from the first step that is left over (see _do_in_order) to what it depends on, and on from there; its
+first step again at the end.';
 
 create function quantumflow._refuse_cycle()
 returns trigger

@@ -33,9 +33,9 @@ comment on function quantumflow.claim_tasks(uuid, int, text[], interval, text[],
 
 worker_id: any uuid of the worker''s own; it need not be registered.
 quantity: 1 to 10,000 tasks.
-queues: served in the order given, without those that are gone while there is another; within one, what has been visible longest first.
+queues: at most 1,000, served in the order given, without those that are gone while there is another; within one, what has been visible longest first.
 lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
-commands: only tasks of these commands; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
+commands: only tasks of these commands, at most 10,000; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
 held: how many tasks the worker has already and has not reported; see below.
 
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
@@ -44,7 +44,7 @@ A task that was lost before comes alone, and only to a worker that holds none: w
 along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Leases that have run out are found here: they count as lost, or, if they lasted to the
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
-Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody
+Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody
 else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)

@@ -50,6 +50,14 @@ begin
       hint = 'Leave queues out for the default one, quantum_flow_queue.';
   end if;
 
+  if cardinality(p_queues) > 1000 or cardinality(p_commands) > 10000 then
+    raise exception 'a worker serves at most 1000 queues and 10000 commands'
+    using
+      errcode = 'QF302',
+      detail = format('These are %s queues and %s commands.', cardinality(p_queues), coalesce(cardinality(p_commands), 0)),
+      hint = 'Leave commands out for all of them; let several workers share the queues.';
+  end if;
+
   -- This takes every element, also of an array of several dimensions.
   foreach v_queue in array p_queues loop
     if quantumflow._is_named(v_queue) and quantumflow._hold_queue(v_queue) is not null then
@@ -74,7 +82,7 @@ comment on function quantumflow._checked_offer(uuid, int, text[], interval, text
 'What a worker that claims offers to do, whose queues are held then; refuses arguments with which nothing can be claimed. Queues that
 cannot be used are left out, unless there is no other, or p_all_queues.
 
-Errors: QF302 bad quantity, or held; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
+Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
 QF403 a queue that is somebody else''s.';
 
 create function quantumflow._checked_lease(p_lease interval)

@@ -9,7 +9,8 @@ declare
   v_now   timestamptz := quantumflow._now();
   v_queue text;
 begin
-  perform quantumflow._checked_offer(register_worker.worker_id, 1, register_worker.queues, '1 s', null, 0, p_all_queues => true);
+  perform quantumflow._checked_offer(
+    register_worker.worker_id, 1, register_worker.queues, '1 s', register_worker.commands, 0, p_all_queues => true);
 
   insert into quantumflow.workers as w (worker_id, name, commands, queues, started_at, last_seen_at)
   values (register_worker.worker_id, register_worker.name, register_worker.commands, register_worker.queues, v_now, v_now)
@@ -32,4 +33,4 @@ comment on function quantumflow.register_worker(uuid, text, text[], text[]) is
 
 commands: those it has handlers for; null means any. queues: those it serves. Calling it again updates the row.
 
-Errors: QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody else''s.';
+Errors: QF302 too many queues or commands; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody else''s.';
