@@ -79,8 +79,8 @@ missing, and cancels what goes on of a run that has failed or was cancelled. A t
 is touched.
 A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
 
-Safe while workers work: each run is locked with its tasks and steps, waiting for whoever holds them, and looked at again. A
-transaction that holds a task for long, makes it wait, and with it those who wait for runs it has mended already.
+Safe while workers work: each run is locked, waiting for reports that are under way, and looked at again. A step or a task that somebody
+else has then, a task''s own transaction for example, is left, and the action says "not done": call it again.
 After a restore, and whenever a queue has lost all it had, rebuild_queues() does it for all tasks at once.
 
 Errors: QF402 pgmq is missing; QF110 a queue''s name is not valid; QF403 a queue holds messages of somebody else; 0A000 unless the
@@ -218,23 +218,27 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_repair_run$
 declare
-  v_run  quantumflow.workflow_runs := quantumflow._hold_every_row(p_run_id);
-  v_tids tid[];
+  v_run   quantumflow.workflow_runs := quantumflow._hold_run(p_run_id);
+  v_tids  tid[];
+  v_steps text[];
 begin
-  -- The problems were found before the run was locked, and may be gone, or others. So all that follows looks again.
+  -- Who has a task or a step by now waits for the run, or is a task's own transaction: to wait for one would be a deadlock, or take long.
+  -- Nobody makes or changes any. The problems were found before, and may be gone, or others: so all that follows looks again.
   if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
   end if;
 
-  v_tids := quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused'));
+  v_tids := quantumflow._free_tasks(
+    p_run_id, quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')));
   perform quantumflow._send_again(array_fill(p_run_id, array[cardinality(v_tids)]), v_tids, p_now);
 
   if p_has_sleepers then
     perform quantumflow._wake_messages(v_run, p_now);
   end if;
 
-  perform quantumflow._complete_steps(p_run_id, p_now);
-  perform quantumflow._recount(p_run_id);
+  v_steps := quantumflow._free_steps(v_run);
+  perform quantumflow._complete_steps(p_run_id, v_steps, p_now);
+  perform quantumflow._recount(p_run_id, v_steps);
 
   -- A map that could not be gathered has failed the run.
   select *
@@ -259,52 +263,68 @@ end
 $_repair_run$;
 
 comment on function quantumflow._repair_run(uuid, boolean, timestamptz) is
-'Mends one run: locks all of it, waiting, and then brings its messages, steps and counters in line with its tasks.';
+'Mends one run: locks it, waiting, and then brings its messages, steps and counters in line with its tasks, except for steps and tasks
+that somebody else has.
 
-create function quantumflow._hold_every_row(p_run_id uuid)
-returns quantumflow.workflow_runs
+Errors: QF201 the run is gone.';
+
+create function quantumflow._free_tasks(p_run_id uuid, p_tids tid[])
+returns tid[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_hold_every_row$
-declare
-  v_run quantumflow.workflow_runs;
+as $_free_tasks$
 begin
-  loop
-    v_run := null;
-
-    begin
-      select *
-      into v_run
-      from quantumflow._hold_whole_runs(array[p_run_id]);
-
-      -- Tasks that were made while this waited are not locked yet. Who reports one of them, together with a task of another run that is
-      -- mended next, would wait for this, and this for that: a deadlock. So they are locked now, without waiting.
-      perform
-      from quantumflow.step_tasks t
-      where t.run_id = p_run_id
-      order by t.step_slug, t.task_index
-      for update nowait;
-
-      exit;
-    exception
-      when lock_not_available then
-        -- All that was locked here is free again. Where the run itself was not to be had it was a lock_timeout: that is for the caller.
-        -- Else begin again, and wait for the new tasks, too.
-        if v_run.id is null then
-          raise;
-        end if;
-    end;
-  end loop;
-
-  return v_run;
+  return array(
+    select t.ctid
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.ctid = any (p_tids)
+    order by t.step_slug, t.task_index
+    for update skip locked);
 end
-$_hold_every_row$;
+$_free_tasks$;
 
-comment on function quantumflow._hold_every_row(uuid) is
-'Locks a run with all its steps and tasks, waiting for each; and those that are made while it waits.';
+comment on function quantumflow._free_tasks(uuid, tid[]) is
+'Locks those of these tasks that nobody else has, and returns where their rows are. The caller holds their run.';
 
-create function quantumflow._complete_steps(p_run_id uuid, p_now timestamptz)
+create function quantumflow._free_steps(p_run quantumflow.workflow_runs)
+returns text[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_free_steps$
+declare
+  v_tids tid[] := array(
+    select t.ctid
+    from quantumflow.step_tasks t
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, t.step_slug)
+    where t.run_id = p_run.id
+      and t.status in ('queued', 'started')
+      and w.known_tasks is not null);
+  v_free tid[] := quantumflow._free_tasks(p_run.id, v_tids);
+begin
+  -- Who reports the only task of a step holds that, and not the step.
+  return array(
+    select s.step_slug
+    from quantumflow.step_states s
+    where s.run_id = p_run.id
+      and s.step_slug not in (
+        select t.step_slug
+        from quantumflow.step_tasks t
+        where t.run_id = p_run.id
+          and t.ctid in (select unnest(v_tids) except select unnest(v_free))
+      )
+    order by s.step_slug
+    for update skip locked);
+end
+$_free_steps$;
+
+comment on function quantumflow._free_steps(quantumflow.workflow_runs) is
+'Locks the steps of a run that nobody else has, and returns their names. The caller holds the run.';
+
+create function quantumflow._complete_steps(p_run_id uuid, p_step_slugs text[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -323,6 +343,7 @@ begin
     join quantumflow.workflow_steps w
       on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
     where p.remedy = 'complete it'
+      and s.step_slug = any (p_step_slugs)
     order by s.step_slug
   loop
     if v_step.gathers then
@@ -340,10 +361,10 @@ begin
 end
 $_complete_steps$;
 
-comment on function quantumflow._complete_steps(uuid, timestamptz) is
-'Completes the steps of a run whose tasks are all completed. What waits for them is counted and started after that.';
+comment on function quantumflow._complete_steps(uuid, text[], timestamptz) is
+'Completes those of these steps of a run whose tasks are all completed. What waits for them is counted and started after that.';
 
-create function quantumflow._recount(p_run_id uuid)
+create function quantumflow._recount(p_run_id uuid, p_step_slugs text[])
 returns void
 language plpgsql
 volatile
@@ -357,6 +378,7 @@ begin
   from quantumflow._step_facts f
   where f.run_id = p_run_id
     and (s.run_id, s.step_slug) = (f.run_id, f.step_slug)
+    and s.step_slug = any (p_step_slugs)
     and (f.remaining_deps <> f.open_deps or f.remaining_tasks <> f.initial_tasks - f.completed);
 
   update quantumflow.workflow_runs r
@@ -371,5 +393,5 @@ begin
 end
 $_recount$;
 
-comment on function quantumflow._recount(uuid) is
-'Counts the tasks, dependencies and steps of a run that are not done, and corrects what says otherwise.';
+comment on function quantumflow._recount(uuid, text[]) is
+'Counts the tasks, dependencies and steps of a run that are not done, and corrects what the run, and these of its steps, say otherwise.';
