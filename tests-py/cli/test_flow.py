@@ -154,6 +154,7 @@ def test_a_version_becomes_current(quantumflow: Command, define: Define) -> None
         "workflow_slug": "one",
         "version": 2,
         "frozen_at": None,
+        "current_version": 2,
     }
     (listed,) = quantumflow.lines("flow", "list")
     assert listed.pop("created_at") > "20"
@@ -166,6 +167,28 @@ def test_a_version_becomes_current(quantumflow: Command, define: Define) -> None
         "frozen": False,
     }
     assert quantumflow("flow", "list").stdout.splitlines()[1].split()[:4] == ["one", "2", "1", "no"]
+
+
+def test_an_older_version_becomes_current_only_when_told(quantumflow: Command) -> None:
+    old, new = (json.dumps(ONE_STEP | {"title": title}) for title in ("Old", "New"))
+    deploy = ("flow", "deploy", "-")
+    assert quantumflow.json(*deploy, input=old)["version"] == 1
+    assert quantumflow.json(*deploy, input=new)["version"] == 2
+    said = quantumflow(*deploy, input=old).stdout
+    assert said == "one: this is version 1, and version 2, which is newer, stays current.\n"
+    found = quantumflow.json(*deploy, input=old)
+    assert (found["version"], found["current_version"]) == (1, 2)
+    assert quantumflow(*deploy, "--rollback", input=old).stdout == "one: version 1 is current.\n"
+    assert [flow["current_version"] for flow in quantumflow.lines("flow", "list")] == [1]
+
+
+def test_a_slug_beside_a_definition(quantumflow: Command) -> None:
+    text = json.dumps({key: value for key, value in ONE_STEP.items() if key != "slug"})
+    validate, deploy = ("flow", "validate", "-"), ("flow", "deploy", "-", "--slug", "beside")
+    quantumflow(*validate, input=text, expect=1)
+    quantumflow(*validate, "--slug", "beside", input=text)
+    assert quantumflow.json(*deploy, input=text)["workflow_slug"] == "beside"
+    assert quantumflow.error(*deploy, input=json.dumps(ONE_STEP), expect=4)["code"] == "QF103"
 
 
 def test_a_flow_written_in_python(

@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from quantumflow_client import Client, Flow, RunCancelled, WaitTimeout, _connections, _sql
 from quantumflow_client._call import Call
-from quantumflow_client.errors import RunIdTaken, UnsupportedValue
+from quantumflow_client.errors import BadSlug, RunIdTaken, UnsupportedValue
 from support.waiting import wait_until
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
@@ -36,6 +36,23 @@ def test_the_same_definition_again_is_the_same_version(client: Client) -> None:
     assert (again.workflow_slug, again.version) == ("one", 1)
     assert again.frozen_at is not None
     assert client.deploy({"slug": "one", "steps": [{"name": "b"}]}).version == 2
+
+
+def test_an_older_definition_leaves_a_newer_version_current_unless_told(client: Client) -> None:
+    other = ONE | {"title": "Newer"}
+    assert [client.deploy(flow).version for flow in (ONE, other)] == [1, 2]
+    again = client.deploy(ONE)
+    assert (again.version, again.current_version) == (1, 2)
+    back = client.deploy(ONE, rollback=True)
+    assert (back.version, back.current_version) == (1, 1)
+    assert client.deploy(other).current_version == 2
+
+
+def test_a_slug_may_be_given_beside_a_definition(client: Client) -> None:
+    printed = {"version": "1.0", "steps": [{"name": "step1", "type": "task", "command": "cmd1"}]}
+    assert client.deploy(printed, "printed").workflow_slug == "printed"
+    with pytest.raises(BadSlug, match='slug is "other", and workflow_slug is "printed"'):
+        client.deploy(printed | {"slug": "other"}, "printed")
 
 
 def test_a_flow_written_in_python_is_defined_and_handled(client: Client) -> None:

@@ -37,6 +37,9 @@ CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
 JOINS = ("tests-py/races/test_joins.py",)
 DEFINITIONS = ("tests-py/races/test_definitions.py",)
+WAITING = ("tests-py/races/test_who_waits_for_whom.py",)
+TOKENS = ("tests-py/races/test_wrong_tokens.py",)
+REPAIRS = ("tests-py/races/test_repairs.py",)
 MODEL = ("tests-py/model/test_machine.py",)
 NOTIFIED = ("tests-py/wake/test_notify.py",)
 
@@ -421,6 +424,13 @@ LEASES = [
         (_pair("moving", "hold", "complete"), "tests-py/client/test_transaction.py"),
     ),
     Mutation(
+        "a wrong token locks a task",
+        "hold_task",
+        "    and t.lease_token = hold_task.lease_token\n",
+        "",
+        TOKENS,
+    ),
+    Mutation(
         "a task is held past its deadline",
         "hold_task",
         "if v_left <= interval '0' then",
@@ -433,15 +443,22 @@ REPORTS = [
     Mutation(
         "a report does not lock its task",
         "_hold_reported",
-        "(k.run_id, k.step_slug, k.task_index)\n    for update",
-        "(k.run_id, k.step_slug, k.task_index)\n    limit 1",
+        "is_by_hand)\n    for update",
+        "is_by_hand)\n    limit 1",
         MEETINGS,
+    ),
+    Mutation(
+        "a report with a wrong token locks the task",
+        "_hold_reported",
+        "      and (l.lease_token::text = k.token or k.is_by_hand)\n",
+        "",
+        TOKENS,
     ),
     Mutation(
         "reports lock tasks in the order in which they came",
         "_hold_reported",
-        "    order by p.run_id, p.step_slug, p.task_index\n",
-        "",
+        "    order by p.run_id, p.step_slug, p.task_index, p.ord\n",
+        "    order by p.ord\n",
         JOINS,
     ),
     Mutation(
@@ -924,9 +941,81 @@ STARTS = [
     Mutation(
         "a definition does not lock the workflow",
         "_hold_flow",
-        "    where w.workflow_slug = p_workflow_slug\n    for update;\n",
+        "    where w.workflow_slug = p_workflow_slug\n    for no key update;\n",
         "    where w.workflow_slug = p_workflow_slug;\n",
         DEFINITIONS,
+    ),
+    Mutation(
+        "a first start does not hold the workflow",
+        "_freeze_version",
+        "  where w.workflow_slug = p_workflow_slug\n  for key share;\n",
+        "  where w.workflow_slug = p_workflow_slug;\n",
+        WAITING,
+    ),
+    Mutation(
+        "a first start waits for another",
+        "_freeze_version",
+        "for no key update skip locked",
+        "for no key update",
+        WAITING,
+    ),
+    Mutation(
+        "a start beside another that is rolled back freezes nothing",
+        "_freeze_version",
+        "    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)\n"
+        "      and v.frozen_at is null\n      and not exists (",
+        "    where false\n      and not exists (",
+        WAITING,
+    ),
+    Mutation(
+        "a definition waits for whoever starts a run",
+        "_take_unused",
+        "for update skip locked",
+        "for update",
+        WAITING,
+    ),
+    Mutation(
+        "a version changes in place that runs beside a start that was rolled back have used",
+        "_take_unused",
+        "        where (f.workflow_slug, f.version) = (v.workflow_slug, v.version)\n",
+        "        where false\n",
+        WAITING,
+    ),
+    Mutation(
+        "a version changes in place under an older snapshot",
+        "_take_unused",
+        "current_setting('transaction_isolation') not in ('read committed', 'read uncommitted')",
+        "false",
+        WAITING,
+    ),
+    Mutation(
+        "the same definition waits like another",
+        "_store_definition",
+        "  if found then\n    perform quantumflow._ensure_queues(v_definition);\n"
+        "    return v_version;\n  end if;\n",
+        "",
+        WAITING,
+    ),
+    Mutation(
+        "the first start in a database holds up all others",
+        "_record_identity",
+        "    lock table quantumflow.settings in share update exclusive mode nowait;\n",
+        "    null;\n",
+        WAITING,
+    ),
+    Mutation(
+        "a deployment makes an older version current",
+        "_store_definition",
+        "(p_rollback and w.current_version > v_version.version)",
+        "w.current_version > v_version.version",
+        _sql("definition/without_rollback_a_later_version_stays_current"),
+    ),
+    Mutation(
+        "a deployment replaces what comes again",
+        "_store_definition",
+        "p_may_replace => p_rollback",
+        "p_may_replace => true",
+        _sql("definition/without_rollback_a_later_version_stays_current"),
     ),
     Mutation(
         "add_step reads the definition without a lock",
@@ -977,18 +1066,25 @@ MENDING = [
         ("tests-py/backup/test_clone_guard.py",),
     ),
     Mutation(
-        "a repair does not lock tasks that were made while it waited",
-        "_hold_every_row",
-        "      for update nowait;",
-        "      limit 0;",
-        ("tests-py/races/test_repairs.py",),
-    ),
-    Mutation(
         "a repair does not lock the run",
         "_repair_run",
-        "quantumflow._hold_every_row(p_run_id);",
+        "quantumflow._hold_run(p_run_id);",
         "(select r from quantumflow.workflow_runs r where r.id = p_run_id);",
-        ("tests-py/races/test_repairs.py",),
+        REPAIRS,
+    ),
+    Mutation(
+        "a repair waits for a task that somebody has",
+        "_free_tasks",
+        "    for update skip locked);",
+        "    for update);",
+        REPAIRS,
+    ),
+    Mutation(
+        "a repair writes to the step of a task that somebody has",
+        "_free_steps",
+        "select unnest(v_tids) except select unnest(v_free)",
+        "select unnest(v_tids) except select unnest(v_tids)",
+        REPAIRS,
     ),
     Mutation(
         "a repair sends a message at once, whatever the priority, delay or pause",

@@ -31,16 +31,27 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_record_identity$
 begin
-  if not exists (select from quantumflow.settings s where s.name = 'identity') then
-    insert into quantumflow.settings (name, value)
-    values ('identity', quantumflow._identity())
-    on conflict do nothing;
+  if exists (select from quantumflow.settings s where s.name = 'identity') then
+    return;
   end if;
+
+  -- To insert it beside somebody's open transaction would be to wait for that. So who cannot have the table leaves it to that one, or
+  -- to the next start.
+  begin
+    lock table quantumflow.settings in share update exclusive mode nowait;
+  exception
+    when lock_not_available then
+      return;
+  end;
+
+  insert into quantumflow.settings (name, value)
+  values ('identity', quantumflow._identity())
+  on conflict do nothing;
 end
 $_record_identity$;
 
 comment on function quantumflow._record_identity() is
-'Remembers which database this is, the first time a run starts.';
+'Remembers which database this is, the first time a run starts. Waits for nobody.';
 
 create function quantumflow._refuse_copy()
 returns void

@@ -18,6 +18,10 @@ begin
 
   -- A start that comes from here on waits for this; those that came before are waited for.
   perform
+  from quantumflow.workflows w
+  where w.workflow_slug = delete_flow.workflow_slug
+  for update;
+  perform
   from quantumflow.workflow_versions v
   where v.workflow_slug = delete_flow.workflow_slug
   for update;
@@ -30,6 +34,9 @@ begin
 
   delete from quantumflow.workflow_steps s
   where s.workflow_slug = delete_flow.workflow_slug;
+
+  delete from quantumflow._first_runs f
+  where f.workflow_slug = delete_flow.workflow_slug;
 
   delete from quantumflow.workflow_versions v
   where v.workflow_slug = delete_flow.workflow_slug;

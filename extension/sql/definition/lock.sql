@@ -9,7 +9,7 @@ begin
     perform
     from quantumflow.workflows w
     where w.workflow_slug = p_workflow_slug
-    for update;
+    for no key update;
 
     exit when found or not p_may_be_new;
 
@@ -32,4 +32,45 @@ comment on function quantumflow._hold_flow(text, boolean) is
 'Locks a workflow to change its definition, until the transaction ends; one that is new, if it may be, gets its row, with a current
 version of 0 to be replaced. Read the definition in a later statement than the one that locks.
 
-Starts do not wait for this: they take a version as it is. What they wait for is a version that changes in place, or is deleted.';
+Starts do not wait for this: they take a version as it is. What they wait for is a version that changes in place (see _take_unused), or
+a workflow that is deleted.';
+
+create function quantumflow._take_unused(p_workflow_slug text, p_version int)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_take_unused$
+begin
+  -- Under the other levels the look at the end would not see a run that was committed since the snapshot.
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    return false;
+  end if;
+
+  -- Without waiting: a transaction that starts the first run of some version holds the workflow, and may stay open for long.
+  perform
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug
+  for update skip locked;
+
+  if not found then
+    return false;
+  end if;
+
+  return exists (
+    select
+    from quantumflow.workflow_versions v
+    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+      and v.frozen_at is null
+      and not exists (
+        select
+        from quantumflow._first_runs f
+        where (f.workflow_slug, f.version) = (v.workflow_slug, v.version)
+      )
+  );
+end
+$_take_unused$;
+
+comment on function quantumflow._take_unused(text, int) is
+'Whether a version may change in place: no run has used it, and nobody can start one until the transaction ends. The caller holds the
+workflow. False, at once, where somebody''s open transaction may have started one.';

@@ -44,3 +44,44 @@ $_name_problems$;
 comment on function quantumflow._name_problems(jsonb) is
 'Names in a definition that are reserved. What is stored stays valid: a name that the workflow, or a step of one of its versions, has
 already is none of them.';
+
+create function quantumflow._with_slug(p_definition jsonb, p_workflow_slug text)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_with_slug$
+begin
+  if p_workflow_slug is null or jsonb_typeof(p_definition) is distinct from 'object' or p_definition ? 'slug' then
+    return p_definition;
+  end if;
+
+  return p_definition || jsonb_build_object('slug', p_workflow_slug);
+end
+$_with_slug$;
+
+comment on function quantumflow._with_slug(jsonb, text) is
+'A definition with the slug that was given beside it, if it has none of its own.';
+
+create function quantumflow._other_slug_problems(p_definition jsonb, p_workflow_slug text)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_other_slug_problems$
+begin
+  return query
+  select
+    'QF103',
+    'slug',
+    format(
+      'slug is %s, and workflow_slug is %s',
+      quantumflow._shown(p_definition -> 'slug'), quantumflow._shown(to_jsonb(p_workflow_slug))),
+    -1
+  where jsonb_typeof(p_definition) = 'object'
+    and p_definition -> 'slug' <> to_jsonb(p_workflow_slug);
+end
+$_other_slug_problems$;
+
+comment on function quantumflow._other_slug_problems(jsonb, text) is
+'Whether a definition''s slug is another than the one that was given beside it.';

@@ -1,6 +1,7 @@
 create function quantumflow._raise_problems(
   p_definition    jsonb,
-  p_may_be_empty  boolean
+  p_may_be_empty  boolean,
+  p_workflow_slug text default null
 )
 returns void
 language plpgsql
@@ -17,7 +18,7 @@ begin
     (array_agg(p.message))[1],
     string_agg(format('%s at %s: %s', p.code, coalesce(nullif(p.path, ''), 'the top'), p.message), e'\n')
   into v_code, v_message, v_all
-  from quantumflow.validate_flow(p_definition) as p
+  from quantumflow.validate_flow(p_definition, p_workflow_slug) as p
   where not (p_may_be_empty and p.code = 'QF109');
 
   if v_code is not null then
@@ -35,10 +36,10 @@ begin
 end
 $_raise_problems$;
 
-comment on function quantumflow._raise_problems(jsonb, boolean) is
+comment on function quantumflow._raise_problems(jsonb, boolean, text) is
 'Raises a definition''s first problem; DETAIL lists them all, one a line.
 
-p_may_be_empty allows a definition without steps.
+p_may_be_empty allows a definition without steps. p_workflow_slug: as validate_flow has it.
 Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, as validate_flow tells.';
 
 create function quantumflow._store_steps(
@@ -162,8 +163,10 @@ comment on function quantumflow._compiled_steps(text, int, jsonb) is
 Every setting is resolved here: the step''s value, else the flow''s, else the default; and what its type means.';
 
 create function quantumflow._store_definition(
-  p_definition   jsonb,
-  p_may_be_empty boolean
+  p_definition    jsonb,
+  p_may_be_empty  boolean,
+  p_workflow_slug text default null,
+  p_rollback      boolean default true
 )
 returns quantumflow.workflow_versions
 language plpgsql
@@ -176,15 +179,31 @@ declare
   v_hash       text;
   v_version    quantumflow.workflow_versions;
 begin
-  perform quantumflow._raise_problems(p_definition, p_may_be_empty);
+  perform quantumflow._raise_problems(p_definition, p_may_be_empty, p_workflow_slug);
 
-  v_definition := quantumflow._canonical_definition(p_definition);
+  v_definition := quantumflow._canonical_definition(quantumflow._with_slug(p_definition, p_workflow_slug));
   v_slug := v_definition ->> 'slug';
   v_hash := quantumflow._content_hash(v_definition);
 
-  perform quantumflow._hold_flow(v_slug, p_may_be_new => true);
+  -- Most definitions are what is there already, and wait for nobody.
+  select v.*
+  into v_version
+  from quantumflow.workflow_versions v
+  join quantumflow.workflows w
+    on (w.workflow_slug, w.current_version) = (v.workflow_slug, v.version)
+  where v.workflow_slug = v_slug
+    and v.content_hash = v_hash;
 
+  if found then
+    perform quantumflow._ensure_queues(v_definition);
+    return v_version;
+  end if;
+
+  perform quantumflow._hold_flow(v_slug, p_may_be_new => true);
   perform quantumflow._refuse_other_case(v_slug);
+
+  -- Before the version is taken: who makes the same queue may be waited for, and starts are not to wait for that too.
+  perform quantumflow._ensure_queues(v_definition);
 
   select v.*
   into v_version
@@ -193,54 +212,84 @@ begin
     and v.content_hash = v_hash;
 
   if not found then
-    -- Waits for a first run that freezes it.
-    update quantumflow.workflow_versions v
-    set content_hash = v_hash,
-      definition = v_definition
-    where v.workflow_slug = v_slug
-      and v.version = (select w.current_version from quantumflow.workflows w where w.workflow_slug = v_slug)
-      and v.frozen_at is null
-    returning v.* into v_version;
-
-    if not found then
-      -- The workflow is locked, so a conflict is only possible with a version that is too new for an older snapshot to show. Because of
-      -- this clause that is 40001, which asks for another try, and no violated constraint.
-      insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
-      select v_slug, coalesce(max(o.version), 0) + 1, v_hash, v_definition
-      from quantumflow.workflow_versions o
-      where o.workflow_slug = v_slug
-      on conflict do nothing
-      returning v.* into v_version;
-    end if;
-
-    perform quantumflow._store_steps(v_slug, v_version.version, v_definition);
+    v_version := quantumflow._store_content(v_slug, v_hash, v_definition, p_may_replace => p_rollback);
   end if;
 
   update quantumflow.workflows w
   set current_version = v_version.version
   where w.workflow_slug = v_slug
-    and w.current_version <> v_version.version;
-
-  perform quantumflow._ensure_queue(q.queue)
-  from (
-    select distinct s.queue
-    from quantumflow.workflow_steps s
-    where s.workflow_slug = v_slug
-      and s.version = v_version.version
-    order by 1
-  ) as q;
+    and (w.current_version < v_version.version or (p_rollback and w.current_version > v_version.version));
 
   return v_version;
 end
 $_store_definition$;
 
-comment on function quantumflow._store_definition(jsonb, boolean) is
+comment on function quantumflow._store_definition(jsonb, boolean, text, boolean) is
 'The one way a definition gets in: create_flow, add_step and define_flow build one and call this.
 
-Content the workflow has had before is that version again, and becomes current. Other content replaces the
-current version while no run has used it, and is the next version otherwise. The queues are made here.
-p_may_be_empty allows a definition without steps.
+Content the workflow has had before is that version again, and becomes current, unless without p_rollback a later one is. Other content
+is stored as _store_content says: in place only with p_rollback, since what it replaced would be unknown, and new, when it comes again.
+The queues are made here.
+p_may_be_empty allows a definition without steps. p_workflow_slug: as validate_flow has it.
 Errors: as _raise_problems and _ensure_queue; QF114 when another workflow''s slug differs only in case.';
+
+create function quantumflow._ensure_queues(p_definition jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_ensure_queues$
+begin
+  perform quantumflow._ensure_queue(q.queue)
+  from (
+    select distinct s.queue
+    from quantumflow._compiled_steps(p_definition ->> 'slug', 1, p_definition) s
+    order by 1
+  ) as q;
+end
+$_ensure_queues$;
+
+comment on function quantumflow._ensure_queues(jsonb) is
+'Makes the queues of a canonical definition''s steps and callbacks, in order of their names.
+
+Errors: as _ensure_queue.';
+
+create function quantumflow._store_content(p_slug text, p_hash text, p_definition jsonb, p_may_replace boolean)
+returns quantumflow.workflow_versions
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_store_content$
+declare
+  v_current int := (select w.current_version from quantumflow.workflows w where w.workflow_slug = p_slug);
+  v_version quantumflow.workflow_versions;
+begin
+  if p_may_replace and quantumflow._take_unused(p_slug, v_current) then
+    update quantumflow.workflow_versions v
+    set content_hash = p_hash,
+      definition = p_definition
+    where (v.workflow_slug, v.version) = (p_slug, v_current)
+    returning v.* into v_version;
+  else
+    -- The workflow is locked, so a conflict is only possible with a version that is too new for an older snapshot to show. Because of
+    -- this clause that is 40001, which asks for another try, and no violated constraint.
+    insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
+    select p_slug, coalesce(max(o.version), 0) + 1, p_hash, p_definition
+    from quantumflow.workflow_versions o
+    where o.workflow_slug = p_slug
+    on conflict do nothing
+    returning v.* into v_version;
+  end if;
+
+  perform quantumflow._store_steps(p_slug, v_version.version, p_definition);
+
+  return v_version;
+end
+$_store_content$;
+
+comment on function quantumflow._store_content(text, text, jsonb, boolean) is
+'Stores content that a workflow has not had: in place of the current version, if it may and no run has used that one, else as the next
+version. The caller holds the workflow.';
 
 create function quantumflow._refuse_other_case(p_slug text)
 returns void

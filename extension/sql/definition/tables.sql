@@ -41,6 +41,19 @@ comment on column quantumflow.workflow_versions.definition is
 comment on column quantumflow.workflow_versions.frozen_at is
 'When the first run of this version started; null while it may still change.';
 
+create table quantumflow._first_runs (
+  workflow_slug text collate "C" not null,
+  version       int not null,
+  run_id        uuid not null,
+  constraint _first_runs_pkey primary key (workflow_slug, version, run_id)
+);
+
+comment on table quantumflow._first_runs is
+'Runs of versions that were about to be frozen by somebody else''s transaction, which may have been rolled back: these freeze them too.';
+comment on column quantumflow._first_runs.workflow_slug is 'The workflow.';
+comment on column quantumflow._first_runs.version is 'The version.';
+comment on column quantumflow._first_runs.run_id is 'The run.';
+
 create table quantumflow.workflow_steps (
   workflow_slug text collate "C" not null,
   version       int not null,

@@ -289,17 +289,22 @@ $_size_problems$;
 comment on function quantumflow._size_problems(jsonb) is
 'Whether a definition exceeds a limit, as one row: then it is not looked at any further.';
 
-create function quantumflow.validate_flow(definition jsonb)
+create function quantumflow.validate_flow(
+  definition    jsonb,
+  workflow_slug text default null
+)
 returns table (code text, path text, message text)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $validate_flow$
+declare
+  v_definition jsonb := quantumflow._with_slug(validate_flow.definition, validate_flow.workflow_slug);
 begin
   return query
   select z.*
-  from quantumflow._size_problems(validate_flow.definition) as z;
+  from quantumflow._size_problems(v_definition) as z;
 
   if found then
     return;
@@ -308,23 +313,26 @@ begin
   return query
   select p.code, p.path, p.message
   from (
-    select k.* from quantumflow._key_problems(validate_flow.definition) as k
+    select k.* from quantumflow._key_problems(v_definition) as k
     union all
-    select n.* from quantumflow._name_problems(validate_flow.definition) as n
+    select n.* from quantumflow._name_problems(v_definition) as n
     union all
-    select s.* from quantumflow._shape_problems(validate_flow.definition) as s
+    select o.* from quantumflow._other_slug_problems(v_definition, validate_flow.workflow_slug) as o
     union all
-    select g.* from quantumflow._graph_problems(validate_flow.definition) as g
+    select s.* from quantumflow._shape_problems(v_definition) as s
     union all
-    select m.* from quantumflow._mapping_problems(validate_flow.definition) as m
+    select g.* from quantumflow._graph_problems(v_definition) as g
+    union all
+    select m.* from quantumflow._mapping_problems(v_definition) as m
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end
 $validate_flow$;
 
-comment on function quantumflow.validate_flow(jsonb) is
+comment on function quantumflow.validate_flow(jsonb, text) is
 'Every problem of a definition, one a row; no rows when define_flow would take it.
 
+workflow_slug: the workflow, where the definition has no "slug"; where it has one, the same.
 Never raises. path leads to the place, as in steps[2].max_attempts, with positions from 0; it is empty for the whole.
 Rows are in order of code, then of place, and define_flow raises the first.
 Codes: QF101 wrong structure, QF102 unknown key, QF103 bad or reserved slug, QF104 duplicate step, QF105 unknown dependency,

@@ -28,6 +28,7 @@ as $_start_runs$
 declare
   v_now     timestamptz := quantumflow._now();
   v_version int;
+  v_is_held boolean;
   v_start   quantumflow._start;
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
@@ -35,7 +36,7 @@ begin
   v_version := quantumflow._pick_version(p_workflow_slug, p_version);
 
   if cardinality(p_run_ids) > 0 then
-    perform quantumflow._freeze_version(p_workflow_slug, v_version, v_now);
+    v_is_held := quantumflow._freeze_version(p_workflow_slug, v_version, p_run_ids[1], v_now);
   end if;
 
   v_start := quantumflow._read_start(p_workflow_slug, v_version);
@@ -57,7 +58,10 @@ begin
     return array[]::uuid[];
   end if;
 
-  perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_start.content_hash);
+  if not v_is_held then
+    perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_start.content_hash);
+  end if;
+
   perform quantumflow._advance('{}', quantumflow._insert_steps(p_workflow_slug, v_version, p_run_ids, v_now), v_now);
 
   return p_run_ids;
@@ -70,23 +74,77 @@ idempotency key: then it returns none.
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
 
-create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_now timestamptz)
-returns void
+create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_run_id uuid, p_now timestamptz)
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_freeze_version$
+declare
+  -- Under the other levels 40001 has to be raised if the version was changed since, and so the update has to be tried.
+  v_can_wait boolean := current_setting('transaction_isolation') not in ('read committed', 'read uncommitted');
 begin
-  update quantumflow.workflow_versions v
-  set frozen_at = p_now
+  perform
+  from quantumflow.workflow_versions v
   where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
     and v.frozen_at is null;
+
+  if not found then
+    return false;
+  end if;
+
+  -- Waits for whoever changes the version in place or deletes the workflow, and is waited for by whoever deletes it.
+  perform
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug
+  for key share;
+
+  if not found then
+    return false;
+  end if;
+
+  -- The row of the first step stands for the version's, which is to be updated without having been locked: that would leave a mark on the
+  -- new row, as of somebody who deletes it (see _refuse_deleted).
+  if v_can_wait then
+    perform
+    from quantumflow.workflow_steps s
+    where (s.workflow_slug, s.version) = (p_workflow_slug, p_version)
+      and s.step_index = 0
+    for no key update;
+  else
+    perform
+    from quantumflow.workflow_steps s
+    where (s.workflow_slug, s.version) = (p_workflow_slug, p_version)
+      and s.step_index = 0
+    for no key update skip locked;
+  end if;
+
+  if found then
+    update quantumflow.workflow_versions v
+    set frozen_at = p_now
+    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+      and v.frozen_at is null;
+  else
+    -- Somebody else is about to freeze it, and this is not to wait for what becomes of that.
+    insert into quantumflow._first_runs (workflow_slug, version, run_id)
+    select v.workflow_slug, v.version, p_run_id
+    from quantumflow.workflow_versions v
+    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
+      and v.frozen_at is null
+      and not exists (
+        select
+        from quantumflow._first_runs f
+        where (f.workflow_slug, f.version) = (v.workflow_slug, v.version)
+      );
+  end if;
+
+  return not v_can_wait;
 end
 $_freeze_version$;
 
-comment on function quantumflow._freeze_version(text, int, timestamptz) is
-'What the first run of a version does to it. It waits for a definition that changes the version in place, and such a one for this
-transaction.';
+comment on function quantumflow._freeze_version(text, int, uuid, timestamptz) is
+'What the first run of a version does to it: nobody changes it in place any more. It waits for a definition that does so and, when
+read committed, for no other start. True: until this transaction ends nobody deletes it either.';
 
 create function quantumflow._read_start(p_workflow_slug text, p_version int)
 returns quantumflow._start

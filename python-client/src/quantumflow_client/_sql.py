@@ -9,7 +9,7 @@ values are encoded and decoded one by one, by `_json`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,28 +62,49 @@ class WorkflowVersion:
         workflow_slug: The workflow.
         version: The version's number, from 1.
         frozen_at: When its first run froze it; None while it has none.
+        current_version: The version that new runs use.
     """
 
     workflow_slug: str
     version: int
     frozen_at: datetime | None
+    current_version: int
+
+    def beside(self, flows: list[FlowSummary]) -> WorkflowVersion:
+        """The same, with what is current by now; unchanged if the workflow is gone."""
+        current = [f.current_version for f in flows if f.workflow_slug == self.workflow_slug]
+        return replace(self, current_version=current[0]) if current else self
 
 
 _DEFINE_FLOW = _statement(
     "define_flow",
     """
     select workflow_slug, version, frozen_at
-    from quantumflow.define_flow(definition => %(definition)s::pg_catalog.jsonb)
+    from quantumflow.define_flow(
+      definition => %(definition)s::pg_catalog.jsonb,
+      workflow_slug => %(workflow_slug)s,
+      rollback => %(rollback)s)
     """,
 )
 
 
-def define_flow(definition: Mapping[str, Json]) -> Call[WorkflowVersion]:
-    """Define a workflow as a whole."""
+def _defined(rows: Sequence[TupleRow]) -> WorkflowVersion:
+    workflow_slug, version, frozen_at = rows[0]
+    return WorkflowVersion(workflow_slug, version, frozen_at, current_version=version)
+
+
+def define_flow(
+    definition: Mapping[str, Json], workflow_slug: str | None, *, rollback: bool
+) -> Call[WorkflowVersion]:
+    """Define a workflow as a whole. Without rollback another version may be current: see beside."""
     return Call(
         _DEFINE_FLOW,
-        lambda rows: WorkflowVersion(*rows[0]),
-        {"definition": _json.encode(definition, "the definition")},
+        _defined,
+        {
+            "definition": _json.encode(definition, "the definition"),
+            "workflow_slug": workflow_slug,
+            "rollback": rollback,
+        },
         is_repeatable=True,
     )
 
@@ -92,7 +113,9 @@ _VALIDATE_FLOW = _statement(
     "validate_flow",
     """
     select code, path, message
-    from quantumflow.validate_flow(definition => %(definition)s::pg_catalog.jsonb)
+    from quantumflow.validate_flow(
+      definition => %(definition)s::pg_catalog.jsonb,
+      workflow_slug => %(workflow_slug)s)
     """,
 )
 
@@ -106,12 +129,15 @@ class DefinitionProblem:
     message: str
 
 
-def validate_flow(definition: Json) -> Call[list[DefinitionProblem]]:
+def validate_flow(definition: Json, workflow_slug: str | None) -> Call[list[DefinitionProblem]]:
     """Find everything that is wrong with a definition."""
     return Call(
         _VALIDATE_FLOW,
         lambda rows: [DefinitionProblem(*row) for row in rows],
-        {"definition": _json.encode(definition, "the definition")},
+        {
+            "definition": _json.encode(definition, "the definition"),
+            "workflow_slug": workflow_slug,
+        },
         is_repeatable=True,
     )
 

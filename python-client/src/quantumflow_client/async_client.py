@@ -78,14 +78,21 @@ class AsyncClient:
     async def deploy(
         self,
         flow: Flow | Mapping[str, Json],
+        workflow_slug: str | None = None,
         *,
+        rollback: bool = False,
         connection: psycopg.AsyncConnection[Any] | None = None,
     ) -> WorkflowVersion:
         """Define a workflow; see Client.deploy.
 
-        Calls quantumflow.define_flow.
+        Calls quantumflow.define_flow and, without rollback, quantumflow.list_flows.
         """
-        return await self._run(_sql.define_flow(definition_of(flow)), connection)
+        version = await self._run(
+            _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
+        )
+        if rollback:
+            return version
+        return version.beside(await self._run(_sql.list_flows(), connection))
 
     async def start_flow(
         self,

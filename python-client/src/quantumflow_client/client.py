@@ -166,26 +166,36 @@ class Client:
     def deploy(
         self,
         flow: Flow | Mapping[str, Json],
+        workflow_slug: str | None = None,
         *,
+        rollback: bool = False,
         connection: psycopg.Connection[Any] | None = None,
     ) -> WorkflowVersion:
         """Define a workflow, and register its handlers if it has some.
 
         Args:
             flow: A Flow, or a definition.
+            workflow_slug: The workflow, if the definition has no slug.
+            rollback: Whether a version that was defined before the current one becomes current
+                again. A program that deploys whenever it starts leaves that alone: an old one may
+                start beside a new one.
             connection: As for `start_flow`.
 
         Returns:
-            The version that is current now: a new one only if the content is new.
+            The version of this content, which is a new one only if the content is new; and which
+            one is current.
 
         Raises:
             DefinitionError: The definition is wrong; `detail` lists every problem.
 
-        Calls quantumflow.define_flow.
+        Calls quantumflow.define_flow and, without rollback, quantumflow.list_flows.
         """
         if isinstance(flow, Flow):
             self.register(flow)
-        return self._run(_sql.define_flow(definition_of(flow)), connection)
+        version = self._run(
+            _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
+        )
+        return version if rollback else version.beside(self._run(_sql.list_flows(), connection))
 
     # Runs
 

@@ -71,7 +71,7 @@ class UnknownKey(DefinitionError):
 
 
 class BadSlug(DefinitionError):
-    """A slug is not a letter followed by letters, digits and underscores, or is reserved."""
+    """A slug is no letter followed by letters, digits and underscores, is reserved, or is two."""
 
     code = "QF103"
 

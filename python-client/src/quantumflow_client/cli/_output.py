@@ -16,6 +16,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from quantumflow_client._sql import WorkflowVersion
+
 _COLOURS = {
     "completed": "green",
     "started": "cyan",
@@ -53,6 +55,17 @@ def one_line(value: object) -> str:
     """
     text = "" if value is None else str(value)
     return _CONTROL.sub(_escaped, text)
+
+
+def deployed(version: WorkflowVersion) -> str:
+    """What a definition has come to."""
+    if version.version != version.current_version:
+        return (
+            f"{version.workflow_slug}: this is version {version.version}, and version "
+            f"{version.current_version}, which is newer, stays current."
+        )
+    ran = f", and has run since {when(version.frozen_at)}" if version.frozen_at else ""
+    return f"{version.workflow_slug}: version {version.version} is current{ran}."
 
 
 def lines_of(value: object) -> str:

@@ -21,15 +21,21 @@ def flow(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+_slug_option = click.option(
+    "--slug", metavar="TEXT", help="The workflow, where the definition has no slug."
+)
+
+
 @command("validate", example="quantumflow flow validate order.json")
 @click.argument("source", metavar=_SOURCE)
-def validate(app: App, source: str) -> int:
+@_slug_option
+def validate(app: App, source: str, slug: str | None) -> int:
     """Say everything that is wrong with a definition, and define nothing.
 
     The definition is a JSON file, - for the standard input, or a Flow in a Python module. Ends
     with 1 when something is wrong.
     """
-    problems = app.run(_sql.validate_flow(_sources.definition_of(source)))
+    problems = app.run(_sql.validate_flow(_sources.definition_of(source), slug))
     app.show_rows(
         problems,
         {
@@ -42,20 +48,23 @@ def validate(app: App, source: str) -> int:
     return Exit.UNWELL if problems else Exit.OK
 
 
-@command("deploy", example="quantumflow flow deploy app:order_flow")
+@command(
+    "deploy",
+    example="quantumflow flow deploy app:order_flow\nquantumflow flow deploy order.json --rollback",
+)
 @click.argument("source", metavar=_SOURCE)
-def deploy(app: App, source: str) -> None:
+@_slug_option
+@click.option("--rollback", is_flag=True, help="Make an older version current again.")
+def deploy(app: App, source: str, slug: str | None, rollback: bool) -> None:
     """Define a workflow in the database.
 
-    The same content again is the same version. A version that has runs is never changed: new
-    content becomes the next version, and current.
+    The same content again is the same version. New content becomes the next version, and current.
+    Content from before the current version leaves that one current, unless told to roll back.
     """
-    version = app.run(_sql.define_flow(_sources.definition_of(source)))
-    app.show(
-        version,
-        f"{version.workflow_slug}: version {version.version} is current"
-        + (f", and has run since {_output.when(version.frozen_at)}." if version.frozen_at else "."),
-    )
+    version = app.run(_sql.define_flow(_sources.definition_of(source), slug, rollback=rollback))
+    if not rollback:
+        version = version.beside(app.run(_sql.list_flows()))
+    app.show(version, _output.deployed(version))
 
 
 @command(

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quantumflow_client import _log
 from quantumflow_client.client import Client
 from quantumflow_client.flow import Flow
 
-from . import _processes, _sources
+from . import _output, _processes, _sources
 from ._command import App, command, end_soon, report, trusted
 from ._errors import problem_of
 
@@ -179,7 +180,7 @@ def _client_of(app: App, source: str, *, deploy: bool) -> Client:
         trusted(client)
     for flow in flows:
         if deploy:
-            client.deploy(flow)
+            _LOG.info("%s", _output.deployed(client.deploy(flow)))
         else:
             client.register(flow)
     return _ready(client)
@@ -197,6 +198,7 @@ def _log_to_stderr(*, as_json: bool) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
+_LOG = _log.Log(_log.NAME)
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
