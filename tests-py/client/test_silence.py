@@ -1,11 +1,12 @@
 """A worker behind a proxy that goes on answering keepalives while nothing comes through.
 
 Fails, by waiting for ever, when the calls that it is about have no patience: in the
-worker's Session, in WorkerHost.fetch, in Renewal.
+worker's Session, in WorkerHost.fetch, in Renewal, in a client's wait.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import psycopg
 import pytest
 
 from client.conftest import BackgroundWorker
-from quantumflow_client import Client, Context
+from quantumflow_client import AsyncClient, Client, Context, WaitTimeout, _waiting
 from support.proxy import BOTH, Direction, Proxy
 from support.waiting import wait_until
 
@@ -124,3 +125,27 @@ def test_a_transaction_that_is_not_answered_ends_with_its_lease(
     assert client.wait(run_id, timeout=60) == {"a": 2}
     assert connection.execute("select attempt from paid").fetchall() == [(2,)]
     worker.stop()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_waits_for_a_run_waits_no_longer_than_told(
+    client: Client, proxy: Proxy, is_async: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_waiting, "PATIENCE_LEAST", 0.2)
+    client.deploy({"slug": "one", "steps": [{"name": "a"}]})
+    run_id = client.start_flow("one")
+
+    async def wait() -> None:
+        async with AsyncClient(proxy.dsn) as far_client:
+            await far_client.status(run_id)
+            proxy.swallow()
+            await far_client.wait(run_id, timeout=0.5)
+
+    def wait_in_a_thread() -> None:
+        with Client(proxy.dsn) as far_client:
+            far_client.status(run_id)
+            proxy.swallow()
+            far_client.wait(run_id, timeout=0.5)
+
+    with pytest.raises(WaitTimeout, match="its status is 'started'"):
+        asyncio.run(wait()) if is_async else wait_in_a_thread()

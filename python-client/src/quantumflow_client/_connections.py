@@ -620,11 +620,14 @@ class AsyncConnections(_Source):
 
     _is_async = True
 
-    async def run(self, call: Call[T], *, within: float | None = None) -> T:
+    async def run(
+        self, call: Call[T], *, patience: float | None = None, within: float | None = None
+    ) -> T:
         """Carry a call out, in a transaction of its own, on an idle connection or a new one.
 
         Args:
             call: The call.
+            patience: As for Connections.
             within: As for Connections.
 
         Raises:
@@ -633,7 +636,7 @@ class AsyncConnections(_Source):
         if self._pool is not None:
             async with self._pool.connection() as connection:
                 self._was_connected = True
-                return await arun(connection, call)
+                return await arun(connection, call, patience=patience)
         await self._take_place(within)
         connection = None
         try:
@@ -642,12 +645,12 @@ class AsyncConnections(_Source):
                     await connection.close()
                     continue
                 try:
-                    return await arun(connection, call)
+                    return await arun(connection, call, patience=patience)
                 except psycopg.OperationalError:
                     if not (connection.closed and call.is_repeatable):
                         raise
             connection = await self._open()
-            return await arun(connection, call)
+            return await arun(connection, call, patience=patience)
         finally:
             await self._give_back(connection)
 
@@ -746,8 +749,14 @@ class AsyncConnections(_Source):
         return connection
 
 
-async def arun(connection: AsyncConnection, call: Call[T]) -> T:
-    """Carry a call out, in a transaction of its own."""
+async def arun(connection: AsyncConnection, call: Call[T], *, patience: float | None = None) -> T:
+    """Carry a call out, in a transaction of its own; see `run`."""
+    if patience is not None:
+        alimit_waiting(connection, lambda: patience)
+        try:
+            return await arun(connection, call)
+        finally:
+            del connection.wait
     is_repeated = False
     while True:
         try:

@@ -23,17 +23,26 @@ _AWAY_FIRST, _AWAY_MOST = 0.1, 1.0
 """How many seconds after a look that failed the next one comes: doubled each time."""
 
 
+PATIENCE_LEAST = 5.0
+"""How many seconds the server may be silent at least before a look is given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What to ask.
 
     Attributes:
         call: The call.
-        within: How many seconds there are for a connection to be free; None: as many as usual.
+        within: How many seconds are left; None: as many as it takes.
     """
 
     call: Call[Status]
     within: float | None
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds the server may be silent."""
+        return None if self.within is None else max(self.within, PATIENCE_LEAST)
 
 
 def until_ended(

@@ -36,7 +36,10 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """A client of one database, for one event loop: Client's methods, but those of a worker."""
+    """A client of one database: Client's methods, but those of a worker.
+
+    Event loops may share it, one after the other or at once.
+    """
 
     def __init__(
         self,
@@ -163,7 +166,9 @@ class AsyncClient:
                 await asyncio.sleep(step)
                 continue
             try:
-                answer = await self._connections.run(step.call, within=step.within)
+                answer = await self._connections.run(
+                    step.call, patience=step.patience, within=step.within
+                )
             except (psycopg.OperationalError, ConnectionsBusy) as error:
                 if not self._connections.may_pass(error):
                     raise

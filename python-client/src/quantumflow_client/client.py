@@ -326,7 +326,9 @@ class Client:
                 time.sleep(step)
                 continue
             try:
-                answer = self._connections.run(step.call, within=step.within)
+                answer = self._connections.run(
+                    step.call, patience=step.patience, within=step.within
+                )
             except (psycopg.OperationalError, ConnectionsBusy) as error:
                 if not self._connections.may_pass(error):
                     raise
