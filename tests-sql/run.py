@@ -34,6 +34,7 @@ PARTITIONED = {
     "step_states": "run_id",
     "step_tasks": "run_id",
     "task_failures": "run_id",
+    "undone_tasks": "run_id",
 }
 WORKERS = 2
 

@@ -56,3 +56,19 @@ alter table quantumflow.workflow_steps
 
 -- It told each step's type, which nobody asked.
 drop view quantumflow._step_facts;
+
+-- What reports say of their attempts. From when an attempt of before could be claimed nobody knows any more.
+alter table quantumflow.step_tasks
+  add column usage jsonb;
+
+alter table quantumflow.task_failures
+  add column due_at timestamptz,
+  add column reported boolean not null default true,
+  add column usage jsonb;
+
+update quantumflow.task_failures f
+set reported = false
+where f.kind <> 'error';
+
+alter table quantumflow.task_failures
+  alter column reported drop default;

@@ -59,6 +59,7 @@ def context(
         heartbeat=lambda: True,
         fetch=fetch,
         transaction=lambda: nothing,
+        used={},
     )
 
 

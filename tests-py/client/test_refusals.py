@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from quantumflow_client import Client, Flow, RetryAfter
+from quantumflow_client import Client, Context, Flow, RetryAfter
 from quantumflow_client._worker import core
 from quantumflow_client.embedded import EmbeddedServer
 from support.waiting import wait_until
@@ -383,6 +383,45 @@ def test_an_odd_delay_is_its_own_tasks_trouble(
     client.poll_and_run(until_idle=True)
     assert completed(connection) == 4
     assert failures(connection)[guilty] == "Odd: odd"
+
+
+@pytest.fixture
+def latin(server: EmbeddedServer) -> Iterator[str]:
+    """The connection string of a database that holds no more than LATIN1."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        # The only provider there was before 15.
+        provider = "locale_provider libc" if admin.info.server_version >= 150000 else ""
+        admin.execute(
+            "create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0"
+            f" {provider}".encode()
+        )
+        with psycopg.connect(server.dsn("latin"), autocommit=True) as connection:
+            connection.execute("create extension pgmq")
+            connection.execute("create extension quantumflow")
+            connection.execute("select quantumflow.setup()")
+        yield server.dsn("latin")
+        admin.execute("drop database latin with (force)")
+
+
+def test_an_error_that_the_database_cannot_hold_is_tried_again(latin: str) -> None:
+    def handler(run: int, ctx: Context) -> int:
+        if run == 0 and ctx.attempt < 3:
+            raise ValueError("5 \N{EURO SIGN}, \0, \ud800, caf\N{LATIN SMALL LETTER E WITH ACUTE}")
+        return run
+
+    flow = Flow("one", retry_delay=0)
+    flow.step("a")(handler)
+    with Client(latin) as client, psycopg.connect(latin, autocommit=True) as connection:
+        client.deploy(flow)
+        guilty, *_ = client.start_flows("one", range(5))
+        client.poll_and_run(until_idle=True)
+        assert completed(connection) == 5
+        rows = connection.execute(
+            "select run_id, kind, error_message, error_details ->> 'type'"
+            " from quantumflow.task_failures"
+        ).fetchall()
+        text = r"ValueError: 5 \u20ac, \ufffd, \ufffd, caf\xe9"
+        assert rows == [(guilty, "error", text, "ValueError")] * 2
 
 
 def test_an_error_in_making_a_report_is_its_own_tasks_trouble(

@@ -14,7 +14,7 @@ import pytest
 
 from quantumflow_client import PermanentError, RetryAfter
 from quantumflow_client._json import clean, decode, encode
-from quantumflow_client._sql import Completion, Failure, TaskRef
+from quantumflow_client._sql import Completion, Failure, Spent, TaskRef
 from quantumflow_client._worker.refusals import (
     Verdict,
     refusal_of,
@@ -271,6 +271,32 @@ def test_what_was_refused_too_long_fails_for_now_and_says_why() -> None:
     assert report.retryable
     assert "output could not be reported" in report.message
     assert report.message.endswith("QF401: no queue (none)")
+
+
+def test_an_error_that_postgresql_cannot_hold_stays_what_it_is_in_ascii() -> None:
+    spent = Spent(1.5, '{"tokens":2}')
+    error = RetryAfter(7, "5 \N{EURO SIGN} \0 \ud800 \N{GRINNING FACE}")
+    report = failure_of(TASK, error, spent)
+    substitute = substitute_of(report, refusal_of(error_of("22P05")))
+    assert substitute.message == r"RetryAfter: 5 \u20ac \ufffd \ufffd \U0001f600"
+    assert (substitute.retryable, substitute.retry_after, substitute.spent) == (True, 7, spent)
+    assert (substitute.row() + json.loads(substitute.row())["error_message"]).isascii()
+    details = json.loads(substitute.row())["error_details"]
+    assert details["type"] == "RetryAfter"
+    assert r"\u20ac" in details["traceback"]
+    assert details["traceback"].isascii()
+
+    final = failure_of(TASK, PermanentError("\N{EURO SIGN}"))
+    assert not substitute_of(final, refusal_of(error_of("22P05"))).retryable
+
+
+def test_a_report_says_what_its_attempt_took() -> None:
+    spent = Spent(0.0000004, '{"tokens":2}')
+    for report in (Completion(TASK, "1", spent), Failure(TASK, "no", spent=spent)):
+        row = json.loads(report.row())
+        assert (row["seconds"], row["usage"]) == (0, {"tokens": 2})
+    for report in (Completion(TASK, "1"), Failure(TASK, "no")):
+        assert not {"seconds", "usage"} & set(json.loads(report.row()))
 
 
 def test_a_refused_error_is_kept_in_its_substitute() -> None:

@@ -235,9 +235,17 @@ def test_why_an_output_is_refused_is_for_the_database_to_say(
     why = (
         "the output must be an array of 2, one for each item of the chunk, but is one of 1 (QF305)"
     )
-    assert client.status(run_id)["error_message"] == f"step a, task 0: TypeViolation: {why}"
-    assert failures(engine) == [("error", f"TypeViolation: {why}")]
+    assert client.status(run_id)["error_message"] == f"step a, task 0: {why}"
+    assert failures(engine) == [("error", why)]
     assert paid(engine) == []
+
+    # The same words outside.
+    flow = Flow("outside")
+    flow.map("a", chunk_size=2)(lambda: [1])
+    client.deploy(flow)
+    client.start_flow("outside", ["x", "y"])
+    assert client.poll_and_run(until_idle=True) == 1
+    assert failures(engine) == [("error", why)] * 2
 
 
 def test_a_transaction_that_is_aborted_is_not_committed(client: Client, engine: Engine) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -520,10 +521,140 @@ def test_a_handler_is_told_when_its_deadline_passes(
         lambda: client.poll_and_run(once=True) or client.status(run_id)["status"] == "failed"
     )
     ((kind, message),) = failures(connection, run_id)
-    assert (kind, message) in [
-        ("error", "CancelledError: its deadline passed"),
-        ("timeout", message),
-    ]
+    assert kind == "timeout"
+    assert message.startswith("timed out after 00:00:0")
+
+
+def test_what_a_handler_raises_when_it_is_told_of_its_deadline_is_a_timeout(
+    client: Client, connection: Connection
+) -> None:
+    def handler(ctx: Context) -> None:
+        while not ctx.cancelled:
+            time.sleep(0.0005)
+        raise ValueError("too late")
+
+    runs = [one_step(client, handler, timeout=0.3, max_attempts=1)] * 8
+    started = [client.start_flow(slug) for slug in runs]
+    client.poll_and_run(until_idle=True, concurrency=8)
+    wait_until(
+        lambda: (
+            client.poll_and_run(once=True)
+            or {client.status(run_id)["status"] for run_id in started} == {"failed"}
+        )
+    )
+    kinds = [kind for run_id in started for kind, _ in failures(connection, run_id)]
+    assert kinds == ["timeout"] * 8
+
+
+# What an attempt took
+
+
+def test_a_task_began_when_its_handler_did(client: Client, connection: Connection) -> None:
+    took: dict[str, list[float]] = {}
+
+    def work(ctx: Context) -> None:
+        began = time.monotonic()
+        time.sleep(0.03)
+        ctx.usage(tokens=2)
+        ctx.usage(tokens=3, dollars=0.5)
+        took.setdefault(ctx.step_slug, []).append(time.monotonic() - began)
+
+    def returns(ctx: Context) -> None:
+        work(ctx)
+
+    async def returns_async(ctx: Context) -> None:
+        work(ctx)
+
+    def raises(ctx: Context) -> None:
+        work(ctx)
+        if ctx.attempt == 1:
+            raise ValueError("no")
+
+    def in_a_transaction(ctx: Context) -> None:
+        with ctx.transaction():
+            work(ctx)
+
+    async def in_an_async_transaction(ctx: Context) -> None:
+        async with ctx.transaction():
+            work(ctx)
+
+    def completes(ctx: Context) -> None:
+        work(ctx)
+        with psycopg.connect(connection.info.dsn) as mine:
+            ctx.complete(connection=mine)
+
+    def chunks(items: list[int], ctx: Context) -> list[int]:
+        work(ctx)
+        return items
+
+    flow = Flow("all", retry_delay=0)
+    for handler in (
+        returns,
+        returns_async,
+        raises,
+        in_a_transaction,
+        in_an_async_transaction,
+        completes,
+    ):
+        flow.step(handler.__name__)(handler)
+    flow.map("chunks", chunk_size=2)(chunks)
+    client.deploy(flow)
+    began = time.monotonic()
+    client.start_flow("all", [1, 2, 3])
+    # All of them are claimed at once, and run one after the other.
+    client.poll_and_run(until_idle=True, concurrency=1)
+    whole = time.monotonic() - began
+
+    rows = connection.execute(
+        "select step_slug, extract(epoch from completed_at - started_at)::float"
+        " from quantumflow.step_tasks union all"
+        " select step_slug, extract(epoch from ended_at - started_at)::float"
+        " from quantumflow.task_failures"
+    ).fetchall()
+    assert len(rows) == sum(map(len, took.values())) == 9
+    for slug, seconds in rows:
+        assert seconds >= min(took[slug]) - 0.001
+    assert sum(seconds for _, seconds in rows) <= whole
+    used = connection.execute(
+        "select name, sum(amount), count(distinct (step_slug, task_index, attempt))"
+        " from quantumflow.attempt_usage group by 1 order by 1"
+    ).fetchall()
+    assert used == [("dollars", 4.5, 9), ("tokens", 45, 9)]
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [{"a": -1}, {"a": float("nan")}, {"a": float("inf")}, {"a": 10**400}, {"a": "1"}, {"ä": 1}],
+    ids=str,
+)
+def test_what_cannot_have_been_used_is_refused(
+    client: Client, connection: Connection, amounts: dict[str, Any]
+) -> None:
+    def handler(ctx: Context) -> None:
+        with pytest.raises(ValueError, match="cannot have been used"):
+            ctx.usage(b=1, **amounts)
+
+    run_id = client.start_flow(one_step(client, handler))
+    client.poll_and_run(until_idle=True)
+    assert client.status(run_id)["status"] == "completed"
+    assert task(connection, run_id)["usage"] is None
+
+
+def test_what_was_completed_and_runs_again_has_another_key(client: Client) -> None:
+    keys: list[tuple[str, int]] = []
+
+    def charge(ctx: Context) -> None:
+        keys.append((ctx.idempotency_key, ctx.retries))
+        if len(keys) < 3:
+            raise ValueError("no")
+
+    run_id = client.start_flow(one_step(client, charge, max_attempts=1))
+    client.poll_and_run(until_idle=True)
+    for from_step in (None, None, "a", "a"):
+        client.retry(run_id, from_step=from_step)
+        client.poll_and_run(until_idle=True)
+    key = f"{run_id}/a/0"
+    assert keys == [(key, 0), (key, 1), (key, 2), (f"{key}/3", 3), (f"{key}/4", 4)]
 
 
 def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(

@@ -68,8 +68,11 @@ class RunState:
     output: Any = None
     steps: dict[str, StepState] = field(default_factory=dict)
     tasks: dict[Key, TaskState] = field(default_factory=dict)
-    # By step, task, retries and attempt: the kind, and the token of the lease.
-    failures: dict[tuple[str, int, int, int], tuple[str, int | None]] = field(default_factory=dict)
+    # By step, task, retries and attempt: the kind, the token of the lease, and whether its holder
+    # said so.
+    failures: dict[tuple[str, int, int, int], tuple[str, int | None, bool]] = field(
+        default_factory=dict
+    )
 
     @property
     def remaining_steps(self) -> int:
@@ -82,8 +85,8 @@ class RunState:
     def failed_with(self, key: Key, token: int | None) -> bool:
         """Whether a reported failure of the task was one of this lease."""
         return token is not None and any(
-            failure == ("error", token) and found[:2] == key
-            for found, failure in self.failures.items()
+            was_reported and failed_token == token and found[:2] == key
+            for found, (_, failed_token, was_reported) in self.failures.items()
         )
 
     # What happens to steps.
@@ -175,19 +178,21 @@ class RunState:
         task = self.tasks[key]
         return task.status == "started" and task.lease_end <= now
 
-    def fail_attempt(self, key: Key, kind: str, now: float, *, final: bool) -> bool:
+    def fail_attempt(
+        self, key: Key, kind: str, now: float, *, final: bool, was_reported: bool = True
+    ) -> bool:
         """Write a failure of the attempt; answers whether it was the last the task may have."""
         task, step = self.tasks[key], self.flow.step(key[0])
         was_queued = task.status == "queued"
         task.attempts += was_queued
         failure = *key, self.retries, task.attempts
-        self.failures[failure] = (kind, None if was_queued else task.token)
+        self.failures[failure] = (kind, None if was_queued else task.token, was_reported)
         if kind == "lost":
             task.losses += 1
             is_last = task.losses >= step.max_lost
         else:
             is_last = final or task.attempts - task.losses >= step.max_attempts
-        if kind != "error":
+        if not was_reported:
             task.token = None
         task.status = "failed" if is_last else "queued"
         if not is_last:
@@ -294,7 +299,10 @@ class Model:
         fate = self._fate(run_id, key, token, by_hand=token is None)
         if fate != "acts":
             return fate
-        is_last = self.runs[run_id].fail_attempt(key, "error", self.now, final=final)
+        run = self.runs[run_id]
+        is_late = run.tasks[key].status == "started" and self.now >= run.deadline(key)
+        kind = "timeout" if is_late else "error"
+        is_last = run.fail_attempt(key, kind, self.now, final=final)
         return "failed" if is_last else "retrying"
 
     def release(self, run_id: UUID, key: Key, token: int) -> int:
@@ -338,7 +346,7 @@ class Model:
                 f"{key} has lost its lease, but is {run.tasks[key]}"
             )
             kind = self._kind_of_lapse(run, key)
-            run.fail_attempt(key, kind, self.now, final=False)
+            run.fail_attempt(key, kind, self.now, final=False, was_reported=False)
 
     def _kind_of_lapse(self, run: RunState, key: Key) -> str:
         return "timeout" if run.tasks[key].lease_end >= run.deadline(key) else "lost"

@@ -270,7 +270,7 @@ class Machine(RuleBasedStateMachine):
     def _notice_lapses(self) -> None:
         found = self.engine.rows(
             "select run_id, step_slug, task_index, retries, attempt "
-            "from quantumflow.task_failures where kind <> 'error'"
+            "from quantumflow.task_failures where not reported"
         )
         self.model.lapse(
             (run_id, (slug, index))
@@ -389,8 +389,8 @@ class Machine(RuleBasedStateMachine):
         self._check_tasks()
         assert sorted(
             rows(
-                "select run_id, step_slug, task_index, retries, attempt, kind, lease_token "
-                "from quantumflow.task_failures"
+                "select run_id, step_slug, task_index, retries, attempt, kind, lease_token, "
+                "reported from quantumflow.task_failures"
             ),
             key=str,
         ) == sorted(

@@ -116,8 +116,9 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
     cases.start_all()
     before = cases.statuses()
     assert engine.problems() == []
+    new = "'{paused_at,usage,due_at,reported}'::text[]"
     rows = {
-        table: engine.rows(f"select to_jsonb(t) - 'paused_at' from quantumflow.{table} t")
+        table: engine.rows(f"select to_jsonb(t) - {new} from quantumflow.{table} t")
         for table in ("workflow_runs", "step_states", "step_tasks", "task_failures", "workflows")
     }
 
@@ -126,7 +127,7 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
         old_connection.execute("alter extension pgmq update to '99.0'")  # see hostile_pgmq.sql
 
     for table, found in rows.items():
-        now = engine.rows(f"select to_jsonb(t) - 'paused_at' from quantumflow.{table} t")
+        now = engine.rows(f"select to_jsonb(t) - {new} from quantumflow.{table} t")
         assert sorted(map(str, now)) == sorted(map(str, found))
     assert cases.statuses() == before
     assert engine.problems() == []
@@ -165,6 +166,35 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
     assert dict(engine.rows(called)) == {"_on_complete": len(cases.runs), "_on_failure": 1}
     assert engine.problems() == []
     assert [queue for queue in cases.runs if engine.messages(queue)] == []
+
+
+def test_what_failed_before_is_known_as_reported_or_not(
+    old: Installation, old_connection: Connection
+) -> None:
+    allow_test_clock(old_connection)
+    engine = Engine(old_connection)
+    engine.set_clock(0)
+    engine.define("map", [{"name": "m", "type": "map"}], timeout=50, max_attempts=2, retry_delay=0)
+    run_id = engine.start("map", [0, 1, 2])
+    broken = engine.claim(1, lease=100)
+    assert engine.fail_all(broken) == ["retrying"]
+    lost = engine.claim(1, lease=10)
+    late = engine.claim(1, lease=100)
+    engine.set_clock(60)
+    engine.sweep()
+
+    old.update(old_connection)
+
+    failures = "select kind, reported, due_at, usage from quantumflow.task_failures order by kind"
+    assert engine.rows(failures) == [
+        ("error", True, None, None),
+        ("lost", False, None, None),
+        ("timeout", False, None, None),
+    ]
+    assert engine.fail_all([*broken, *lost, *late]) == ["duplicate", "stale", "stale"]
+    while tasks := engine.claim(10):
+        engine.complete_all([(task, 1) for task in tasks])
+    assert engine.run_status(run_id) == "completed"
 
 
 @pytest.mark.parametrize("old_version", [BASE])  # 0.4.0 refuses them

@@ -85,7 +85,8 @@ truncate claimed;
 insert into claimed select * from quantumflow.claim_tasks('b0000000-0000-0000-0000-00000000000b', 10);
 select results_eq(
   'select command, input from claimed',
-  $$values ('alarm', '{"run": {"day": 3}, "error": "step report: nothing to report"}'::jsonb)$$, 'is told to the other callback');
+  $$values ('alarm', '{"run": {"day": 3}, "error": "step report: nothing to report",
+    "failure": {"message": "nothing to report", "step_slug": "report", "task_index": 0, "attempt": 1, "kind": "error"}}'::jsonb)$$, 'is told to the other callback');
 select quantumflow.complete_task(run_id, step_slug, task_index, null, lease_token) from claimed;
 
 -- Look.

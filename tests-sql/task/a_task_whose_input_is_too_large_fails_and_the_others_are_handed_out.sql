@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(8);
 
 select quantumflow.define_flow('{"slug": "w", "on_failure": "alert", "steps": [{"name": "a"}]}');
 select quantumflow.start_flow('w', '"small"', run_id => '10000000-0000-0000-0000-000000000001');
@@ -17,7 +17,8 @@ end
 $limited$;
 create or replace view quantumflow._task_inputs as
 select t.run_id, t.step_slug, t.task_index, pg_temp.limited(jsonb_build_object('run', r.input)) as input,
-  t.status, t.message_id, 'a'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'single'::text as step_type
+  t.status, t.message_id, 'a'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'single'::text as step_type,
+  r.retries, 0 as fresh_since
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r on r.id = t.run_id
 where t.step_slug = 'a';
@@ -39,6 +40,12 @@ select results_eq(
 select is(
   (select status from quantumflow.step_tasks where step_slug = '_on_failure'), 'queued', 'its on_failure task was made');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
+
+select quantumflow.retry_run('10000000-0000-0000-0000-000000000002');
+select is_empty('select from quantumflow.claim_tasks(gen_random_uuid(), 10)', 'it is as large in a retry of its run');
+select results_eq(
+  'select retries, attempt, kind from quantumflow.task_failures order by 1', $$values (0, 1, 'error'), (1, 1, 'error')$$,
+  'and fails as the attempt of that');
 
 select * from finish();
 rollback;

@@ -22,3 +22,16 @@ comment on function quantumflow._now() is
 
 A test may set it with "set quantumflow.now = ...", which is honoured only while the row
 ("test_clock", "on") is in quantumflow.settings, so that no role can expire leases.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._as_seconds(p_interval interval)
+returns interval
+language sql
+immutable
+return make_interval(secs => extract(epoch from p_interval)::double precision);
+
+comment on function quantumflow._as_seconds(interval) is
+'An interval in seconds alone: a day has 24 hours, a month 30 days, a year 365.25.
+
+An interval of a caller''s is added to a clock as this, and its extract(epoch) is held within bounds. As it is it compares otherwise
+than it adds: 1,000 months less 30,000 days compare as nothing, and are 435 days.';

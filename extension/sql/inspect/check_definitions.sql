@@ -107,6 +107,9 @@ begin
     union all
     select f.run_id, f.step_slug, f.task_index, null, null, format('the failure of attempt %s belongs to no step', f.attempt)
     from quantumflow.task_failures f
+    union all
+    select u.run_id, u.step_slug, u.task_index, null, null, format('the completion that retry %s undid belongs to no step', u.undone_by)
+    from quantumflow.undone_tasks u
   ) k
   where (p_run_id is null or k.run_id = p_run_id)
     and not exists (

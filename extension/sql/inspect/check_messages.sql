@@ -66,6 +66,9 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_check_messages$
+declare
+  -- What is put aside because somebody holds it comes back after 100 ms, the message of an attempt whose time is over too.
+  v_soon timestamptz := quantumflow._now() + interval '1 s';
 begin
   -- Joined by what both say, so that a message and a task belong together only if each names the other.
   return query execute format(
@@ -74,7 +77,9 @@ begin
       2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
       coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
       case
-        when t.run_id is not null and m.msg_id is not null then format('the task is %%s but its message sleeps for ever', t.status)
+        when t.run_id is not null and m.vt = 'infinity' then format('the task is %%s but its message sleeps for ever', t.status)
+        when t.run_id is not null and m.msg_id is not null
+        then format('the task is started and its lease ends %%s after its deadline', m.vt - k.deadline)
         when m.msg_id is null and quantumflow._queue_table(t.queue) is null then 'the task''s queue does not exist'
         when m.msg_id is null then format('the task is %%s but its message is not in the queue', t.status)
         when n.run_id is null then 'the message names no task'
@@ -82,7 +87,8 @@ begin
         else format('the message is in the queue although its task is %%s', n.status)
       end,
       case
-        when t.run_id is not null and m.msg_id is not null then 'wake it'
+        when t.run_id is not null and m.vt = 'infinity' then 'wake it'
+        when t.run_id is not null and m.msg_id is not null then 'end its lease at its deadline'
         when m.msg_id is null and (not w.counts or r.status in ('started', 'paused')) then case t.status
           when 'queued' then 'send it a new message'
           else 'send it a new message, and count its lease as lost'
@@ -93,7 +99,7 @@ begin
         else 'remove the message'
       end
     from (
-      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status
+      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at
       from quantumflow.step_tasks k
       where k.status in ('queued', 'started')
         and ($1 is null or k.run_id = $1)
@@ -122,15 +128,18 @@ begin
       select l.status, l.workflow_slug, l.version
       from quantumflow.workflow_runs l
       where l.id = t.run_id
-        and (m.msg_id is null or m.vt = 'infinity')
+        and (m.msg_id is null or m.vt = 'infinity' or (t.status = 'started' and m.vt > $2))
       limit 1
     ) r on true
     left join lateral (
-      select l.counts
+      select l.counts, l.timeout
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
       limit 1
     ) w on true
+    cross join lateral (
+      select t.started_at + w.timeout as deadline
+    ) k
     where t.run_id is null
       or m.msg_id is null
       or (
@@ -141,9 +150,10 @@ begin
           else not w.counts
         end
       )
+      or (t.status = 'started' and m.vt > k.deadline and m.vt > $2 and m.vt < 'infinity')
     $$,
     quantumflow._all_messages())
-  using p_run_id;
+  using p_run_id, v_soon;
 end
 $_check_messages$;
 

@@ -91,3 +91,50 @@ comment on view quantumflow.workflow_step_dependencies is
 comment on column quantumflow.workflow_step_dependencies.workflow_run_id is 'The run.';
 comment on column quantumflow.workflow_step_dependencies.from_step_name is 'The step that must be done first.';
 comment on column quantumflow.workflow_step_dependencies.to_step_name is 'The step that waits.';
+
+create view quantumflow.attempt_usage as
+select
+  r.workflow_slug,
+  a.run_id,
+  a.step_slug,
+  w.command,
+  a.task_index,
+  a.attempt,
+  a.outcome,
+  a.ended_at,
+  u.key as name,
+  u.value::numeric as amount
+from (
+  select t.run_id, t.step_slug, t.task_index, t.attempts as attempt, 'completed' as outcome, t.completed_at as ended_at, t.usage
+  from quantumflow.step_tasks t
+  where t.usage is not null
+  union all
+  select f.run_id, f.step_slug, f.task_index, f.attempt, f.kind, f.ended_at, f.usage
+  from quantumflow.task_failures f
+  where f.usage is not null
+  union all
+  select d.run_id, d.step_slug, d.task_index, d.attempt, 'undone', d.completed_at, d.usage
+  from quantumflow.undone_tasks d
+  where d.usage is not null
+) a
+join quantumflow.workflow_runs r
+  on r.id = a.run_id
+join quantumflow.workflow_steps w
+  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, a.step_slug)
+cross join jsonb_each(a.usage) u;
+
+comment on view quantumflow.attempt_usage is
+'What attempts said that they used, a row a name and attempt, of failed ones and of what a retry has undone too.
+
+To be summed as one likes: select command, name, sum(amount) from quantumflow.attempt_usage group by command, name. Without a condition
+on run_id it reads every task that is kept; what prune has deleted is not here.';
+comment on column quantumflow.attempt_usage.workflow_slug is 'The workflow.';
+comment on column quantumflow.attempt_usage.run_id is 'The run.';
+comment on column quantumflow.attempt_usage.step_slug is 'The step.';
+comment on column quantumflow.attempt_usage.command is 'The command that its handler is registered for.';
+comment on column quantumflow.attempt_usage.task_index is 'The task.';
+comment on column quantumflow.attempt_usage.attempt is 'The attempt, from 1.';
+comment on column quantumflow.attempt_usage.outcome is 'completed; undone, if a retry runs it again; or the kind of its failure.';
+comment on column quantumflow.attempt_usage.ended_at is 'When it ended.';
+comment on column quantumflow.attempt_usage.name is 'What was used.';
+comment on column quantumflow.attempt_usage.amount is 'How much of it.';

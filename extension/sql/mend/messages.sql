@@ -88,9 +88,10 @@ begin
       select
         coalesce(array_agg(t.message_id order by t.message_id), '{}'),
         array_agg(
-          case t.status
-            when 'queued' then quantumflow._visible_at(t.queued_at, $2, $3)
-            else $3
+          case
+            when t.status = 'queued' then quantumflow._visible_at(t.queued_at, $2, $3)
+            when q.vt = 'infinity' then $3
+            else greatest(w.deadline, $3)
           end
           order by t.message_id)
       from quantumflow.step_tasks t
@@ -100,13 +101,21 @@ begin
         where m.msg_id = t.message_id
         limit 1
       ) q
+      cross join lateral (
+        select t.started_at + l.timeout as deadline
+        from quantumflow.workflow_steps l
+        where (l.workflow_slug, l.version, l.step_slug) = ($6, $7, t.step_slug)
+        limit 1
+      ) w
       where t.run_id = $1
         and t.queue = $4
-        and q.vt = 'infinity'
-        and (t.status = 'started' or (t.status = 'queued' and $5 <> 'paused'))
+        and (
+          (t.status = 'started' and q.vt > w.deadline)
+          or (t.status = 'queued' and q.vt = 'infinity' and $5 <> 'paused')
+        )
       $$,
       'q_' || v_queue)
-    using p_run.id, p_run.priority, p_now, v_queue, p_run.status
+    using p_run.id, p_run.priority, p_now, v_queue, p_run.status, p_run.workflow_slug, p_run.version
     into v_msg_ids, v_vts;
 
     perform quantumflow._redelay(v_queue, v_msg_ids, v_vts);
@@ -116,7 +125,7 @@ $_wake_messages$;
 
 comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
 'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of started
-tasks at once. The caller holds the run with its tasks.';
+tasks at once, and at its deadline what is leased beyond that. The caller holds the run with its tasks.';
 
 create function quantumflow._queue_model()
 returns jsonb

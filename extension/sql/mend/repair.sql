@@ -188,7 +188,7 @@ declare
 begin
   -- One after the other, in order of their ids: a batch of reports holds the tasks of its runs in that order too.
   for v_run in
-    select p.run_id, bool_or(coalesce(p.remedy = 'wake it', false)) as has_sleepers
+    select p.run_id, bool_or(coalesce(p.remedy in ('wake it', 'end its lease at its deadline'), false)) as has_sleepers
     from unnest(p_problems) p
     where p.run_id is not null
     group by p.run_id

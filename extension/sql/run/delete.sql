@@ -34,6 +34,9 @@ begin
   delete from quantumflow.task_failures f
   where f.run_id = any (p_run_ids);
 
+  delete from quantumflow.undone_tasks u
+  where u.run_id = any (p_run_ids);
+
   delete from quantumflow._unfinished_ends e
   where e.run_id = any (p_run_ids);
 

@@ -11,7 +11,8 @@ create type quantumflow.failed_attempt as (
   started_at    timestamptz,
   ended_at      timestamptz,
   error_message text,
-  error_details jsonb
+  error_details jsonb,
+  due_at        timestamptz
 );
 
 comment on type quantumflow.failed_attempt is 'An attempt that did not complete, as task_failures has it, with the names that belong to it.';
@@ -21,13 +22,17 @@ comment on column quantumflow.failed_attempt.step_slug is 'The step.';
 comment on column quantumflow.failed_attempt.task_index is 'The task.';
 comment on column quantumflow.failed_attempt.retries is 'The run''s retries at that time.';
 comment on column quantumflow.failed_attempt.attempt is 'The attempt, from 1.';
-comment on column quantumflow.failed_attempt.kind is 'error: reported. timeout: its deadline passed. lost: its lease ran out.';
+comment on column quantumflow.failed_attempt.kind is
+'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out.';
 comment on column quantumflow.failed_attempt.worker_id is 'Who had claimed it.';
 comment on column quantumflow.failed_attempt.worker is 'The name of that worker; null when it is not registered.';
-comment on column quantumflow.failed_attempt.started_at is 'When it was claimed.';
+comment on column quantumflow.failed_attempt.started_at is
+'When it was claimed; when its handler began, if it was reported and its report says for how long that ran.';
 comment on column quantumflow.failed_attempt.ended_at is 'When the failure was reported or noticed.';
 comment on column quantumflow.failed_attempt.error_message is 'What was reported.';
 comment on column quantumflow.failed_attempt.error_details is 'Whatever the reporter added: exception class, traceback.';
+comment on column quantumflow.failed_attempt.due_at is
+'From when it could be claimed, so that started_at - due_at is how long it waited; null for attempts of before version 0.4.0.';
 
 create function quantumflow.list_failures(run_id uuid default null, max_failures int default 20)
 returns setof quantumflow.failed_attempt
@@ -52,7 +57,7 @@ begin
   return query
   select
     f.run_id, r.workflow_slug, f.step_slug, f.task_index, f.retries, f.attempt, f.kind, f.worker_id, w.name,
-    f.started_at, f.ended_at, f.error_message, f.error_details
+    f.started_at, f.ended_at, f.error_message, f.error_details, f.due_at
   from (
     select *
     from quantumflow.task_failures k

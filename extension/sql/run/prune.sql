@@ -11,7 +11,7 @@ declare
 begin
   perform quantumflow._require_read_committed('prune');
   perform quantumflow._refuse_bad_prune(prune.older_than, prune.max_runs);
-  v_before := quantumflow._now() - prune.older_than;
+  v_before := quantumflow._now() - quantumflow._as_seconds(prune.older_than);
 
   -- An id of version 7 tells when its run was created, which was before it ended. For other ids there is an index.
   select array_agg(p.id order by p.id)
@@ -60,7 +60,7 @@ comment on function quantumflow.prune(interval, int) is
 'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
 not seen since. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
-older_than: 0 s to 1,000 years. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
+older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
 Runs that go on, and ended ones whose callback is still to be done, stay.
 
 Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
@@ -72,7 +72,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_refuse_bad_prune$
 begin
-  if p_older_than is null or p_older_than not between '0 s' and '1000 years' then
+  if p_older_than is null or extract(epoch from p_older_than) not between 0 and 1000 * 31557600::bigint then
     raise exception 'older_than must be between 0 s and 1000 years'
     using
       errcode = 'QF216',

@@ -69,7 +69,8 @@ comment on function quantumflow.retry_run(uuid, text) is
 'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too.
 
 Finished steps keep their outputs, and so do the finished tasks of a map that did not finish. The tasks that run again have all their
-attempts again. task_failures keeps the history, under the run''s retries at that time. A callback of the ended run that is still to
+attempts again. task_failures keeps the history, under the run''s retries at that time, and undone_tasks what was completed and runs again;
+that has another idempotency key then (fresh_since of claimed_task). A callback of the ended run that is still to
 be done is cancelled. retry_preview shows what would run again.
 
 Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
@@ -213,7 +214,16 @@ begin
       ) k
       where t.run_id is not distinct from p_run.id
         and t.ctid = k.tid
-      returning t.queue, t.message_id, t.status
+      returning t.*
+    ),
+    undone as (
+      insert into quantumflow.undone_tasks
+        (run_id, step_slug, task_index, undone_by, attempt, worker_id, due_at, started_at, completed_at, usage)
+      select
+        f.run_id, f.step_slug, f.task_index, p_run.retries + 1, f.attempts, f.worker_id, f.queued_at, f.started_at, f.completed_at,
+        f.usage
+      from forgotten f
+      where f.status = 'completed'
     ),
     cancelled as (
       update quantumflow.step_tasks t
@@ -241,4 +251,5 @@ end
 $_forget_tasks$;
 
 comment on function quantumflow._forget_tasks(quantumflow.workflow_runs, text) is
-'Removes the tasks that a retry runs again, cancels a callback that is still to be done, and removes what messages they have.';
+'Removes the tasks that a retry runs again, and notes those that were completed; cancels a callback that is still to be done, and removes
+what messages they have.';

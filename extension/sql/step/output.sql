@@ -173,7 +173,19 @@ select
   w.args,
   w.max_attempts,
   r.headers,
-  w.step_type
+  w.step_type,
+  r.retries,
+  case
+    when r.retries > 0
+    then coalesce(
+      (
+        select max(u.undone_by)
+        from quantumflow.undone_tasks u
+        where (u.run_id, u.step_slug, u.task_index) = (t.run_id, t.step_slug, t.task_index)
+      ),
+      0)
+    else 0
+  end as fresh_since
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r
   on r.id = t.run_id
@@ -183,7 +195,7 @@ join quantumflow.workflow_steps w
 comment on view quantumflow._task_inputs is
 'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, {"items", "index"}
 for one of a map in chunks, with the index of the first item, which fetches the rest on
-demand, or {"run", "output"} or {"run", "error"} for a callback.
+demand, or {"run", "output"} or {"run", "error", "failure"} for a callback.
 
 A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.';
 comment on column quantumflow._task_inputs.run_id is 'The run.';
@@ -197,6 +209,9 @@ comment on column quantumflow._task_inputs.args is 'The args of the step.';
 comment on column quantumflow._task_inputs.max_attempts is 'How many failures end the task.';
 comment on column quantumflow._task_inputs.headers is 'The headers of the run.';
 comment on column quantumflow._task_inputs.step_type is 'What the step is.';
+comment on column quantumflow._task_inputs.retries is 'How often the run was retried.';
+comment on column quantumflow._task_inputs.fresh_since is
+'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
 
 create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
 returns bigint

@@ -70,6 +70,8 @@ create type quantumflow._held_task as (
   timeout       interval,
   run_status    text,
   retries       int,
+  seconds       interval,
+  usage         jsonb,
   outcome       text
 );
 
@@ -77,7 +79,8 @@ comment on type quantumflow._held_task is
 'A task whose row this transaction has locked, or is about to write, with what the row and its run said then, and what the call decided
 about it.
 
-tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key.';
+tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key. seconds and
+usage: what the report says of its attempt.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._held_task_of(
@@ -102,17 +105,19 @@ create function quantumflow._held_task_of(
   p_timeout       interval,
   p_run_status    text,
   p_retries       int,
-  p_outcome       text)
+  p_outcome       text,
+  p_seconds       interval default null,
+  p_usage         jsonb default null)
 returns quantumflow._held_task
 language sql
 immutable
 return row(
   p_ord, p_run_id, p_step_slug, p_task_index, p_tid, p_queue, p_message_id, p_status, p_attempts,
   p_losses, p_worker_id, p_lease_token, p_started_at, p_queued_at, p_workflow_slug, p_version,
-  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_outcome
+  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_seconds, p_usage, p_outcome
 )::quantumflow._held_task;
 
-comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text) is
+comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text, interval, jsonb) is
 'The one place that builds a _held_task, from named arguments.';
 
 create type quantumflow._taken_task as (

@@ -11,6 +11,7 @@ begin
     when 'violates' then 'run_failed'
     when 'fails' then case when p_held.counts then 'run_failed' else 'callback_failed' end
     when 'duplicate' then 'reported_before'
+    when 'odd' then 'unknown_key'
     when 'stale' then case when p_held.status is null then 'unknown_task' else 'lease_lost' end
     when 'run_ended' then (
       select
@@ -59,7 +60,23 @@ $_explained$;
 comment on function quantumflow._explained(quantumflow._held_task) is
 'The reason of an outcome in words for people; of a task that has failed, its error_message.';
 
-create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text)
+create function quantumflow._oddness_of(p_report jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_oddness_of$
+begin
+  return format(
+    'nobody knows its key %s; there are %s',
+    quantumflow._unknown_keys(p_report), array_to_string(quantumflow._report_keys(), ', '));
+end
+$_oddness_of$;
+
+comment on function quantumflow._oddness_of(jsonb) is
+'What is said of a report, or of what names a task, that has a key which nobody knows.';
+
+create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text, p_reports jsonb default null)
 returns setof quantumflow.task_outcome
 language sql
 stable
@@ -72,16 +89,20 @@ begin atomic
       when 'acts' then p_acts
       when 'violates' then 'type_violation'
       when 'fails' then 'failed'
+      when 'odd' then 'stale'
       else h.outcome
     end,
     case when h.outcome <> 'acts' then quantumflow._reason_of(h) end,
-    case when h.outcome <> 'acts' then quantumflow._explained(h) end
+    case
+      when h.outcome = 'odd' then quantumflow._oddness_of(p_reports -> h.ord)
+      when h.outcome <> 'acts' then quantumflow._explained(h)
+    end
   from unnest(p_held) h
   order by h.ord;
 end;
 
-comment on function quantumflow._answers(quantumflow._held_task[], text) is
-'The answer to a batch of reports, in its order; p_acts: what one that acts has done, completed or retrying. To be called
+comment on function quantumflow._answers(quantumflow._held_task[], text, jsonb) is
+'The answer to a batch of reports, in its order, which is p_reports; p_acts: what one that acts has done, completed or retrying. To be called
 in a statement after the one that has acted, whose changes it tells.';
 
 create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_acts text, p_lease_token bigint)

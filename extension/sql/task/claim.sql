@@ -13,18 +13,18 @@ set search_path = pg_catalog, pg_temp
 as $claim_tasks$
 declare
   v_now   timestamptz := quantumflow._now();
+  v_offer quantumflow._offer;
   v_taken quantumflow._taken_task[];
 begin
   perform quantumflow._refuse_copy();
 
-  v_taken := quantumflow._claim(
-    quantumflow._checked_offer(
-      claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held),
-    v_now);
+  v_offer := quantumflow._checked_offer(
+    claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held);
+  v_taken := quantumflow._claim(v_offer, v_now);
 
   return query
   select *
-  from quantumflow._hand_out_each(v_taken, claim_tasks.lease, v_now);
+  from quantumflow._hand_out_each(v_taken, v_offer.lease, v_now);
 end
 $claim_tasks$;
 
@@ -39,7 +39,7 @@ commands: only tasks of these commands, at most 10,000; others are put back for 
 held: how many tasks the worker has already and has not reported; see below.
 
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
-{"run", "output"} or {"run", "error"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
+{"run", "output"} or {"run", "error", "failure"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
 A task that was lost before comes alone, and only to a worker that holds none: what killed one worker shall not take others'' tasks
 along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Leases that have run out are found here: they count as lost, or, if they lasted to the
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.

@@ -56,21 +56,24 @@ begin
 
   return query
   select *
-  from quantumflow._answers(v_done.held, 'completed');
+  from quantumflow._answers(v_done.held, 'completed', complete_tasks.results);
 end
 $complete_tasks$;
 
 comment on function quantumflow.complete_tasks(jsonb) is
 'Reports tasks as done, any number of them, of any runs, in one set of statements.
 
-results: an array of {"run_id", "step_slug", "task_index", "lease_token", "output"}. One bad result never spoils the others.
-A result without a lease_token is stale: by hand there is complete_task.
+results: an array of {"run_id", "step_slug", "task_index", "lease_token", "output", "seconds", "usage"}. One bad result never spoils the
+others. A result without a lease_token is stale: by hand there is complete_task. So is one with a key that nobody knows, which detail
+names; the columns of a claimed task and of step_tasks are known.
+seconds: for how long the handler ran, so that started_at is when it began; usage: what it used, {"tokens": 120}. Either may be left out,
+and what makes no sense is ignored: a negative number, a text, a usage of more than 4 kB or that is no object of numbers from 0 to 10^18.
 
 Returns a row per result, in order, with its outcome, and why it is no other (reason and detail, see task_outcome):
 completed: recorded, and whatever waited for it has started. type_violation: a map maps over this output and it is no array, or a
 chunk''s has not an entry for each item; the task and its run failed. failed: the output is too large, see configure(); the task failed without another attempt, and its run, with
 QF309 in error_message. duplicate: this attempt has reported before; nothing changed. stale: the lease is somebody else''s by now,
-or there is no such task; nothing changed. run_ended: the run was over first, and the result is not kept.
+there is no such task, or the result has a key that nobody knows; nothing changed. run_ended: the run was over first, and the result is not kept.
 
 A step that would start and whose queue is gone fails with that reason, and its run with it.
 
@@ -174,7 +177,8 @@ begin
       status = case h.outcome when 'acts' then 'completed' else 'failed' end,
       attempts = h.attempts + (h.outcome <> 'acts' and h.status = 'queued')::int,
       output = case when h.outcome <> 'fails' then coalesce(p_results -> h.ord -> 'output', 'null') end,
-      started_at = coalesce(t.started_at, p_now),
+      usage = case h.outcome when 'acts' then h.usage end,
+      started_at = coalesce(quantumflow._began_at(h, p_now), p_now),
       completed_at = case h.outcome when 'acts' then p_now end,
       failed_at = case when h.outcome <> 'acts' then p_now end,
       error_message = case h.outcome
@@ -224,7 +228,7 @@ set search_path = pg_catalog, pg_temp
 as $_offending$
 begin
   return array(
-    select row(h, 'error', t.error_message, null)::quantumflow._failed_attempt
+    select row(h, 'error', t.error_message, null, true)::quantumflow._failed_attempt
     from unnest(p_held) h
     cross join lateral (
       select l.error_message

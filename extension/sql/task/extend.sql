@@ -38,7 +38,8 @@ begin
   return query
   select
     l.run_id, l.step_slug, l.task_index, l.state,
-    case l.state when 'held' then least(v_now + v_lease, l.deadline) end
+    case l.state when 'held' then least(v_now + v_lease, l.deadline) end,
+    case when l.is_odd then quantumflow._oddness_of(v_tasks -> l.ord) end
   from quantumflow._leases(v_tasks) l
   order by l.ord;
 end
@@ -51,7 +52,8 @@ tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}.
 lease: 0.001 s to 1 day; renew at a third of it.
 
 Returns a row per task, in order, with its state: held, still the caller''s (also while a report of it is under way); lost, it is
-somebody else''s or done; cancelled, its run has ended, so the work is for nothing.
+somebody else''s or done; cancelled, its run has ended, so the work is for nothing. A row with a key that nobody knows is lost, and detail
+names the key.
 
 Errors: QF301 tasks is no array; QF303 bad lease.';
 
@@ -65,7 +67,8 @@ returns table (
   state       text,
   queue       text,
   message_id  bigint,
-  deadline    timestamptz)
+  deadline    timestamptz,
+  is_odd      boolean)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -79,6 +82,7 @@ begin
     k.task_index,
     t.lease_token,
     case
+      when k.is_odd then 'lost'
       when t.status = 'cancelled' and t.is_leased then 'cancelled'
       when t.status is distinct from 'started' or t.is_leased is not true then 'lost'
       when w.counts and r.status not in ('started', 'paused') then 'cancelled'
@@ -86,7 +90,8 @@ begin
     end,
     t.queue,
     t.message_id,
-    t.started_at + w.timeout
+    t.started_at + w.timeout,
+    k.is_odd
   from quantumflow._parse_reports(p_tasks) k
   left join lateral (
     select l.status, l.lease_token, l.queue, l.message_id, l.started_at, l.lease_token::text = k.token as is_leased

@@ -54,7 +54,7 @@ begin
 
   return query
   select *
-  from quantumflow._answers(v_held, 'retrying');
+  from quantumflow._answers(v_held, 'retrying', fail_tasks.results);
 end
 $fail_tasks$;
 
@@ -62,8 +62,10 @@ comment on function quantumflow.fail_tasks(jsonb) is
 'Reports tasks as failed, any number of them, of any runs.
 
 results: an array of {"run_id", "step_slug", "task_index", "lease_token", "error_message", "retryable", "retry_after",
-"error_details"}; retry_after is in seconds. One bad result never spoils the others. An error_message over max_error_bytes is cut,
-and such error_details are left out, with a note in their place.
+"error_details", "seconds", "usage"}; retry_after is in seconds, and seconds and usage are as for complete_tasks. One bad result never
+spoils the others, and one with a key that nobody knows is stale. An error_message over max_error_bytes is cut,
+and such error_details are left out, with a note in their place. What is reported when the deadline of its attempt has passed is a failure
+of kind timeout, and says so before its message.
 
 Returns a row per result, in order, with its outcome, and why it is no other (reason and detail, see task_outcome):
 retrying: the task is queued again, after retry_after or retry_delay * 2^(failures - 1), capped and jittered. failed: attempts are
@@ -125,9 +127,14 @@ begin
   from (
     select
       row(
-        h, 'error', quantumflow._error_of(p_results -> h.ord), quantumflow._details_of(p_results -> h.ord)
+        h,
+        case when t.is_late then 'timeout' else 'error' end,
+        quantumflow._error_of(p_results -> h.ord, case when t.is_late then h.timeout end),
+        quantumflow._details_of(p_results -> h.ord),
+        true
       )::quantumflow._failed_attempt as attempt
     from unnest(p_held) h
+    cross join lateral (select h.status = 'started' and p_now >= h.started_at + h.timeout as is_late) t
     where h.outcome in ('acts', 'fails')
     offset 0
   ) k;
@@ -162,6 +169,7 @@ begin
       set
         status = 'queued',
         attempts = h.attempts + (h.status = 'queued')::int,
+        started_at = quantumflow._began_at(f.held, p_now),
         queued_at = p_now + d.delay,
         error_message = f.error_message
       from unnest(p_attempts) f
@@ -191,19 +199,23 @@ $_try_again$;
 comment on function quantumflow._try_again(jsonb, quantumflow._failed_attempt[], timestamptz) is
 'Lets tasks whose attempt was reported as failed be claimed again: after their delay, and not while their run is paused.';
 
-create function quantumflow._error_of(p_result jsonb)
+create function quantumflow._error_of(p_result jsonb, p_timeout interval)
 returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_error_of$
 begin
-  return coalesce(quantumflow._cut(p_result ->> 'error_message'), 'failed without a message');
+  return coalesce(
+    quantumflow._cut(
+      case when p_timeout is not null then format('timed out after %s: ', p_timeout) else '' end || (p_result ->> 'error_message')),
+    'timed out after ' || p_timeout::text,
+    'failed without a message');
 end
 $_error_of$;
 
-comment on function quantumflow._error_of(jsonb) is
-'The error message of a reported failure.';
+comment on function quantumflow._error_of(jsonb, interval) is
+'The error message of a reported failure; p_timeout: of one that was reported when the deadline had passed.';
 
 create function quantumflow._details_of(p_result jsonb)
 returns jsonb
@@ -239,8 +251,9 @@ begin
     return make_interval(secs => 31536000);
   end if;
 
+  -- Rounded, since what is next to nothing is out of range of a double.
   if jsonb_typeof(p_seconds) = 'number' or p_seconds #>> '{}' ~ '^-?[0-9]{1,30}([.][0-9]{1,30})?$' then
-    return make_interval(secs => least(greatest((p_seconds #>> '{}')::numeric, 0), 31536000)::double precision);
+    return make_interval(secs => round(least(greatest((p_seconds #>> '{}')::numeric, 0), 31536000), 6)::double precision);
   end if;
 
   return null;

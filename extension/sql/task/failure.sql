@@ -4,11 +4,23 @@ create type quantumflow._failed_attempt as (
   held          quantumflow._held_task,
   kind          text,
   error_message text,
-  error_details jsonb
+  error_details jsonb,
+  reported      boolean
 );
 
 comment on type quantumflow._failed_attempt is
-'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout or lost.';
+'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout or lost. reported:
+it was, and not found by its lease.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._began_at(p_held quantumflow._held_task, p_now timestamptz)
+returns timestamptz
+language sql
+stable
+return greatest(p_held.started_at, p_now - p_held.seconds);
+
+comment on function quantumflow._began_at(quantumflow._held_task, timestamptz) is
+'When the handler of an attempt that ends now began: as its report says, but not before the claim; else the claim.';
 
 create function quantumflow._record_failures(p_attempts quantumflow._failed_attempt[], p_now timestamptz)
 returns void
@@ -19,15 +31,15 @@ as $_record_failures$
 begin
   insert into quantumflow.task_failures
     (run_id, step_slug, task_index, retries, attempt, kind, worker_id, lease_token, started_at, ended_at,
-     error_message, error_details)
+     error_message, error_details, due_at, reported, usage)
   select
     h.run_id, h.step_slug, h.task_index, h.retries,
     h.attempts + (h.status = 'queued')::int,
     f.kind,
     case h.status when 'started' then h.worker_id end,
     case h.status when 'started' then h.lease_token end,
-    case h.status when 'started' then h.started_at end,
-    p_now, f.error_message, f.error_details
+    case h.status when 'started' then quantumflow._began_at(f.held, p_now) end,
+    p_now, f.error_message, f.error_details, h.queued_at, f.reported, h.usage
   from unnest(p_attempts) f
   cross join lateral (select (f.held).*) h;
 end
@@ -50,7 +62,8 @@ begin
     status = 'failed',
     attempts = h.attempts + (h.status = 'queued')::int,
     losses = h.losses + (f.kind = 'lost')::int,
-    lease_token = case f.kind when 'error' then t.lease_token end,
+    lease_token = case when f.reported then t.lease_token end,
+    started_at = quantumflow._began_at(f.held, p_now),
     failed_at = p_now,
     error_message = f.error_message
   from unnest(p_attempts) f
@@ -66,8 +79,8 @@ begin
 
   perform quantumflow._fail_step(
     h.run_id, h.step_slug, h.task_index, h.known_tasks,
-    case f.kind
-      when 'error' then f.error_message
+    case
+      when f.reported then f.error_message
       else format('%s (attempt %s, lost %s times)', f.error_message, h.attempts, h.losses + (f.kind = 'lost')::int)
     end,
     p_now)

@@ -58,7 +58,9 @@ begin
     i.message_id,
     i.headers,
     k.losses,
-    i.step_type
+    i.step_type,
+    i.retries,
+    i.fresh_since
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
   cross join lateral (
@@ -120,6 +122,13 @@ declare
     'retryable', p_retryable));
   v_held   quantumflow._held_task := (quantumflow._read_reported(v_report, 'fail'))[1];
 begin
+  -- Of its run only what never changes was read.
+  v_held := (
+    select quantumflow._as_its_run_is(v_held, r.status, r.retries)
+    from quantumflow.workflow_runs r
+    where r.id = p_task.run_id
+  );
+
   -- While somebody holds the step or the run, the task waits for its lease to run out.
   if v_held.outcome = 'fails'
     and v_held.counts

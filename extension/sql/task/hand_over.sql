@@ -31,12 +31,15 @@ begin
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
-    o.reason, o.detail
-  from quantumflow._answers(v_done.held, 'completed') o;
+    o.reason, o.detail, null::int, null::int
+  from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results) o;
 
   return query
-  select null::text, c.*, null::text, null::text
-  from quantumflow._hand_out_each(v_taken, complete_and_claim.lease, v_now) c;
+  select
+    null::text, c.run_id, c.workflow_slug, c.step_slug, c.task_index, c.command, c.args, c.input, c.attempt, c.max_attempts,
+    c.lease_token, c.lease_expires_at, c.deadline, c.queue, c.message_id, c.headers, c.losses, c.step_type,
+    null::text, null::text, c.retries, c.fresh_since
+  from quantumflow._hand_out_each(v_taken, (v_done.offer).lease, v_now) c;
 end
 $complete_and_claim$;
 

@@ -67,14 +67,14 @@ begin
   return array(
     select case h.outcome
       when 'timeout' then row(
-        row(h, 'timeout', format('timed out after %s', h.timeout), null)::quantumflow._failed_attempt,
+        row(h, 'timeout', format('timed out after %s', h.timeout), null, false)::quantumflow._failed_attempt,
         k.failures >= w.max_attempts,
         d.ready_at,
         d.ready_at
       )::quantumflow._lapse
       -- What was lost gets its place in the queue back, ahead of what was queued after it.
       else row(
-        row(h, 'lost', format('lost its worker %s', h.worker_id), null)::quantumflow._failed_attempt,
+        row(h, 'lost', format('lost its worker %s', h.worker_id), null, false)::quantumflow._failed_attempt,
         h.losses + 1 >= w.max_lost,
         p_now,
         h.queued_at - make_interval(secs => r.priority)

@@ -9,9 +9,20 @@ declare
   v_now      timestamptz := quantumflow._now();
   v_held     quantumflow._held_task[];
   v_batch    record;
+  v_odd      text;
   v_released int := 0;
 begin
   v_held := quantumflow._hold_reported(quantumflow._checked_array(release_tasks.tasks, 'tasks'), 'release');
+
+  for v_odd in
+    select quantumflow._oddness_of(release_tasks.tasks -> h.ord)
+    from unnest(v_held) h
+    where h.outcome = 'odd'
+    order by h.ord
+  loop
+    raise warning 'a task is not handed back: %', v_odd;
+  end loop;
+
   v_held := quantumflow._hold_runs(v_held, 'key share');
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
@@ -63,6 +74,6 @@ comment on function quantumflow.release_tasks(jsonb) is
 attempt does not count.
 
 tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}; those whose lease is not the caller''s any more are
-left alone. Returns how many were handed back.
+left alone, and so are those with a key that nobody knows, of which a warning tells. Returns how many were handed back.
 
 Errors: QF301 tasks is no array.';

@@ -24,6 +24,83 @@ comment on function quantumflow._checked_array(jsonb, text) is
 
 Errors: QF301 when it is no JSON array.';
 
+-- Without paths of their own, so that they are inlined where they are called.
+
+create function quantumflow._report_keys()
+returns text[]
+language sql
+immutable
+return '{run_id,step_slug,task_index,lease_token,output,error_message,retryable,retry_after,error_details,seconds,usage}'::text[];
+
+comment on function quantumflow._report_keys() is
+'The keys of reports, and of what names a task. Not all of them say something to each call, so that one object serves them all.';
+
+create function quantumflow._reported_seconds(p_seconds jsonb)
+returns interval
+language sql
+immutable
+return case
+  when jsonb_typeof(p_seconds) = 'number' and p_seconds::numeric between 0 and 315360000
+  then make_interval(secs => round(p_seconds::numeric, 6)::double precision)
+end;
+
+comment on function quantumflow._reported_seconds(jsonb) is
+'For how long a handler says that it ran; null where it does not say so, or says what cannot be: no number, negative, over ten years.';
+
+create function quantumflow._reported_usage(p_usage jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_reported_usage$
+begin
+  if jsonb_typeof(p_usage) <> 'object' or p_usage = '{}' or quantumflow._bytes(p_usage) > 4096 then
+    return null;
+  end if;
+
+  if exists (
+    select
+    from jsonb_each(p_usage) k
+    where case jsonb_typeof(k.value) when 'number' then k.value::numeric not between 0 and 1e18 else true end
+  )
+  then
+    return null;
+  end if;
+
+  return p_usage;
+end
+$_reported_usage$;
+
+comment on function quantumflow._reported_usage(jsonb) is
+'What a handler says that it used, {"tokens": 120}; null where that is no object of numbers from 0 to 10^18, or has more than 4 kB.';
+
+create function quantumflow._unknown_keys(p_report jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_unknown_keys$
+begin
+  if jsonb_typeof(p_report) <> 'object' then
+    return null;
+  end if;
+
+  -- What a claim has handed out can be handed back whole, and so can a row of step_tasks.
+  return (
+    select left(string_agg(format('"%s"', k.key), ', ' order by k.key), 1000)
+    from jsonb_each(p_report - quantumflow._report_keys()) k
+    where k.value <> 'null'
+      and not to_jsonb(jsonb_populate_record(null::quantumflow.claimed_task, '{}')) ? k.key
+      and not to_jsonb(jsonb_populate_record(null::quantumflow.step_tasks, '{}')) ? k.key
+  );
+end
+$_unknown_keys$;
+
+comment on function quantumflow._unknown_keys(jsonb) is
+'The keys of a report, or of what names a task, that say something and that nobody knows, as a text; null when there is none.
+
+The columns of a claimed task and of step_tasks are known, and mean nothing, so that such a row is a report as soon as it has an output.';
+
 create function quantumflow._parse_reports(p_reports jsonb, p_by_hand boolean default false)
 returns table (
   ord         int,
@@ -33,9 +110,12 @@ returns table (
   token       text,
   is_by_hand  boolean,
   is_final    boolean,
-  output_type text)
+  output_type text,
+  seconds     interval,
+  usage       jsonb,
+  is_odd      boolean)
 language sql
-immutable
+stable
 begin atomic
   select
     (e.n - 1)::int,
@@ -45,16 +125,22 @@ begin atomic
     e.report ->> 'lease_token',
     p_by_hand and coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
-    jsonb_typeof(e.report -> 'output')
+    jsonb_typeof(e.report -> 'output'),
+    quantumflow._reported_seconds(e.report -> 'seconds'),
+    case when e.report -> 'usage' is not null then quantumflow._reported_usage(e.report -> 'usage') end,
+    case
+      when jsonb_typeof(e.report) <> 'object' then false
+      when e.report - quantumflow._report_keys() = '{}' then false
+      else quantumflow._unknown_keys(e.report) is not null
+    end
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
 end;
 
 comment on function quantumflow._parse_reports(jsonb, boolean) is
 'Reads an array of reports or of tasks, whatever it holds: what cannot be read is null, and names no task.
 
-ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: a person reports,
-which p_by_hand says, and the lease_token is null. is_final:
-retryable is false.';
+ord counts from 0. token: to be compared with a lease_token as a text. is_by_hand: a person
+reports, which p_by_hand says, and the lease_token is null. is_final: retryable is false. is_odd: it has a key that nobody knows.';
 
 create function quantumflow._hold_reported(p_reports jsonb, p_verb text, p_by_hand boolean default false)
 returns quantumflow._held_task[]
@@ -143,7 +229,10 @@ begin
       p_timeout => v.timeout,
       p_run_status => 'started',
       p_retries => 0,
+      p_seconds => v.seconds,
+      p_usage => v.usage,
       p_outcome => case
+        when v.is_odd then 'odd'
         when v.status is null then 'stale'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
         when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
@@ -206,7 +295,8 @@ $_read_reported$;
 comment on function quantumflow._read_reported(jsonb, text, boolean, int[]) is
 'The tasks that reports name, in order of their keys, and what each report comes to as they are now; p_ords: only these reports.
 
-p_verb: complete, fail or release. p_by_hand: a result without a lease_token acts on whatever attempt is live. outcome is, for a live attempt, "violates" where an output offends a map or does not fit its
+p_verb: complete, fail or release. p_by_hand: a result without a lease_token acts on whatever attempt is live. outcome is
+"odd" of a report with a key that nobody knows, which changes nothing; for a live attempt, "violates" where an output offends a map or does not fit its
 chunk, "fails" where it is too large or no attempt is left, else "acts"; for others duplicate, stale or run_ended, by the precedence
 of the manual. Of the run only what never changes is read here; it is assumed to be started, and never retried.';
 
@@ -222,7 +312,7 @@ begin
     from quantumflow.task_failures f
     where (f.run_id, f.step_slug, f.task_index) = (p_run_id, p_step_slug, p_task_index)
       and f.lease_token::text = p_token
-      and f.kind = 'error'
+      and f.reported
   );
 end
 $_has_failed_with$;
@@ -343,6 +433,7 @@ begin
         attempts = h.attempts,
         started_at = h.started_at,
         output = null,
+        usage = null,
         completed_at = null,
         failed_at = null,
         error_message = (

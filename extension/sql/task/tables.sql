@@ -16,6 +16,7 @@ create table quantumflow.step_tasks (
   status        text not null,
   completed_at  timestamptz,
   output        jsonb,
+  usage         jsonb,
   constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
   constraint step_tasks_status_known
     check (status in ('queued', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -45,10 +46,12 @@ comment on column quantumflow.step_tasks.losses is 'How many of the attempts end
 comment on column quantumflow.step_tasks.worker_id is 'Who claimed it last.';
 comment on column quantumflow.step_tasks.lease_token is
 'Proves the latest claim: random, below 2^53. Stays after a report; cleared by a release and when the lease is found lost.';
-comment on column quantumflow.step_tasks.started_at is 'When the latest attempt was claimed.';
+comment on column quantumflow.step_tasks.started_at is
+'When the latest attempt was claimed; once it has ended, when its handler began, if its report says for how long that ran.';
 comment on column quantumflow.step_tasks.status is 'queued, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_tasks.completed_at is 'When it was completed.';
 comment on column quantumflow.step_tasks.output is 'What it was completed with, never SQL NULL then; on a type violation the output that offended.';
+comment on column quantumflow.step_tasks.usage is 'What the attempt that completed it said that it used, {"tokens": 120}; null if nothing.';
 
 create table quantumflow.task_failures (
   run_id        uuid not null,
@@ -63,6 +66,9 @@ create table quantumflow.task_failures (
   ended_at      timestamptz not null,
   error_message text,
   error_details jsonb,
+  due_at        timestamptz,
+  reported      boolean not null,
+  usage         jsonb,
   constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
   constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost'))
 );
@@ -73,10 +79,43 @@ comment on column quantumflow.task_failures.step_slug is 'The step.';
 comment on column quantumflow.task_failures.task_index is 'The task.';
 comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
 comment on column quantumflow.task_failures.attempt is 'The attempt, from 1.';
-comment on column quantumflow.task_failures.kind is 'error: reported. timeout: its deadline passed. lost: its lease ran out.';
+comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out.';
 comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
 comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
-comment on column quantumflow.task_failures.started_at is 'When it was claimed.';
+comment on column quantumflow.task_failures.started_at is
+'When it was claimed; when its handler began, if it was reported and its report says for how long that ran.';
 comment on column quantumflow.task_failures.ended_at is 'When the failure was reported or noticed.';
 comment on column quantumflow.task_failures.error_message is 'What was reported.';
 comment on column quantumflow.task_failures.error_details is 'Whatever the reporter added: exception class, traceback.';
+comment on column quantumflow.task_failures.due_at is
+'From when it could be claimed, so that started_at - due_at is how long it waited; null for attempts of before version 0.4.0.';
+comment on column quantumflow.task_failures.reported is 'Whether it was reported, by its worker or by hand, and not found by its lease.';
+comment on column quantumflow.task_failures.usage is 'What its report said that it used, {"tokens": 120}; null if nothing.';
+
+create table quantumflow.undone_tasks (
+  run_id       uuid not null,
+  step_slug    text collate "C" not null,
+  task_index   int not null,
+  undone_by    int not null,
+  attempt      int not null,
+  worker_id    uuid,
+  due_at       timestamptz not null,
+  started_at   timestamptz,
+  completed_at timestamptz not null,
+  usage        jsonb,
+  constraint undone_tasks_pkey primary key (run_id, step_slug, task_index, undone_by),
+  constraint undone_tasks_undone_by_a_retry check (undone_by > 0)
+);
+
+comment on table quantumflow.undone_tasks is
+'One row per completion that a retry has undone, so that the task runs anew: what is left of it, without its output.';
+comment on column quantumflow.undone_tasks.run_id is 'The run.';
+comment on column quantumflow.undone_tasks.step_slug is 'The step.';
+comment on column quantumflow.undone_tasks.task_index is 'The task.';
+comment on column quantumflow.undone_tasks.undone_by is 'Which retry of the run undid it, from 1.';
+comment on column quantumflow.undone_tasks.attempt is 'The attempt that had completed it.';
+comment on column quantumflow.undone_tasks.worker_id is 'Who had claimed it.';
+comment on column quantumflow.undone_tasks.due_at is 'From when that attempt could be claimed.';
+comment on column quantumflow.undone_tasks.started_at is 'When it was claimed, or its handler began, as in step_tasks.';
+comment on column quantumflow.undone_tasks.completed_at is 'When the task was completed.';
+comment on column quantumflow.undone_tasks.usage is 'What it said that it used; null if nothing.';

@@ -15,7 +15,9 @@ create type quantumflow.claimed_task as (
   message_id       bigint,
   headers          jsonb,
   losses           int,
-  step_type        text
+  step_type        text,
+  retries          int,
+  fresh_since      int
 );
 
 comment on type quantumflow.claimed_task is
@@ -26,7 +28,7 @@ comment on column quantumflow.claimed_task.step_slug is 'The step; _on_complete 
 comment on column quantumflow.claimed_task.task_index is 'The position of the item from 0; 0 for a single step.';
 comment on column quantumflow.claimed_task.command is 'The handler to call.';
 comment on column quantumflow.claimed_task.args is 'The args of the step, unchanged.';
-comment on column quantumflow.claimed_task.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error"}.';
+comment on column quantumflow.claimed_task.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
 comment on column quantumflow.claimed_task.attempt is 'Which attempt this is, from 1.';
 comment on column quantumflow.claimed_task.max_attempts is 'How many failures end the task.';
 comment on column quantumflow.claimed_task.lease_token is 'To be shown with the report.';
@@ -38,6 +40,10 @@ comment on column quantumflow.claimed_task.headers is 'The headers of the run.';
 comment on column quantumflow.claimed_task.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
 comment on column quantumflow.claimed_task.step_type is 'What the step is, and so what the input holds: single, map or callback.';
+comment on column quantumflow.claimed_task.retries is 'How often the run was retried.';
+comment on column quantumflow.claimed_task.fresh_since is
+'The retry of the run since which it is other work than before, because it had been completed and runs anew; 0 for what has never been
+completed. What is done for it elsewhere under a key goes by run, step, index and this.';
 
 create type quantumflow.task_outcome as (
   run_id     uuid,
@@ -56,7 +62,7 @@ comment on column quantumflow.task_outcome.task_index is 'The task.';
 comment on column quantumflow.task_outcome.outcome is 'completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
 comment on column quantumflow.task_outcome.reason is
 'Of type_violation: run_failed. Of failed: run_failed, or callback_failed, which leaves its run as it is. Of duplicate: reported_before.
-Of stale: unknown_task, or lease_lost. Of run_ended: run_completed, run_failed, run_cancelled, or task_cancelled. Null of completed and
+Of stale: unknown_task, lease_lost, or unknown_key, of a report with a key that means nothing. Of run_ended: run_completed, run_failed, run_cancelled, or task_cancelled. Null of completed and
 retrying.';
 comment on column quantumflow.task_outcome.detail is
 'The reason in words for people; of type_violation and failed, the error_message of the task. Null where reason is.';
@@ -81,7 +87,9 @@ create type quantumflow.task_exchange as (
   losses           int,
   step_type        text,
   reason           text,
-  detail           text
+  detail           text,
+  retries          int,
+  fresh_since      int
 );
 
 comment on type quantumflow.task_exchange is
@@ -93,7 +101,7 @@ comment on column quantumflow.task_exchange.step_slug is 'The step; _on_complete
 comment on column quantumflow.task_exchange.task_index is 'The position of the item from 0; 0 for a single step.';
 comment on column quantumflow.task_exchange.command is 'The handler to call.';
 comment on column quantumflow.task_exchange.args is 'The args of the step, unchanged.';
-comment on column quantumflow.task_exchange.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error"}.';
+comment on column quantumflow.task_exchange.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
 comment on column quantumflow.task_exchange.attempt is 'Which attempt this is, from 1.';
 comment on column quantumflow.task_exchange.max_attempts is 'How many failures end the task.';
 comment on column quantumflow.task_exchange.lease_token is 'To be shown with the report.';
@@ -105,6 +113,10 @@ comment on column quantumflow.task_exchange.headers is 'The headers of the run.'
 comment on column quantumflow.task_exchange.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
 comment on column quantumflow.task_exchange.step_type is 'What the step is, and so what the input holds: single, map or callback.';
+comment on column quantumflow.task_exchange.retries is 'How often the run was retried.';
+comment on column quantumflow.task_exchange.fresh_since is
+'The retry of the run since which it is other work than before, because it had been completed and runs anew; 0 for what has never been
+completed. What is done for it elsewhere under a key goes by run, step, index and this.';
 comment on column quantumflow.task_exchange.reason is 'Why the result has this outcome, as in task_outcome; null where the row is a task.';
 comment on column quantumflow.task_exchange.detail is 'The reason in words for people, as in task_outcome; null where the row is a task.';
 
@@ -113,7 +125,8 @@ create type quantumflow.task_lease as (
   step_slug        text,
   task_index       int,
   state            text,
-  lease_expires_at timestamptz
+  lease_expires_at timestamptz,
+  detail           text
 );
 
 comment on type quantumflow.task_lease is
@@ -123,3 +136,4 @@ comment on column quantumflow.task_lease.step_slug is 'The step.';
 comment on column quantumflow.task_lease.task_index is 'The task.';
 comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
 comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held, unless its rows were busy; null when it is not.';
+comment on column quantumflow.task_lease.detail is 'Why a row that has a key which nobody knows is not held; else null.';

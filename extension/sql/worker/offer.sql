@@ -92,7 +92,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_checked_lease$
 begin
-  if p_lease is null or p_lease not between '1 ms' and '1 day' then
+  if p_lease is null or extract(epoch from p_lease) not between 0.001 and 86400 then
     raise exception 'lease must be between 1 ms and 1 day'
     using
       errcode = 'QF303',
@@ -100,11 +100,11 @@ begin
       hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
   end if;
 
-  return p_lease;
+  return quantumflow._as_seconds(p_lease);
 end
 $_checked_lease$;
 
 comment on function quantumflow._checked_lease(interval) is
-'The lease that it is given, if it is a length of time to work in.
+'The lease that it is given, in seconds, if it is a length of time to work in.
 
 Errors: QF303 when it is outside 1 ms to 1 day.';

@@ -70,6 +70,11 @@ def _reason(error: BaseException) -> str:
     return str(error)
 
 
+def plain(text: str) -> str:
+    """A text in ASCII, which any database can hold: what is not in it is written as in Python."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 def clean(text: str, limit: int) -> str:
     """A text that PostgreSQL can hold, of at most `limit` characters: start and end are kept."""
     if len(text) > limit:

@@ -438,10 +438,11 @@ class FailedAttempt:
         kind: error, timeout or lost.
         worker_id: Who had it.
         worker: The name of that worker, or None.
-        started_at: When it was claimed.
+        started_at: When its handler began; when it was claimed, if nobody says.
         ended_at: When its failure was reported or noticed.
         error_message: What was reported.
         error_details: What the worker added: `type` and `traceback`.
+        due_at: From when it could be claimed; None for what failed under 0.3.0.
     """
 
     run_id: UUID
@@ -457,13 +458,14 @@ class FailedAttempt:
     ended_at: datetime
     error_message: str | None
     error_details: Json
+    due_at: datetime | None
 
 
 _LIST_FAILURES = _statement(
     "list_failures",
     """
     select run_id, workflow_slug, step_slug, task_index, retries, attempt, kind, worker_id, worker,
-      started_at, ended_at, error_message, error_details::pg_catalog.text
+      started_at, ended_at, error_message, error_details::pg_catalog.text, due_at
     from quantumflow.list_failures(run_id => %(run_id)s, max_failures => %(max_failures)s::int)
     """,
 )
@@ -473,7 +475,9 @@ def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[Failed
     """The attempts that failed last, the latest first."""
     return Call(
         _LIST_FAILURES,
-        lambda rows: [FailedAttempt(*[*row[:-1], _decoded([row[-1:]])]) for row in rows],
+        lambda rows: [
+            FailedAttempt(*[*row[:12], _decoded([row[12:13]]), *row[13:]]) for row in rows
+        ],
         {"run_id": run_id, "max_failures": max_failures},
         is_repeatable=True,
     )
@@ -520,6 +524,8 @@ class Task(NamedTuple):
     headers: str | None
     losses: int
     step_type: str
+    retries: int = 0
+    fresh_since: int = 0
 
     @property
     def size(self) -> int:
@@ -527,11 +533,30 @@ class Task(NamedTuple):
         return len(self.input) + len(self.args or "") + 500
 
 
+class Spent(NamedTuple):
+    """What an attempt took: for how many seconds its handler ran, and what it used, as JSON text.
+
+    None is what nobody knows.
+    """
+
+    seconds: float | None = None
+    usage: str | None = None
+
+    def fields(self) -> str:
+        """Its members of a JSON object, each after a comma."""
+        fields = "" if self.seconds is None else f',"seconds":{self.seconds:.6f}'
+        return fields if self.usage is None else f'{fields},"usage":{self.usage}'
+
+
+_UNKNOWN = Spent()
+
+
 class Completion(NamedTuple):
     """A task's output, as JSON text."""
 
     ref: TaskRef
     output: str
+    spent: Spent = _UNKNOWN
 
     @property
     def size(self) -> int:
@@ -540,7 +565,7 @@ class Completion(NamedTuple):
 
     def row(self) -> str:
         """The row of complete_tasks."""
-        return f'{{{self.ref.fields()},"output":{self.output}}}'
+        return f'{{{self.ref.fields()},"output":{self.output}{self.spent.fields()}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -552,6 +577,7 @@ class Failure:
     retryable: bool = True
     retry_after: float | None = None
     details: str | None = None
+    spent: Spent = _UNKNOWN
 
     @property
     def size(self) -> int:
@@ -562,7 +588,7 @@ class Failure:
         """The row of fail_tasks."""
         row = (
             f'{{{self.ref.fields()},"error_message":{_json.encode(self.message)},'
-            f'"retryable":{_json.encode(self.retryable)}'
+            f'"retryable":{_json.encode(self.retryable)}{self.spent.fields()}'
         )
         if self.retry_after is not None:
             row += f',"retry_after":{_json.encode(self.retry_after)}'
@@ -576,7 +602,7 @@ def _array(rows: Iterable[str]) -> str:
 
 
 def _task(row: TupleRow) -> Task:
-    return Task(TaskRef(*row[:4]), *row[4:15])
+    return Task(TaskRef(*row[:4]), *row[4:17])
 
 
 @lru_cache
@@ -591,7 +617,8 @@ _CLAIM_TASKS = _statement(
     select run_id::pg_catalog.text, step_slug, task_index, lease_token, workflow_slug, command,
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
-      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type
+      extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type,
+      retries, fresh_since
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
@@ -668,7 +695,7 @@ _COMPLETE_AND_CLAIM = _statement(
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
       extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type,
-      outcome, reason, detail
+      retries, fresh_since, outcome, reason, detail
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
       results => %(results)s::pg_catalog.jsonb,
@@ -702,8 +729,8 @@ def complete_and_claim(
     return Call(
         _COMPLETE_AND_CLAIM,
         lambda rows: Exchange(
-            {row[:3]: Outcome(*row[15:]) for row in rows if row[15] is not None},
-            [_task(row) for row in rows if row[15] is None],
+            {row[:3]: Outcome(*row[17:]) for row in rows if row[17] is not None},
+            [_task(row) for row in rows if row[17] is None],
         ),
         {
             "worker_id": worker_id,

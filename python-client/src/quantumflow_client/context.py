@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(_log.NAME)
 
+_AMOUNT_MOST = 10**18
+
 # Whose input has keys of its own, and not the outputs of steps.
 _WITHOUT_OUTPUTS = ("map", "callback")
 
@@ -71,12 +73,14 @@ class Context:
         heartbeat: Callable[[], bool],
         fetch: Callable[[Call[str | None]], str | None],
         transaction: Callable[[], OwnTransaction],
+        used: dict[str, float],
     ) -> None:
         self._task = task
         self._cancelled = cancelled
         self._heartbeat = heartbeat
         self._fetch = fetch
         self._transaction = transaction
+        self._used = used
         self._outputs: dict[str, str] = {}
 
     @cached_property
@@ -149,8 +153,19 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this task, and for no other: for calls to other systems."""
-        return str(self._task.ref)
+        """The same for every attempt of this task, and for no other: for calls to other systems.
+
+        What was completed and runs again, by a retry from a step, has another one from then on: it
+        is to be done once more. What was not completed keeps its key over a retry of its run, for
+        it may have been done all the same.
+        """
+        fresh_since = self._task.fresh_since
+        return f"{self._task.ref}/{fresh_since}" if fresh_since else str(self._task.ref)
+
+    @property
+    def retries(self) -> int:
+        """How often the run was retried, 0 at first."""
+        return self._task.retries
 
     @property
     def is_map_task(self) -> bool:
@@ -177,6 +192,26 @@ class Context:
         Calls quantumflow.extend_leases.
         """
         return self._heartbeat()
+
+    def usage(self, **amounts: float) -> None:
+        """Add to what this attempt has used, of tokens for example; told with its report.
+
+        ctx.usage(tokens=reply.tokens, dollars=0.02)
+
+        The view attempt_usage has it, of failed attempts too, to be summed up as one likes.
+
+        Args:
+            amounts: Numbers from 0 to 10^18, each under a name in ASCII.
+
+        Raises:
+            ValueError: A name or a number is none of that; nothing is added.
+        """
+        for name, amount in amounts.items():
+            is_number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
+            if not (is_number and 0 <= amount <= _AMOUNT_MOST and name.isascii()):
+                raise ValueError(f"{amount!r} {name!r} cannot have been used: a number from 0")
+        for name, amount in amounts.items():
+            self._used[name] = self._used.get(name, 0) + amount
 
     def transaction(self) -> OwnTransaction:
         """The task's own transaction, in which the handler writes to the same database.

@@ -92,7 +92,7 @@ class Flow:
             queue: Where its tasks wait.
             on_complete: A command to run when a run has completed, or a function for it. It may ask
                 for `run` and `output`.
-            on_failure: The same for a failed run: `run` and `error`.
+            on_failure: The same for a failed run: `run`, `error` and `failure`.
         """
         self.slug = slug
         self._functions: dict[str, Callable[..., Any]] = {}

@@ -17,7 +17,41 @@ select
   t.task_index,
   case t.step_slug
     when '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
-    else jsonb_build_object('run', r.input, 'error', r.error_message)
+    else jsonb_build_object(
+      'run', r.input,
+      'error', r.error_message,
+      'failure', (
+        select jsonb_build_object(
+          'message', coalesce(f.error_message, k.error_message, s.error_message, r.error_message),
+          'step_slug', s.step_slug,
+          'task_index', k.task_index,
+          'attempt', nullif(k.attempts, 0),
+          'kind', coalesce(f.kind, 'error'))
+        from (select) one
+        -- What failed the run is the step that failed first, and the first of its tasks that did; there may be none of either.
+        left join lateral (
+          select l.step_slug, l.error_message
+          from quantumflow.step_states l
+          where l.run_id = r.id
+            and l.status = 'failed'
+          order by l.failed_at, l.step_slug
+          limit 1
+        ) s on true
+        left join lateral (
+          select l.task_index, l.attempts, l.error_message
+          from quantumflow.step_tasks l
+          where (l.run_id, l.step_slug) = (r.id, s.step_slug)
+            and l.status = 'failed'
+          order by l.failed_at, l.task_index
+          limit 1
+        ) k on true
+        left join lateral (
+          select l.kind, l.error_message
+          from quantumflow.task_failures l
+          where (l.run_id, l.step_slug, l.task_index, l.retries, l.attempt) = (r.id, s.step_slug, k.task_index, r.retries, k.attempts)
+          limit 1
+        ) f on true
+      ))
   end as input
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r
@@ -25,7 +59,8 @@ join quantumflow.workflow_runs r
 where t.step_slug in ('_on_complete', '_on_failure');
 
 comment on view quantumflow._callback_inputs is
-'What callbacks are given: their run''s input, and the output or the error.';
+'What callbacks are given: their run''s input, and the output, or the error as a text and as a failure: its message, step_slug, task_index,
+attempt and kind, which are null where no task failed.';
 comment on column quantumflow._callback_inputs.run_id is 'The run.';
 comment on column quantumflow._callback_inputs.step_slug is 'The callback.';
 comment on column quantumflow._callback_inputs.task_index is 'The task.';

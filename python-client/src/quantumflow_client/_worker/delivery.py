@@ -113,7 +113,9 @@ class Delivery:
         for report in fate.put_aside:
             self._log_refusal(logging.WARNING, report, "is refused, and comes again later", why)
         for report in fate.replaced:
-            self._log_refusal(logging.WARNING, report, "is refused for good: the task fails", why)
+            is_text = isinstance(report, Failure) and refusal.is_of(report)
+            what = "is refused, and goes in ASCII" if is_text else "is refused for good: it fails"
+            self._log_refusal(logging.WARNING, report, what, why)
         for report in fate.given_up:
             self._log_refusal(logging.ERROR, report, "is refused: its lease runs out", why)
         self._held.forget([report.ref for report in fate.given_up])

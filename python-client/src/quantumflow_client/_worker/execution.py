@@ -11,8 +11,9 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from quantumflow_client import _json
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Failure
+from quantumflow_client._sql import Failure, Spent
 from quantumflow_client.context import Context, describe
 
 from .fork import end_child
@@ -20,6 +21,7 @@ from .reports import completion_of, failure_of
 
 if TYPE_CHECKING:
     import contextvars
+    from collections.abc import Callable
 
     from quantumflow_client._call import Call
     from quantumflow_client._sql import Completion, Task, TaskRef
@@ -45,8 +47,10 @@ class Host(Protocol):
     def is_over(self, task: TaskRef) -> bool:
         """Whether a task's lease is over."""
 
-    def transaction(self, task: Task, *, is_async: bool) -> TaskTransaction:
-        """A task's own transaction."""
+    def transaction(
+        self, task: Task, *, is_async: bool, spent: Callable[[], Spent]
+    ) -> TaskTransaction:
+        """A task's own transaction; what was spent goes with a report in it."""
 
     def ended(self, report: Completion | Failure, seconds: float) -> None:
         """A handler has ended, which ran for so long."""
@@ -81,6 +85,7 @@ class Execution:
     """
 
     __slots__ = (
+        "_began",
         "_cancelled",
         "_has_ended",
         "_host",
@@ -88,8 +93,10 @@ class Execution:
         "_lock",
         "_loop",
         "_process",
+        "_ran",
         "_state",
         "_transaction",
+        "_used",
         "async_task",
         "deadline",
         "handler",
@@ -123,6 +130,9 @@ class Execution:
         self._cancelled: str | None = None
         self._is_lost = False
         self._has_ended = False
+        self._began: float | None = None
+        self._ran: float | None = None
+        self._used: dict[str, float] = {}
         self._lock = threading.Lock()
         self._state = _State.WAITING
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,7 +168,6 @@ class Execution:
         """Call a `def` handler."""
         if not self._begin():
             return
-        began = time.monotonic()
         try:
             report = self._call()
             self._has_ended = True
@@ -166,7 +175,7 @@ class Execution:
                 report = self._transaction.settle(report)
         except BaseException as error:
             report = self._raised(error)
-        self._end(report, began)
+        self._end(report)
 
     async def run_async(self) -> None:
         """Call an `async def` handler."""
@@ -175,7 +184,6 @@ class Execution:
             self.async_task = asyncio.current_task()
         if not self._begin():
             return
-        began = time.monotonic()
         try:
             report = await self._call_async()
             self._has_ended = True
@@ -183,12 +191,12 @@ class Execution:
                 report = await self._transaction.asettle(report)
         except BaseException as error:
             report = self._raised(error)
-        self._end(report, began)
+        self._end(report)
 
     def broke(self, error: BaseException, *, had_begun: bool) -> None:
         """Something ended an `async def` handler from outside."""
         if self._state is not _State.ENDED:
-            self._end(self._raised(error) if had_begun else None, time.monotonic())
+            self._end(self._raised(error) if had_begun else None)
 
     def _call(self) -> Completion | Failure | None:
         try:
@@ -226,6 +234,7 @@ class Execution:
 
     def _begin(self) -> bool:
         self.thread = threading.get_ident()
+        self._began = time.monotonic()
         with self._lock:
             if self._cancelled is None:
                 self._state = _State.RUNNING
@@ -234,8 +243,8 @@ class Execution:
         self._host.unstarted(self.task.ref)
         return False
 
-    def _end(self, report: Completion | Failure | None, began: float) -> None:
-        self.seconds = time.monotonic() - began
+    def _end(self, report: Completion | Failure | None) -> None:
+        self.seconds = self._seconds() or 0.0
         with self._lock:
             was_left, self._state = self._state is _State.LEFT, _State.ENDED
         if was_left:
@@ -259,13 +268,24 @@ class Execution:
             heartbeat=self._heartbeat,
             fetch=self._host.fetch,
             transaction=self._own_transaction,
+            used=self._used,
         )
+
+    def _seconds(self) -> float | None:
+        return None if self._began is None else time.monotonic() - self._began
+
+    def _spent(self) -> Spent:
+        """What the handler took, until it has ended or, while it runs, until now."""
+        seconds = self._seconds() if self._ran is None else self._ran
+        return Spent(seconds, _json.encode(self._used) if self._used else None)
 
     def _own_transaction(self) -> TaskTransaction:
         """The task's own transaction; most tasks have none."""
         if self._transaction is None:
             is_async = self.handler.is_async
-            self._transaction = self._host.transaction(self.task, is_async=is_async)
+            self._transaction = self._host.transaction(
+                self.task, is_async=is_async, spent=self._spent
+            )
             if self._has_ended:
                 self._transaction.settle(None)
         return self._transaction
@@ -279,7 +299,8 @@ class Execution:
         return not self._is_cancelled()
 
     def _returned(self, output: object) -> Completion | Failure:
-        report = completion_of(self.task.ref, output)
+        self._ran = self._seconds()
+        report = completion_of(self.task.ref, output, self._spent())
         if isinstance(report, Failure):
             logger.warning("%s failed: %s", self.task.ref, report.message, extra=self.extra)
         return report
@@ -296,7 +317,9 @@ class Execution:
             if not self._is_lost:
                 return None
             error = asyncio.CancelledError(self._cancelled)
-        report = failure_of(self.task.ref, error)
+        if self._ran is None:
+            self._ran = self._seconds()
+        report = failure_of(self.task.ref, error, self._spent())
         logger.warning(
             "%s failed: %s",
             self.task.ref,

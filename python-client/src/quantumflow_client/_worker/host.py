@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Connections
-    from quantumflow_client._sql import Task, TaskRef
+    from quantumflow_client._sql import Spent, Task, TaskRef
 
     from .clock import Clock
     from .core import Core
@@ -89,7 +89,9 @@ class WorkerHost:
         """Whether a task's lease is over."""
         return self._held.leases.is_over(task, time.monotonic())
 
-    def transaction(self, task: Task, *, is_async: bool) -> TaskTransaction:
+    def transaction(
+        self, task: Task, *, is_async: bool, spent: Callable[[], Spent]
+    ) -> TaskTransaction:
         """A task's own transaction."""
         return TaskTransaction(
             task.ref,
@@ -99,6 +101,7 @@ class WorkerHost:
             forget_lease=lambda: self._held.leases.drop([task.ref]),
             patience=self._patience,
             time_left=lambda: self._time_left(task),
+            spent=spent,
         )
 
     def ended(self, report: Report, seconds: float) -> None:

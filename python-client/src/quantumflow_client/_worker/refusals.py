@@ -13,7 +13,7 @@ from quantumflow_client._connections import is_servers_end
 from quantumflow_client._sql import Completion, Failure
 from quantumflow_client.errors import QuantumflowError
 
-from .reports import MESSAGE_LIMIT, said
+from .reports import MESSAGE_LIMIT, in_ascii, said
 
 if TYPE_CHECKING:
     from .reports import Report
@@ -87,11 +87,16 @@ def refusal_of(error: BaseException) -> Refusal:
 
 
 def substitute_of(report: Report, refusal: Refusal) -> Failure:
-    """A failure in place of a refused report; of a refused value it holds nothing."""
-    what = "output" if isinstance(report, Completion) else "error"
+    """A failure in place of a refused report; of a refused output it holds nothing.
+
+    An error whose text PostgreSQL cannot hold stays what it is, in ASCII.
+    """
     is_final = refusal.is_of(report)
+    if is_final and isinstance(report, Failure):
+        return in_ascii(report)
+    what = "output" if isinstance(report, Completion) else "error"
     if is_final:
-        message = f"PostgreSQL cannot hold the {what}: {refusal.message}"
+        message = f"PostgreSQL cannot hold the {what}: {_json.plain(refusal.message)}"
     else:
         why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
         message = f"the {what} could not be reported, the database refused it: {why}"
@@ -102,6 +107,7 @@ def substitute_of(report: Report, refusal: Refusal) -> Failure:
         _json.clean(message, MESSAGE_LIMIT),
         retryable=not is_final and (isinstance(report, Completion) or report.retryable),
         details=_json.encode({"type": refusal.type, "sqlstate": refusal.sqlstate}),
+        spent=report.spent,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from dataclasses import replace
 from datetime import timedelta
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from quantumflow_client import _json
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._sql import Completion, Failure, Spent
 from quantumflow_client.errors import (
     PermanentError,
     RetryAfter,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 Report = Completion | Failure
 
+_UNKNOWN = Spent()
+
 _PERMANENT = (PermanentError, TypeViolation, TaskOutputTooLarge)
 
 MESSAGE_LIMIT = 8_000
@@ -34,7 +37,7 @@ _OUTPUT_LIMIT = 1_000_000_000
 """Characters: PostgreSQL's protocol ends a connection on which a longer message arrives."""
 
 
-def completion_of(task: TaskRef, output: object) -> Completion | Failure:
+def completion_of(task: TaskRef, output: object, spent: Spent = _UNKNOWN) -> Completion | Failure:
     """What a handler returned, as a report; a failure if it is no JSON."""
     try:
         if inspect.iscoroutine(output):
@@ -46,11 +49,17 @@ def completion_of(task: TaskRef, output: object) -> Completion | Failure:
         if len(text) > _OUTPUT_LIMIT:
             raise UnsupportedValue(f"the output is too large: {len(text)} bytes of JSON")
     except BaseException as error:  # what is encoded may be an object of users' own classes
-        return failure_of(task, error, retryable=isinstance(error, MemoryError))
-    return Completion(task, text)
+        return failure_of(task, error, spent, retryable=isinstance(error, MemoryError))
+    return Completion(task, text, spent)
 
 
-def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = None) -> Failure:
+def failure_of(
+    task: TaskRef,
+    error: BaseException,
+    spent: Spent = _UNKNOWN,
+    *,
+    retryable: bool | None = None,
+) -> Failure:
     """What a handler raised, as a report."""
     kind = type(error)
     if retryable is None:
@@ -66,7 +75,28 @@ def failure_of(task: TaskRef, error: BaseException, *, retryable: bool | None = 
         _json.clean(f"{name}: {text}" if text else name, MESSAGE_LIMIT),
         retryable=retryable,
         retry_after=_delay_of(task, error, name) if issubclass(kind, RetryAfter) else None,
-        details=_json.encode({"type": name, "traceback": _json.clean(lines, _TRACEBACK_LIMIT)}),
+        details=_json.encode(
+            {
+                "type": _json.clean(name, MESSAGE_LIMIT),
+                "traceback": _json.clean(lines, _TRACEBACK_LIMIT),
+            }
+        ),
+        spent=spent,
+    )
+
+
+def in_ascii(failure: Failure) -> Failure:
+    """The same failure in a text that any database can hold."""
+    details = _json.decode(failure.details or "{}")
+    return replace(
+        failure,
+        message=_json.clean(_json.plain(failure.message), MESSAGE_LIMIT),
+        details=_json.encode(
+            {
+                key: _json.clean(_json.plain(str(value)), _TRACEBACK_LIMIT)
+                for key, value in details.items()
+            }
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,7 +18,7 @@ import psycopg
 from quantumflow_client import _json, _sql
 from quantumflow_client._call import Call
 from quantumflow_client._log import logger
-from quantumflow_client._sql import UNANSWERED, Completion
+from quantumflow_client._sql import UNANSWERED, Completion, Failure
 from quantumflow_client.errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
 from .refusals import refusal_of, substitute_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._connections import AsyncConnections, Connections
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Outcome, TaskKey, TaskRef
+    from quantumflow_client._sql import Outcome, Spent, TaskKey, TaskRef
 
     from .reports import Report
 
@@ -61,6 +62,7 @@ class TaskTransaction:
         forget_lease: Callable[[], None],
         patience: float,
         time_left: Callable[[], float],
+        spent: Callable[[], Spent],
     ) -> None:
         self.is_settled = False
         self._process = os.getpid()
@@ -71,6 +73,7 @@ class TaskTransaction:
         self._forget_lease = forget_lease
         self._patience = patience
         self._time_left = time_left
+        self._spent = spent
         self._connection: Any = None
         self._block: Any = None
         self._is_the_handlers = False
@@ -165,19 +168,25 @@ class TaskTransaction:
                 if isinstance(error, LeaseLost):
                     self._lose()
                 # Never a completion, now that the writes are gone.
-                refusal = refusal_of(error)
-                report = (
-                    substitute_of(report, refusal)
-                    if refusal.is_of(report)
-                    else failure_of(self._task, error)
-                )
+                report = self._failure_of(report, error)
         yield _Do.ROLL_BACK
         return report
+
+    def _failure_of(self, report: Completion, error: Exception) -> Failure:
+        """What a completion comes to that was refused here: as it would outside."""
+        refusal = refusal_of(error)
+        if refusal.is_of(report):
+            return substitute_of(report, refusal)
+        failure = failure_of(self._task, error, report.spent)
+        if isinstance(error, tuple(_REFUSALS.values())):
+            return replace(failure, message=refusal.message)
+        return failure
 
     def _completion(self, output: Json) -> Call[dict[TaskKey, Outcome]]:
         if self._has_ended or self._connection is not None:
             raise RuntimeError("this task is completed with what its handler returns")
-        return _sql.complete_tasks([Completion(self._task, _json.encode(output, "the output"))])
+        text = _json.encode(output, "the output")
+        return _sql.complete_tasks([Completion(self._task, text, self._spent())])
 
     def _completed(self, outcomes: dict[TaskKey, Outcome]) -> None:
         try:
