@@ -1434,8 +1434,8 @@ KINDS = [
     Mutation(
         "what is handed out does not say what kind of step it is of",
         "_hand_out",
-        "    i.step_type\n",
-        "    null::text\n",
+        "    i.step_type,\n",
+        "    null::text,\n",
         _sql("task/what_is_handed_out_says_what_kind_of_step_it_is_of"),
     ),
 ]
