@@ -157,7 +157,7 @@ begin
   select array_agg(t.is_theirs is true)
   into v_are_theirs
   from (
-    select *
+    select p.run_id, p.step_slug, p.task_index, p.token, p.is_by_hand
     from quantumflow._parse_reports(p_reports, p_by_hand) p
     order by p.run_id, p.step_slug, p.task_index, p.ord
     offset 0
