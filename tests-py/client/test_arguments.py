@@ -26,21 +26,22 @@ from quantumflow_client.errors import NotInstalled
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 
 CONNECTION_STRINGS = [
-    ("postgresql+psycopg://me:secret@h/d", r"postgresql\+psycopg://... is no .*: postgresql://"),
+    ("postgresql+psycopg://me:secret@h/d", r", postgresql\+psycopg://..., is no .*: postgresql://"),
     ("postgresql+asyncpg://me:secret@h/d", r"postgresql\+asyncpg://..."),
-    ("http://localhost/app", r"http://... is no connection string.*postgresql://user@host"),
+    ("http://localhost/app", r"http://..., is no connection string.*postgresql://user@host"),
     ("jdbc:postgresql://h/d?password=secret", "jdbc:postgresql://..."),
-    ("host=h password=my secret", "the connection string cannot be read.*host=..."),
-    ("hosst=h", 'cannot be read: invalid connection option "hosst"'),
+    ("host=h password=my secret", "is no connection string\n.*host=..."),
+    ("hosst=h", 'is no connection string: invalid connection option "hosst"'),
 ]
 
 
 @pytest.mark.parametrize(("dsn", "said"), CONNECTION_STRINGS)
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_what_is_no_connection_string(kind: Any, dsn: str, said: str) -> None:
-    with pytest.raises(BadArgument, match=f"(?s){said}") as caught:
+    with pytest.raises(BadArgument, match=f"(?s)the DSN.*{said}") as caught:
         kind(dsn)
     assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__, "nor is what the driver said printed with it"
 
 
 @pytest.mark.parametrize(("dsn", "said"), CONNECTION_STRINGS)
@@ -48,7 +49,7 @@ def test_what_is_no_connection_string_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, dsn: str, said: str
 ) -> None:
     monkeypatch.setenv("QUANTUMFLOW_DSN", dsn)
-    with pytest.raises(BadArgument, match=f"(?s){said}"):
+    with pytest.raises(BadArgument, match=f"(?s)QUANTUMFLOW_DSN.*{said}"):
         Client().start_flow("one")
 
 
@@ -140,6 +141,7 @@ def test_a_start_is_at_that_moment_whatever_the_zones(
         ({"concurrency": True}, "concurrency is True"),
         ({"prefetch": -5}, "prefetch is -5: it is a whole number, 0 or more"),
         ({"lease": 30}, "lease is 30: it is a timedelta"),
+        ({"listen": "postgresql+psycopg://h"}, r"listen, postgresql\+psycopg://..., is no"),
     ],
 )
 def test_what_no_worker_can_be(options: dict[str, Any], said: str) -> None:

@@ -24,7 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from . import _sql
 from ._call import kind_of
-from ._dsn import EMBEDDED, find_dsn, parts_of, real_dsn
+from ._dsn import find_dsn, parts_of, real_dsn
 from ._log import logger
 from ._places import Places
 from .errors import BadArgument, ConnectionsBusy
@@ -234,8 +234,7 @@ class _Source:
     def _refuse_strange(self, source: Any) -> None:
         """Refuse what is neither a DSN nor a pool of the right kind."""
         if isinstance(source, str):
-            if source != EMBEDDED:
-                parts_of(source)
+            parts_of(source)
             return
         getconn = getattr(source, "getconn", None)
         if source is not None and (

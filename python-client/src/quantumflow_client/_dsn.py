@@ -35,6 +35,7 @@ def find_dsn() -> str:
     """
     dsn = said_dsn()
     if dsn is not None:
+        parts_of(dsn, "QUANTUMFLOW_DSN")
         return real_dsn(dsn)
     if not EMBEDDED_IN.is_dir() and not _is_at_terminal():
         raise NoDatabase
@@ -66,12 +67,18 @@ def embedded_dsn() -> str:
     return server.dsn("quantumflow")
 
 
-def parts_of(dsn: str) -> dict[str, Any]:
-    """What a connection string says, by the names of libpq's parameters.
+def parts_of(dsn: str, name: str = "the DSN") -> dict[str, Any]:
+    """What a connection string says, by the names of libpq's parameters; nothing of `embedded`.
+
+    Args:
+        dsn: The connection string.
+        name: What to call it in an error.
 
     Raises:
         BadArgument: It is none. What it may hold of a password is not shown.
     """
+    if dsn == EMBEDDED:
+        return {}
     try:
         return conninfo_to_dict(dsn)
     except psycopg.ProgrammingError as error:
@@ -79,12 +86,12 @@ def parts_of(dsn: str) -> dict[str, Any]:
         if is_url and scheme not in {"postgresql", "postgres"} and " " not in scheme:
             kind, plus, _ = scheme.partition("+")
             raise BadArgument(
-                f"{scheme}://... is no connection string of PostgreSQL",
+                f"{name}, {scheme}://..., is no connection string of PostgreSQL",
                 hint=f"Leave out what names a driver, +...: {kind}://..." if plus else _FORM,
-            ) from error
-        # What it quotes then may be of a password with a space.
+            ) from None
+        # What it quotes then may be of a password with a space; so it is no cause either.
         why = "" if 'missing "="' in str(error) else f": {str(error).strip()}"
-        raise BadArgument(f"the connection string cannot be read{why}", hint=_FORM) from None
+        raise BadArgument(f"{name} is no connection string{why}", hint=_FORM) from None
 
 
 def _is_at_terminal() -> bool:

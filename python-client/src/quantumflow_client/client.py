@@ -14,6 +14,7 @@ import psycopg
 
 from . import _connections, _sql
 from ._arguments import duration, moment, names, patience, seconds_of, whole_number
+from ._dsn import parts_of
 from ._sql import (
     DEFAULT_QUEUE,
     FailedAttempt,
@@ -607,6 +608,8 @@ class Client:
         whole_number("concurrency", options["concurrency"], least=1)
         whole_number("prefetch", options["prefetch"], least=0)
         duration("lease", options["lease"])
+        if isinstance(options["listen"], str):
+            parts_of(options["listen"], "listen")
         return Worker(
             self._connections,
             self._handlers,
