@@ -192,6 +192,15 @@ def test_such_texts_in_other_calls(client: Client) -> None:
         client.deploy(ONE | {"title": "\0"})
 
 
+def test_a_character_that_a_lent_connection_cannot_send(client: Client, dsn: str) -> None:
+    client.deploy(ONE)
+    with (
+        psycopg.connect(dsn, client_encoding="latin1") as lent,
+        pytest.raises(UnsupportedValue, match=r"(?s)U\+20AC, .*(latin|8859).*UTF8"),
+    ):
+        client.start_flow("one", idempotency_key="€", connection=lent)
+
+
 def test_a_database_without_quantumflow(new_database: Callable[..., str], server: Any) -> None:
     dsn = server.dsn(new_database())
     with Client(dsn) as client, pytest.raises(NotInstalled, match="quantumflow install"):

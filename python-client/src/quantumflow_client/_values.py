@@ -41,6 +41,13 @@ def explained(call: Call[Any]) -> Iterator[None]:
                 sqlstate=sqlstate,
                 hint="Leave it out, or replace it. What is no text goes as base64, for example.",
             ) from error
+        if isinstance(error, UnicodeEncodeError):
+            character = error.object[error.start]
+            raise UnsupportedValue(
+                f"a value has the character U+{ord(character):04X}, which the encoding of the "
+                f"connection, {error.encoding}, has not",
+                hint="Let its client_encoding be UTF8.",
+            ) from error
         if isinstance(error, psycopg.Error) and sqlstate in _OF_VALUES:
             diag = error.diag
             raise UnsupportedValue(
