@@ -70,7 +70,7 @@ def test_an_output_that_is_no_json_fails_its_task_for_good(value: object, proble
     report = completion_of(TASK, value)
     assert isinstance(report, Failure)
     assert not report.retryable
-    assert report.message.startswith("UnsupportedValue: the output cannot be stored as JSON: ")
+    assert report.message.startswith("UnsupportedValue: the output cannot be stored as JSON")
     assert problem in report.message
 
 

@@ -32,12 +32,14 @@ def encode(value: Json, what: str = "the value") -> str:
 
     Raises:
         UnsupportedValue: It has none: NaN or infinity, a number too long, a cycle, an object that
-            is no JSON.
+            is no JSON. The message says where in the value that is.
     """
     try:
         return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise UnsupportedValue(f"{what} cannot be stored as JSON: {_reason(error)}") from error
+        where = "" if isinstance(error, RecursionError) else _place(value)
+        at = f" at {where}" if where else ""
+        raise UnsupportedValue(f"{what} cannot be stored as JSON{at}: {_reason(error)}") from error
 
 
 def decode(text: str, what: str = "the value") -> Json:
@@ -62,6 +64,42 @@ def _finite(text: str) -> float:
 # json.dumps and json.loads would make these anew for each value.
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _decode = json.JSONDecoder(parse_float=_finite).decode
+
+
+_DEEPEST = 50
+"""How many steps into a value an error names."""
+
+
+def _place(value: Json) -> str:
+    """Where in a value the first thing is that json refuses, as in ["rows"][3]["when"].
+
+    Empty for the value itself, and where that cannot be told.
+    """
+    place, above = "", {id(value)}
+    try:
+        while (found := _refused_in(value)) is not None:
+            name, value = found
+            place += f"[{_encode(name)[:80]}]"
+            if len(above) == _DEEPEST:
+                return f"{place}..."
+            if id(value) in above:
+                return place
+            above.add(id(value))
+    except Exception:  # what is looked into may be an object of users' own classes
+        return ""
+    return place
+
+
+def _refused_in(value: Json) -> tuple[Json, Json] | None:
+    """The first member of an object or array that json refuses, by its name or index."""
+    if not isinstance(value, (dict, list, tuple)):
+        return None
+    for name, member in value.items() if isinstance(value, dict) else enumerate(value):
+        try:
+            _encode(member)
+        except Exception:  # noqa: PERF203 - which one it is, is the question
+            return name, member
+    return None
 
 
 def _reason(error: BaseException) -> str:
