@@ -42,6 +42,30 @@ CALLS: list[tuple[list[str], int, str | None]] = [
     (["start", "one", "@nosuch.json"], 2, None),
     (["start", "one", "--header", "no value"], 2, None),
     (["start", "one", "--start-at", "soon"], 2, None),
+    (["start", "one", "--start-at", "9999-12-31T23:59:59-23:59"], 2, None),
+    (["start", "one", "--wait", "--timeout", "nan"], 2, None),
+    (["start", "one", "--wait", "--timeout", "1e300"], 2, None),
+    (["start", "one", "--priority", "99999999999999"], 4, "22003"),
+    (["start", "one", "--version", "99999999999999"], 4, "22003"),
+    (["watch", NO_RUN, "--interval", "nan"], 2, None),
+    (["pause", NO_RUN], 3, "QF201"),
+    (["resume", NO_RUN], 3, "QF201"),
+    (["retry", NO_RUN], 3, "QF201"),
+    (["retry", NO_RUN, "--preview"], 3, "QF201"),
+    (["delete", NO_RUN], 3, "QF201"),
+    (["failures", NO_RUN], 3, "QF201"),
+    (["failures", "--limit", "0"], 4, "QF211"),
+    (["prune", "never"], 4, "22007"),
+    (["flow", "validate", "nosuch.json"], 2, None),
+    (["flow", "deploy", "nosuch.json"], 2, None),
+    (["flow", "deploy", "nosuch:flow"], 2, None),
+    (["flow", "deploy", "-"], 2, None),
+    (["flow", "show", "nosuch:flow"], 2, None),
+    (["worker", "nosuch:client"], 2, None),
+    (["worker", ".nosuch:client"], 2, None),
+    (["worker", "json:dumps"], 2, None),
+    (["worker", "json:nosuch"], 2, None),
+    (["worker", "json:dumps", "--lease", "nan"], 2, None),
     (["start", "one", "--timeout", "1"], 2, None),
     (["status", "not-a-uuid"], 2, None),
     (["nosuch"], 2, None),
@@ -55,7 +79,10 @@ CALLS: list[tuple[list[str], int, str | None]] = [
 def test_the_exit_code_tells(quantumflow: Command, define: Callable[[dict[str, Any]], str]) -> None:
     define(ONE_STEP)
     for words, expect, code in CALLS:
-        assert quantumflow.error(*words, expect=expect)["code"] == code, words
+        error = quantumflow.error(*words, expect=expect)
+        assert error["code"] == code, words
+        if expect == 2:  # said by the command itself
+            assert "\n" not in error["message"], words
 
 
 def test_the_database_speaks_for_itself(

@@ -112,7 +112,7 @@ def test_a_client_is_served(
 @pytest.mark.parametrize(
     ("source", "words", "says"),
     [
-        ("client", ["--deploy"], "no flows to deploy"),
+        ("client", ["--deploy"], "without flows to deploy: client.register(flow)"),
         ("empty", [], "no handler"),
         ("APP", [], "has no 'APP'"),
         ("__name__", [], "neither a Client nor a Flow"),
@@ -125,6 +125,33 @@ def test_it_says_what_cannot_be_served(
     lost.environment["QUANTUMFLOW_DSN"] = "host=/nonexistent"
     error = lost.error("worker", f"{app}:{source}", *words, expect=2)
     assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import quantumflow_client\n1 / 0\n", "ZeroDivisionError: division by zero ("),
+        ("def f(:\n", "SyntaxError: "),
+        ("import nosuch_package\n", "ModuleNotFoundError: No module named 'nosuch_package' ("),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    text: str, says: str, lost: Command, module: Callable[[str], str]
+) -> None:
+    name = module(text)
+    message = lost.error("worker", f"{name}:client", expect=2)["message"]
+    assert message.startswith(f"module {name!r} cannot be imported: {says}")
+    assert f"{name}.py, line " in message
+    assert "\n" not in message
+
+
+def test_a_clients_flows_are_deployed(
+    quantumflow: Command, module: Callable[[str], str], dsn: str
+) -> None:
+    name = module(APP + "\nclient.register(flow)\nclient.register(other)\n")
+    words = ("worker", f"{name}:client", "--dsn", dsn, "--deploy", "--until-idle")
+    assert quantumflow.json(*words) == {"tasks_run": 0}
+    assert {line["workflow_slug"] for line in quantumflow.lines("flow", "list")} == {"py", "other"}
 
 
 def test_it_wants_a_module_and_an_object(lost: Command) -> None:

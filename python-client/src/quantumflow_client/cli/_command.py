@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -145,6 +146,26 @@ def trusted(client: Client) -> Client:
         client.close()
         raise
     return client
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # of newer ones
+    """A length of time, in seconds, that Python can hold; none of NaN, for example."""
+
+    name = "seconds"
+
+    def __init__(self, least: float = 0.0) -> None:
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            seconds = timedelta(seconds=float(value)).total_seconds()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        if seconds < self._least:
+            self.fail(f"{value!r} is less than {self._least:g} s.", param, ctx)
+        return seconds
 
 
 class Group(click.Group):

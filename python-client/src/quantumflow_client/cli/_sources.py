@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -57,10 +58,10 @@ def object_of(source: str) -> Any:
     """The Python object that `module:object` names, with the current folder to be imported from.
 
     Raises:
-        click.ClickException: There is none. An error inside the module is the module's own.
+        click.ClickException: There is none, or the module cannot be imported.
     """
     module_name, _, path = source.partition(":")
-    if not module_name or not path:
+    if not module_name or module_name.startswith(".") or not path:
         raise click.UsageError(f"{source!r} is not MODULE:OBJECT, such as app:client for app.py")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -69,12 +70,24 @@ def object_of(source: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            raise _unimportable(module_name, error) from error
         raise click.UsageError(f"there is no module {error.name!r}, here or installed") from error
+    except Exception as error:
+        raise _unimportable(module_name, error) from error
     try:
         return reduce(getattr, path.split("."), module)
     except AttributeError as error:
         raise click.UsageError(f"module {module_name!r} has no {path!r}") from error
+
+
+def _unimportable(module_name: str, error: Exception) -> click.UsageError:
+    """What a module raised when it was imported, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}, line {frames[-1].lineno}"
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        place = f"{error.filename}, line {error.lineno}"
+    said = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+    return click.UsageError(f"module {module_name!r} cannot be imported: {said} ({place})")
 
 
 def _read(name: str) -> str:

@@ -12,7 +12,7 @@ from quantumflow_client import _sql
 from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
 
 from . import _output, _sources, _view
-from ._command import App, command
+from ._command import App, Seconds, command
 from ._errors import Exit
 
 
@@ -21,10 +21,10 @@ def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> dat
         return None
     try:
         moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
-    except ValueError:
+        return moment.astimezone()
+    except (ValueError, OverflowError):
         expected = "a time such as 2030-01-31T09:00+01:00"
         raise click.BadParameter(f"{text!r} is not {expected}.", ctx, param) from None
-    return moment.astimezone()
 
 
 def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -67,7 +67,7 @@ def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option("--run-id", type=click.UUID, metavar="UUID", help="The id that the run is to have.")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended; print its output.")
 @click.option(
-    "--timeout", type=float, metavar="SECONDS", help="Wait no longer than that: ends with 124."
+    "--timeout", type=Seconds(), metavar="SECONDS", help="Wait no longer than that: ends with 124."
 )
 def start(
     app: App,

@@ -13,7 +13,7 @@ import click
 from quantumflow_client import _sql
 
 from . import _output, _view
-from ._command import App, command
+from ._command import App, Seconds, command
 from ._errors import Exit
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.01),
+    type=Seconds(least=0.01),
     metavar="SECONDS",
     default=1,
     show_default=True,

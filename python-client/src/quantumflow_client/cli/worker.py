@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantumflow_client import _log
+from quantumflow_client._log import logger
 from quantumflow_client.client import Client
 from quantumflow_client.flow import Flow
 
 from . import _output, _processes, _sources
-from ._command import App, command, end_soon, report, trusted
+from ._command import App, Seconds, command, end_soon, report, trusted
 from ._errors import problem_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--lease",
-    type=float,
+    type=Seconds(),
     metavar="SECONDS",
     default=30,
     show_default=True,
@@ -125,6 +125,8 @@ def worker(
             # What would stop every process is found out before there is one.
             client._worker(**options).try_connection()  # noqa: SLF001
             client.close()
+            said = "%d worker processes begin, each with %d handlers at a time"
+            logger.info(said, processes, concurrency)
             program = partial(_work, app.dsn, app.as_json, source, options)
             ended = _processes.run(program, processes, ends_by_itself=once or until_idle)
     finally:
@@ -167,28 +169,30 @@ def _work(
 def _client_of(app: App, source: str, *, deploy: bool) -> Client:
     found = _sources.object_of(source)
     if isinstance(found, Client):
-        if deploy:
-            raise click.UsageError(f"{source} is a Client, which has no flows to deploy")
-        return _ready(found if app.dsn is None else found.with_source(app.dsn))
-    flows = [found] if isinstance(found, Flow) else found
-    if not isinstance(flows, (list, tuple)) or not all(isinstance(f, Flow) for f in flows):
-        raise click.UsageError(
-            f"{source} is a {type(found).__name__}, neither a Client nor a Flow nor a list of Flows"
-        )
-    client = Client(app.source)
-    if deploy:
-        trusted(client)
-    for flow in flows:
-        if deploy:
-            _LOG.info("%s", _output.deployed(client.deploy(flow)))
-        else:
+        client = found if app.dsn is None else found.with_source(app.dsn)
+        if deploy and not client.flows:
+            raise click.UsageError(
+                f"{source} is a Client without flows to deploy: client.register(flow) adds one"
+            )
+    else:
+        flows = [found] if isinstance(found, Flow) else found
+        if not isinstance(flows, (list, tuple)) or not all(isinstance(f, Flow) for f in flows):
+            raise click.UsageError(
+                f"{source} is a {type(found).__name__}, "
+                "neither a Client nor a Flow nor a list of Flows"
+            )
+        client = Client(app.source)
+        for flow in flows:
             client.register(flow)
-    return _ready(client)
+    _ready(client)
+    for flow in client.flows if deploy else []:
+        logger.info("%s", _output.deployed(client.deploy(flow)))
+    return client
 
 
 def _ready(client: Client) -> Client:
     """The client; without handlers it will call nothing, and that is the first thing to say."""
-    return trusted(client) if client.commands else client
+    return trusted(client) if client.commands or client.flows else client
 
 
 def _log_to_stderr(*, as_json: bool) -> None:
@@ -198,7 +202,6 @@ def _log_to_stderr(*, as_json: bool) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-_LOG = _log.Log(_log.NAME)
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _USUAL = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
