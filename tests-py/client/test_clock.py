@@ -23,6 +23,7 @@ def claimed(at: float, *, deadline: float = inf) -> Task:
         headers=None,
         losses=0,
         step_type="single",
+        version=1,
     )
 
 

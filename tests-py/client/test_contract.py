@@ -12,7 +12,7 @@ import pytest
 import quantumflow_client
 from quantumflow_client import _sql
 from quantumflow_client._sql import STATEMENTS
-from quantumflow_client._worker import handlers
+from quantumflow_client._worker import steps
 
 PACKAGE = Path(quantumflow_client.__file__).parent
 INSTALL = {"embedded.py", "cli/_statements.py"}
@@ -79,7 +79,7 @@ def test_what_handlers_ask_for_by_name_is_what_the_database_reserves(
     connection: psycopg.Connection[Any],
 ) -> None:
     reserved = connection.execute("select quantumflow._reserved_names()").fetchone()
-    names = handlers.GIVEN | handlers.OF_A_RUN | handlers.OF_AN_ITEM | handlers.OF_A_CHUNK
+    names = steps.GIVEN | steps.OF_A_RUN | steps.OF_AN_ITEM | steps.OF_A_CHUNK
     assert reserved is not None
     assert set(reserved[0]) == names
 
@@ -88,4 +88,4 @@ def test_no_other_module_of_the_client_says_what_is_reserved() -> None:
     found = {
         path.name for path in PACKAGE.rglob("*.py") if re.search(r'"(ctx|items)"', path.read_text())
     }
-    assert found == {"handlers.py"}
+    assert found == {"steps.py"}

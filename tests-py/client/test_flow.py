@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 from typing import Any
 
@@ -142,6 +143,63 @@ def test_a_parameter_with_a_default_may_be_anything() -> None:
     def ship(speed: int = 3) -> None: ...
 
     assert flow.definition()["steps"]
+
+
+def test_what_has_no_name_needs_a_step() -> None:
+    flow = Flow("f")
+    doubled = functools.partial(lambda run, by: run * by, by=2)
+    with pytest.raises(TypeError, match=r"has no name: say the step's, as in flow.step\('name'\)"):
+        flow.step(doubled)
+    flow.step("double")(doubled)
+    assert flow.handlers() == {"f.double": doubled}
+
+
+def test_a_function_that_is_defined_again_takes_its_steps_place() -> None:
+    flow = Flow("f")
+
+    def cell(attempts: int) -> Any:
+        @flow.step(max_attempts=attempts)
+        def ship(run: Any) -> int:
+            return attempts
+
+        return ship
+
+    cell(1)
+    again = cell(2)
+    (step,) = flow.definition()["steps"]
+    assert (step["name"], step["max_attempts"]) == ("ship", 2)
+    assert flow.handlers() == {"f.ship": again}
+    with pytest.raises(ValueError, match=r"'f.ship' has a handler already"):
+
+        @flow.step("ship")
+        def another() -> None: ...
+
+    with pytest.raises(TypeError, match="asks for 'item'"):
+        flow.step("other")(lambda item: item)
+    assert flow.definition()["steps"] == [step], "a refusal changes nothing"
+
+
+def test_two_steps_of_a_command_have_one_handler() -> None:
+    flow = Flow("f")
+
+    @flow.step("a", command="both")
+    def first() -> None: ...
+
+    flow.step("b", command="both")(first)
+    with pytest.raises(ValueError, match="command 'both' has a handler already"):
+
+        @flow.step("c", command="both")
+        def second() -> None: ...
+
+    assert [step["name"] for step in flow.definition()["steps"]] == ["a", "b"]
+
+
+def test_a_callback_that_asks_for_something_else_is_refused() -> None:
+    def failed(run: Any, error: Any, failure: Any, ctx: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="asks for 'error', 'failure': a callback has"):
+        Flow("f", on_complete=failed)
+    Flow("f", on_failure=failed)
 
 
 def test_a_step_cannot_be_added_twice() -> None:

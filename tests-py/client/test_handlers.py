@@ -13,9 +13,10 @@ from uuid import UUID
 
 import pytest
 
-from quantumflow_client import Context, PermanentError
+from quantumflow_client import Context
 from quantumflow_client._sql import Task, TaskRef
-from quantumflow_client._worker.handlers import Handler, Registry
+from quantumflow_client._worker.handlers import Handler, Registry, Unfit
+from quantumflow_client._worker.steps import Step, steps_of
 from quantumflow_client.errors import UnknownStep
 
 LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)
@@ -51,6 +52,7 @@ def context(
         None,
         0,
         step_type,
+        version=1,
     )
     nothing: Any = None
     return Context(
@@ -63,8 +65,14 @@ def context(
     )
 
 
-def call(function: Callable[..., Any], ctx: Context) -> Any:
-    return function(**Handler.of(function).arguments(ctx))
+def call(function: Callable[..., Any], ctx: Context, step: Step | None = None) -> Any:
+    return function(**Handler.of(function).arguments(ctx, step))
+
+
+def step(**keys: Any) -> Step:
+    """What a flow at hand says of a step."""
+    (found,) = steps_of({"slug": "flow", "steps": [{"name": "step", "command": "command", **keys}]})
+    return found
 
 
 def test_a_handler_is_given_what_it_asks_for_by_name() -> None:
@@ -117,11 +125,52 @@ def test_a_skipped_dependency_is_the_parameters_default() -> None:
     assert call(lambda a=5: a, ctx) == 5
 
 
-def test_a_missing_dependency_is_a_permanent_error_that_names_it() -> None:
-    with pytest.raises(PermanentError, match=r"asks for 'chrage'.* has 'run', 'charge'"):
-        call(lambda chrage: 1, context({"run": 1, "charge": 2}))
-    with pytest.raises(PermanentError, match=r"asks for 'chrage'"):
-        call(lambda chrage: 1, context({"item": 1, "index": 0}, step_type="map", fetched={}))
+def test_what_a_task_lacks_makes_it_another_codes_and_is_named() -> None:
+    with pytest.raises(Unfit, match=r"asks for 'total', 'tax', .* has 'run', 'charge'"):
+        call(lambda run, total, tax: 1, context({"run": 1, "charge": 2}))
+    with pytest.raises(Unfit, match=r"asks for 'total'"):
+        call(lambda total: 1, context({"item": 1, "index": 0}, step_type="map", fetched={}))
+
+
+def test_a_task_that_has_what_the_step_at_hand_has_not_is_another_codes() -> None:
+    at_hand = step(dependencies=["charge"])
+    ctx = context({"run": 1, "charge": 2, "discount": 3})
+    with pytest.raises(Unfit, match="has 'discount', on which the step does not depend here"):
+        call(lambda charge: charge, ctx, at_hand)
+    assert call(lambda charge: charge, ctx) == 2, "no flow at hand says otherwise"
+    assert call(lambda charge, discount=0: discount, ctx, at_hand) == 3, "it can take it"
+    assert call(lambda input: len(input), ctx, at_hand) == 3, "it takes all there is"
+    assert call(lambda charge: charge, context({"run": 1, "charge": 2}), at_hand) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "given", "step_type"),
+    [
+        ({"type": "map"}, {"run": 1}, "single"),
+        ({}, {"item": 1, "index": 0}, "map"),
+        ({"type": "map", "chunk_size": 2}, {"item": 1, "index": 0}, "map"),
+        ({"type": "map"}, {"items": [1], "index": 0}, "map"),
+    ],
+)
+def test_a_task_of_another_kind_than_the_step_at_hand_is_another_codes(
+    keys: dict[str, Any],
+    given: dict[str, Any],
+    step_type: str,
+) -> None:
+    ctx = context(given, step_type=step_type, fetched={"run": 1})
+    with pytest.raises(Unfit, match="here it is a"):
+        call(lambda run: run, ctx, step(**keys))
+    assert call(lambda run: run, ctx) == 1
+
+
+def test_a_task_of_the_very_step_at_hand_is_taken() -> None:
+    chunk = context({"items": [1], "index": 0}, step_type="map")
+    assert call(lambda items: items, chunk, step(type="map", chunk_size=5)) == [1]
+    item = context({"item": 1, "index": 0}, step_type="map", fetched={"a": 2})
+    assert call(lambda item, a: (item, a), item, step(type="map", dependencies=["a"])) == (1, 2)
+    (_, ended) = steps_of({"slug": "flow", "steps": [{"name": "a"}], "on_failure": "page"})
+    failed = context({"run": 1, "error": "no"}, step_type="callback")
+    assert call(lambda error: error, failed, ended) == "no"
 
 
 def positional_only(a: int, /) -> None: ...
@@ -198,7 +247,72 @@ def test_a_command_has_one_handler() -> None:
     registry.add("a", an_async_handler)
     with pytest.raises(ValueError, match="'a' has a handler already: an_async_handler"):
         registry.add("a", positional_or_keyword)
-    assert registry.commands() == ["a"]
+    registry.add("b", lambda run: 1)
+    with pytest.raises(ValueError, match="'b' has a handler already"):
+        registry.add("b", lambda run: 2)
+    registry.add("c", functools.partial(an_async_handler))
+    with pytest.raises(ValueError, match="'c' has a handler already"):
+        registry.add("c", functools.partial(an_async_handler))
+    assert registry.commands() == ["a", "b", "c"]
+
+
+def cell(answer: int) -> Callable[..., Any]:
+    def in_a_notebook(run: Any) -> Any:
+        return run + answer
+
+    return in_a_notebook
+
+
+def test_a_function_that_is_defined_again_takes_its_own_place() -> None:
+    registry = Registry()
+    for answer in (1, 2):
+        registry.add("a", cell(answer))
+    assert registry["a"].function(1) == 3
+
+
+def test_a_handler_that_a_step_at_hand_can_never_call_is_refused() -> None:
+    order = {
+        "slug": "order",
+        "steps": [{"name": "charge"}, {"name": "ship", "dependencies": ["charge"]}],
+    }
+    registry = Registry()
+    registry.add("charge", lambda run, ctx, tip=0: 1)
+    registry.add_flow(order, {})
+    with pytest.raises(
+        TypeError, match=r"step 'ship' asks for 'chrage': a single step that depends"
+    ):
+        registry.add("ship", lambda chrage: 1)
+    registry.add("ship", lambda charge, args, input: 1)
+    alone = {"slug": "alone", "steps": [{"slug": "ship"}]}
+    with pytest.raises(TypeError, match="step 'ship' asks for 'charge'"):
+        registry.add_flow(alone, {})
+    assert registry.flows() == ["order"], "nothing of it is kept"
+    with pytest.raises(TypeError, match=r"'_on_failure' asks for 'output': a callback has"):
+        registry.add_flow(order | {"on_failure": "page"}, {"page": lambda output: 1})
+    assert "page" not in registry
+
+
+def test_a_flow_at_hand_is_replaced_with_its_handlers() -> None:
+    registry = Registry()
+    registry.add_flow({"slug": "f", "steps": [{"name": "a"}]}, {"a": lambda run: 1})
+    ship = Handler.of(positional_or_keyword).function
+    registry.add_flow({"slug": "f", "steps": [{"name": "b", "depends_on": ["c"]}]}, {"b": ship})
+    assert registry.commands() == ["a", "b"]
+    registry.add("a", registry["a"].function)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [5, {}, {"slug": "f"}, {"slug": "f", "steps": [5, {"name": 5}]}]
+)
+def test_what_cannot_be_read_is_for_the_database_to_refuse(nonsense: Any) -> None:
+    registry = Registry()
+    registry.add_flow(nonsense, {})
+    assert registry.flows() == []
+
+
+def test_no_task_has_an_item_and_items() -> None:
+    with pytest.raises(TypeError, match=r"no task has both 'items?', 'items?'"):
+        Handler.of(lambda item, items: 1)
 
 
 def positional_or_keyword(run: int) -> None: ...

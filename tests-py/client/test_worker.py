@@ -297,13 +297,37 @@ def test_a_worker_survives_whatever_a_handler_raises(
     assert all(message.startswith(name) for _, message in attempts)
 
 
-def test_a_missing_dependency_fails_with_its_name(client: Client) -> None:
+def test_what_the_code_cannot_do_is_left_to_code_that_can(
+    client: Client, dsn: str, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     client.command("a")(lambda validate: validate)
-    client.deploy({"slug": "one", "steps": [{"name": "a"}]})
-    run_id = client.start_flow("one")
-    client.poll_and_run(until_idle=True)
-    with pytest.raises(RunFailed, match="asks for 'validate'"):
-        client.wait(run_id)
+    with Client(dsn) as other:
+        other.deploy({"slug": "one", "max_attempts": 1, "steps": [{"name": "a"}]})
+        runs = client.start_flows("one", [1, 2, 3])
+        for _ in range(2):
+            assert client.poll_and_run(until_idle=True) == 0
+        said = [r.getMessage() for r in caplog.records if "left to other code" in r.getMessage()]
+        assert said == 2 * [
+            (
+                "tasks of step 'a' of flow 'one', version 1, are left to other code: the handler "
+                "of 'a' asks for 'validate', and the task's input has 'run'"
+            )
+        ], "once a worker"
+        left = task(connection, runs[0])
+        assert (left["status"], left["attempts"]) == ("queued", 0)
+        assert left["error_message"].startswith("left to other code: the handler of 'a' asks for")
+        other.command("a")(lambda run: run)
+        assert other.poll_and_run(until_idle=True) == 3
+    assert [client.wait(run)["a"] for run in runs] == [1, 2, 3]
+
+
+def test_a_handler_that_its_flow_can_never_call_is_refused(client: Client) -> None:
+    client.command("a")(lambda validate: validate)
+    with pytest.raises(TypeError, match="step 'a' asks for 'validate': a single step"):
+        client.deploy({"slug": "one", "steps": [{"name": "a"}]})
+    client.deploy({"slug": "two", "steps": [{"name": "b"}]})
+    with pytest.raises(TypeError, match="step 'b' asks for 'item'"):
+        client.command("b")(lambda item: item)
 
 
 def test_an_input_that_python_cannot_read_fails_only_its_own_task(
@@ -371,6 +395,66 @@ def test_a_handlers_failure_is_logged_with_its_task(
     assert record.levelno == logging.WARNING
     assert record.exc_info
     assert (record.run_id, record.step_slug, record.attempt) == (run_id, "a", 1)  # type: ignore[attr-defined]
+
+
+def said(caplog: pytest.LogCaptureFixture, text: str) -> logging.LogRecord:
+    """The only record whose message begins so."""
+    (record,) = [r for r in caplog.records if r.getMessage().startswith(text)]
+    return record
+
+
+def test_a_failure_is_a_line_that_says_when_it_is_tried_again(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(ctx: Context) -> None:
+        if ctx.attempt == 1:
+            raise RetryAfter(0, "busy")
+        raise PermanentError("closed")
+
+    run_id = client.start_flow(one_step(client, fails))
+    while client.status(run_id)["status"] == "started":
+        client.poll_and_run(until_idle=True)
+    task = f"one.a of run {run_id} failed, attempt "
+    first = said(caplog, task + "1 of 3, the next attempt comes in 0.0 s: RetryAfter: busy")
+    last = said(caplog, task + "2 of 3, for good: PermanentError: closed")
+    assert first.exc_info
+    assert last.exc_info
+    assert len(caplog.records) == 2
+
+
+def test_a_worker_says_what_it_works_on_and_what_it_did(
+    client: Client, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client.start_flows(one_step(client, lambda run: 1 / run, max_attempts=1), [0, 1, 2])
+    client.poll_and_run(until_idle=True, name="me", concurrency=3)
+    info = connection.info
+    where = f'database "{info.dbname}" at {info.host}:{info.port} as "{info.user}"'
+    begins = said(caplog, f"worker me works on {where}: flows one; commands one.a; queues quantum_")
+    assert f"; 3 handlers at a time, in process {os.getpid()}" in begins.getMessage()
+    ends = said(caplog, "worker me ends after ")
+    assert ends.getMessage().endswith(": 3 tasks run (2 completed, 1 failed)")
+
+
+def test_a_cancelled_run_is_no_trouble(
+    client: Client, work: Work, short_lease: timedelta, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    has_begun = threading.Event()
+
+    async def waits() -> None:
+        has_begun.set()
+        await asyncio.sleep(60)
+
+    run_id = client.start_flow(one_step(client, waits))
+    worker = work(lease=short_lease)
+    has_begun.wait(30)
+    client.cancel(run_id)
+    wait_until(lambda: "is dropped" in caplog.text)
+    worker.stop()
+    said(caplog, f"one.a of run {run_id} must stop: its run was stopped")
+    said(caplog, f"one.a of run {run_id} is dropped: its run was cancelled")
+    assert [r for r in caplog.records if r.levelno > logging.INFO or r.exc_info] == []
 
 
 # Leases

@@ -386,12 +386,23 @@ def test_asked_to_stop_it_hands_unstarted_tasks_back() -> None:
     claim(core, 2)
     core.stop(0)
     core.unstarted(task(1).ref)
-    assert core.next(0) == Release([task(1).ref])
+    assert core.next(0) == Release([task(1).ref], {})
     core.released()
     finish(core, 0)
     core.delivered([done(0)], 0)
     assert core.next(0) == Finish()
     assert core.tasks_run == 1
+
+
+def test_what_the_code_cannot_take_is_handed_back_with_the_reason() -> None:
+    core = new_core()
+    claim(core, 2)
+    core.unstarted(task(0).ref, "it asks for more")
+    core.unstarted(task(1).ref)
+    assert core.next(0) == Release([task(0).ref, task(1).ref], {task(0).ref: "it asks for more"})
+    core.released()
+    core.unstarted(task(2).ref)
+    assert core.next(0) == Release([task(2).ref], {})
 
 
 def test_asked_twice_it_waits_for_handlers_only_a_grace() -> None:

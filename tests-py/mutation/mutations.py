@@ -724,6 +724,20 @@ REPORTS = [
         _sql("task/releasing_a_task_gives_the_attempt_back"),
     ),
     Mutation(
+        "what is left to other code comes back at once",
+        "release_tasks",
+        "then quantumflow._left_until(t.queued_at, v_now)",
+        "then v_now",
+        _sql("task/what_code_cannot_do_is_left_to_other_code"),
+    ),
+    Mutation(
+        "what is left to other code is hidden for ever longer",
+        "_left_until",
+        "least(interval '60 s', (p_now - p_queued_at) / 8)",
+        "(p_now - p_queued_at) / 8",
+        _sql("task/what_code_cannot_do_is_left_to_other_code"),
+    ),
+    Mutation(
         "a release keeps the token",
         "release_tasks",
         "        lease_token = null,\n",

@@ -23,7 +23,13 @@ def handle(input: Any, ctx: Context) -> Any:  # noqa: A002 - so the client calls
 
 
 # What 0.3.0 does not ask for, and what its worker takes for granted.
-_SINCE = {"losses": "0", "step_type": "null", "reason": "null", "detail": "null"}
+_SINCE = {
+    "losses": "0",
+    "step_type": "null",
+    "version": "0",
+    "reason": "null",
+    "detail": "null",
+}
 _COLUMN = re.compile(rf"\b({'|'.join(_SINCE)})\b")
 
 

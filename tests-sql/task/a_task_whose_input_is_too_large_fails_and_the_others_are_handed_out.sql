@@ -18,7 +18,7 @@ $limited$;
 create or replace view quantumflow._task_inputs as
 select t.run_id, t.step_slug, t.task_index, pg_temp.limited(jsonb_build_object('run', r.input)) as input,
   t.status, t.message_id, 'a'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'single'::text as step_type,
-  r.retries, 0 as fresh_since
+  r.retries, 0 as fresh_since, r.version
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r on r.id = t.run_id
 where t.step_slug = 'a';

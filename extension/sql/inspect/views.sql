@@ -76,7 +76,7 @@ comment on column quantumflow.workflow_step_tasks.item_index is 'The item''s pos
 comment on column quantumflow.workflow_step_tasks.item_value is 'A map task''s item.';
 comment on column quantumflow.workflow_step_tasks.status is 'pending, started, done, failed, skipped or cancelled.';
 comment on column quantumflow.workflow_step_tasks.output is 'What it was completed with.';
-comment on column quantumflow.workflow_step_tasks.error_message is 'Its latest failure.';
+comment on column quantumflow.workflow_step_tasks.error_message is 'Its latest failure, or why it is left to other code.';
 comment on column quantumflow.workflow_step_tasks.attempt is 'How often it was claimed.';
 
 create view quantumflow.workflow_step_dependencies as

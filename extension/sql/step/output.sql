@@ -185,7 +185,8 @@ select
       ),
       0)
     else 0
-  end as fresh_since
+  end as fresh_since,
+  r.version
 from quantumflow.step_tasks t
 join quantumflow.workflow_runs r
   on r.id = t.run_id
@@ -212,6 +213,7 @@ comment on column quantumflow._task_inputs.step_type is 'What the step is.';
 comment on column quantumflow._task_inputs.retries is 'How often the run was retried.';
 comment on column quantumflow._task_inputs.fresh_since is
 'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
+comment on column quantumflow._task_inputs.version is 'The version that the run is pinned to.';
 
 create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
 returns bigint

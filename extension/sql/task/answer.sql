@@ -76,6 +76,30 @@ $_oddness_of$;
 comment on function quantumflow._oddness_of(jsonb) is
 'What is said of a report, or of what names a task, that has a key which nobody knows.';
 
+create function quantumflow._next_attempt(p_held quantumflow._held_task)
+returns text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_next_attempt$
+declare
+  v_now timestamptz := quantumflow._now();
+begin
+  if p_held.run_status = 'paused' then
+    return 'the next attempt waits until its run is resumed';
+  end if;
+
+  return (
+    select format('the next attempt comes in %s s', round(greatest(extract(epoch from t.queued_at - v_now), 0)::numeric, 1))
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (p_held.run_id, p_held.step_slug, p_held.task_index)
+  );
+end
+$_next_attempt$;
+
+comment on function quantumflow._next_attempt(quantumflow._held_task) is
+'When a task that has failed is tried again, in words for people.';
+
 create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text, p_reports jsonb default null)
 returns setof quantumflow.task_outcome
 language sql
@@ -96,6 +120,7 @@ begin atomic
     case
       when h.outcome = 'odd' then quantumflow._oddness_of(p_reports -> h.ord)
       when h.outcome <> 'acts' then quantumflow._explained(h)
+      when p_acts = 'retrying' then quantumflow._next_attempt(h)
     end
   from unnest(p_held) h
   order by h.ord;

@@ -60,7 +60,8 @@ begin
     k.losses,
     i.step_type,
     i.retries,
-    i.fresh_since
+    i.fresh_since,
+    i.version
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
   cross join lateral (

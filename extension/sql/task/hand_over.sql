@@ -31,14 +31,14 @@ begin
   select
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
-    o.reason, o.detail, null::int, null::int
+    o.reason, o.detail, null::int, null::int, null::int
   from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results) o;
 
   return query
   select
     null::text, c.run_id, c.workflow_slug, c.step_slug, c.task_index, c.command, c.args, c.input, c.attempt, c.max_attempts,
     c.lease_token, c.lease_expires_at, c.deadline, c.queue, c.message_id, c.headers, c.losses, c.step_type,
-    null::text, null::text, c.retries, c.fresh_since
+    null::text, null::text, c.retries, c.fresh_since, c.version
   from quantumflow._hand_out_each(v_taken, (v_done.offer).lease, v_now) c;
 end
 $complete_and_claim$;

@@ -37,7 +37,9 @@ begin
         attempts = t.attempts - 1,
         lease_token = null,
         worker_id = null,
-        started_at = null
+        started_at = null,
+        error_message = coalesce(
+          quantumflow._cut('left to other code: ' || (release_tasks.tasks -> h.ord ->> 'reason')), t.error_message)
       from unnest(v_held) h
       where h.outcome = 'acts'
         and h.status = 'started'
@@ -46,8 +48,9 @@ begin
       returning
         t.queue,
         t.message_id,
-        case h.run_status
-          when 'paused' then 'infinity'
+        case
+          when h.run_status = 'paused' then 'infinity'
+          when release_tasks.tasks -> h.ord ->> 'reason' is not null then quantumflow._left_until(t.queued_at, v_now)
           else t.queued_at - make_interval(secs => (
             select r.priority from quantumflow.workflow_runs r where r.id = t.run_id))
         end as vt
@@ -73,7 +76,24 @@ comment on function quantumflow.release_tasks(jsonb) is
 'Hands back claimed tasks that were not begun: they can be claimed again at once, from their old place in the queue, and the
 attempt does not count.
 
-tasks: an array of {"run_id", "step_slug", "task_index", "lease_token"}; those whose lease is not the caller''s any more are
+tasks: an array of {"run_id", "step_slug", "task_index", "lease_token", "reason"}; those whose lease is not the caller''s any more are
 left alone, and so are those with a key that nobody knows, of which a warning tells. Returns how many were handed back.
 
+reason, a text, is for code that cannot do the task, though it has a handler for its command: the run is of another version of the
+workflow, say. Such a task is left to other code: it can be claimed again after an eighth of the time since it was queued, between 0.1
+and 60 s, and at once when a worker with its command registers. Until it is done its error_message is "left to other code: ", and the reason.
+
 Errors: QF301 tasks is no array.';
+
+create function quantumflow._left_until(p_queued_at timestamptz, p_now timestamptz)
+returns timestamptz
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_left_until$
+  select p_now + greatest(interval '100 ms', least(interval '60 s', (p_now - p_queued_at) / 8));
+$_left_until$;
+
+comment on function quantumflow._left_until(timestamptz, timestamptz) is
+'Until when a task is hidden that the code at hand cannot do: an eighth of its age, between 0.1 and 60 s. While code that can is there,
+ten workers that cannot keep it from that for a few times its age; when there is none, it is tried once a minute.';

@@ -30,7 +30,7 @@ create function quantumflow._report_keys()
 returns text[]
 language sql
 immutable
-return '{run_id,step_slug,task_index,lease_token,output,error_message,retryable,retry_after,error_details,seconds,usage}'::text[];
+return '{run_id,step_slug,task_index,lease_token,output,error_message,retryable,retry_after,error_details,reason,seconds,usage}'::text[];
 
 comment on function quantumflow._report_keys() is
 'The keys of reports, and of what names a task. Not all of them say something to each call, so that one object serves them all.';

@@ -40,7 +40,7 @@ comment on column quantumflow.step_tasks.message_id is 'The msg_id of its messag
 comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
 comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
 comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
-comment on column quantumflow.step_tasks.error_message is 'Its latest failure.';
+comment on column quantumflow.step_tasks.error_message is 'Its latest failure, or why it is left to other code.';
 comment on column quantumflow.step_tasks.attempts is 'How often the task was claimed.';
 comment on column quantumflow.step_tasks.losses is 'How many of the attempts ended with a lost lease; the rest of the ended ones failed.';
 comment on column quantumflow.step_tasks.worker_id is 'Who claimed it last.';

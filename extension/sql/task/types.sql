@@ -17,7 +17,8 @@ create type quantumflow.claimed_task as (
   losses           int,
   step_type        text,
   retries          int,
-  fresh_since      int
+  fresh_since      int,
+  version          int
 );
 
 comment on type quantumflow.claimed_task is
@@ -44,6 +45,7 @@ comment on column quantumflow.claimed_task.retries is 'How often the run was ret
 comment on column quantumflow.claimed_task.fresh_since is
 'The retry of the run since which it is other work than before, because it had been completed and runs anew; 0 for what has never been
 completed. What is done for it elsewhere under a key goes by run, step, index and this.';
+comment on column quantumflow.claimed_task.version is 'The version of the workflow that the run is pinned to.';
 
 create type quantumflow.task_outcome as (
   run_id     uuid,
@@ -65,7 +67,8 @@ comment on column quantumflow.task_outcome.reason is
 Of stale: unknown_task, lease_lost, or unknown_key, of a report with a key that means nothing. Of run_ended: run_completed, run_failed, run_cancelled, or task_cancelled. Null of completed and
 retrying.';
 comment on column quantumflow.task_outcome.detail is
-'The reason in words for people; of type_violation and failed, the error_message of the task. Null where reason is.';
+'The reason in words for people; of type_violation and failed, the error_message of the task; of retrying, when the next attempt comes.
+Null of completed.';
 
 create type quantumflow.task_exchange as (
   outcome          text,
@@ -89,7 +92,8 @@ create type quantumflow.task_exchange as (
   reason           text,
   detail           text,
   retries          int,
-  fresh_since      int
+  fresh_since      int,
+  version          int
 );
 
 comment on type quantumflow.task_exchange is
@@ -117,6 +121,7 @@ comment on column quantumflow.task_exchange.retries is 'How often the run was re
 comment on column quantumflow.task_exchange.fresh_since is
 'The retry of the run since which it is other work than before, because it had been completed and runs anew; 0 for what has never been
 completed. What is done for it elsewhere under a key goes by run, step, index and this.';
+comment on column quantumflow.task_exchange.version is 'The version of the workflow that the run is pinned to.';
 comment on column quantumflow.task_exchange.reason is 'Why the result has this outcome, as in task_outcome; null where the row is a task.';
 comment on column quantumflow.task_exchange.detail is 'The reason in words for people, as in task_outcome; null where the row is a task.';
 

@@ -499,6 +499,13 @@ class Session:
         self._connection = self._connections.open()
         limit_waiting(self._connection, self._patience)
 
+    @property
+    def where(self) -> str:
+        """Which database it is, on which server, and as whom, for people; it is open."""
+        assert self._connection is not None
+        info = self._connection.info
+        return f'database "{info.dbname}" at {info.host}:{info.port} as "{info.user}"'
+
     def ask(self, call: Call[T]) -> T:
         """Carry a call out."""
         assert self._connection is not None

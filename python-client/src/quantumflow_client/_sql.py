@@ -526,6 +526,7 @@ class Task(NamedTuple):
     step_type: str
     retries: int = 0
     fresh_since: int = 0
+    version: int = 0
 
     @property
     def size(self) -> int:
@@ -602,7 +603,7 @@ def _array(rows: Iterable[str]) -> str:
 
 
 def _task(row: TupleRow) -> Task:
-    return Task(TaskRef(*row[:4]), *row[4:17])
+    return Task(TaskRef(*row[:4]), *row[4:18])
 
 
 @lru_cache
@@ -618,7 +619,7 @@ _CLAIM_TASKS = _statement(
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
       extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type,
-      retries, fresh_since
+      retries, fresh_since, version
     from quantumflow.claim_tasks(
       worker_id => %(worker_id)s,
       quantity => %(quantity)s::int,
@@ -695,7 +696,7 @@ _COMPLETE_AND_CLAIM = _statement(
       args::pg_catalog.text, input::pg_catalog.text, attempt, max_attempts,
       extract(epoch from lease_expires_at)::pg_catalog.float8,
       extract(epoch from deadline)::pg_catalog.float8, headers::pg_catalog.text, losses, step_type,
-      retries, fresh_since, outcome, reason, detail
+      retries, fresh_since, version, outcome, reason, detail
     from quantumflow.complete_and_claim(
       worker_id => %(worker_id)s,
       results => %(results)s::pg_catalog.jsonb,
@@ -729,8 +730,8 @@ def complete_and_claim(
     return Call(
         _COMPLETE_AND_CLAIM,
         lambda rows: Exchange(
-            {row[:3]: Outcome(*row[17:]) for row in rows if row[17] is not None},
-            [_task(row) for row in rows if row[17] is None],
+            {row[:3]: Outcome(*row[18:]) for row in rows if row[18] is not None},
+            [_task(row) for row in rows if row[18] is None],
         ),
         {
             "worker_id": worker_id,
@@ -814,11 +815,16 @@ _RELEASE_TASKS = _statement(
 )
 
 
-def release_tasks(tasks: Iterable[TaskRef]) -> Call[int]:
-    """Hand unstarted tasks back."""
+def release_tasks(tasks: Iterable[TaskRef], unfit: Mapping[TaskRef, str]) -> Call[int]:
+    """Hand unstarted tasks back; to other code those that this one cannot take, and why."""
     return Call(
-        _RELEASE_TASKS, _scalar, {"tasks": _array(f"{{{task.fields()}}}" for task in tasks)}
+        _RELEASE_TASKS, _scalar, {"tasks": _array(_handed_back(t, unfit.get(t)) for t in tasks)}
     )
+
+
+def _handed_back(task: TaskRef, reason: str | None) -> str:
+    said = "" if reason is None else f',"reason":{_json.encode(reason)}'
+    return f"{{{task.fields()}{said}}}"
 
 
 _RUN_INPUT = _statement(

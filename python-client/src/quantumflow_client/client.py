@@ -100,6 +100,7 @@ class Client:
             wait=patience("connection_timeout", connection_timeout),
         )
         self._handlers = Registry()
+        self._flows: dict[str, Flow] = {}
         self._queues: dict[str, None] = {}
         self._workers: set[Worker] = set()
         self._lock = threading.Lock()
@@ -119,6 +120,7 @@ class Client:
         """
         other = Client(source, **self._options)
         other._handlers = self._handlers
+        other._flows = self._flows
         other._queues = self._queues
         return other
 
@@ -136,8 +138,10 @@ class Client:
             name: The command, as steps name it.
 
         Raises:
-            TypeError: The function's parameters cannot be filled by name.
-            ValueError: The command has another handler.
+            TypeError: The function's parameters cannot be filled by name, or a step of a flow that
+                was registered or deployed here will not have them.
+            ValueError: The command has another handler. The same function, defined again in a
+                notebook, takes its own place.
         """
 
         def register(function: F) -> F:
@@ -151,11 +155,17 @@ class Client:
         """Let a flow's functions handle its steps, without defining it in the database.
 
         Raises:
+            TypeError: A handler of one of its commands asks for what its tasks do not have.
             ValueError: One of its commands has another handler.
         """
-        for command, function in flow.handlers().items():
-            self._handlers.add(command, function)
+        self._handlers.add_flow(flow.definition(), flow.handlers())
+        self._flows[flow.slug] = flow
         self._queues |= dict.fromkeys(flow.queues())
+
+    @property
+    def flows(self) -> list[Flow]:
+        """The flows that were registered or deployed as a Flow."""
+        return list(self._flows.values())
 
     @property
     def commands(self) -> list[str]:
@@ -188,11 +198,15 @@ class Client:
 
         Raises:
             DefinitionError: The definition is wrong; `detail` lists every problem.
+            TypeError, ValueError: As for `command`.
 
         Calls quantumflow.define_flow and, without rollback, quantumflow.list_flows.
         """
         if isinstance(flow, Flow):
             self.register(flow)
+        else:
+            slug = {} if workflow_slug is None else {"slug": workflow_slug}
+            self._handlers.add_flow({**flow, **slug}, {})
         version = self._run(
             _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
         )

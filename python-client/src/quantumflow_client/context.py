@@ -328,3 +328,9 @@ def describe(task: _sql.Task) -> dict[str, object]:
         "task_index": task.ref.task_index,
         "attempt": task.attempt,
     }
+
+
+def said_of(task: _sql.Task) -> str:
+    """What a log's text calls a task."""
+    index = f"[{task.ref.task_index}]" if task.step_type == "map" else ""
+    return f"{task.workflow_slug}.{task.ref.step_slug}{index} of run {task.ref.run_id}"

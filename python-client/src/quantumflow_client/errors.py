@@ -491,6 +491,11 @@ class LeaseLost(QuantumflowError):
         self.state = state
         self._why = why
 
+    @property
+    def is_of_an_ended_run(self) -> bool:
+        """Whether it is because the run has ended, cancelled for example."""
+        return self.state in {"cancelled", "run_ended"}
+
     def __reduce__(self) -> tuple[type[LeaseLost], tuple[object, str, str]]:
         return type(self), (self.task, self.state, self._why)
 

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 from ._sql import DEFAULT_QUEUE
-from ._worker.handlers import GIVEN, OF_A_CHUNK, OF_A_RUN, OF_AN_ITEM, Handler
+from ._worker.handlers import Handler, is_again, name_of
+from ._worker.steps import steps_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -231,26 +232,25 @@ class Flow:
         return lambda function: self._add_function(function, slug_or_function, kind, settings)
 
     def _add_function(self, function: F, slug: str | None, kind: Kind, settings: MapSettings) -> F:
-        slug = slug or function.__name__
-        command = settings.get("command") or f"{self.slug}.{slug}"
         handler = Handler.of(function)
+        slug = slug or getattr(function, "__name__", None)
+        if slug is None:
+            raise TypeError(f"{function!r} has no name: say the step's, as in flow.step('name')")
+        command = settings.get("command") or f"{self.slug}.{slug}"
+        before = self._functions.get(command)
+        if before is not None and not is_again(function, before):
+            raise ValueError(f"command {command!r} has a handler already: {name_of(before)}")
         named: MapSettings = {**settings, "command": command}
-        self.add_step(slug, type=kind, **named)
-        dependencies = self._steps[slug].get("dependencies", [])
-        has = GIVEN | OF_A_RUN | set(dependencies)
-        if kind == "map":
-            has |= OF_AN_ITEM if settings.get("chunk_size") is None else OF_A_CHUNK
-        wants = [
-            name
-            for name, optional in handler.parameters.items()
-            if not optional and name not in has
-        ]
-        if wants:
-            del self._steps[slug]
-            raise TypeError(
-                f"the function of step {slug!r} asks for {_list(wants)}: a {kind} step that "
-                f"depends on {_list(dependencies) or 'nothing'} has {_list(sorted(has))}"
-            )
+        steps = dict(self._steps)
+        if before is not None:
+            self._steps.pop(slug, None)
+        try:
+            self.add_step(slug, type=kind, **named)
+            for step in steps_of({"slug": self.slug, "steps": [self._steps[slug]]}):
+                step.refuse_unless_it_suits(handler.parameters)
+        except BaseException:
+            self._steps = steps
+            raise
         self._functions[command] = function
         self._slugs.setdefault(function, slug)
         return function
@@ -258,8 +258,10 @@ class Flow:
     def _callback(self, name: str, callback: StepRef | None) -> str | None:
         if callback is None or isinstance(callback, str):
             return callback
-        Handler.of(callback)
         command = f"{self.slug}.{name}"
+        handler = Handler.of(callback)
+        for step in steps_of({"slug": self.slug, "steps": [], name: command}):
+            step.refuse_unless_it_suits(handler.parameters)
         self._functions[command] = callback
         return command
 
@@ -273,10 +275,6 @@ class Flow:
 
 def _given(**settings: Json) -> dict[str, Json]:
     return {name: value for name, value in settings.items() if value is not None}
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
 
 
 def _seconds(duration: Duration | None) -> float | None:

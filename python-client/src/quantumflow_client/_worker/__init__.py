@@ -15,5 +15,6 @@
 - `reports`, `refusals`: what is told of a handler's end, and what an error says of that
 - `listener`, `signals`: hear of new work, and that the worker is to stop
 - `handlers`: functions, and what they ask for by name
+- `steps`: what the flows at hand say that their tasks are given
 - `fork`: what becomes of a child that a handler has forked
 """

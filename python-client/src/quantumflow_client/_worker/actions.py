@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from quantumflow_client._sql import TaskRef
 
@@ -38,9 +38,10 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Hand unstarted tasks back. Answer: released, or failed."""
+    """Hand unstarted tasks back; some to other code, and why. Answer: released, or failed."""
 
     tasks: Sequence[TaskRef]
+    unfit: Mapping[TaskRef, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ class Claims:
             deadline = self._clock.here(task.deadline)
             start_by = now + min(hold, (deadline - now) / 10)
             handler = self._handlers[task.command]
-            execution = Execution(self._host, task, handler, start_by, deadline)
+            step = self._handlers.step_of(task)
+            execution = Execution(self._host, task, handler, start_by, deadline, step)
             self._held.add(execution, asked_at=asked_at)
             executions.append(execution)
         return executions

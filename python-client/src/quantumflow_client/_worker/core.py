@@ -125,6 +125,7 @@ class Core:
         self._losses = 0
         self._broken_at = -inf
         self._unstarted: list[TaskRef] = []
+        self._unfit: dict[TaskRef, str] = {}
         self._claim_at = 0.0
         self._claimed_at = 0.0
         self._claim_delay = 0.0
@@ -275,11 +276,18 @@ class Core:
         self._idle_delay = 0.0
         self._claim_at = now
 
-    def unstarted(self, task: TaskRef) -> None:
-        """A task was claimed, but its handler will not be called, or was stopped by us."""
+    def unstarted(self, task: TaskRef, unfit: str | None = None) -> None:
+        """A task was claimed, but its handler will not be called, or was stopped by us.
+
+        Args:
+            task: The task.
+            unfit: Why the code at hand cannot take it.
+        """
         self._freed(1)
         self._pace.restart()
         self._unstarted.append(task)
+        if unfit is not None:
+            self._unfit[task] = unfit
 
     def left(self, task: TaskRef, now: float) -> None:
         """A handler runs on without its task, which is over; its slot is free again."""
@@ -311,7 +319,7 @@ class Core:
         """Release was answered."""
         self._answered()
         self._suspects.difference_update(self._unstarted)
-        self._unstarted = []
+        self._unstarted, self._unfit = [], {}
 
     def woken(self, now: float) -> None:
         """Somebody says that there is new work."""
@@ -348,7 +356,7 @@ class Core:
         if not self.is_connected:
             return Connect()
         if self._unstarted:
-            return Release(self._unstarted)
+            return Release(self._unstarted, self._unfit)
         if self._expected and now >= self._expected_by:
             self._expected = 0
         if self._is_to_sweep(now):

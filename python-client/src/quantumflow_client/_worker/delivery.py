@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from quantumflow_client import _sql
@@ -19,15 +20,16 @@ from .refusals import refusal_of
 
 if TYPE_CHECKING:
     from quantumflow_client._connections import Session
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql import Outcome, Task
 
     from .actions import Deliver
     from .core import Core
+    from .execution import Execution
     from .leases import Held
     from .offer import Offer
     from .reports import Report
 
-_EXPECTED = {"completed", "retrying", "failed"}
+_FINAL = {"failed", "type_violation"}
 
 
 class Undelivered(Exception):  # noqa: N818 - its cause is the error
@@ -46,6 +48,9 @@ class Delivery:
         session: Where.
         core: Is told of the answer.
         held: Where what was reported is not kept any more.
+
+    Attributes:
+        counts: How many reports came to what.
     """
 
     def __init__(self, offer: Offer, session: Session, core: Core, held: Held) -> None:
@@ -53,6 +58,7 @@ class Delivery:
         self._session = session
         self._core = core
         self._held = held
+        self.counts: Counter[str] = Counter()
 
     def deliver(self, action: Deliver) -> list[Task] | None:
         """Report, and claim if asked to.
@@ -86,18 +92,10 @@ class Delivery:
         except Exception as error:
             raise Undelivered(error) from error
         for report in reports:
-            outcome, _, detail = outcomes.get(report.ref[:3], UNANSWERED)
-            execution = self._held.get(report.ref)
-            if outcome not in _EXPECTED and execution is not None:
-                # A duplicate is no loss: an answer was, and the report was sent again.
-                logger.log(
-                    logging.INFO if outcome == "duplicate" else logging.WARNING,
-                    "the report of %s came to nothing: %s: %s",
-                    report.ref,
-                    outcome,
-                    detail,
-                    extra=execution.extra,
-                )
+            answer = outcomes.get(report.ref[:3], UNANSWERED)
+            self.counts[answer.outcome] += 1
+            if answer.outcome != "completed" and (execution := self._held.get(report.ref)):
+                _tell(report, answer, execution)
         self._held.forget([report.ref for report in reports])
         self._core.delivered(reports, time.monotonic())
         return tasks
@@ -125,15 +123,32 @@ class Delivery:
         if execution is None:
             logger.log(level, "the report of %s %s: %s", report.ref, what, why)
             return
-        task = execution.task
         logger.log(
             level,
-            "the report of %s (%s.%s, attempt %d) %s: %s",
-            report.ref,
-            task.workflow_slug,
-            task.ref.step_slug,
-            task.attempt,
+            "the report of %s, attempt %d, %s: %s",
+            execution,
+            execution.task.attempt,
             what,
             why,
             extra=execution.extra,
         )
+
+
+def _tell(report: Report, answer: Outcome, execution: Execution) -> None:
+    """Tell what a report came to, unless all went well."""
+    task, message = execution.task, answer.detail
+    level, error = logging.WARNING, None
+    if answer.outcome == "retrying" or answer.outcome in _FINAL:
+        is_final = answer.outcome in _FINAL
+        what = f"failed, attempt {task.attempt} of {task.max_attempts}"
+        what += ", for good" if is_final else f", {answer.detail}"
+        if isinstance(report, Failure):
+            message, error = report.message, execution.error
+    elif answer.outcome == "run_ended":
+        # Told to stop, a handler raises what it likes.
+        level, what = logging.INFO, "is dropped"
+    else:
+        # A duplicate is no loss: an answer was, and the report was sent again.
+        level = logging.INFO if answer.outcome == "duplicate" else logging.WARNING
+        what = f"was reported, which came to nothing: {answer.outcome}"
+    logger.log(level, "%s %s: %s", execution, what, message, exc_info=error, extra=execution.extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import os
 import threading
 import time
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from quantumflow_client import _json
 from quantumflow_client._log import logger
 from quantumflow_client._sql import Failure, Spent
-from quantumflow_client.context import Context, describe
+from quantumflow_client.context import Context, describe, said_of
+from quantumflow_client.errors import LeaseLost
 
 from .fork import end_child
+from .handlers import Unfit
 from .reports import completion_of, failure_of
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from quantumflow_client._sql import Completion, Task, TaskRef
 
     from .handlers import Handler
+    from .steps import Step
     from .transaction import TaskTransaction
 
 T = TypeVar("T")
@@ -58,8 +62,11 @@ class Host(Protocol):
     def settled(self, task: TaskRef, seconds: float) -> None:
         """A handler has ended, which ran for so long, and there is nothing to report."""
 
-    def unstarted(self, task: TaskRef) -> None:
-        """A handler did nothing that counts; its task may be handed back."""
+    def unstarted(self, task: Task, unfit: str | None = None) -> None:
+        """A handler did nothing that counts; its task may be handed back.
+
+        To other code, if this one cannot take it: `unfit` says why.
+        """
 
 
 class _State(enum.Enum):
@@ -75,11 +82,13 @@ class Execution:
     Attributes:
         task: The task.
         handler: Its handler.
+        step: What the flow at hand says of its step.
         start_by: When to hand the task back, unless the handler was called.
         deadline: When its time is over.
         look_at: When the worker looks whether it has ended.
         is_over: Whether its time, or its lease, was over when the worker looked.
         seconds: How long the handler ran.
+        error: What the handler raised, until that is told.
         thread: The thread that runs, or has run, the handler.
         async_task: The asyncio task of an `async def` handler, while that runs.
     """
@@ -97,13 +106,16 @@ class Execution:
         "_state",
         "_transaction",
         "_used",
+        "_unfit",
         "async_task",
         "deadline",
+        "error",
         "handler",
         "is_over",
         "look_at",
         "seconds",
         "start_by",
+        "step",
         "task",
         "thread",
     )
@@ -115,13 +127,16 @@ class Execution:
         handler: Handler,
         start_by: float,
         deadline: float = inf,
+        step: Step | None = None,
     ) -> None:
         self.task = task
         self.handler = handler
+        self.step = step
         self.start_by = start_by
         self.deadline = self.look_at = deadline
         self.is_over = False
         self.seconds = 0.0
+        self.error: BaseException | None = None
         self.thread: int | None = None
         self.async_task: asyncio.Task[None] | None = None
         self._host = host
@@ -133,12 +148,13 @@ class Execution:
         self._began: float | None = None
         self._ran: float | None = None
         self._used: dict[str, float] = {}
+        self._unfit: str | None = None
         self._lock = threading.Lock()
         self._state = _State.WAITING
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __str__(self) -> str:
-        return str(self.task.ref)
+        return said_of(self.task)
 
     @property
     def extra(self) -> dict[str, object]:
@@ -201,7 +217,7 @@ class Execution:
     def _call(self) -> Completion | Failure | None:
         try:
             ctx = self._context()
-            arguments = self.handler.arguments(ctx)
+            arguments = self.handler.arguments(ctx, self.step)
             output = self._host.new_context().run(self.handler.function, **arguments)
         except BaseException as error:
             self._end_child(error)
@@ -213,9 +229,9 @@ class Execution:
         try:
             ctx = self._context()
             if self.handler.needs_fetching(ctx):
-                arguments = await asyncio.to_thread(self.handler.arguments, ctx)
+                arguments = await asyncio.to_thread(self.handler.arguments, ctx, self.step)
             else:
-                arguments = self.handler.arguments(ctx)
+                arguments = self.handler.arguments(ctx, self.step)
             output = await self.handler.function(**arguments)
         except BaseException as error:
             self._end_child(error)
@@ -240,7 +256,7 @@ class Execution:
                 self._state = _State.RUNNING
                 return True
             self._state = _State.ENDED
-        self._host.unstarted(self.task.ref)
+        self._host.unstarted(self.task)
         return False
 
     def _end(self, report: Completion | Failure | None) -> None:
@@ -255,9 +271,10 @@ class Execution:
             )
             return
         if self._transaction is not None and self._transaction.is_settled:
+            self._tell_settled(report)
             self._host.settled(self.task.ref, self.seconds)
         elif report is None:
-            self._host.unstarted(self.task.ref)
+            self._host.unstarted(self.task, self._unfit)
         else:
             self._host.ended(report, self.seconds)
 
@@ -300,31 +317,39 @@ class Execution:
 
     def _returned(self, output: object) -> Completion | Failure:
         self._ran = self._seconds()
-        report = completion_of(self.task.ref, output, self._spent())
-        if isinstance(report, Failure):
-            logger.warning("%s failed: %s", self.task.ref, report.message, extra=self.extra)
-        return report
+        return completion_of(self.task.ref, output, self._spent())
 
     def _raised(self, error: BaseException) -> Failure | None:
-        """What to report of an error; None: we stopped the handler, and hand its task back."""
+        """What to report of an error; None: the task is handed back."""
         try:
             return self._told(error)
         except BaseException:  # out of memory, say
             return Failure(self.task.ref, "an error that could not be told")
 
     def _told(self, error: BaseException) -> Failure | None:
+        if isinstance(error, Unfit):
+            self._unfit = str(error)
+            return None
         if self._cancelled is not None and isinstance(error, asyncio.CancelledError):
             if not self._is_lost:
                 return None
             error = asyncio.CancelledError(self._cancelled)
         if self._ran is None:
             self._ran = self._seconds()
-        report = failure_of(self.task.ref, error, self._spent())
-        logger.warning(
-            "%s failed: %s",
-            self.task.ref,
+        self.error = error
+        return failure_of(self.task.ref, error, self._spent())
+
+    def _tell_settled(self, report: Completion | Failure | None) -> None:
+        """Tell of a failure that changes nothing: the task is completed, or not ours any more."""
+        if not isinstance(report, Failure) or self.error is None:
+            return
+        is_lost = isinstance(self.error, LeaseLost)
+        is_stopped = isinstance(self.error, LeaseLost) and self.error.is_of_an_ended_run
+        logger.log(
+            logging.INFO if is_stopped else logging.WARNING,
+            "%s changes nothing: %s",
+            self,
             report.message,
-            exc_info=error,
+            exc_info=None if is_lost else self.error,
             extra=self.extra,
         )
-        return report

@@ -3,6 +3,9 @@
 A handler may be `def` or `async def`. Its parameters are filled by name: `input`, `ctx`, `args`,
 and the members of the task's input: `run`, a dependency's slug, a map's `item` and `index`. A map
 task is handed only its item; the run's input and dependencies it asks for are fetched.
+
+A task that a handler cannot take is of another version of its flow, whose code may be running
+beside this one: it is left to that.
 """
 
 from __future__ import annotations
@@ -13,21 +16,27 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from quantumflow_client.errors import PermanentError, UnknownStep
+from quantumflow_client.errors import UnknownStep
+
+from .steps import CONTEXT, GIVEN, OF_A_TASK, listed, steps_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from quantumflow_client._json import Json
+    from quantumflow_client._sql import Task
     from quantumflow_client.context import Context
+
+    from .steps import Step
 
 Function = Callable[..., Any]
 
 _FILLED_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _NO_OUTPUT = object()
 
-# What a parameter of each name means. That no step may be called so is the database's business.
-GIVEN = frozenset({"input", "ctx", "args"})
-OF_A_RUN = frozenset({"run"})
-OF_AN_ITEM = frozenset({"item", "index"})
-OF_A_CHUNK = frozenset({"items", "index"})
+
+class Unfit(Exception):  # noqa: N818 - it is no error: other code may take the task
+    """The handler cannot take the task; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,8 @@ class Handler:
         """A function as a handler.
 
         Raises:
-            TypeError: Its parameters cannot be filled by name, or it is a generator.
+            TypeError: Its parameters cannot be filled by name, or never all at once, or it is a
+                generator.
         """
         if not callable(function):
             raise TypeError(f"a handler is a function, not {function!r}")
@@ -57,7 +67,7 @@ class Handler:
         unfit = [str(p) for p in parameters if p.kind not in _FILLED_BY_NAME]
         if unfit:
             raise TypeError(
-                f"{_name(function)} cannot be a handler: parameters are filled by name, and "
+                f"{name_of(function)} cannot be a handler: parameters are filled by name, and "
                 f"{', '.join(unfit)} cannot be (is a decorator without functools.wraps around it?)"
             )
         # What is called in the end: below a partial, or the method of an object that can be called.
@@ -65,11 +75,19 @@ class Handler:
         if not inspect.isroutine(call):
             call = type(call).__call__
         if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-            raise TypeError(f"{_name(function)} cannot be a handler: a generator returns no output")
+            raise TypeError(
+                f"{name_of(function)} cannot be a handler: a generator returns no output"
+            )
+        names = {p.name: p.default is not Parameter.empty for p in parameters}
+        if {name for name, is_optional in names.items() if not is_optional} >= OF_A_TASK:
+            raise TypeError(
+                f"{name_of(function)} cannot be a handler: no task has both {listed(OF_A_TASK)}, "
+                "the second of which is for a map in chunks"
+            )
         return cls(
             function,
             inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call),
-            {p.name: p.default is not Parameter.empty for p in parameters},
+            names,
         )
 
     def needs_fetching(self, ctx: Context) -> bool:
@@ -78,29 +96,37 @@ class Handler:
             name not in ctx.input and name not in GIVEN for name in self.parameters
         )
 
-    def arguments(self, ctx: Context) -> dict[str, Any]:
+    def arguments(self, ctx: Context, step: Step | None = None) -> dict[str, Any]:
         """What to call the function with.
 
+        Args:
+            ctx: The task.
+            step: What the flow at hand says of its step.
+
         Raises:
-            PermanentError: It needs something that the task does not have.
+            Unfit: The task does not have what it needs, or is of another kind than the step, or
+                has a dependency that neither the step nor the function names.
         """
-        arguments = {}
+        if step is not None and (other := step.another_than(ctx, self.parameters)) is not None:
+            raise Unfit(other)
+        arguments, wants = {}, []
         for name, optional in self.parameters.items():
             value = _value_of(name, ctx)
             if value is not _NO_OUTPUT:
                 arguments[name] = value
             elif not optional:
-                raise PermanentError(
-                    f"the handler of {ctx.command!r} asks for {name!r}, which the input of step "
-                    f"{ctx.step_slug!r} does not have (it has {', '.join(map(repr, ctx.input))}); "
-                    "a skipped dependency has no output: give the parameter a default"
-                )
+                wants.append(name)
+        if wants:
+            raise Unfit(
+                f"the handler of {ctx.command!r} asks for {listed(wants)}, "
+                f"and the task's input has {listed(ctx.input)}"
+            )
         return arguments
 
 
 def _value_of(name: str, ctx: Context) -> Any:
     if name in GIVEN:
-        return ctx if name == "ctx" else getattr(ctx, name)
+        return ctx if name == CONTEXT else getattr(ctx, name)
     if name in ctx.input:
         return ctx.input[name]
     if not ctx.is_map_task:
@@ -113,15 +139,31 @@ def _value_of(name: str, ctx: Context) -> Any:
         return _NO_OUTPUT
 
 
-def _name(function: Function) -> str:
+def name_of(function: Function) -> str:
+    """What a function is called."""
     return getattr(function, "__qualname__", None) or repr(function)
 
 
+def is_again(function: Function, before: Function) -> bool:
+    """Whether a function is one that was there before: itself, or defined once more.
+
+    In a notebook a cell is run again, and a module may be reloaded. What has no name of its own, a
+    lambda or a partial, is only itself.
+    """
+    if function == before:
+        return True
+    ours, others = (
+        (getattr(f, "__module__", None), getattr(f, "__qualname__", "")) for f in (function, before)
+    )
+    return ours == others and ours[1].rpartition(".")[2] not in {"", "<lambda>"}
+
+
 class Registry:
-    """Handlers by command."""
+    """Handlers by command, and the steps of the flows at hand."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._steps: dict[tuple[str, str], Step] = {}
 
     def __contains__(self, command: object) -> bool:
         return command in self._handlers
@@ -133,15 +175,51 @@ class Registry:
         """The commands that have a handler."""
         return sorted(self._handlers)
 
+    def step_of(self, task: Task) -> Step | None:
+        """What the flow at hand says of a task's step; None if there is none that has it."""
+        step = self._steps.get((task.workflow_slug, task.ref.step_slug))
+        return step if step is not None and step.command == task.command else None
+
+    def flows(self) -> list[str]:
+        """The flows at hand."""
+        return list(dict.fromkeys(flow for flow, _ in self._steps))
+
     def add(self, command: str, function: Function) -> None:
-        """Let a function handle a command.
+        """Let a function handle a command; defined again, it takes its own place.
 
         Raises:
-            TypeError: The function cannot be a handler.
+            TypeError: The function cannot be a handler, or not of a step of a flow at hand.
             ValueError: Another function handles the command.
         """
-        handler = Handler.of(function)
-        if self._handlers.setdefault(command, handler).function != function:
+        handler = self._handler(command, function)
+        _refuse_unsuited({command: handler}, self._steps.values())
+        self._handlers[command] = handler
+
+    def add_flow(self, definition: Mapping[str, Json], functions: Mapping[str, Function]) -> None:
+        """Have a flow at hand, in place of what it was before, with handlers for its commands.
+
+        Raises:
+            TypeError, ValueError: As for `add`; then nothing has changed.
+        """
+        handlers = {command: self._handler(command, f) for command, f in functions.items()}
+        steps = {(step.flow, step.slug): step for step in steps_of(definition)}
+        flows = {flow for flow, _ in steps}
+        others = {key: step for key, step in self._steps.items() if key[0] not in flows}
+        _refuse_unsuited(self._handlers | handlers, steps.values())
+        _refuse_unsuited(handlers, others.values())
+        self._handlers |= handlers
+        self._steps = others | steps
+
+    def _handler(self, command: str, function: Function) -> Handler:
+        before = self._handlers.get(command)
+        if before is not None and not is_again(function, before.function):
             raise ValueError(
-                f"command {command!r} has a handler already: {_name(self[command].function)}"
+                f"command {command!r} has a handler already: {name_of(before.function)}"
             )
+        return Handler.of(function)
+
+
+def _refuse_unsuited(handlers: Mapping[str, Handler], steps: Iterable[Step]) -> None:
+    for step in steps:
+        if step.command in handlers:
+            step.refuse_unless_it_suits(handlers[step.command].parameters)

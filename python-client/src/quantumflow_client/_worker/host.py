@@ -6,6 +6,9 @@ import contextvars
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from quantumflow_client._log import logger
+from quantumflow_client.context import describe
+
 from .transaction import TaskTransaction
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class WorkerHost:
         self._transactions = connections.apart(concurrency)
         self._async_transactions = connections.asynchronous(concurrency)
         self._patience = patience
+        self._unfit_steps: set[tuple[str, int, str]] = set()
 
     @property
     def at_loops_end(self) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -117,9 +121,29 @@ class WorkerHost:
 
         self._inbox.put(settle)
 
-    def unstarted(self, task: TaskRef) -> None:
+    def unstarted(self, task: Task, unfit: str | None = None) -> None:
         """A handler did nothing that counts; its task may be handed back."""
-        self._inbox.put(lambda _: self._core.unstarted(task))
+
+        def hand_back(_: float) -> None:
+            self._core.unstarted(task.ref, unfit)
+            if unfit is not None:
+                self._tell_unfit(task, unfit)
+
+        self._inbox.put(hand_back)
+
+    def _tell_unfit(self, task: Task, why: str) -> None:
+        """Say, once for each step of a version, that its tasks are left to other code."""
+        step = (task.workflow_slug, task.version, task.ref.step_slug)
+        if step not in self._unfit_steps:
+            self._unfit_steps.add(step)
+            logger.warning(
+                "tasks of step %r of flow %r, version %d, are left to other code: %s",
+                task.ref.step_slug,
+                task.workflow_slug,
+                task.version,
+                why,
+                extra=describe(task),
+            )
 
     def _time_left(self, task: Task) -> float:
         """How many seconds there are to a task's deadline, unless its lease is over."""

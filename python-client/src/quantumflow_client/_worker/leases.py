@@ -6,6 +6,7 @@ asked for, so that it is over here no later than in the database.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from math import inf
@@ -168,10 +169,10 @@ class Held:
         for task in tasks:
             self._executions.pop(task, None)
 
-    def tell_over(self, over: Mapping[TaskRef, str]) -> None:
-        """Tell handlers that their leases are over, and why each is."""
+    def tell_over(self, over: Mapping[TaskRef, str], level: int = logging.WARNING) -> None:
+        """Tell handlers, and the log, that their leases are over, and why each is."""
         for task, reason in over.items():
             execution = self.get(task)
             if execution is not None:
-                logger.warning("%s must stop: %s", task, reason, extra=execution.extra)
+                logger.log(level, "%s must stop: %s", execution, reason, extra=execution.extra)
                 execution.cancel(reason, is_lost=True)

@@ -123,6 +123,8 @@ class Worker:
             concurrency=concurrency,
             patience=patience,
         )
+        self._handlers = handlers
+        self._concurrency = concurrency
         self._slots = Slots(concurrency, self._host.at_loops_end, self._host.context)
         self._watch = Watch(
             self._offer, self._held, self._slots, self._core, concurrency=concurrency
@@ -142,6 +144,7 @@ class Worker:
         self._is_registered = False
         self._is_without_queues = False
         self._missing: str | None = None
+        self._began_at = time.monotonic()
 
     def try_connection(self) -> None:
         """Connect once, to learn of what would end `run` at once."""
@@ -236,7 +239,7 @@ class Worker:
             if tasks is not None:
                 self._start(self._claims.begin(tasks, asked=asked, asked_at=asked_at))
         elif isinstance(action, Release):
-            self._session.ask(_sql.release_tasks(action.tasks))
+            self._session.ask(_sql.release_tasks(action.tasks, action.unfit))
             self._released(action)
         else:
             swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
@@ -298,6 +301,7 @@ class Worker:
         self._register()
         self._core.connected(time.monotonic())
         if self._is_new:
+            self._tell_beginning()
             self._renewal.start()
             self._begin_listening()
         else:
@@ -346,6 +350,36 @@ class Worker:
         if self._is_without_queues:
             self._is_without_queues = False
             self._register()
+
+    def _tell_beginning(self) -> None:
+        self._began_at = time.monotonic()
+        logger.info(
+            "worker %s works on %s: flows %s; commands %s; queues %s; %d handlers at a time, "
+            "in process %d",
+            self._offer.name,
+            self._session.where,
+            _some(self._handlers.flows()),
+            _some(self._offer.commands),
+            _some(self._offer.queues),
+            self._concurrency,
+            os.getpid(),
+            extra=self._offer.extra,
+        )
+
+    def _tell_end(self) -> None:
+        counts = self._delivery.counts
+        elsewhere = self._core.tasks_run - counts.total()
+        said = [f"{n} {outcome}" for outcome, n in sorted(counts.items())]
+        if elsewhere > 0:
+            said.append(f"{elsewhere} in transactions of their own, or unreported")
+        logger.info(
+            "worker %s ends after %.1f s: %d tasks run%s",
+            self._offer.name,
+            time.monotonic() - self._began_at,
+            self._core.tasks_run,
+            f" ({', '.join(said)})" if said else "",
+            extra=self._offer.extra,
+        )
 
     def _begin_listening(self) -> None:
         if self._listen is False:
@@ -425,3 +459,14 @@ class Worker:
                 self._session.ask(_sql.stop_worker(self._offer.worker_id))
             except (psycopg.Error, QuantumflowError) as error:
                 logger.info("could not say goodbye: %s", error, extra=self._offer.extra)
+        self._tell_end()
+
+
+_SOME = 20
+"""How many names the log lists."""
+
+
+def _some(names: Collection[str]) -> str:
+    """Names, for people: all of them, or as many as a line holds."""
+    said = ", ".join(list(names)[:_SOME]) or "none at hand"
+    return f"{said} and {len(names) - _SOME} more" if len(names) > _SOME else said

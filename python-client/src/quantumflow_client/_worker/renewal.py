@@ -5,6 +5,7 @@ So a report that waits, for a lock or for the network, lets no lease run out.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import suppress
@@ -76,12 +77,10 @@ class Renewal:
         asked_at = time.monotonic()
         states = ask(_sql.extend_leases(self._offer.worker_id, tasks, lease=self._offer.lease))
         over = self._held.leases.extended(tasks, states, asked_at=asked_at)
-        self._held.tell_over(
-            {
-                task: f"its lease was {state}" if state == "lost" else "its run was stopped"
-                for task, state in over.items()
-            }
-        )
+        lost = {task: "its lease was lost" for task, state in over.items() if state == "lost"}
+        self._held.tell_over(lost)
+        stopped = {task: "its run was stopped" for task in over if task not in lost}
+        self._held.tell_over(stopped, logging.INFO)
         if over:
             self._over(over)
 

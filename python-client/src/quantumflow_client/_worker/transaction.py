@@ -8,6 +8,7 @@ for `def` and `async def` handlers carry them out on a psycopg connection.
 from __future__ import annotations
 
 import enum
+import logging
 import os
 from contextlib import suppress
 from dataclasses import replace
@@ -164,7 +165,9 @@ class TaskTransaction:
                 self.is_settled = True
                 return None
             except Exception as error:
-                logger.warning("the transaction of %s is rolled back: %s", self._task, error)
+                is_stopped = isinstance(error, LeaseLost) and error.is_of_an_ended_run
+                level = logging.INFO if is_stopped else logging.WARNING
+                logger.log(level, "the transaction of %s is rolled back: %s", self._task, error)
                 if isinstance(error, LeaseLost):
                     self._lose()
                 # Never a completion, now that the writes are gone.
