@@ -205,8 +205,7 @@ class Client:
         if isinstance(flow, Flow):
             self.register(flow)
         else:
-            slug = {} if workflow_slug is None else {"slug": workflow_slug}
-            self._handlers.add_flow({**flow, **slug}, {})
+            self._handlers.add_flow(flow, {}, slug=workflow_slug)
         version = self._run(
             _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
         )

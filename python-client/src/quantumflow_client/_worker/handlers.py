@@ -195,14 +195,25 @@ class Registry:
         _refuse_unsuited({command: handler}, self._steps.values())
         self._handlers[command] = handler
 
-    def add_flow(self, definition: Mapping[str, Json], functions: Mapping[str, Function]) -> None:
+    def add_flow(
+        self,
+        definition: Mapping[str, Json],
+        functions: Mapping[str, Function],
+        *,
+        slug: str | None = None,
+    ) -> None:
         """Have a flow at hand, in place of what it was before, with handlers for its commands.
+
+        Args:
+            definition: Its definition.
+            functions: The handlers.
+            slug: Its slug, if the definition has none.
 
         Raises:
             TypeError, ValueError: As for `add`; then nothing has changed.
         """
         handlers = {command: self._handler(command, f) for command, f in functions.items()}
-        steps = {(step.flow, step.slug): step for step in steps_of(definition)}
+        steps = {(step.flow, step.slug): step for step in steps_of(definition, slug)}
         flows = {flow for flow, _ in steps}
         others = {key: step for key, step in self._steps.items() if key[0] not in flows}
         _refuse_unsuited(self._handlers | handlers, steps.values())

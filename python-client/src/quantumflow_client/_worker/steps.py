@@ -107,11 +107,11 @@ class Step:
         return f"a {self.kind} step that depends on {on}"
 
 
-def steps_of(definition: Json) -> Iterator[Step]:
+def steps_of(definition: Json, slug: str | None = None) -> Iterator[Step]:
     """The steps and callbacks of a definition, as far as they can be read."""
     if not isinstance(definition, Mapping):
         return
-    flow, steps = definition.get("slug"), definition.get("steps")
+    flow, steps = definition.get("slug", slug), definition.get("steps")
     if not isinstance(flow, str) or not isinstance(steps, (list, tuple)):
         return
     for step in steps:
@@ -120,10 +120,10 @@ def steps_of(definition: Json) -> Iterator[Step]:
             command = step.get("command", name)
             if isinstance(name, str) and isinstance(command, str):
                 yield _step_of(flow, name, command, step)
-    for slug, names in _OF_CALLBACKS.items():
-        command = definition.get(slug)
+    for event, names in _OF_CALLBACKS.items():
+        command = definition.get(event)
         if isinstance(command, str):
-            yield Step(flow, f"_{slug}", command, "callback", names)
+            yield Step(flow, f"_{event}", command, "callback", names)
 
 
 def _step_of(flow: str, name: str, command: str, step: Mapping[str, Json]) -> Step:
