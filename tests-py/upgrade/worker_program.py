@@ -27,6 +27,8 @@ _SINCE = {
     "losses": "0",
     "step_type": "null",
     "version": "0",
+    "retries": "0",
+    "fresh_since": "0",
     "reason": "null",
     "detail": "null",
 }

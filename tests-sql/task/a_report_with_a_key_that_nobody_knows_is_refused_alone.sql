@@ -16,7 +16,7 @@ select results_eq(
     where task_index = 1$$,
   $$values (1, 'stale', 'unknown_key',
     'nobody knows its key "Output", "outptu"; there are run_id, step_slug, task_index, lease_token, output, error_message, retryable, '
-    'retry_after, error_details, seconds, usage')$$,
+    'retry_after, error_details, reason, seconds, usage')$$,
   'complete_tasks names it');
 select results_eq(
   'select task_index, status from quantumflow.step_tasks order by 1',
