@@ -151,6 +151,21 @@ def test_what_no_worker_can_be(options: dict[str, Any], said: str) -> None:
         client.poll_and_run(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_connections": 0}, "max_connections is 0: it is a whole number, 1 or more"),
+        ({"max_connections": "9"}, "max_connections is '9'"),
+        ({"connection_timeout": -1}, "connection_timeout is -1: it is a number of seconds"),
+        ({"connection_timeout": None}, "connection_timeout is None"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_no_other_bound_is_taken(kind: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadArgument, match=said):
+        kind("", **options)
+
+
 NUL, SURROGATE = "U\\+0000", "U\\+D83D"
 UNSTORABLE: list[tuple[dict[str, Any], str]] = [
     ({"input": {"a": [1, "b\0"]}}, rf"input\.a\[1\] has the character {NUL}"),
@@ -163,18 +178,17 @@ UNSTORABLE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "said"), UNSTORABLE)
-def test_a_text_that_no_database_holds(
-    client: Client, dsn: str, arguments: dict[str, Any], said: str
-) -> None:
+def test_a_text_that_no_database_holds(client: Client, dsn: str) -> None:
     client.deploy(ONE)
-    with pytest.raises(UnsupportedValue, match=said):
-        client.start_flow("one", **arguments)
+    for arguments, said in UNSTORABLE:
+        with pytest.raises(UnsupportedValue, match=said):
+            client.start_flow("one", **arguments)
 
     async def main() -> None:
         async with AsyncClient(dsn) as aclient:
-            with pytest.raises(UnsupportedValue, match=said):
-                await aclient.start_flow("one", **arguments)
+            for arguments, said in UNSTORABLE:
+                with pytest.raises(UnsupportedValue, match=said):
+                    await aclient.start_flow("one", **arguments)
 
     asyncio.run(main())
 

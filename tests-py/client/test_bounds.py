@@ -18,7 +18,6 @@ import pytest
 from client.conftest import BackgroundWorker
 from quantumflow_client import (
     AsyncClient,
-    BadArgument,
     Client,
     ConnectionsBusy,
     Context,
@@ -289,21 +288,6 @@ def test_a_worker_opens_as_many_as_the_operators_guide_says(
         worker.stop()
     assert max(counted) <= 2 + 1 + 3 + 2
     assert max(counted) >= 2 + 1 + 3
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"max_connections": 0}, "max_connections is 0: it is a whole number, 1 or more"),
-        ({"max_connections": "9"}, "max_connections is '9'"),
-        ({"connection_timeout": -1}, "connection_timeout is -1: it is a number of seconds"),
-        ({"connection_timeout": None}, "connection_timeout is None"),
-    ],
-)
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_no_other_bound_is_taken(kind: Any, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadArgument, match=said):
-        kind("", **options)
 
 
 FORK = """
