@@ -248,7 +248,7 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
 }
 NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
 # What passes over what it finds busy may leave another state than it would alone.
-PASSES_OVER = NEVER_WAIT | {"exchange", "exchange right"}
+PASSES_OVER = NEVER_WAIT | {"exchange", "exchange right", "repair"}
 
 _ENDED, _UNKNOWN = "QF207", "QF201"
 # What a call may answer, whatever runs beside it, beside the tasks it was handed.
@@ -265,7 +265,8 @@ ANSWERS: dict[str, set[Any]] = {
     "pause": {"paused", _ENDED, _UNKNOWN},
     "resume": {"started", _ENDED, _UNKNOWN},
     "delete": {"failed", "cancelled", "completed", "QF213", _UNKNOWN},
-    "repair": {"repaired"},
+    # A task or a step that somebody has is left, to be mended by the next repair.
+    "repair": {"repaired", ("not done: it is still so",)},
     "retry run": {"started", "QF213", _UNKNOWN},
     "sweep": {0, 1, 2},
     "prune": {0, 1},

@@ -95,9 +95,14 @@ begin
   select jsonb_object_agg(e.step_slug, e.dependents)
   into v_dependents
   from (
-    select d.name as step_slug, jsonb_agg(s.value -> 'name' order by s.number) as dependents
-    from jsonb_array_elements(p_definition -> 'steps') with ordinality as s(value, number)
-    cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
+    select d.name as step_slug, jsonb_agg(s.name order by s.number) as dependents
+    from (
+      -- Apart, or each edge would carry its whole step to where they are sorted.
+      select l.number, l.value ->> 'name' as name, l.value -> 'dependencies' as dependencies
+      from jsonb_array_elements(p_definition -> 'steps') with ordinality as l(value, number)
+      offset 0
+    ) as s
+    cross join jsonb_array_elements_text(s.dependencies) as d(name)
     group by d.name
   ) as e;
 

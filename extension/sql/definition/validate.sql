@@ -161,8 +161,9 @@ begin
       s.index,
       s.name,
       s.shown,
+      s.key,
       s.occurrence,
-      format('steps[%s].%s[%s]', s.index, s.key, d.number - 1) as path,
+      d.number - 1 as number,
       d.value #>> '{}' as depends_on,
       row_number() over (partition by s.index, d.value order by d.number) as repetition
     from step s
@@ -187,7 +188,7 @@ begin
   union all
   select
     'QF105',
-    d.path,
+    format('steps[%s].%s[%s]', d.index, d.key, d.number),
     format('step %s depends on unknown step %s', d.shown, quantumflow._shown(to_jsonb(d.depends_on))),
     d.index
   from dependency d
@@ -195,7 +196,7 @@ begin
     and d.depends_on not in (select s.name from step s)
 
   union all
-  select 'QF106', d.path, format('step %s depends on itself', d.shown), d.index
+  select 'QF106', format('steps[%s].%s[%s]', d.index, d.key, d.number), format('step %s depends on itself', d.shown), d.index
   from dependency d
   where d.repetition = 1
     and d.depends_on = d.name
