@@ -312,12 +312,17 @@ for each in places:
     for _ in range(2):
         each.take(lambda: True)
     each._lock.acquire()
+client._workers.add(client)  # its stop() takes the lock
+client._lock.acquire()
 children = []
 for _ in range(3):
     child = os.fork()
     if not child:
+        client.stop()
         os._exit(0 if pids() else 1)
     children.append(child)
+client._workers.clear()
+client._lock.release()
 for each in places:
     each._lock.release()
     for _ in range(2):

@@ -17,7 +17,6 @@ from inspect import iscoroutinefunction
 from math import inf
 from threading import TIMEOUT_MAX, Event, Lock
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from weakref import WeakSet
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -25,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 from . import _sql
 from ._call import kind_of
 from ._dsn import find_dsn, parts_of, real_dsn
+from ._forks import begin_anew_in_forks
 from ._log import logger
 from ._places import Places
 from .errors import BadArgument, ConnectionsBusy
@@ -229,7 +229,7 @@ class _Source:
         self._lock = Lock()
         self._has_waited = False
         self._was_connected = False
-        _every.add(self)
+        begin_anew_in_forks(self)
 
     def _refuse_strange(self, source: Any) -> None:
         """Refuse what is neither a DSN nor a pool of the right kind."""
@@ -246,8 +246,7 @@ class _Source:
                 hint="A connection of yours goes to start_flow(..., connection=...).",
             )
 
-    def forget(self) -> None:
-        """In a fork: what there is, is the parent's, and so is whoever held a lock."""
+    def _forget(self) -> None:
         self._places.forget()
         self._lock = Lock()
 
@@ -283,17 +282,6 @@ class _Source:
 
     def _busy(self, seconds: float) -> ConnectionsBusy:
         return ConnectionsBusy(int(self._places.most), seconds)
-
-
-_every: WeakSet[_Source] = WeakSet()
-
-
-def _forget_all() -> None:
-    for source in list(_every):
-        source.forget()
-
-
-os.register_at_fork(after_in_child=_forget_all)
 
 
 class Connections(_Source):

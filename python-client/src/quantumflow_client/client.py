@@ -15,6 +15,7 @@ import psycopg
 from . import _connections, _sql
 from ._arguments import duration, moment, names, patience, seconds_of, whole_number
 from ._dsn import parts_of
+from ._forks import begin_anew_in_forks
 from ._sql import (
     DEFAULT_QUEUE,
     FailedAttempt,
@@ -102,6 +103,10 @@ class Client:
         self._handlers = Registry()
         self._flows: dict[str, Flow] = {}
         self._queues: dict[str, None] = {}
+        self._forget()
+        begin_anew_in_forks(self)
+
+    def _forget(self) -> None:
         self._workers: set[Worker] = set()
         self._lock = threading.Lock()
 

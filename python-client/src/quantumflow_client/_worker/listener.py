@@ -56,8 +56,18 @@ class Ear:
     listening: Callable[[bool], None]
 
 
-_listeners: dict[tuple[int, str, str], _Listener] = {}
+_listeners: dict[tuple[str, str], _Listener] = {}
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """A fork has its parent's listeners, but not their threads."""
+    global _lock  # noqa: PLW0603 - somebody of the parent's may hold it
+    _lock = threading.Lock()
+    _listeners.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
@@ -69,8 +79,7 @@ def listening(ear: Ear, *, here: str, to: str) -> Iterator[None]:
         here: The DSN to listen on.
         to: The DSN on which the work is done: the same, or another way to the same database.
     """
-    # A fork has its parent's listeners, but not their threads.
-    key = os.getpid(), here, to
+    key = here, to
     with _lock:
         listener = _listeners.get(key) or _listeners.setdefault(key, _Listener(here, to))
         listener.add(ear)
@@ -80,7 +89,7 @@ def listening(ear: Ear, *, here: str, to: str) -> Iterator[None]:
         with _lock:
             is_last = listener.remove(ear)
             if is_last:
-                del _listeners[key]
+                _listeners.pop(key, None)
         if is_last:
             listener.end()
 
