@@ -22,15 +22,15 @@ select
       'error', r.error_message,
       'failure', (
         select jsonb_build_object(
-          'message', coalesce(f.error_message, k.error_message, s.error_message, r.error_message),
+          'message', coalesce(f.error_message, s.error_message, r.error_message),
           'step_slug', s.step_slug,
-          'task_index', k.task_index,
-          'attempt', nullif(k.attempts, 0),
+          'task_index', f.task_index,
+          'attempt', f.attempt,
           'kind', coalesce(f.kind, 'error'))
         from (select) one
-        -- What failed the run is the step that failed first, and the first of its tasks that did; there may be none of either.
+        -- What failed the run is the step that failed first, by the attempt that was the last of a task then; there may be none of either.
         left join lateral (
-          select l.step_slug, l.error_message
+          select l.step_slug, l.error_message, l.failed_at
           from quantumflow.step_states l
           where l.run_id = r.id
             and l.status = 'failed'
@@ -38,17 +38,17 @@ select
           limit 1
         ) s on true
         left join lateral (
-          select l.task_index, l.attempts, l.error_message
-          from quantumflow.step_tasks l
-          where (l.run_id, l.step_slug) = (r.id, s.step_slug)
-            and l.status = 'failed'
-          order by l.failed_at, l.task_index
-          limit 1
-        ) k on true
-        left join lateral (
-          select l.kind, l.error_message
+          select l.task_index, l.attempt, l.kind, l.error_message
           from quantumflow.task_failures l
-          where (l.run_id, l.step_slug, l.task_index, l.retries, l.attempt) = (r.id, s.step_slug, k.task_index, r.retries, k.attempts)
+          cross join lateral (
+            select
+            from quantumflow.step_tasks k
+            where (k.run_id, k.step_slug, k.task_index) = (l.run_id, l.step_slug, l.task_index)
+              and (k.status, k.attempts) = ('failed', l.attempt)
+            limit 1
+          ) k
+          where (l.run_id, l.step_slug, l.retries, l.ended_at) = (r.id, s.step_slug, r.retries, s.failed_at)
+          order by l.task_index
           limit 1
         ) f on true
       ))
