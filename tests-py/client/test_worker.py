@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from quantumflow_client import Client, Context, Flow, PermanentError, RetryAfter, RunFailed
+from quantumflow_client._sql import Spent
 from quantumflow_client.errors import UnknownQueue
 from support.waiting import wait_until
 
@@ -633,8 +634,18 @@ def test_what_a_handler_raises_when_it_is_told_of_its_deadline_is_a_timeout(
 # What an attempt took
 
 
-def test_a_task_began_when_its_handler_did(client: Client, connection: Connection) -> None:
+def test_a_task_began_when_its_handler_did(
+    client: Client, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     took: dict[str, list[float]] = {}
+    told: list[float | None] = []
+    fields = Spent.fields
+
+    def telling(self: Spent) -> str:
+        told.append(self.seconds)
+        return fields(self)
+
+    monkeypatch.setattr(Spent, "fields", telling)
 
     def work(ctx: Context) -> None:
         began = time.monotonic()
@@ -683,11 +694,8 @@ def test_a_task_began_when_its_handler_did(client: Client, connection: Connectio
         flow.step(handler.__name__)(handler)
     flow.map("chunks", chunk_size=2)(chunks)
     client.deploy(flow)
-    began = time.monotonic()
     client.start_flow("all", [1, 2, 3])
-    # All of them are claimed at once, and run one after the other.
     client.poll_and_run(until_idle=True, concurrency=1)
-    whole = time.monotonic() - began
 
     rows = connection.execute(
         "select step_slug, extract(epoch from completed_at - started_at)::float"
@@ -698,12 +706,30 @@ def test_a_task_began_when_its_handler_did(client: Client, connection: Connectio
     assert len(rows) == sum(map(len, took.values())) == 9
     for slug, seconds in rows:
         assert seconds >= min(took[slug]) - 0.001
-    assert sum(seconds for _, seconds in rows) <= whole
+    assert sorted(seconds for _, seconds in rows) == pytest.approx(
+        sorted(seconds or 0 for seconds in told), abs=2e-6
+    )
     used = connection.execute(
         "select name, sum(amount), count(distinct (step_slug, task_index, attempt))"
         " from quantumflow.attempt_usage group by 1 order by 1"
     ).fetchall()
     assert used == [("dollars", 4.5, 9), ("tokens", 45, 9)]
+
+
+def test_what_waits_in_a_worker_has_not_begun(client: Client, connection: Connection) -> None:
+    flow = Flow("wide")
+    flow.map("a")(lambda: None)
+    client.deploy(flow)
+    client.start_flow("wide", [0] * 500)
+    began = time.monotonic()
+    client.poll_and_run(until_idle=True, concurrency=1)
+    whole = time.monotonic() - began
+    # One after the other, and claimed many at once.
+    (worked,) = connection.execute(
+        "select extract(epoch from sum(completed_at - started_at))::float"
+        " from quantumflow.step_tasks"
+    ).fetchone() or (0,)
+    assert 0 < worked < whole
 
 
 @pytest.mark.parametrize(
