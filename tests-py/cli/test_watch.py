@@ -11,9 +11,11 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import psycopg
 import pytest
 
 from quantumflow_client.cli import watch
+from quantumflow_client.cli._command import App
 from support.command import DIAMOND, ONE_STEP, Command
 
 Define = Callable[[dict[str, Any]], str]
@@ -45,6 +47,22 @@ def test_each_change_is_a_line(quantumflow: Command, define: Define, slept: list
     ]
     assert lines.count(f"  validate  completed  {bar}") == 1, "what did not change is not repeated"
     assert slept == [7.0] * 4
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    quantumflow: Command, define: Define, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = quantumflow.start(define(DIAMOND))
+    ask, answers = App.run, iter([True, False, False])
+
+    def run(self: App, call: Any) -> Any:
+        if next(answers, True):
+            return ask(self, call)
+        raise psycopg.OperationalError("the server is away")
+
+    monkeypatch.setattr(App, "run", run)
+    watched = quantumflow("watch", run_id)
+    assert watched.stderr == "The server is away, and waited for.\n"
 
 
 def test_each_change_is_a_document(quantumflow: Command, define: Define) -> None:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import psycopg
 
 from quantumflow_client import _connections, _dsn
 from quantumflow_client.client import Client
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from quantumflow_client._call import Call
 
 T = TypeVar("T")
+
+
+_AWAY = 1.0
+"""How many seconds there are between two looks whether the server is back."""
 
 
 class App:
@@ -80,6 +85,20 @@ class App:
             Problem: It is a stranger's, and would run with a superuser's rights.
         """
         return self._trusted.run(call)
+
+    def run_patiently(self, call: Call[T]) -> T:
+        """As `run`; a server that is away, and was there before, is waited for."""
+        is_away = False
+        while True:
+            try:
+                return self.run(call)
+            except psycopg.OperationalError as error:
+                if not self.connections.may_pass(error):
+                    raise
+                if not is_away:
+                    click.echo("The server is away, and waited for.", err=True)
+                is_away = True
+            time.sleep(_AWAY)
 
     def close(self) -> None:
         """Close what was opened."""

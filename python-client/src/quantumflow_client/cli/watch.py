@@ -40,14 +40,14 @@ def watch(app: App, run_id: UUID | None, interval: float) -> int:
 
     On a terminal the picture is renewed in place. Elsewhere each change is a line, and with
     --json each change is the run's whole status. Ends with the run: with 1 when it failed or
-    was cancelled.
+    was cancelled. A server that restarts meanwhile is waited for.
     """
     if run_id is None:
         return _watch_all(app, interval)
     picture = _picture_of(app)
     while True:
         asked_at = time.monotonic()
-        status = app.run(_sql.status(run_id))
+        status = app.run_patiently(_sql.status(run_id))
         picture.show(status)
         if status["status"] in _view.ENDED:
             picture.end(status)
@@ -74,7 +74,7 @@ def _under_way(app: App) -> list[RunSummary]:
     runs = [
         run
         for status in ("started", "paused")
-        for run in app.run(_sql.list_runs(None, status=status, max_runs=100, before=None))
+        for run in app.run_patiently(_sql.list_runs(None, status=status, max_runs=100, before=None))
     ]
     return sorted(runs, key=lambda run: run.run_id, reverse=True)
 
