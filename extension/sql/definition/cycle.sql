@@ -25,7 +25,8 @@ declare
   v_names text[];
   v_from  int[];
   v_to    int[];
-  v_walk  record;
+  v_order record;
+  v_walk  int[];
 begin
   select
     array_agg(distinct n.name collate "C" order by n.name collate "C"),
@@ -41,13 +42,27 @@ begin
     return;
   end if;
 
-  v_walk := quantumflow._do_in_order(cardinality(v_names), v_from, v_to);
-  longest_chain := v_walk.longest_chain;
+  v_order := quantumflow._in_order(cardinality(v_names), v_from, v_to);
 
-  if longest_chain is null then
+  -- From a step to the last of those that it waits for, and on from there. A walk of more steps than there are has met one twice.
+  with recursive walk (step, depth) as (
+    select v_order.start, 1
+    union
+    select v_order.waits_last[w.step], w.depth + 1
+    from walk w
+    where v_order.waits_last[w.step] > 0
+      and w.depth <= cardinality(v_names)
+  )
+  select array_agg(w.step order by w.depth)
+  into v_walk
+  from walk w;
+
+  if cardinality(v_walk) <= cardinality(v_names) then
+    longest_chain := cardinality(v_walk);
+  else
     cycle := array(
       select v_names[c.step]
-      from unnest(quantumflow._follow_back(v_from, v_to, v_walk.left_over)) with ordinality c (step, place)
+      from unnest(quantumflow._first_round(v_walk)) with ordinality c (step, place)
       order by c.place);
   end if;
 end
@@ -59,27 +74,28 @@ chain of dependencies has. Nulls where there are no dependencies.
 
 Edge i says that p_steps[i] depends on p_depends_on[i], and each step on the returned cycle depends on the next.';
 
-create function quantumflow._do_in_order(
-  p_steps           int,
-  p_from            int[],
-  p_to              int[],
-  out longest_chain int,
-  out left_over     int[])
+create function quantumflow._in_order(
+  p_steps        int,
+  p_from         int[],
+  p_to           int[],
+  out start      int,
+  out waits_last int[])
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_do_in_order$
+as $_in_order$
 declare
   v_waits_for int[] := array_fill(0, array[p_steps]);
   v_edge      int[] := array_fill(0, array[p_steps]);
   v_next_edge int[] := array_fill(0, array[cardinality(p_from)]);
   v_done      int[] := array_fill(0, array[p_steps]);
-  v_chain     int[] := array_fill(1, array[p_steps]);
   v_count     int := 0;
   v_place     int := 0;
   v_i         int;
   v_step      int;
 begin
+  waits_last := array_fill(0, array[p_steps]);
+
   -- Loops over elements, and no slices: PostgreSQL copies the whole array for each slice.
   for i in 1 .. cardinality(p_from) loop
     v_waits_for[p_from[i]] := v_waits_for[p_from[i]] + 1;
@@ -94,8 +110,7 @@ begin
     end if;
   end loop;
 
-  -- First those that wait for nothing, then those that waited for these alone, and so on: the last that a step has waited for ends the
-  -- longest chain before it.
+  -- First those that wait for nothing, then those that waited for these alone, and so on.
   while v_place < v_count loop
     v_place := v_place + 1;
     v_i := v_edge[v_done[v_place]];
@@ -107,7 +122,7 @@ begin
       if v_waits_for[v_step] = 0 then
         v_count := v_count + 1;
         v_done[v_count] := v_step;
-        v_chain[v_step] := v_chain[v_done[v_place]] + 1;
+        waits_last[v_step] := v_done[v_place];
       end if;
 
       v_i := v_next_edge[v_i];
@@ -115,58 +130,53 @@ begin
   end loop;
 
   if v_count = p_steps then
-    longest_chain := v_chain[v_done[v_count]];
-  else
-    left_over := v_waits_for;
+    start := v_done[v_count];
+    return;
   end if;
+
+  -- Each step that is left over waits for one that is: of these the first.
+  for i in 1 .. cardinality(p_from) loop
+    v_step := p_from[i];
+
+    if v_waits_for[v_step] > 0 and v_waits_for[p_to[i]] > 0 then
+      waits_last[v_step] := least(nullif(waits_last[v_step], 0), p_to[i]);
+      start := least(start, v_step);
+    end if;
+  end loop;
 end
-$_do_in_order$;
+$_in_order$;
 
-comment on function quantumflow._do_in_order(int, int[], int[]) is
-'Goes through the steps 1 to p_steps, of which p_from[i] depends on p_to[i], in an order in which each comes after what it depends on. It
-looks at each step and each edge twice.
+comment on function quantumflow._in_order(int, int[], int[]) is
+'Takes the steps 1 to p_steps, of which p_from[i] depends on p_to[i], in an order in which each comes after what it depends on, as far as
+there is one. It looks at each step and each edge a few times.
 
-longest_chain: how many steps the longest chain has, if there is such an order. left_over: else, for how many others that cannot be done
-either each step waits; 0 for one that can.';
+waits_last: for which step each waits last, the one with the longest chain before it; of a step that has no place in the order the first
+that has none either; 0 if it waits for nothing. start: the last step in the order, or the first that has no place in it. Who goes from
+there along waits_last goes along the longest chain, or around a cycle.';
 
-create function quantumflow._follow_back(p_from int[], p_to int[], p_left_over int[])
+create function quantumflow._first_round(p_walk int[])
 returns int[]
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-as $_follow_back$
+as $_first_round$
 declare
-  v_first int[] := array_fill(0, array[cardinality(p_left_over)]);
-  v_place int[] := array_fill(0, array[cardinality(p_left_over)]);
-  v_path  int[] := '{}';
-  v_step  int := 1;
+  v_places bigint[];
 begin
-  -- Each step that is left over depends on one that is: of these the first.
-  for i in 1 .. cardinality(p_from) loop
-    if p_left_over[p_from[i]] > 0 and p_left_over[p_to[i]] > 0
-      and (v_first[p_from[i]] = 0 or p_to[i] < v_first[p_from[i]])
-    then
-      v_first[p_from[i]] := p_to[i];
-    end if;
-  end loop;
+  select array_agg(w.place order by w.place)
+  into v_places
+  from unnest(p_walk) with ordinality w (step, place)
+  group by w.step
+  having count(*) > 1
+  order by min(w.place)
+  limit 1;
 
-  while p_left_over[v_step] = 0 loop
-    v_step := v_step + 1;
-  end loop;
-
-  while v_place[v_step] = 0 loop
-    v_path := v_path || v_step;
-    v_place[v_step] := cardinality(v_path);
-    v_step := v_first[v_step];
-  end loop;
-
-  return v_path[v_place[v_step] :] || v_step;
+  return p_walk[v_places[1] : v_places[2]];
 end
-$_follow_back$;
+$_first_round$;
 
-comment on function quantumflow._follow_back(int[], int[], int[]) is
-'The cycle that one meets who goes from the first step that is left over (see _do_in_order) to what it depends on, and on from there; its
-first step again at the end.';
+comment on function quantumflow._first_round(int[]) is
+'Of a walk that goes around a cycle, its first way around: from the first step that comes again to where it does.';
 
 create function quantumflow._refuse_cycle()
 returns trigger
