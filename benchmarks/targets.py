@@ -355,6 +355,7 @@ TARGETS = [
             ("100,000 queued", "queued"),
             ("10,000 in flight", "in flight"),
             ("50,000 of another command", "other command"),
+            ("500,000 of another command", "other command, more"),
         )
     ),
     Target(

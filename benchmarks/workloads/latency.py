@@ -84,7 +84,7 @@ def mixed(bench: Bench) -> None:
         bench.compare("W10", condition, [("quantumflow", partial(arrive, size, priority))])
 
 
-BACKLOGS = ("empty", "delayed", "queued", "in flight", "other command")
+BACKLOGS = ("empty", "delayed", "queued", "in flight", "other command", "other command, more")
 
 
 def claims(bench: Bench) -> None:
@@ -94,7 +94,13 @@ def claims(bench: Bench) -> None:
     The backlogs are made once; each round leaves them as long as they were.
     """
     part = bench.pick(10, 1)
-    sizes = {"delayed": 100_000, "queued": 100_000, "in flight": 10_000, "other command": 50_000}
+    sizes = {
+        "delayed": 100_000,
+        "queued": 100_000,
+        "in flight": 10_000,
+        "other command": 50_000,
+        "other command, more": 500_000,
+    }
     count = bench.pick(50, 100)
     try:
         with contextlib.ExitStack() as stack:
@@ -104,7 +110,7 @@ def claims(bench: Bench) -> None:
                 bench.size("W15", name, f"{size:,} messages")
                 ours = stack.enter_context(_claims(bench, name, size))
                 contestants.append((name, "quantumflow", partial(_spread, ours, count)))
-                if name != "other command":
+                if not name.startswith("other command"):
                     raw = stack.enter_context(_reads(bench, name, size))
                     contestants.append((name, "raw pgmq", partial(_spread, raw, count)))
             bench.measure("W15", contestants)
@@ -151,7 +157,11 @@ def _claims(bench: Bench, backlog: str, size: int) -> Iterator[Callable[[], floa
 def _fill(database: Database, system: Quantumflow, pump: Pump, backlog: str, size: int) -> None:
     if backlog == "empty":
         return
-    definition = {"delayed": _LATER, "other command": _OTHER}.get(backlog)
+    definition = {
+        "delayed": _LATER,
+        "other command": _OTHER,
+        "other command, more": _OTHER,
+    }.get(backlog)
     slug = "map" if definition is None else definition["slug"]
     if definition is not None:
         database.value("select quantumflow.define_flow(%s::jsonb)::text", json.dumps(definition))

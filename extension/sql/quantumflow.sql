@@ -39,6 +39,7 @@
 
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
 \ir queue/trust.sql
+\ir queue/lanes.sql
 \ir queue/ensure.sql
 \ir queue/front.sql
 \ir queue/read.sql
@@ -134,6 +135,7 @@
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql
+\ir inspect/doctor_work.sql
 
 -- Mend: after a restore, a copy, or an accident.
 \ir mend/messages.sql

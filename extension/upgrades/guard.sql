@@ -42,7 +42,7 @@ begin
       hint = 'Set default_transaction_isolation to "read committed".';
   end if;
 
-  -- All tables and views, or none: whoever holds one may want any other. So nothing is held while one is waited for, first the settings,
+  -- All tables and views, and queues, or none: whoever holds one may want any other. So nothing is held while one is waited for, first the settings,
   -- which every call of a worker reads before anything else, then whichever was not free; the rest must be free in that moment.
   if current_setting('lock_timeout') = '0' then
     set local lock_timeout = '3 s';
@@ -58,8 +58,10 @@ begin
       for v_table in
         select c.oid::regclass::text
         from pg_class c
-        where c.relnamespace = 'quantumflow'::regnamespace
-          and c.relkind in ('r', 'p', 'v')
+        where (
+            (c.relnamespace = 'quantumflow'::regnamespace and c.relkind in ('r', 'p', 'v'))
+            or (c.relnamespace = to_regnamespace('pgmq') and c.relkind in ('r', 'p') and c.relname like 'q\_%')
+          )
           -- What is not his he need not be able to lock, and is refused below.
           and pg_get_userbyid(c.relowner) = v_owner
         order by c.relkind, c.relname

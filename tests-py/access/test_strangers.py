@@ -497,7 +497,7 @@ def test_a_queue_has_its_index_though_its_name_is_taken(scene: Scene) -> None:
         with author.transaction(force_rollback=True):
             author.execute(_NEW)
             found = author.execute(
-                "select from pg_indexes where tablename = 'q_new' and indexdef like '%%(vt)'"
+                "select from pg_indexes where tablename = 'q_new' and indexdef like '%%, vt)'"
             )
             assert found.rowcount == 1
     finally:

@@ -1064,3 +1064,27 @@ def test_a_killed_workers_task_is_done_by_another(
     wait_until(lambda: client.poll_and_run(once=True))
     assert client.wait(run_id, timeout=0) == {"slow": "rescued"}
     assert task(connection, run_id)["losses"] == 1
+
+
+# Beside others
+
+
+def test_until_idle_ends_when_nothing_of_its_commands_waits(
+    client: Client, connection: Connection
+) -> None:
+    """Whatever waits of others, before it and behind it."""
+    others = Flow("others")
+    others.add_step("each", type="map", command="nobodys")
+    client.deploy(others)
+    one = one_step(client, lambda run: run)
+
+    client.start_flow("others", list(range(500)))
+    run_ids = client.start_flows(one, range(30))
+    client.start_flow("others", list(range(500)))
+
+    assert client.poll_and_run(until_idle=True, concurrency=2) == 30
+    assert [client.wait(run_id)["a"] for run_id in run_ids] == list(range(30))
+    waiting = connection.execute(
+        "select count(*), sum(attempts) from quantumflow.step_tasks where status = 'queued'"
+    )
+    assert waiting.fetchone() == (1000, 0)

@@ -36,14 +36,15 @@ class Meter:
         root = plan["Plan"]
         return int(root["Shared Hit Blocks"]) + int(root["Shared Read Blocks"])
 
-    def claim(self, quantity: int = 100) -> int:
+    def claim(self, quantity: int = 100, commands: list[str] | None = None) -> int:
         """Claim; answers the pages. What was claimed is in the table batch."""
         self.engine.connection.execute("truncate batch")
         return self.pages(
             "insert into batch select run_id, step_slug, task_index, lease_token "
-            "from quantumflow.claim_tasks(%s, %s)",
+            "from quantumflow.claim_tasks(%s, %s, commands => %s)",
             self.engine.worker_id,
             quantity,
+            commands,
         )
 
     def claimed(self) -> list[tuple[str, int]]:

@@ -185,6 +185,47 @@ def test_a_claim_does_not_pay_for_tasks_that_are_not_due(
 
 
 @_TASKS
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(_nothing, _nothing, id="no statistics"),
+        pytest.param(_empty_and_analyze, _nothing, id="those of empty tables"),
+        pytest.param(_nothing, _analyze, id="those of full tables"),
+    ],
+)
+@pytest.mark.parametrize("commands", [["only"], ["a", "b", "only"]], ids=["one", "several"])
+def test_a_claim_does_not_pay_for_what_waits_of_others(
+    engine: Engine,
+    worker: Meter,
+    record_property: Callable[[str, object], None],
+    before: Callable[[Engine], None],
+    after: Callable[[Engine], None],
+    commands: list[str],
+    tasks: int,
+) -> None:
+    _warm_up(engine, worker)
+    before(engine)
+    pages: dict[int, tuple[int, int]] = {}
+    for others in (0, tasks):
+        if others:
+            engine.start("wide", list(range(others)))
+            after(engine)
+        costs = []
+        for _ in range(5):
+            engine.start_many("single", [{}] * 10)
+            costs.append(worker.claim(10, commands))
+            assert worker.claimed() == [("only", 10)]
+            worker.complete()
+        idle = min(worker.claim(10, commands) for _ in range(3))
+        assert worker.claimed() == []
+        pages[others] = (sorted(costs)[2], idle)
+        record_property(f"pages of a claim, and of a vain one, beside {others}", pages[others])
+
+    for without, beside in zip(*pages.values(), strict=True):
+        assert beside <= 1.5 * without
+
+
+@_TASKS
 def test_a_claim_that_finds_nothing_stays_cheap(engine: Engine, worker: Meter, tasks: int) -> None:
     """After so many tasks have passed through the queue, and with a thousand waiting for later."""
     _warm_up(engine, worker)

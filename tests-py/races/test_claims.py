@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -161,6 +164,32 @@ def test_a_claim_does_not_wait_for_the_row_of_its_worker(
         assert engine.value(seen, claimer.worker_id) == before
     claimer.extend(tasks)
     assert engine.value(seen, claimer.worker_id) > before
+
+
+def test_what_others_hold_of_one_command_does_not_hide_another(
+    engine: Engine, new_engine: Callable[[], Engine]
+) -> None:
+    """Nor does anybody hold more than it takes, or take it twice."""
+    engine.define("broad", [{"name": "other", "type": "map"}])
+    engine.start_many("pair", [{}] * 2)
+    engine.set_clock(0.5)
+    engine.start("wide", [1, 2])
+    engine.start("broad", [1, 2, 3, 4])
+    found: list[list[str]] = []
+
+    with contextlib.ExitStack() as stack:
+        for quantity in (3, 3, 3, 9):
+            claimer = new_engine()
+            claimer.set_clock(1)
+            # Nobody sees what the others have taken: it is visible as before, and held.
+            stack.enter_context(claimer.connection.transaction())
+            tasks = claimer.claim(quantity, commands=["left", "right", "each", "other"])
+            found.append(sorted(task.step_slug for task in tasks))
+
+    assert [len(steps) for steps in found] == [3, 3, 3, 1]
+    assert set(found[0]) == {"left", "right"}
+    assert Counter(itertools.chain(*found)) == {"left": 2, "right": 2, "each": 2, "other": 4}
+    assert engine.problems() == []
 
 
 def test_a_busy_message_comes_back_after_100_ms(

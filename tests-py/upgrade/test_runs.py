@@ -131,6 +131,8 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
         assert sorted(map(str, now)) == sorted(map(str, found))
     assert cases.statuses() == before
     assert engine.problems() == []
+    lanes = "select quantumflow._has_lanes(%s::regclass)"
+    assert [queue for queue in cases.runs if not engine.value(lanes, f"pgmq.q_{queue}")] == []
 
     # What was claimed before is reported after; new verbs know old runs.
     assert cases.complete(cases.held) == ["completed", "completed", "completed", "run_ended"]

@@ -162,7 +162,7 @@ def test_a_completion_tells_of_what_it_made_ready(
     assert heard() == [DEFAULT]
 
 
-def test_a_backlog_silences_its_queue_and_no_other(
+def test_a_backlog_silences_its_command_in_its_queue_and_no_other(
     engine: Engine, heard: Callable[[], list[str]]
 ) -> None:
     start(engine, "chain")
@@ -170,6 +170,8 @@ def test_a_backlog_silences_its_queue_and_no_other(
     age(engine, "1 s")
     start(engine, "two")
     assert heard() == ["other"]
+    start(engine, "wide", input="[1]")
+    assert heard() == [DEFAULT]
     engine.claim(10)
     start(engine, "chain")
     assert heard() == [DEFAULT]

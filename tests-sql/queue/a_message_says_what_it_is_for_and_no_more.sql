@@ -6,8 +6,9 @@ select quantumflow.start_flow('w', '["large"]', run_id => '10000000-0000-0000-00
 
 select results_eq(
   'select message from pgmq.q_quantum_flow_queue',
-  $$values ('{"workflow_run_id": "10000000-0000-0000-0000-000000000001", "step_name": "m", "task_index": 0, "is_map_task": true}'::jsonb)$$,
-  'run, step, index, and whether it is a map''s');
+  $$values ('{"workflow_run_id": "10000000-0000-0000-0000-000000000001", "step_name": "m", "task_index": 0, "is_map_task": true,
+    "command": "m"}'::jsonb)$$,
+  'run, step, index, whether it is a map''s, and the command');
 
 select * from finish();
 rollback;

@@ -15,7 +15,7 @@ select results_eq(
 select results_eq(
   'select message, vt from pgmq.q_own_queue',
   $$values ('{"workflow_run_id": "10000000-0000-0000-0000-000000000001", "step_name": "_on_complete", "task_index": 0,
-    "is_map_task": false}'::jsonb, '2029-12-31 23:59:57+00'::timestamptz)$$,
+    "is_map_task": false, "command": "cheer"}'::jsonb, '2029-12-31 23:59:57+00'::timestamptz)$$,
   'with its message, at the run''s priority');
 create temporary table claimed on commit drop as select * from quantumflow.claim_tasks(gen_random_uuid(), 1, '{own_queue}');
 select results_eq(

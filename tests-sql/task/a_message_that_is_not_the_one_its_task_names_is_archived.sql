@@ -1,5 +1,5 @@
 begin;
-select plan(4);
+select plan(5);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -16,7 +16,9 @@ select results_eq(
    from quantumflow.claim_tasks(gen_random_uuid(), 10) c join quantumflow.step_tasks t using (run_id, step_slug)',
   $$values ('a' collate "C", true)$$,
   'a copy, or a message in the wrong queue, gives nobody the task');
-select is((select count(*)::int from pgmq.a_quantum_flow_queue), 2, 'both are archived');
+select is((select count(*)::int from pgmq.a_quantum_flow_queue), 1, 'the copy is archived');
+select * from quantumflow.sweep();
+select is((select count(*)::int from pgmq.a_quantum_flow_queue), 2, 'what is in the wrong queue by a sweep');
 select results_eq(
   'select step_slug, status from quantumflow.step_tasks order by 1',
   $$values ('a' collate "C", 'started'), ('b', 'queued')$$,

@@ -6,7 +6,8 @@ select quantumflow.define_flow('{"slug": "far", "queue": "far", "steps": [{"name
 select quantumflow.define_flow('{"slug": "later", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"], "start_delay": 60}]}');
 create function pg_temp.handed_out(results jsonb, queues text[] default '{quantum_flow_queue}') returns setof text language sql as $$
   select x.workflow_slug || '.' || x.step_slug
-  from quantumflow.complete_and_claim('20000000-0000-0000-0000-000000000001', results, 5, queues) x
+  from quantumflow.complete_and_claim(
+    '20000000-0000-0000-0000-000000000001', results, 5, queues, commands => '{a,b,x,tell}') x
   where x.outcome is null
   order by 1
 $$;
@@ -21,7 +22,8 @@ select quantumflow.start_flow('w');
 create temp table done as select pg_temp.claimed(1) as results;
 create temp table before as select pg_temp.looks() as looks;
 select results_eq('select pg_temp.handed_out(results) from done', array['w.b'], 'a step is handed over');
-select is(pg_temp.looks() - looks, 1::bigint, 'after one look whether anything is ahead of it') from before;
+-- PostgreSQL before 17 counts a list of four as four.
+select ok(pg_temp.looks() - looks in (1, 4), 'after one look whether anything is ahead of it') from before;
 
 select quantumflow.start_flow('w');
 select quantumflow.start_flow('far');

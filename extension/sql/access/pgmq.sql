@@ -18,6 +18,11 @@ begin
     perform quantumflow._require_pgmq();
   end if;
 
+  -- Versions before 0.4.0 had no lanes.
+  perform quantumflow._make_lanes(o.queue), quantumflow._name_live_commands(o.queue)
+  from quantumflow._own_queues o
+  where quantumflow._queue_table(o.queue) is not null;
+
   -- Rather than to learn after an update that the starts are refused.
   perform quantumflow._raise_unusable_queue(s.queue)
   from (

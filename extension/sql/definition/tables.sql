@@ -88,6 +88,8 @@ create table quantumflow.workflow_steps (
   constraint workflow_steps_start_delay_not_negative check (start_delay >= '0 s')
 );
 
+create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
+
 comment on table quantumflow.workflow_steps is
 'The steps of each version, with every setting resolved: what the engine reads while runs are on.
 

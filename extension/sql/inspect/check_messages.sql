@@ -77,6 +77,8 @@ begin
       2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
       coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
       case
+        when m.msg_id is not null and w.command <> coalesce(m.command, '')
+        then format('the message names the command %%L, not that of its step, %%L', m.command, w.command)
         when t.run_id is not null and m.vt = 'infinity' then format('the task is %%s but its message sleeps for ever', t.status)
         when t.run_id is not null and m.msg_id is not null
         then format('the task is started and its lease ends %%s after its deadline', m.vt - k.deadline)
@@ -87,6 +89,7 @@ begin
         else format('the message is in the queue although its task is %%s', n.status)
       end,
       case
+        when m.msg_id is not null and w.command <> coalesce(m.command, '') then 'name the command'
         when t.run_id is not null and m.vt = 'infinity' then 'wake it'
         when t.run_id is not null and m.msg_id is not null then 'end its lease at its deadline'
         when m.msg_id is null and (not w.counts or r.status in ('started', 'paused')) then case t.status
@@ -109,6 +112,7 @@ begin
         q.queue, q.msg_id, q.vt,
         q.message ->> 'workflow_run_id' as run_key,
         q.message ->> 'step_name' as step_slug,
+        q.message ->> 'command' as command,
         quantumflow._as_number(q.message ->> 'task_index', 9)::int as task_index
       from (%s) q
       where $1 is null or q.message ->> 'workflow_run_id' = $1::text
@@ -128,11 +132,10 @@ begin
       select l.status, l.workflow_slug, l.version
       from quantumflow.workflow_runs l
       where l.id = t.run_id
-        and (m.msg_id is null or m.vt = 'infinity' or (t.status = 'started' and m.vt > $2))
       limit 1
     ) r on true
     left join lateral (
-      select l.counts, l.timeout
+      select l.counts, l.timeout, l.command
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
       limit 1
@@ -151,6 +154,7 @@ begin
         end
       )
       or (t.status = 'started' and m.vt > k.deadline and m.vt > $2 and m.vt < 'infinity')
+      or w.command <> coalesce(m.command, '')
     $$,
     quantumflow._all_messages())
   using p_run_id, v_soon;

@@ -60,8 +60,8 @@ under load too.
 rule:
 0 every row belongs to something (there are no foreign keys), and what a step is says its definition;
 1 a run that ended has no queued or started task, callbacks aside, unless it is listed in _unfinished_ends;
-2 every queued or started task has exactly one message, and every message such a task; only queued tasks of paused runs sleep,
-and no lease goes beyond the deadline of its attempt;
+2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued
+tasks of paused runs sleep, and no lease goes beyond the deadline of its attempt;
 3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
 6 a step starts only after all its dependencies are done, and does start then;
 7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order;

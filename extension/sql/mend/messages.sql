@@ -63,6 +63,58 @@ comment on function quantumflow._tasks_without_message(uuid, boolean) is
 'Where the rows are of those queued and started tasks of a run, or of its callback alone, whose message is not in their queue. The
 caller holds them.';
 
+create function quantumflow._name_commands_of(p_run quantumflow.workflow_runs)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_name_commands_of$
+declare
+  v_queue    text;
+  v_msg_ids  bigint[];
+  v_commands text[];
+begin
+  for v_queue in
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run.id
+      and t.status in ('queued', 'started')
+    order by t.queue
+  loop
+    continue when quantumflow._hold_queue(v_queue) is null;
+
+    -- Locked, since a claim that has the message in its hands may name it, too.
+    execute format(
+      $$
+      select array_agg(l.msg_id), array_agg(l.command)
+      from (
+        select q.msg_id, w.command
+        from quantumflow.step_tasks t
+        join quantumflow.workflow_steps w
+          on (w.workflow_slug, w.version, w.step_slug) = ($2, $3, t.step_slug)
+        join pgmq.%I q
+          on q.msg_id = t.message_id
+        where t.run_id = $1
+          and t.queue = $4
+          and t.status in ('queued', 'started')
+          and q.message ->> 'workflow_run_id' = t.run_id::text
+          and q.message ->> 'command' is distinct from w.command
+        order by q.msg_id
+        for update of q
+      ) l
+      $$,
+      'q_' || v_queue)
+    using p_run.id, p_run.workflow_slug, p_run.version, v_queue
+    into v_msg_ids, v_commands;
+
+    perform quantumflow._name_commands(v_queue, v_msg_ids, v_commands);
+  end loop;
+end
+$_name_commands_of$;
+
+comment on function quantumflow._name_commands_of(quantumflow.workflow_runs) is
+'Lets the messages of a run''s tasks name the commands of their steps, if they name others. The caller holds the run with its tasks.';
+
 create function quantumflow._wake_messages(p_run quantumflow.workflow_runs, p_now timestamptz)
 returns void
 language plpgsql
@@ -303,6 +355,7 @@ begin
     from pg_index i
     where i.indrelid = t.oid
       and (i.indexprs is not null or i.indpred is not null)
+      and (pg_get_expr(i.indexprs, i.indrelid) = quantumflow._lane() and i.indpred is null) is not true
     union all
     select 'type', a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
     from pg_attribute a

@@ -73,7 +73,7 @@ comment on function quantumflow.repair(boolean) is
 dry_run: true, the default, changes nothing and says what would be done.
 
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
-that sleep though their run goes on, compiles again what a step is, counts remaining_tasks, remaining_deps and remaining_steps anew,
+that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps and remaining_steps anew,
 completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are
 missing, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
 is touched.
@@ -188,7 +188,7 @@ declare
 begin
   -- One after the other, in order of their ids: a batch of reports holds the tasks of its runs in that order too.
   for v_run in
-    select p.run_id, bool_or(coalesce(p.remedy in ('wake it', 'end its lease at its deadline'), false)) as has_sleepers
+    select p.run_id, bool_or(coalesce(p.remedy in ('wake it', 'end its lease at its deadline', 'name the command'), false)) as has_messages
     from unnest(p_problems) p
     where p.run_id is not null
     group by p.run_id
@@ -196,7 +196,7 @@ begin
     order by p.run_id
   loop
     begin
-      perform quantumflow._repair_run(v_run.run_id, v_run.has_sleepers, p_now);
+      perform quantumflow._repair_run(v_run.run_id, v_run.has_messages, p_now);
     exception
       when others then
         -- One run that cannot be mended keeps no other from it.
@@ -211,7 +211,7 @@ $_repair_runs$;
 comment on function quantumflow._repair_runs(quantumflow.state_problem[], timestamptz) is
 'Mends the runs that problems name. Returns the error of each that could not be mended, by run.';
 
-create function quantumflow._repair_run(p_run_id uuid, p_has_sleepers boolean, p_now timestamptz)
+create function quantumflow._repair_run(p_run_id uuid, p_has_messages boolean, p_now timestamptz)
 returns void
 language plpgsql
 volatile
@@ -232,8 +232,9 @@ begin
     p_run_id, quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')));
   perform quantumflow._send_again(array_fill(p_run_id, array[cardinality(v_tids)]), v_tids, p_now);
 
-  if p_has_sleepers then
+  if p_has_messages then
     perform quantumflow._wake_messages(v_run, p_now);
+    perform quantumflow._name_commands_of(v_run);
   end if;
 
   v_steps := quantumflow._free_steps(v_run);

@@ -21,7 +21,7 @@ begin
       p_workflow_slug => r.workflow_slug,
       p_version => r.version,
       p_gathers => w.gathers,
-      p_command => null,
+      p_command => w.command,
       p_timeout => w.timeout,
       p_queue => t.queue,
       p_ready_at => t.queued_at,
@@ -43,7 +43,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.gathers, l.timeout
+    select l.gathers, l.command, l.timeout
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     limit 1

@@ -64,6 +64,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_accept_queue$
 begin
+  -- Before anything of the table is held, since it takes all of it.
+  if p_is_ours or quantumflow._is_named(p_queue) then
+    perform quantumflow._make_lanes(p_queue);
+  end if;
+
   if quantumflow._hold_queue(p_queue) is null
     or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'q_' || p_queue))) is not null
     or quantumflow._flaw_of(to_regclass(format('pgmq.%I', 'a_' || p_queue))) is not null
@@ -222,19 +227,7 @@ begin
     'autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0)',
     'q_' || p_queue);
 
-  -- pgmq makes no index on vt where something else has its name.
-  if not exists (
-    select
-    from pg_index i
-    join pg_attribute a
-      on a.attrelid = i.indrelid
-      and a.attnum = i.indkey[0]
-    where i.indrelid = quantumflow._queue_table(p_queue)
-      and a.attname = 'vt'
-      and i.indpred is null
-  ) then
-    execute format('create index on pgmq.%I (vt)', 'q_' || p_queue);
-  end if;
+  perform quantumflow._make_lanes(p_queue);
 
   for v_table in
     select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass::text as name, c.relowner, c.relacl

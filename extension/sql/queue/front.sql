@@ -1,7 +1,7 @@
--- Where the visible messages of a queue begin. A read walks the index on vt from its beginning. A message that was claimed, delayed or
--- removed leaves its old entry there, which vacuum removes later, but not while some transaction keeps an old snapshot (a report, a
--- backup, somebody's forgotten begin). Then every read walks over all of them, and a queue that is worked on for an hour beside such a
--- snapshot becomes slower and slower:
+-- Where the visible messages of a queue begin. A read walks its lanes of the index from their beginnings. A message that was claimed,
+-- delayed or removed leaves its old entry there, which vacuum removes later, but not while some transaction keeps an old snapshot (a
+-- report, a backup, somebody's forgotten begin). Then every read walks over all of them, and a queue that is worked on for an hour beside
+-- such a snapshot becomes slower and slower:
 --
 --     vt  --->        dead entries                     visible                not yet visible
 --         [ x x x x x x x x x x x x x x x x x x ] [ m m m m m m m ] | now | [ m m m m m m m ]
@@ -18,16 +18,25 @@ volatile
 return coalesce(pg_stat_get_xact_tuples_returned(to_regclass(format('pgmq.%I', 'q_' || p_queue || '_vt_idx'))), 0);
 
 comment on function quantumflow._entries_read(text) is
-'How many entries of the queue''s index on vt this transaction has read, dead ones too; 0 where PostgreSQL does not count.';
+'How many entries of the queue''s index of lanes this transaction has read, dead ones too; 0 where PostgreSQL does not count.';
 
-create function quantumflow._front(p_queue text, p_now timestamptz)
+create function quantumflow._front_name(p_queue text, p_commands text[])
+returns text
+language sql
+stable
+return 'quantumflow.front_' || p_queue || coalesce('_' || to_hex(hashtext(p_commands::text)), '');
+
+comment on function quantumflow._front_name(text, text[]) is
+'The setting that notes where the visible messages of these commands begin in a queue; null: those of all.';
+
+create function quantumflow._front(p_queue text, p_commands text[], p_now timestamptz)
 returns timestamptz
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_front$
 declare
-  v_noted numeric[] := nullif(current_setting('quantumflow.front_' || p_queue, true), '')::numeric[];
+  v_noted numeric[] := nullif(current_setting(quantumflow._front_name(p_queue, p_commands), true), '')::numeric[];
 begin
   if extract(epoch from p_now) between v_noted[1] and v_noted[2] then
     return to_timestamp(v_noted[1]);
@@ -37,22 +46,23 @@ begin
 end
 $_front$;
 
-comment on function quantumflow._front(text, timestamptz) is
-'From which vt on this session is to look for visible messages: -infinity, or what _remember_front has noted.';
+comment on function quantumflow._front(text, text[], timestamptz) is
+'From which vt on this session is to look for visible messages of these commands, or of all: -infinity, or what _remember_front has noted.';
 
 create function quantumflow._remember_front(
-  p_queue  text,
-  p_front  timestamptz,
-  p_oldest timestamptz,
-  p_passed bigint,
-  p_now    timestamptz)
+  p_queue    text,
+  p_commands text[],
+  p_front    timestamptz,
+  p_oldest   timestamptz,
+  p_passed   bigint,
+  p_now      timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_remember_front$
 declare
-  v_name  text := 'quantumflow.front_' || p_queue;
+  v_name  text := quantumflow._front_name(p_queue, p_commands);
   v_first timestamptz := coalesce(p_oldest, p_now);
   v_until numeric;
 begin
@@ -72,8 +82,8 @@ begin
 end
 $_remember_front$;
 
-comment on function quantumflow._remember_front(text, timestamptz, timestamptz, bigint, timestamptz) is
-'Notes, in a setting of this session, where the visible messages of a queue begin, since many dead index entries lie before them.
+comment on function quantumflow._remember_front(text, text[], timestamptz, timestamptz, bigint, timestamptz) is
+'Notes, in a setting of this session, where the visible messages of these commands begin in a queue, since many dead index entries lie before them.
 
 They pile up while some transaction keeps an old snapshot: no vacuum may remove them, and to pass one by takes about 0.2 us.
 p_front: from where was read. p_oldest: the vt of the first message found. p_passed: how many entries were read. The next

@@ -1,26 +1,30 @@
-create function quantumflow._notify(p_queue text, p_now timestamptz)
+create function quantumflow._notify(p_queue text, p_commands text[], p_now timestamptz)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_notify$
 begin
-  -- Idle workers look at least once a second: where something has waited for longer, nobody is idle, so there is nobody to wake. And
-  -- to notify has a price: commits that do are written to disk one after the other.
+  -- Idle workers look at least once a second: where work of a command has waited for longer, nobody who has it is idle, so there is
+  -- nobody to wake. And to notify has a price: commits that do are written to disk one after the other.
   -- When the server's queue for notifications is half full, nobody is told either. One forgotten listener of any database can fill it,
   -- and once it is full, no transaction that notifies can commit.
   if quantumflow._limit('notify') = 1
     and pg_notification_queue_usage() < 0.5
-    and coalesce(quantumflow._oldest_vt(p_queue, p_now) > p_now - interval '1 s', true)
+    and exists (
+      select
+      from unnest(p_commands) c (command)
+      where coalesce(quantumflow._oldest_vt(p_queue, array[c.command], p_now) > p_now - interval '1 s', true)
+    )
   then
     perform pg_notify('quantumflow', p_queue);
   end if;
 end
 $_notify$;
 
-comment on function quantumflow._notify(text, timestamptz) is
+comment on function quantumflow._notify(text, text[], timestamptz) is
 'Wakes workers that listen on channel quantumflow, with the queue''s name, once the transaction commits: unless the setting notify is
-0, the queue has a backlog, or the server''s queue for notifications is half full. To be called before messages are sent, or shown,
+0, the commands of the new work all have a backlog in the queue, or the server''s queue for notifications is half full. To be called before messages are sent, or shown,
 by who holds the queue.
 
 A worker that listens must look by itself, too: nobody is told of delays that end, nor, for a second, of what is sent behind them.';

@@ -1,5 +1,5 @@
--- What is read of the queues' tables: messages by their vt, the longest visible first. pgmq.read() sorts all messages by msg_id,
--- visible or not, so delayed ones make every read slow.
+-- What is read of the queues' tables: messages by their lanes and vt, the longest visible first. pgmq.read() sorts all messages by
+-- msg_id, visible or not, so delayed ones make every read slow.
 
 create type quantumflow._message as (
   msg_id     bigint,
@@ -15,82 +15,390 @@ comment on type quantumflow._message is
 'A message that was read and locked: its id, the task that it names, if it names one, since when it is visible, and where it is: part
 is the table, of a partitioned queue the partition.';
 
-create function quantumflow._read_messages(p_queue text, p_quantity int, p_now timestamptz)
+create type quantumflow._sighting as (
+  msg_id bigint,
+  lane   text,
+  vt     timestamptz
+);
+
+comment on type quantumflow._sighting is 'A visible message that was seen, and not locked: in which lane, and since when it has been visible.';
+
+create function quantumflow._see_all(p_queue text, p_lanes text[], p_most int, p_front timestamptz, p_now timestamptz)
+returns quantumflow._sighting[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_see_all$
+declare
+  v_seen quantumflow._sighting[];
+begin
+  execute format(
+    $$
+    select array(
+      select row(m.msg_id, m.lane, m.vt)::quantumflow._sighting
+      from (
+        select q.msg_id, q.message ->> 'command' as lane, q.vt
+        from pgmq.%I q
+        where %s = any ($1)
+          and q.vt >= $3
+          and q.vt <= $4
+        limit $2 + 1
+      ) m
+      order by m.vt)
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using array(select hashtext(l) from unnest(p_lanes) l), p_most, p_front, p_now
+  into v_seen;
+
+  return case when cardinality(v_seen) <= p_most then v_seen end;
+end
+$_see_all$;
+
+comment on function quantumflow._see_all(text, text[], int, timestamptz, timestamptz) is
+'All visible messages of these lanes, what has been visible longest first. Null: they are more than p_most. Nearly always they are few,
+and this takes half as long as to look into each lane. From p_front on: see _front.';
+
+create function quantumflow._look_into(
+  p_queue text,
+  p_lanes text[],
+  p_each  int[],
+  p_all   int,
+  p_front timestamptz,
+  p_now   timestamptz)
+returns quantumflow._sighting[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_look_into$
+declare
+  v_seen quantumflow._sighting[];
+begin
+  execute format(
+    $$
+    select array(
+      select row(m.msg_id, l.lane, m.vt)::quantumflow._sighting
+      from unnest($1, $2) l (lane, most)
+      cross join lateral (
+        select q.msg_id, q.vt
+        from pgmq.%I q
+        where %s = hashtext(l.lane)
+          and q.vt >= $4
+          and q.vt <= $5
+        order by q.vt
+        limit l.most
+      ) m
+      order by m.vt
+      limit $3)
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using p_lanes, p_each, p_all, p_front, p_now
+  into v_seen;
+
+  return v_seen;
+end
+$_look_into$;
+
+comment on function quantumflow._look_into(text, text[], int[], int, timestamptz, timestamptz) is
+'The messages that have been visible longest, in this order: of each lane at most as many as p_each says, and p_all of all. From p_front
+on: see _front.';
+
+create function quantumflow._lock_messages(p_queue text, p_msg_ids bigint[], p_lanes text[], p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_lock_messages$
+declare
+  v_messages quantumflow._message[];
+begin
+  execute format(
+    $$
+    select array(
+      select row(
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
+      )::quantumflow._message
+      from (
+        select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
+        from pgmq.%I q
+        where q.msg_id = any ($1)
+        offset 0
+        for update skip locked
+      ) m
+      where m.vt <= $2
+        and ($3 is null or m.message ->> 'command' = any ($3))
+      order by m.vt, m.msg_id)
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids, p_now, p_lanes
+  into v_messages;
+
+  return v_messages;
+end
+$_lock_messages$;
+
+comment on function quantumflow._lock_messages(text, bigint[], text[], timestamptz) is
+'Locks messages that are still visible, skipping those that others hold, and those of other commands with the same hash.
+p_lanes: null for any.';
+
+create function quantumflow._read_lane(
+  p_queue    text,
+  p_lane     text,
+  p_quantity int,
+  p_except   bigint[],
+  p_front    timestamptz,
+  p_now      timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_lane$
+declare
+  v_messages quantumflow._message[];
+begin
+  execute format(
+    $$
+    select array(
+      select row(
+        q.msg_id, q.message ->> 'workflow_run_id', q.message ->> 'step_name', q.message ->> 'task_index', q.vt, q.tableoid, q.ctid
+      )::quantumflow._message
+      from pgmq.%I q
+      where %s = hashtext($1)
+        and q.message ->> 'command' = $1
+        and q.vt >= $4
+        and q.vt <= $5
+        and q.msg_id <> all ($3)
+      order by q.vt
+      limit $2
+      for update skip locked)
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using p_lane, p_quantity, p_except, p_front, p_now
+  into v_messages;
+
+  return v_messages;
+end
+$_read_lane$;
+
+comment on function quantumflow._read_lane(text, text, int, bigint[], timestamptz, timestamptz) is
+'Locks the p_quantity messages of one lane that have been visible longest, but those of p_except, skipping those that others hold.';
+
+create function quantumflow._look_for(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
+returns quantumflow._sighting[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_look_for$
+declare
+  v_seen  quantumflow._sighting[] := quantumflow._see_all(p_queue, p_lanes, p_quantity + 20, p_front, p_now);
+  v_share int;
+  v_each  int[];
+begin
+  if v_seen is not null then
+    return v_seen[1:p_quantity];
+  end if;
+
+  v_share := least(p_quantity, greatest(10, 3 * p_quantity / cardinality(p_lanes)));
+  v_each := array_fill(v_share, array[cardinality(p_lanes)]);
+  v_seen := quantumflow._look_into(p_queue, p_lanes, v_each, p_quantity, p_front, p_now);
+
+  -- Of a lane all of whose share is among the first, there may be more among them.
+  if v_share < p_quantity then
+    v_each := quantumflow._without_shares(p_lanes, v_seen, v_share, p_quantity);
+
+    if p_quantity = any (v_each) then
+      v_seen := quantumflow._look_into(p_queue, p_lanes, v_each, p_quantity, p_front, p_now);
+    end if;
+  end if;
+
+  return v_seen;
+end
+$_look_for$;
+
+comment on function quantumflow._look_for(text, text[], int, timestamptz, timestamptz) is
+'The p_quantity messages of these lanes that have been visible longest, in this order.';
+
+create function quantumflow._read_lanes(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_lanes$
+declare
+  v_seen     quantumflow._sighting[] := quantumflow._look_for(p_queue, p_lanes, p_quantity, p_front, p_now);
+  v_messages quantumflow._message[];
+  v_lane     text;
+begin
+  if v_seen = '{}' then
+    return '{}';
+  end if;
+
+  -- Looked for first, and then locked. To lock as many in each lane, and keep the first, would lock most of it for nothing, and others
+  -- would find nothing meanwhile.
+  v_messages := quantumflow._lock_messages(p_queue, array(select s.msg_id from unnest(v_seen) s), p_lanes, p_now);
+
+  if cardinality(v_messages) = cardinality(v_seen) then
+    return v_messages;
+  end if;
+
+  -- Others hold some of what was seen. So as much is taken where there is more, lane after lane.
+  for v_lane in
+    select s.lane
+    from unnest(quantumflow._look_into(
+      p_queue, p_lanes, array_fill(1, array[cardinality(p_lanes)]), cardinality(p_lanes), p_front, p_now)) s
+  loop
+    v_messages := v_messages || quantumflow._read_lane(
+      p_queue, v_lane, cardinality(v_seen) - cardinality(v_messages), array(select m.msg_id from unnest(v_messages) m), p_front, p_now);
+
+    exit when cardinality(v_messages) = cardinality(v_seen);
+  end loop;
+
+  return v_messages;
+end
+$_read_lanes$;
+
+comment on function quantumflow._read_lanes(text, text[], int, timestamptz, timestamptz) is
+'Locks the p_quantity messages of several lanes that have been visible longest, or as many others where somebody holds some of these.';
+
+create function quantumflow._without_shares(p_lanes text[], p_seen quantumflow._sighting[], p_share int, p_quantity int)
+returns int[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_without_shares$
+begin
+  return array(
+    select case when k.count = p_share then p_quantity else p_share end
+    from unnest(p_lanes) with ordinality l (lane, n)
+    left join (
+      select s.lane, count(*)
+      from unnest(p_seen) s
+      group by s.lane
+    ) k
+      on k.lane = l.lane
+    order by l.n);
+end
+$_without_shares$;
+
+comment on function quantumflow._without_shares(text[], quantumflow._sighting[], int, int) is
+'How many messages to look for in each lane, after p_share of each were looked for, and p_seen was found: p_quantity where it was all of
+the share, which may not have been all.';
+
+create function quantumflow._read_messages(p_queue text, p_commands text[], p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_read_messages$
 declare
-  v_front    timestamptz := quantumflow._front(p_queue, p_now);
+  v_lanes    text[] := coalesce(p_commands, quantumflow._lanes_of(p_queue));
+  v_front    timestamptz := quantumflow._front(p_queue, p_commands, p_now);
   v_passed   bigint := quantumflow._entries_read(p_queue);
   v_messages quantumflow._message[];
 begin
-  execute format(
-    $$
-    select array_agg(
-      row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
-      )::quantumflow._message
-      order by m.vt, m.msg_id)
-    from (
-      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
-      from pgmq.%I q
-      where q.vt >= $3
-        and q.vt <= $1
-      order by q.vt
-      limit $2
-      for update skip locked
-    ) m
-    $$,
-    'q_' || p_queue)
-  using p_now, p_quantity, v_front
-  into v_messages;
+  if v_lanes = '{}' then
+    return '{}';
+  end if;
+
+  v_messages := case
+    when cardinality(v_lanes) = 1 and v_lanes[1] is not null
+    then quantumflow._read_lane(p_queue, v_lanes[1], p_quantity, '{}', v_front, p_now)
+    else quantumflow._read_lanes(p_queue, v_lanes, p_quantity, v_front, p_now)
+  end;
 
   v_passed := quantumflow._entries_read(p_queue) - v_passed;
   if v_passed > 2000 or v_front > '-infinity' then
-    perform quantumflow._remember_front(p_queue, v_front, v_messages[1].vt, v_passed, p_now);
+    perform quantumflow._remember_front(p_queue, p_commands, v_front, v_messages[1].vt, v_passed, p_now);
   end if;
 
   return v_messages;
 end
 $_read_messages$;
 
-comment on function quantumflow._read_messages(text, int, timestamptz) is
-'Locks the p_quantity messages that have been visible longest, skipping those that others hold, and changes nothing.
+comment on function quantumflow._read_messages(text, text[], int, timestamptz) is
+'Locks the p_quantity messages that have been visible longest in the lanes of these commands, skipping those that others hold, and
+changes nothing. p_commands: null for all.
 
-Null when there is none. The lock is what makes a claim exclusive until _hide hides the message. See _remember_front for what
-may be overlooked, and for how long.';
+The lock is what makes a claim exclusive until _hide hides the message. The order is exact while nobody else claims from these lanes.
+See _remember_front for what may be overlooked, and for how long.';
 
-create function quantumflow._oldest_vt(p_queue text, p_now timestamptz)
+create function quantumflow._oldest_vt(p_queue text, p_commands text[], p_now timestamptz)
 returns timestamptz
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_oldest_vt$
 declare
-  v_front  timestamptz;
-  v_passed bigint;
-  v_vt     timestamptz;
+  v_lanes  text[] := coalesce(p_commands, quantumflow._lanes_of(p_queue));
+  v_front  timestamptz := quantumflow._front(p_queue, p_commands, p_now);
+  v_passed bigint := quantumflow._entries_read(p_queue);
+  v_oldest timestamptz;
 begin
-  v_front := quantumflow._front(p_queue, p_now);
-  v_passed := quantumflow._entries_read(p_queue);
-
-  execute format('select q.vt from pgmq.%I q where q.vt >= $2 and q.vt <= $1 order by q.vt limit 1', 'q_' || p_queue)
-  using p_now, v_front
-  into v_vt;
+  -- Mostly there is nothing, and that is soon seen.
+  if quantumflow._see_all(p_queue, v_lanes, 0, v_front, p_now) is null then
+    v_oldest := (
+      quantumflow._look_into(p_queue, v_lanes, array_fill(1, array[cardinality(v_lanes)]), 1, v_front, p_now))[1].vt;
+  end if;
 
   v_passed := quantumflow._entries_read(p_queue) - v_passed;
   if v_passed > 2000 or v_front > '-infinity' then
-    perform quantumflow._remember_front(p_queue, v_front, v_vt, v_passed, p_now);
+    perform quantumflow._remember_front(p_queue, p_commands, v_front, v_oldest, v_passed, p_now);
   end if;
 
-  return v_vt;
+  return v_oldest;
 end
 $_oldest_vt$;
 
-comment on function quantumflow._oldest_vt(text, timestamptz) is
-'Since when the message has been visible that has been visible longest; null when none is. The caller holds the queue.';
+comment on function quantumflow._oldest_vt(text, text[], timestamptz) is
+'Since when the message of these commands has been visible that has been visible longest; null when none is. p_commands: null for all.
+The caller holds the queue.';
+
+create function quantumflow._read_strays(p_queue text, p_now timestamptz)
+returns quantumflow._message[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_read_strays$
+declare
+  v_msg_ids bigint[];
+begin
+  -- Between the lanes that have a name; the hashes are integers.
+  execute format(
+    $$
+    select array_agg(m.msg_id)
+    from (
+      select coalesce(lag(n.hash) over (order by n.hash), -3000000000) as above, n.hash as below
+      from (
+        select hashtext(l.lane)::bigint as hash
+        from unnest($1) l (lane)
+        union
+        select 3000000000
+      ) n
+    ) b
+    cross join lateral (
+      select q.msg_id
+      from pgmq.%1$I q
+      where %2$s > b.above
+        and %2$s < b.below
+        and q.vt <= $2
+      order by %2$s, q.vt
+      limit 1000
+    ) m
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using quantumflow._lanes_of(p_queue), p_now
+  into v_msg_ids;
+
+  if v_msg_ids is null then
+    return '{}';
+  end if;
+
+  return quantumflow._lock_messages(p_queue, v_msg_ids, null, p_now);
+end
+$_read_strays$;
+
+comment on function quantumflow._read_strays(text, timestamptz) is
+'Locks visible messages that name no command, or one that no step of the queue has: no claim looks for them. At most 1,000
+between two commands.';
 
 create function quantumflow._read_lapsed(p_queue text, p_now timestamptz)
 returns quantumflow._message[]
@@ -99,21 +407,22 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_read_lapsed$
 declare
-  v_msg_ids  bigint[];
-  v_messages quantumflow._message[];
+  v_msg_ids bigint[];
 begin
   -- Visible messages of started tasks, among those visible longest. A message that was never read, nor sent with a lease, belongs to a
   -- task that was never claimed: the first condition leaves it out, and its task need not be looked at.
   execute format(
     $$
     select array_agg(q.msg_id)
-    from (
+    from unnest($3) l (lane)
+    cross join lateral (
       select m.msg_id, m.read_ct, m.enqueued_at, m.vt, m.message
       from pgmq.%I m
-      where m.vt >= $2
+      where %s = hashtext(l.lane)
+        and m.vt >= $2
         and m.vt <= $1
       order by m.vt
-      limit 10000
+      limit greatest(100, 10000 / greatest(1, cardinality($3)))
     ) q
     where (q.read_ct > 0 or q.vt >= q.enqueued_at + interval '1 ms')
       and exists (
@@ -126,40 +435,20 @@ begin
         offset 0
       )
     $$,
-    'q_' || p_queue)
-  using p_now, quantumflow._front(p_queue, p_now)
+    'q_' || p_queue, quantumflow._lane())
+  using p_now, quantumflow._front(p_queue, null, p_now), quantumflow._lanes_of(p_queue)
   into v_msg_ids;
 
   if v_msg_ids is null then
-    return null;
+    return '{}';
   end if;
 
-  execute format(
-    $$
-    select array_agg(
-      row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
-      )::quantumflow._message
-      order by m.vt, m.msg_id)
-    from (
-      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
-      from pgmq.%I q
-      where q.msg_id = any ($2)
-      offset 0
-      for update skip locked
-    ) m
-    where m.vt <= $1
-    $$,
-    'q_' || p_queue)
-  using p_now, v_msg_ids
-  into v_messages;
-
-  return v_messages;
+  return quantumflow._lock_messages(p_queue, v_msg_ids, null, p_now);
 end
 $_read_lapsed$;
 
 comment on function quantumflow._read_lapsed(text, timestamptz) is
-'Locks messages of started tasks that are visible, so that their lease has run out. Null when there is none.';
+'Locks messages of started tasks that are visible, so that their lease has run out.';
 
 create function quantumflow._all_messages()
 returns text

@@ -57,15 +57,22 @@ begin
     select
       t.queue,
       array_agg(t.message_id order by t.message_id) as msg_ids,
-      array_agg(quantumflow._visible_at(t.queued_at, p_run.priority, p_now) order by t.message_id) as vts
+      array_agg(quantumflow._visible_at(t.queued_at, p_run.priority, p_now) order by t.message_id) as vts,
+      array_agg(distinct w.command) as commands
     from quantumflow.step_tasks t
+    cross join lateral (
+      select l.command
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (p_run.workflow_slug, p_run.version, t.step_slug)
+      limit 1
+    ) w
     where t.run_id = p_run.id
       and t.status = 'queued'
     group by t.queue
     order by t.queue
   loop
     if p_now >= any (v_batch.vts) and quantumflow._hold_queue(v_batch.queue) is not null then
-      perform quantumflow._notify(v_batch.queue, p_now);
+      perform quantumflow._notify(v_batch.queue, v_batch.commands, p_now);
     end if;
 
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);

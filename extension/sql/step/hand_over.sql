@@ -1,4 +1,4 @@
-create function quantumflow._oldest_vts(p_queues text[], p_now timestamptz)
+create function quantumflow._oldest_vts(p_queues text[], p_commands text[], p_now timestamptz)
 returns timestamptz[]
 language plpgsql
 volatile
@@ -9,15 +9,15 @@ declare
   v_oldest timestamptz[] := array[]::timestamptz[];
 begin
   foreach v_queue in array p_queues loop
-    v_oldest := v_oldest || quantumflow._oldest_vt(v_queue, p_now);
+    v_oldest := v_oldest || quantumflow._oldest_vt(v_queue, p_commands, p_now);
   end loop;
 
   return v_oldest;
 end
 $_oldest_vts$;
 
-comment on function quantumflow._oldest_vts(text[], timestamptz) is
-'For each queue, since when the message has been visible that has been visible longest; null where none is.';
+comment on function quantumflow._oldest_vts(text[], text[], timestamptz) is
+'For each queue, since when the message of these commands has been visible that has been visible longest; null where none is.';
 
 create function quantumflow._take_up(
   p_offer  quantumflow._offer,
@@ -55,8 +55,8 @@ $_take_up$;
 
 comment on function quantumflow._take_up(quantumflow._offer, quantumflow._new_task[], timestamptz[], timestamptz) is
 'Marks those of the tasks to be made that the worker is to have at once: of a queue and command that it asks for, due now, no more
-than it has room for, and only where nothing visible in the queue is ahead by more than a second, so that others'' work, older and
-higher, does not wait for it. p_oldest: what _oldest_vts says of the queues of the offer.';
+than it has room for, and only where nothing visible that it could claim in the queue is ahead by more than a second, so that others''
+work, older and higher, does not wait for it. p_oldest: what _oldest_vts says of the queues of the offer.';
 
 create function quantumflow._with_taken(
   p_offer  quantumflow._offer,
@@ -93,4 +93,4 @@ end
 $_with_taken$;
 
 comment on function quantumflow._with_taken(quantumflow._offer, quantumflow._new_task[], timestamptz[]) is
-'The offer with those of the tasks just made that were handed over, and with the queues in which nothing was visible.';
+'The offer with those of the tasks just made that were handed over, and with the queues in which nothing of its commands was visible.';

@@ -5,11 +5,13 @@ create type quantumflow._task_batch as (
   vt       timestamptz,
   tasks    quantumflow._new_task[],
   messages jsonb[],
-  headers  jsonb[]
+  headers  jsonb[],
+  commands text[]
 );
 
 comment on type quantumflow._task_batch is
-'Tasks whose messages are sent by one statement: to one queue, with one vt. headers is null where no message has any.';
+'Tasks whose messages are sent by one statement: to one queue, with one vt. headers is null where no message has any;
+commands are theirs, each once.';
 
 create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[])
 returns quantumflow._new_task[]
@@ -66,12 +68,14 @@ begin atomic
         'workflow_run_id', t.run_id,
         'step_name', t.step_slug,
         'task_index', t.task_index,
-        'is_map_task', t.gathers)
+        'is_map_task', t.gathers,
+        'command', t.command)
       order by t.run_id, t.step_slug, t.task_index),
     case
       when count(t.headers) > 0
       then array_agg(t.headers order by t.run_id, t.step_slug, t.task_index)
-    end
+    end,
+    array_agg(distinct t.command)
   from unnest(p_tasks) t
   group by t.queue, t.vt
   order by t.queue, t.vt;
@@ -94,7 +98,7 @@ begin
   end if;
 
   if p_batch.vt <= v_now then
-    perform quantumflow._notify(p_batch.queue, v_now);
+    perform quantumflow._notify(p_batch.queue, p_batch.commands, v_now);
   end if;
 
   return quantumflow._send_messages(p_batch.queue, p_batch.messages, p_batch.headers, p_batch.vt);

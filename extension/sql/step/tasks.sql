@@ -73,7 +73,7 @@ begin
   end;
 
   if p_offer.free > cardinality(p_offer.taken) then
-    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_now);
+    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_offer.commands, p_now);
     v_tasks := quantumflow._take_up(p_offer, v_tasks, v_oldest, p_now);
     v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
   end if;

@@ -146,8 +146,8 @@ create type quantumflow._offer as (
 );
 
 comment on type quantumflow._offer is
-'What a worker could start at once, how many tasks it has besides, the tasks it has been given, and in which of its queues nothing was
-visible when these were handed over.';
+'What a worker could start at once, how many tasks it has besides, the tasks it has been given, and in which of its queues nothing of
+its commands was visible when these were handed over.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,

@@ -35,7 +35,8 @@ worker_id: any uuid of the worker''s own; it need not be registered.
 quantity: 1 to 10,000 tasks.
 queues: at most 1,000, served in the order given, without those that are gone while there is another; within one, what has been visible longest first.
 lease: how long the tasks are the worker''s, 0.001 s to 1 day; the step''s timeout caps it. See extend_leases.
-commands: only tasks of these commands, at most 10,000; others are put back for 1 to 60 s without spending an attempt. Null: all; {}: none.
+commands: only tasks of these commands, at most 10,000, whatever else waits in the queues. Null: all; {}: none. Nothing handed out means
+that nothing of them is visible that nobody holds.
 held: how many tasks the worker has already and has not reported; see below.
 
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
@@ -77,16 +78,12 @@ begin
 
     v_looked := 0;
 
-    while cardinality(v_taken) < p_offer.free and v_looked < 10 * p_offer.free::bigint loop
-      -- After a round that found nothing but others' work: all that may still be looked at, at once.
-      v_read := case
-        when v_looked > 0 and cardinality(v_taken) = 0 then 10 * p_offer.free - v_looked
-        else p_offer.free - cardinality(v_taken)
-      end;
-      v_messages := quantumflow._read_messages(v_queue, v_read, p_now);
-      -- Messages that come again are left to the next claim. While this one has nothing, it looks at them once more: the leases of
-      -- their tasks may have been found to have run out only in the round before.
-      exit when v_messages is null or (v_messages = v_left and cardinality(v_taken) > 0);
+    v_read := p_offer.free - cardinality(v_taken);
+
+    while cardinality(v_taken) < p_offer.free and v_looked < 100000 loop
+      v_messages := quantumflow._read_messages(v_queue, p_offer.commands, v_read, p_now);
+      -- Messages that come again, as they were, are left to others.
+      exit when v_messages = '{}' or v_messages = v_left;
 
       v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
@@ -103,6 +100,12 @@ begin
       -- A task lost before goes out alone.
       exit when v_taken[1].losses > 0;
       exit when cardinality(v_messages) < v_read and cardinality(v_taken) > 0;
+
+      -- After a round that found nothing but what is to be sorted out, or left to others, more at once.
+      v_read := case cardinality(v_taken)
+        when 0 then least(10 * v_read, 10000)
+        else p_offer.free - cardinality(v_taken)
+      end;
     end loop;
 
     exit when v_taken[1].losses > 0 or cardinality(v_taken) = p_offer.free;

@@ -19,12 +19,10 @@ declare
   v_tids  tid[];
   v_vts   timestamptz[];
 begin
-  if cardinality(v_held) < cardinality(p_messages) then
-    perform quantumflow._put_aside(p_queue, p_messages, v_held, p_now);
-  end if;
-
-  if exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0) then
-    perform quantumflow._settle_messages(p_queue, v_held, p_now);
+  if cardinality(v_held) < cardinality(p_messages)
+    or exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0)
+  then
+    perform quantumflow._sort_out(p_queue, p_messages, v_held, p_now);
     v_held := quantumflow._lost_go_alone(v_held, p_others > 0, p_now);
 
     if v_held is null then
@@ -118,7 +116,7 @@ begin
         when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'
         when t.status = 'started' then 'timeout'
         when w.counts and r.status = 'paused' then 'park'
-        when p_commands is not null and (w.command = any (p_commands)) is not true then 'later'
+        when p_commands is not null and (w.command = any (p_commands)) is not true then 'astray'
         else 'claim'
       end))
   into v_held
@@ -153,8 +151,8 @@ comment on function quantumflow._hold_messages(text, quantumflow._message[], tex
 'Locks the runs (FOR KEY SHARE) and tasks (FOR UPDATE) that messages name, without waiting, and returns those it got, in order.
 
 message_id is that of the message that was read. outcome says what is to become of it:
-claim: hand it out. later: its command is not asked for. lost: its lease ran out. timeout: it ran out at the deadline.
-park: its run is paused.
+claim: hand it out. astray: it was found in the lane of another command than its step''s, which is not asked for. lost: its lease ran
+out. timeout: it ran out at the deadline. park: its run is paused.
 drop: nothing is left to do. foreign: it is not the message its task names.';
 
 create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean, p_now timestamptz)
@@ -203,6 +201,30 @@ comment on function quantumflow._lost_go_alone(quantumflow._held_task[], boolean
 
 What is not to go now gets the outcome "leave": its message stays as it is, for the next claim. Null: such a task is first, and has
 waited for 5 s for a worker without other tasks: nothing is to go.';
+
+create function quantumflow._sort_out(
+  p_queue    text,
+  p_messages quantumflow._message[],
+  p_held     quantumflow._held_task[],
+  p_now      timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_sort_out$
+begin
+  if cardinality(p_held) < cardinality(p_messages) then
+    perform quantumflow._put_aside(p_queue, p_messages, p_held, p_now);
+  end if;
+
+  if exists (select from unnest(p_held) h where h.outcome <> 'claim') then
+    perform quantumflow._settle_messages(p_queue, p_held, p_now);
+  end if;
+end
+$_sort_out$;
+
+comment on function quantumflow._sort_out(text, quantumflow._message[], quantumflow._held_task[], timestamptz) is
+'Puts those of the messages that are not to be handed out where they belong; p_held: what _hold_messages says of them.';
 
 create function quantumflow._put_aside(
   p_queue    text,
@@ -280,16 +302,19 @@ begin
     perform quantumflow._remove_messages(p_queue, v_dropped);
   end if;
 
-  perform quantumflow._set_vt(
-    p_queue,
-    array_agg(h.message_id),
-    array_agg(
-      case h.outcome
-        when 'park' then 'infinity'
-        else p_now + greatest(interval '1 s', least(interval '60 s', p_now - h.queued_at))
-      end))
+  perform quantumflow._set_vt(p_queue, array_agg(h.message_id), array_agg('infinity'::timestamptz))
   from unnest(p_held) h
-  where h.outcome in ('park', 'later');
+  where h.outcome = 'park';
+
+  perform quantumflow._name_commands(p_queue, array_agg(h.message_id), array_agg(w.command))
+  from unnest(p_held) h
+  cross join lateral (
+    select l.command
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+    limit 1
+  ) w
+  where h.outcome = 'astray';
 
   perform quantumflow._settle_lapsed(
     p_queue,

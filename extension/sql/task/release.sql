@@ -48,6 +48,11 @@ begin
       returning
         t.queue,
         t.message_id,
+        (
+          select w.command
+          from quantumflow.workflow_steps w
+          where (w.workflow_slug, w.version, w.step_slug) = (h.workflow_slug, h.version, h.step_slug)
+        ) as command,
         case
           when h.run_status = 'paused' then 'infinity'
           when release_tasks.tasks -> h.ord ->> 'reason' is not null then quantumflow._left_until(t.queued_at, v_now)
@@ -55,13 +60,15 @@ begin
             select r.priority from quantumflow.workflow_runs r where r.id = t.run_id))
         end as vt
     )
-    select r.queue, array_agg(r.message_id) as msg_ids, array_agg(r.vt) as vts
+    select
+      r.queue, array_agg(r.message_id) as msg_ids, array_agg(r.vt) as vts,
+      array_agg(distinct r.command) as commands
     from released r
     group by r.queue
     order by r.queue
   loop
     if v_now >= any (v_batch.vts) and quantumflow._hold_queue(v_batch.queue) is not null then
-      perform quantumflow._notify(v_batch.queue, v_now);
+      perform quantumflow._notify(v_batch.queue, v_batch.commands, v_now);
     end if;
 
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);

@@ -15,8 +15,14 @@ begin
     select q.queue
     from quantumflow._known_queues() q (queue)
   loop
+    v_messages := quantumflow._read_strays(v_queue, v_now);
+
+    if v_messages <> '{}' then
+      perform quantumflow._sort_out(v_queue, v_messages, quantumflow._hold_messages(v_queue, v_messages, '{}'), v_now);
+    end if;
+
     v_messages := quantumflow._read_lapsed(v_queue, v_now);
-    continue when v_messages is null;
+    continue when v_messages = '{}';
 
     v_lapsed := v_lapsed + quantumflow._settle_lapsed(
       v_queue,
@@ -38,8 +44,9 @@ comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
 ends of runs that had to leave something. Never waits.
 
-Claims do their share of it, so this matters when there are no claims. Of a queue it looks at the 10,000 messages that have been
-visible longest: claims come to the rest in turn. Any worker or pg_cron may call it, every few seconds.
+Claims do their share of it, so this matters when there are no claims. Of a queue it looks at 10,000 messages, an equal share for each
+command, those that have been visible longest: claims come to the rest in turn. Messages that name no command, or one that no step has,
+which claims do not look for, are sorted out: what is no task''s goes to pgmq''s archive, with a warning. Any worker or pg_cron may call it, every few seconds.
 Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends".
 
 Errors: none.';

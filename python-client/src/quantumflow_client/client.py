@@ -517,8 +517,9 @@ class Client:
                 within a second, or a tenth of its timeout, is handed back.
             lease: How long a task stays this worker's if it dies; renewed at a third of that.
             once: Claim only once.
-            until_idle: Return when there is nothing to claim and nothing runs. A task that waits
-                for its retry is not waited for.
+            until_idle: Return when nothing of these commands can be claimed and nothing runs,
+                whatever else waits in the queues. A task that waits for its retry is not waited
+                for.
             listen: Whether to be told of new work (LISTEN), on one more connection a process, which
                 is idle; else, and where nothing is heard, the worker looks several times a second.
                 A DSN: listen there, past a pooler.

@@ -87,15 +87,21 @@ class Engine:
         return [row[0] for row in found]
 
     def claim(
-        self, quantity: int = 1, *, lease: float = 300, queues: Sequence[str] | None = None
+        self,
+        quantity: int = 1,
+        *,
+        lease: float = 300,
+        queues: Sequence[str] | None = None,
+        commands: Sequence[str] | None = None,
     ) -> list[Task]:
         found = self.rows(
             "select run_id, step_slug, task_index, lease_token, input, attempt "
-            "from quantumflow.claim_tasks(%s, %s, lease => %s, queues => %s)",
+            "from quantumflow.claim_tasks(%s, %s, lease => %s, queues => %s, commands => %s)",
             self.worker_id,
             quantity,
             timedelta(seconds=lease),
             list(queues or ["quantum_flow_queue"]),
+            None if commands is None else list(commands),
         )
         return [Task(*row) for row in found]
 
