@@ -11,6 +11,7 @@ from quantumflow_client._worker.actions import (
     Connect,
     Deliver,
     Finish,
+    Register,
     Release,
     Rest,
     Sweep,
@@ -379,6 +380,21 @@ def test_asked_to_stop_it_claims_no_more_and_finishes_what_runs() -> None:
     assert core.next(0) == Deliver([done(0), done(1)])
     core.delivered([done(0), done(1)], 0)
     assert core.next(0) == Finish()
+
+
+def test_it_says_that_it_is_there_every_15_s_whatever_it_has_to_do() -> None:
+    core = new_core(concurrency=1)
+    claim(core, 1)
+
+    def registers(begin: int, end: int) -> list[int]:
+        return [now for now in range(begin, end) if core.next(now) == Register()]
+
+    assert registers(1, 40) == [15, 30]
+    core.disconnected()
+    core.connected(40)
+    assert registers(40, 60) == [55]
+    core.stop(60)
+    assert registers(60, 100) == []
 
 
 def test_asked_to_stop_it_hands_unstarted_tasks_back() -> None:

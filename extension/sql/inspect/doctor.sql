@@ -42,6 +42,8 @@ begin
   union all
   select * from quantumflow._examine_queues(quantumflow._now())
   union all
+  select * from quantumflow._examine_commands(quantumflow._now())
+  union all
   select * from quantumflow._examine_work(quantumflow._now());
 end
 $doctor$;
@@ -166,38 +168,3 @@ end
 $_examine_install$;
 
 comment on function quantumflow._examine_install() is 'doctor(): which versions are installed, and how, and whether the database is a copy.';
-
-create function quantumflow._examine_work(p_now timestamptz)
-returns setof quantumflow.finding
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_examine_work$
-begin
-  return query
-  select
-    'workers',
-    case when w.live = 0 and t.waiting then 'warning' else 'ok' end,
-    format('%s seen in the last minute', w.live),
-    case when w.live = 0 and t.waiting then 'Tasks wait but no registered worker is alive: quantumflow worker MODULE:OBJECT.' end
-  from (
-    select count(*) as live
-    from quantumflow.workers k
-    where k.stopped_at is null
-      and k.last_seen_at > p_now - interval '1 min'
-  ) w
-  cross join (
-    select exists (select from quantumflow.workflow_runs r where r.status = 'started') as waiting
-  ) t
-  union all
-  select
-    'ends',
-    case when count(*) = 0 then 'ok' else 'warning' end,
-    format('%s ends of runs unfinished for a minute', count(*)),
-    case when count(*) > 0 then 'Run: select * from quantumflow.sweep(). Some transaction may hold their tasks for long.' end
-  from quantumflow._unfinished_ends e
-  where e.recorded_at < p_now - interval '1 min';
-end
-$_examine_work$;
-
-comment on function quantumflow._examine_work(timestamptz) is 'doctor(): the workers, and ends of runs that nobody finished.';

@@ -56,12 +56,19 @@ begin
     return query
     select
       'queue ' || v_queue,
-      case when v_oldest < p_now - interval '5 min' then 'warning' else 'ok' end,
+      case when quantumflow._has_lanes(quantumflow._queue_table(v_queue)) then 'ok' else 'warning' end,
       format('%s messages visible, %s hidden', v_visible, v_hidden)
-        || coalesce(', the oldest visible for ' || date_trunc('second', p_now - v_oldest), ''),
-      case when v_oldest < p_now - interval '5 min' then 'Nobody takes its tasks: start a worker that serves this queue.' end;
+        || coalesce(', the oldest visible for ' || date_trunc('second', p_now - v_oldest), '')
+        || case
+          when quantumflow._has_lanes(quantumflow._queue_table(v_queue)) then ''
+          else '; it has no index on commands, so claims read what waits of others'
+        end,
+      case
+        when not quantumflow._has_lanes(quantumflow._queue_table(v_queue))
+        then format('As the owner of the table: create index on pgmq.%I (%s, vt);', 'q_' || v_queue, quantumflow._lane())
+      end;
   end loop;
 end
 $_examine_queues$;
 
-comment on function quantumflow._examine_queues(timestamptz) is 'doctor(): the queues, and how long tasks wait in them.';
+comment on function quantumflow._examine_queues(timestamptz) is 'doctor(): the queues, and what waits in them.';

@@ -49,8 +49,12 @@ begin
 
   perform quantumflow._delete_runs(v_run_ids);
 
+  -- One that has not said that it stops may only be out of sight, for the time that the network or the server is.
   delete from quantumflow.workers w
-  where coalesce(w.stopped_at, w.last_seen_at) < v_before;
+  where case
+    when w.stopped_at is null then w.last_seen_at < least(v_before, quantumflow._now() - interval '1 hour')
+    else w.stopped_at < v_before
+  end;
 
   return coalesce(cardinality(v_run_ids), 0)::bigint;
 end
@@ -58,7 +62,7 @@ $prune$;
 
 comment on function quantumflow.prune(interval, int) is
 'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
-not seen since. Returns how many runs it deleted; as many as max_runs means that there may be more.
+that stopped longer ago, or were not seen since, for an hour at the least. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
 older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
 Runs that go on, and ended ones whose callback is still to be done, stay.

@@ -15,5 +15,5 @@ comment on column quantumflow.workers.name is 'A name for people: host and proce
 comment on column quantumflow.workers.commands is 'The commands it has handlers for; null: any.';
 comment on column quantumflow.workers.queues is 'The queues it serves.';
 comment on column quantumflow.workers.started_at is 'When it registered.';
-comment on column quantumflow.workers.last_seen_at is 'When it last claimed or extended a lease, to a few seconds.';
+comment on column quantumflow.workers.last_seen_at is 'When it last claimed, extended a lease or registered, to a few seconds.';
 comment on column quantumflow.workers.stopped_at is 'When it said that it stopped.';

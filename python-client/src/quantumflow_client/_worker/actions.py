@@ -50,6 +50,11 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """Say again that the worker is there. Answer: nothing, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Wait until something happens; for at most so many seconds, if given.
 
@@ -65,7 +70,7 @@ class Finish:
     """Say goodbye if connected, and return."""
 
 
-Errand = Connect | Claim | Deliver | Release | Sweep
+Errand = Connect | Claim | Deliver | Release | Sweep | Register
 """What goes to the database, and may fail."""
 
 Action = Errand | Rest | Finish

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from quantumflow_client._sql import Completion, Failure
 
-from .actions import Claim, Connect, Deliver, Finish, Release, Rest, Sweep
+from .actions import Claim, Connect, Deliver, Finish, Register, Release, Rest, Sweep
 from .asides import BATCH_ROWS, Asides, Fate, batches
 from .pace import Pace
 
@@ -65,6 +65,10 @@ LOSSES_MOST = 3
 
 SWEEP_EVERY = 5.0
 """How many seconds there are between sweeps, jittered."""
+
+REGISTER_EVERY = 15.0
+"""How many seconds there are between the times at which a worker says that it is there, whatever it
+has to do: to be seen, and to be known again where its row is gone."""
 
 GRACE = 2.0
 """How many seconds handlers have to end after a second request to stop."""
@@ -138,6 +142,7 @@ class Core:
         self.has_claimed = False
         self._sweep_at: float | None = None
         self._is_sweep_due = False
+        self._register_at = 0.0
         self._retry_at = 0.0
         self._retry_delay = 0.0
         self._drained_at: float | None = None
@@ -148,6 +153,7 @@ class Core:
     def connected(self, now: float) -> None:
         """Connect succeeded."""
         self.is_connected = True
+        self._register_at = now + REGISTER_EVERY
         self._retry_delay = 0.0
         # Leases may have run out meanwhile: results go before what would find that. Unless it was
         # one of them that cost us the connection, just now.
@@ -355,6 +361,9 @@ class Core:
             return self._rest(now, self._retry_at)
         if not self.is_connected:
             return Connect()
+        if now >= self._register_at and not self._is_draining:
+            self._register_at = now + REGISTER_EVERY
+            return Register()
         if self._unstarted:
             return Release(self._unstarted, self._unfit)
         if self._expected and now >= self._expected_by:
@@ -402,6 +411,8 @@ class Core:
     def _what_comes(self) -> list[float]:
         """The times at which there may be something to do."""
         times = [self._expected_by] if self._expected else []
+        if not self._is_draining:
+            times.append(self._register_at)
         if not self._is_draining and not self._is_sweep_due and self._sweep_at is not None:
             times.append(self._sweep_at)
         if self._wants_tasks and not self._outbox:

@@ -22,7 +22,7 @@ from quantumflow_client._connections import Session
 from quantumflow_client._log import logger
 from quantumflow_client.errors import QuantumflowError, UnknownQueue
 
-from .actions import Claim, Connect, Deliver, Finish, Release, Rest
+from .actions import Claim, Connect, Deliver, Finish, Register, Release, Rest
 from .claims import Claims
 from .clock import Clock
 from .core import MISSING_MOST, Core, Stopping
@@ -241,6 +241,8 @@ class Worker:
         elif isinstance(action, Release):
             self._session.ask(_sql.release_tasks(action.tasks, action.unfit))
             self._released(action)
+        elif isinstance(action, Register):
+            self._register()
         else:
             swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
             if swept:

@@ -1,0 +1,142 @@
+create function quantumflow._live_leases(p_now timestamptz)
+returns table (queue text, command text, worker_id uuid, started_at timestamptz)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_live_leases$
+begin
+  -- A lease lasts for a day at most: what is hidden for longer is delayed, or sleeps.
+  return query execute format(
+    $$
+    select q.queue, q.message ->> 'command', t.worker_id, t.started_at
+    from (%s) q
+    cross join lateral (
+      select l.worker_id, l.started_at
+      from quantumflow.step_tasks l
+      where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+        and l.step_slug = q.message ->> 'step_name'
+        and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+        and l.message_id = q.msg_id
+        and l.status = 'started'
+      limit 1
+    ) t
+    where q.vt > $1
+      and q.vt <= $1 + interval '1 day'
+    $$,
+    quantumflow._all_messages())
+  using p_now;
+end
+$_live_leases$;
+
+comment on function quantumflow._live_leases(timestamptz) is
+'The tasks that are being worked on: of which queue and command, by whom, and since when.';
+
+create function quantumflow._live_workers(p_now timestamptz)
+returns setof quantumflow.workers
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_live_workers$
+begin
+  return query
+  select w.*
+  from quantumflow.workers w
+  where w.stopped_at is null
+    and (
+      w.last_seen_at > p_now - interval '1 min'
+      or exists (select from quantumflow._live_leases(p_now) l where l.worker_id = w.worker_id)
+    );
+end
+$_live_workers$;
+
+comment on function quantumflow._live_workers(timestamptz) is
+'The registered workers that are alive: seen in the last minute, or with tasks whose leases have not run out. Those before 0.4.0 are not
+seen while they have all the tasks that they can have, but for renewing the leases.';
+
+create function quantumflow._examine_commands(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_examine_commands$
+declare
+  v_live quantumflow.workers[] := array(select w from quantumflow._live_workers(p_now) w);
+begin
+  return query execute format(
+    $$
+    select
+      coalesce(format('command %%s', w.command), 'messages'),
+      'warning',
+      case
+        when w.command is null
+        then format('%%s messages of queue %%s name no command: no claim of commands finds them', w.due, w.queue)
+        when k.workers = 0
+        then format('%%s tasks wait in queue %%s, since %%s, and no live worker has the command and serves the queue', w.due, w.queue, w.since)
+        else format('%%s tasks wait in queue %%s, since %%s, and none is worked on, though %%s live workers could', w.due, w.queue, w.since, k.workers)
+      end,
+      case
+        when w.command is null then 'Run: select * from quantumflow.sweep().'
+        when k.workers = 0 then format('Start a worker that has a handler for it: quantumflow worker MODULE:OBJECT --queue %%s.', w.queue)
+        else 'Look at what these workers log.'
+      end
+    from (
+      select q.queue, q.message ->> 'command' as command, count(*) as due, date_trunc('second', min(q.vt)) as since
+      from (%s) q
+      where q.vt <= $1
+      group by 1, 2
+    ) w
+    cross join lateral (
+      select count(*) as workers
+      from unnest($2) l
+      where w.queue = any (l.queues)
+        and coalesce(w.command = any (l.commands), l.commands is null)
+    ) k
+    where w.since < $1 - case when k.workers = 0 then interval '10 s' else interval '5 min' end
+      and not exists (
+        select
+        from quantumflow._live_leases($1) l
+        where (l.queue, l.command) = (w.queue, w.command)
+      )
+    order by w.since, w.queue, w.command
+    $$,
+    quantumflow._all_messages())
+  using p_now, v_live;
+end
+$_examine_commands$;
+
+comment on function quantumflow._examine_commands(timestamptz) is
+'doctor(): commands of which tasks wait and nobody works on any: for 10 s if there is no live worker that has the command and serves the
+queue, else for 5 minutes. Where somebody works on one, the others wait for their turns.';
+
+create function quantumflow._examine_work(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_work$
+begin
+  return query
+  select
+    'workers',
+    case when w.live = 0 and t.waiting then 'warning' else 'ok' end,
+    format('%s alive', w.live),
+    case when w.live = 0 and t.waiting then 'Tasks wait but no registered worker is alive: quantumflow worker MODULE:OBJECT.' end
+  from (
+    select count(*) as live
+    from quantumflow._live_workers(p_now)
+  ) w
+  cross join (
+    select exists (select from quantumflow.workflow_runs r where r.status = 'started') as waiting
+  ) t
+  union all
+  select
+    'ends',
+    case when count(*) = 0 then 'ok' else 'warning' end,
+    format('%s ends of runs unfinished for a minute', count(*)),
+    case when count(*) > 0 then 'Run: select * from quantumflow.sweep(). Some transaction may hold their tasks for long.' end
+  from quantumflow._unfinished_ends e
+  where e.recorded_at < p_now - interval '1 min';
+end
+$_examine_work$;
+
+comment on function quantumflow._examine_work(timestamptz) is 'doctor(): the workers, and ends of runs that nobody finished.';
