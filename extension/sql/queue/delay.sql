@@ -159,3 +159,55 @@ $_visible_at$;
 comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
 'When the message of a queued task becomes visible: at the end of its delay, if it has one; else p_priority seconds before
 queued_at, which is its place in the queue.';
+
+create function quantumflow._recall_left(p_queue text, p_commands text[], p_now timestamptz)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_recall_left$
+declare
+  v_msg_ids bigint[];
+begin
+  -- A queued task whose time has come but whose message is hidden was left to other code.
+  execute format(
+    $$
+    select array_agg(k.msg_id)
+    from unnest($2) l (lane)
+    cross join lateral (
+      select q.msg_id
+      from pgmq.%I q
+      cross join lateral (
+        select
+        from quantumflow.step_tasks t
+        where t.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+          and t.step_slug = q.message ->> 'step_name'
+          and t.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+          and t.message_id = q.msg_id
+          and t.status = 'queued'
+          and t.queued_at <= $1
+        limit 1
+      ) t
+      where %s = hashtext(l.lane)
+        and q.message ->> 'command' = l.lane
+        and q.vt > $1
+        and q.vt <= $1 + interval '60 s'
+      for update of q skip locked
+    ) k
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue))
+  into v_msg_ids;
+
+  if v_msg_ids is null then
+    return 0;
+  end if;
+
+  perform quantumflow._set_vt(p_queue, v_msg_ids, array_fill(p_now, array[cardinality(v_msg_ids)]));
+
+  return cardinality(v_msg_ids);
+end
+$_recall_left$;
+
+comment on function quantumflow._recall_left(text, text[], timestamptz) is
+'Makes tasks of these commands claimable at once that were left to other code (see release_tasks). Returns how many.';

@@ -6,7 +6,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $register_worker$
 declare
-  v_now timestamptz := quantumflow._now();
+  v_now   timestamptz := quantumflow._now();
+  v_queue text;
 begin
   perform quantumflow._checked_offer(
     register_worker.worker_id, 1, register_worker.queues, '1 s', register_worker.commands, 0, p_all_queues => true);
@@ -16,6 +17,11 @@ begin
   on conflict on constraint workers_pkey do nothing;
 
   if found then
+    -- A new worker may be what these wait for.
+    foreach v_queue in array register_worker.queues loop
+      perform quantumflow._recall_left(v_queue, register_worker.commands, v_now);
+    end loop;
+
     return;
   end if;
 
@@ -38,7 +44,8 @@ end
 $register_worker$;
 
 comment on function quantumflow.register_worker(uuid, text, text[], text[]) is
-'Says that a worker is there, for people who look.
+'Says that a worker is there: for people who look, and so that tasks of its commands that were left to other code come back at once when
+it is new.
 
 commands: those it has handlers for; null means any. queues: those it serves. Calling it again updates the row, or makes it anew where it
 is gone: workers do so every 15 s, whatever they have to do, for doctor() takes for dead who was not seen for a minute and has no task
