@@ -130,14 +130,18 @@ def test_the_operators_guide_has_the_same_tables() -> None:
             assert f"| {' | '.join([held, *marks])} |\n" in page
 
 
-def test_a_start_does_not_wait_for_the_first_start_in_a_database(connect: Connect) -> None:
-    """It records which database this is, in a row that there is once."""
+@pytest.mark.parametrize("by", ["a start", "adopt"])
+def test_a_start_does_not_wait_for_who_records_the_identity(connect: Connect, by: str) -> None:
+    """It stands in a row that there is once, and the first start in a database writes it."""
     a, b = Engine(connect()), Engine(connect())
     a.define("a", _OTHER)
     a.define("b", _OTHER)
     identity = "select value from quantumflow.settings where name = 'identity'"
     with a.connection.transaction(force_rollback=True):
-        a.start("a")
+        if by == "adopt":
+            a.value("select quantumflow.adopt()")
+        else:
+            a.start("a")
         b.value("select set_config('lock_timeout', '60 ms', false)")
         b.start("b")
         assert b.value(identity) is None

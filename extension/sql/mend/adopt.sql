@@ -8,6 +8,9 @@ as $adopt$
 declare
   v_identity text := quantumflow._identity();
 begin
+  -- As the first start does: it leaves the row to whoever has this lock.
+  lock table quantumflow.settings in share update exclusive mode;
+
   insert into quantumflow.settings (name, value)
   values ('identity', v_identity)
   on conflict (name) do update
