@@ -750,6 +750,27 @@ def test_what_cannot_have_been_used_is_refused(
     assert task(connection, run_id)["usage"] is None
 
 
+def test_a_callback_is_told_what_failed(client: Client) -> None:
+    told: list[Any] = []
+    flow = Flow("sad", on_failure=lambda error, failure: told.append((error, failure)))
+
+    @flow.step
+    def a() -> None:
+        raise PermanentError("no")
+
+    client.deploy(flow)
+    client.start_flow("sad")
+    client.poll_and_run(until_idle=True)
+    failure = {
+        "message": "PermanentError: no",
+        "step_slug": "a",
+        "task_index": 0,
+        "attempt": 1,
+        "kind": "error",
+    }
+    assert told == [("step a: PermanentError: no", failure)]
+
+
 def test_what_was_completed_and_runs_again_has_another_key(client: Client) -> None:
     keys: list[tuple[str, int]] = []
 
