@@ -69,7 +69,7 @@ def test_what_is_missing_of_several_queues_is_said_and_the_others_are_served(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("quantumflow_client._worker.core.SWEEP_EVERY", 0.05)
+    monkeypatch.setattr("quantumflow_client._worker.core.REGISTER_EVERY", 0.05)
     usual = Flow("usual")
     usual.step("a")(lambda: 2)
     client.deploy(usual)

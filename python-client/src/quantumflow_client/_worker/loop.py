@@ -141,7 +141,6 @@ class Worker:
         self._unexpected = 0
         self._error: BaseException | None = None
         self._is_new = True
-        self._is_registered = False
         self._is_without_queues = False
         self._missing: str | None = None
         self._began_at = time.monotonic()
@@ -247,8 +246,6 @@ class Worker:
             swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
             if swept:
                 logger.info("swept: %s", swept, extra=self._offer.extra)
-            if not self._is_registered and not self._is_without_queues:
-                self._register()
 
     def _start(self, executions: Sequence[Execution]) -> None:
         if not executions:
@@ -318,13 +315,11 @@ class Worker:
         )
         try:
             self._session.ask(call)
-            self._is_registered = True
             self._miss(None)
         except (psycopg.Error, QuantumflowError) as error:
             if self._verdict_of(error) is Verdict.LOST:
                 raise
-            self._is_registered = not self._waits_for(error)
-            if not self._is_registered:
+            if self._waits_for(error):
                 self._miss(error)
             elif self._is_new and can_never_succeed(error):
                 raise
