@@ -1163,8 +1163,9 @@ STARTS = [
     Mutation(
         "delete_flow does not lock the workflow",
         "delete_flow",
-        "  perform quantumflow._hold_flow(delete_flow.workflow_slug, p_may_be_new => false);\n",
-        "",
+        "  from quantumflow.workflows w\n  where w.workflow_slug = delete_flow.workflow_slug\n"
+        "  for update;\n",
+        "  from quantumflow.workflows w\n  where w.workflow_slug = delete_flow.workflow_slug;\n",
         DEFINITIONS,
     ),
     Mutation(

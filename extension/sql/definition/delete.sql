@@ -11,9 +11,7 @@ begin
   -- Under the other levels the count below would not see a run that was started while this waited.
   perform quantumflow._require_read_committed('delete a workflow');
 
-  perform quantumflow._hold_flow(delete_flow.workflow_slug, p_may_be_new => false);
-
-  -- Twice: a refusal is not to leave a mark that starts would look at.
+  -- Twice: a refusal is not to leave a mark that starts would look at, nor to wait.
   perform quantumflow._refuse_runs_of(delete_flow.workflow_slug);
 
   -- A start that comes from here on waits for this; those that came before are waited for.
@@ -51,8 +49,8 @@ $delete_flow$;
 comment on function quantumflow.delete_flow(text) is
 'Deletes a workflow with all its versions; true when there was one. Its queues stay.
 
-It waits for transactions that change the workflow, and for those that change runs, since one of these may be starting one: for 5 s,
-or lock_timeout. Then it refuses if there are runs, ended ones included.
+It refuses if there are runs, ended ones included. Else it waits for transactions that change the workflow, and for those that change runs,
+since one of these may be starting one: for 5 s, or lock_timeout. Then it looks once more.
 Errors: QF101 when the argument is null; QF113 while runs exist; 55P03 when somebody''s open transaction may start one; 0A000 unless
 the transaction is read committed.';
 
