@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from psycopg import sql
 from quantumflow_client import Client
 from quantumflow_client.embedded import EmbeddedServer
 from support.waiting import wait_until
+
+Connect = Callable[..., psycopg.Connection[Any]]
 
 RUNS = 5
 OLD, NEW = 1, 2
@@ -154,6 +156,25 @@ def test_a_single_step_becomes_a_map(client: Client) -> None:
     assert outputs(client, "widening", NEW, PEOPLE) == {
         "notify": ["new notifies ada", "new notifies bob"]
     }
+
+
+def test_a_rollback_makes_the_old_version_current_and_runs_of_the_new_go_on(
+    client: Client, connect: Connect, dsn: str
+) -> None:
+    def definition(version: int) -> Any:
+        query = "select quantumflow.get_flow('moving', %s)"
+        found = connect(dsn).execute(query, [version]).fetchone()
+        assert found is not None
+        return found[0]
+
+    newer = client.start_flow("moving", 7)
+    assert client.deploy(definition(OLD), rollback=True).current_version == OLD
+    older = client.start_flow("moving", 7)
+    assert client.wait(newer, timeout=60) == {"ship": "new ships 7"}
+    assert client.wait(older, timeout=60) == {"ship": "old ships 7"}
+    assert client.deploy(definition(OLD)).current_version == OLD
+    assert client.deploy(definition(NEW)).current_version == NEW
+    assert client.deploy(definition(OLD)).current_version == NEW
 
 
 def test_a_parameter_with_a_default_serves_both(client: Client) -> None:

@@ -89,15 +89,87 @@ def test_every_block_runs(
             assert block.language in NOT_CODE, f"{where}: nobody runs {block.language!r}"
 
 
+OPERATORS = REPOSITORY / "docs" / "operators.md"
+CHANGING = REPOSITORY / "docs" / "changing-flows.md"
+
+
+def queries(page: Path) -> Iterator[str]:
+    """The statements of a page that only look, one by one."""
+    looking = {"doctor", "check_state", "list_runs", "list_failures", "status", "get_flow"}
+    for block in blocks(page):
+        if block.language == "sql":
+            for statement in re.split(r";[^\n]*$", block.text, flags=re.MULTILINE):
+                text = re.sub(r"^--.*\n", "", statement.strip(), flags=re.MULTILINE).strip()
+                called = set(re.findall(r"quantumflow\.(\w+)\(", text))
+                if re.match(r"(?i)select|set|reset|prepare|execute", text) and called <= looking:
+                    yield text
+
+
+@pytest.mark.parametrize("access", ["viewer", "operator"])
 @pytest.mark.usefixtures("no_roles_left")
-def test_queries_to_keep_are_for_viewers(connection: Connection[tuple[object, ...]]) -> None:
-    page = REPOSITORY / "docs" / "operators.md"
-    (queries,) = (block for block in blocks(page) if "-- Stuck runs" in block.text)
-    connection.execute("create role page_viewer")
-    connection.execute("select quantumflow.grant_access('page_viewer', 'viewer')")
-    connection.execute("set role page_viewer")
-    connection.execute(queries.text.encode())
+def test_what_pages_ask_is_for_viewers_and_operators(
+    access: str, connection: Connection[tuple[object, ...]]
+) -> None:
+    connection.execute("create role page_reader")
+    connection.execute("select quantumflow.grant_access('page_reader', %s)", [access])
+    connection.execute("set role page_reader")
+    asked = [query for page in (OPERATORS, CHANGING) for query in queries(page)]
+    for query in asked:
+        if "pgmq.create" not in query:
+            connection.execute(query.encode())
     connection.execute("reset role")
+    assert len(asked) >= 16
+
+
+def query(about: str) -> bytes:
+    """The operators' query that follows a comment which begins so."""
+    (block,) = (block.text for block in blocks(OPERATORS) if f"-- {about}" in block.text)
+    return block.partition(f"-- {about}")[2].partition("\n")[2].partition(";")[0].encode()
+
+
+def test_stuck_runs_and_queues_hold_after_a_retry_and_under_hand_over(
+    connection: Connection[tuple[object, ...]],
+) -> None:
+    """Two hours ago a run of each kind began; what has happened since decides."""
+    kinds = ["waits", "moves", "retried", "paused", "again"]
+    runs = {}
+    connection.execute("insert into quantumflow.settings values ('test_clock', 'on')")
+    connection.execute(
+        "select set_config('quantumflow.now', (now() - '2 h'::interval)::text, false)"
+    )
+    for kind in kinds:
+        steps = '[{"name": "a"}, {"name": "b", "dependencies": ["a"]}]'
+        definition = (
+            f'{{"slug": "{kind}", "queue": "q_{kind}", "timeout": 86400, "steps": {steps}}}'
+        )
+        connection.execute("select quantumflow.define_flow(%s)", [definition])
+        started = connection.execute("select quantumflow.start_flow(%s)", [kind]).fetchone()
+        assert started is not None
+        runs[kind] = started[0]
+
+    def take(kind: str) -> str:
+        taken = connection.execute(
+            'select jsonb_agg(to_jsonb(c) || \'{"output": 1, "retry_after": 600}\')::text'
+            " from quantumflow.claim_tasks(gen_random_uuid(), 1, array['q_' || %s], '1 day') c",
+            [kind],
+        ).fetchone()
+        assert taken is not None
+        return str(taken[0])
+
+    moving, failing = take("moves"), take("again")
+    connection.execute("select quantumflow.cancel_run(%s)", [runs["retried"]])
+    connection.execute("select quantumflow.pause_run(%s)", [runs["paused"]])
+    connection.execute("reset quantumflow.now")
+    connection.execute("select quantumflow.retry_run(%s)", [runs["retried"]])
+    connection.execute("select quantumflow.fail_tasks(%s)", [failing])
+    connection.execute(
+        "select quantumflow.complete_and_claim(gen_random_uuid(), %s, 1, '{q_moves}')", [moving]
+    )
+    connection.execute("set search_path = quantumflow, public")
+    stuck = connection.execute(query("Stuck runs")).fetchall()
+    assert [row[1] for row in stuck] == ["waits"], "nor one that was handed over, or fails"
+    waiting = connection.execute(query("The queues")).fetchall()
+    assert [row[:2] for row in waiting] == [("q_waits", 1), ("q_retried", 1)]
 
 
 def test_there_are_blocks_of_each_kind() -> None:

@@ -137,13 +137,15 @@ class Delivery:
 def _tell(report: Report, answer: Outcome, execution: Execution) -> None:
     """Tell what a report came to, unless all went well."""
     task, message = execution.task, answer.detail
+    # With the error its handler's frames go, and all that they hold.
+    raised, execution.error = execution.error, None
     level, error = logging.WARNING, None
     if answer.outcome == "retrying" or answer.outcome in _FINAL:
         is_final = answer.outcome in _FINAL
         what = f"failed, attempt {task.attempt} of {task.max_attempts}"
         what += ", for good" if is_final else f", {answer.detail}"
         if isinstance(report, Failure):
-            message, error = report.message, execution.error
+            message, error = report.message, raised
     elif answer.outcome == "run_ended":
         # Told to stop, a handler raises what it likes.
         level, what = logging.INFO, "is dropped"

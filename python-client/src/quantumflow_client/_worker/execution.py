@@ -343,13 +343,14 @@ class Execution:
         """Tell of a failure that changes nothing: the task is completed, or not ours any more."""
         if not isinstance(report, Failure) or self.error is None:
             return
-        is_lost = isinstance(self.error, LeaseLost)
-        is_stopped = isinstance(self.error, LeaseLost) and self.error.is_of_an_ended_run
+        error, self.error = self.error, None
+        is_lost = isinstance(error, LeaseLost)
+        is_stopped = isinstance(error, LeaseLost) and error.is_of_an_ended_run
         logger.log(
             logging.INFO if is_stopped else logging.WARNING,
             "%s changes nothing: %s",
             self,
             report.message,
-            exc_info=None if is_lost else self.error,
+            exc_info=None if is_lost else error,
             extra=self.extra,
         )
