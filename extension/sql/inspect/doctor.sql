@@ -44,6 +44,8 @@ begin
   union all
   select * from quantumflow._examine_commands(quantumflow._now())
   union all
+  select * from quantumflow._examine_left(quantumflow._now())
+  union all
   select * from quantumflow._examine_work(quantumflow._now());
 end
 $doctor$;

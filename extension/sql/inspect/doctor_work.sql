@@ -108,6 +108,51 @@ comment on function quantumflow._examine_commands(timestamptz) is
 'doctor(): commands of which tasks wait and nobody works on any: for 10 s if there is no live worker that has the command and serves the
 queue, else for 5 minutes. Where somebody works on one, the others wait for their turns.';
 
+create function quantumflow._examine_left(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_examine_left$
+begin
+  return query execute format(
+    $$
+    select
+      format('workflow %%s, version %%s', r.workflow_slug, r.version),
+      'warning',
+      format(
+        '%%s tasks of step %%s wait for code that can do them, since %%s; %%s',
+        count(*), t.step_slug, date_trunc('second', min(t.queued_at)), min(t.error_message)),
+      'Run workers of the code that this version was made for until its runs have ended, or cancel them.'
+    from (%s) q
+    cross join lateral (
+      select l.run_id, l.step_slug, l.queued_at, l.error_message
+      from quantumflow.step_tasks l
+      where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+        and l.step_slug = q.message ->> 'step_name'
+        and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+        and l.message_id = q.msg_id
+        and l.status = 'queued'
+        and l.queued_at < $1 - interval '10 s'
+        and starts_with(l.error_message, 'left to other code')
+      limit 1
+    ) t
+    join quantumflow.workflow_runs r
+      on r.id = t.run_id
+    where q.vt > $1
+      and q.vt <= $1 + interval '60 s'
+    group by r.workflow_slug, r.version, t.step_slug
+    order by r.workflow_slug, r.version, t.step_slug
+    $$,
+    quantumflow._all_messages())
+  using p_now;
+end
+$_examine_left$;
+
+comment on function quantumflow._examine_left(timestamptz) is
+'doctor(): steps whose tasks have waited for 10 s because the code of the workers that had them could not do them, and why. Between two
+tries, a minute apart at most, their messages are hidden: so they are found.';
+
 create function quantumflow._examine_work(p_now timestamptz)
 returns setof quantumflow.finding
 language plpgsql
