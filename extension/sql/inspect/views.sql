@@ -126,7 +126,7 @@ cross join jsonb_each(a.usage) u;
 comment on view quantumflow.attempt_usage is
 'What attempts said that they used, a row a name and attempt, of failed ones and of what a retry has undone too.
 
-To be summed as one likes: select command, name, sum(amount) from quantumflow.attempt_usage group by command, name. Without a condition
+To be summed as one likes, by command and name for example. Without a condition
 on run_id it reads every task that is kept; what prune has deleted is not here.';
 comment on column quantumflow.attempt_usage.workflow_slug is 'The workflow.';
 comment on column quantumflow.attempt_usage.run_id is 'The run.';
