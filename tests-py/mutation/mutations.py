@@ -68,7 +68,7 @@ CLAIMING = [
     Mutation(
         "a claim takes from any of its commands, not what waits longest",
         "_look_into",
-        "      order by m.vt\n",
+        "      order by m.vt, m.msg_id\n",
         "",
         _sql("task/of_several_commands_what_has_been_visible_longest_is_claimed_first"),
     ),

@@ -44,7 +44,7 @@ begin
           and q.vt <= $4
         limit $2 + 1
       ) m
-      order by m.vt)
+      order by m.vt, m.msg_id)
     $$,
     'q_' || p_queue, quantumflow._lane())
   using array(select hashtext(l) from unnest(p_lanes) l), p_most, p_front, p_now
@@ -87,7 +87,7 @@ begin
         order by q.vt
         limit l.most
       ) m
-      order by m.vt
+      order by m.vt, m.msg_id
       limit $3)
     $$,
     'q_' || p_queue, quantumflow._lane())
@@ -333,8 +333,14 @@ declare
   v_passed bigint := quantumflow._entries_read(p_queue);
   v_oldest timestamptz;
 begin
+  if cardinality(v_lanes) = 1 then
+    execute format(
+      'select vt from pgmq.%I where %s = hashtext($1) and vt >= $2 and vt <= $3 order by vt limit 1',
+      'q_' || p_queue, quantumflow._lane())
+    using v_lanes[1], v_front, p_now
+    into v_oldest;
   -- Mostly there is nothing, and that is soon seen.
-  if quantumflow._see_all(p_queue, v_lanes, 0, v_front, p_now) is null then
+  elsif quantumflow._see_all(p_queue, v_lanes, 0, v_front, p_now) is null then
     v_oldest := (
       quantumflow._look_into(p_queue, v_lanes, array_fill(1, array[cardinality(v_lanes)]), 1, v_front, p_now))[1].vt;
   end if;
