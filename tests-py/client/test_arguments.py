@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -116,6 +117,35 @@ def test_a_start_that_is_no_moment(start_at: Any, said: str) -> None:
         Client("").start_flow("one", start_at=start_at)
     with pytest.raises(BadArgument, match=f"start_at is .*{said}"):
         asyncio.run(AsyncClient("").start_flow("one", start_at=start_at))
+
+
+@pytest.mark.parametrize("key", [7, UUID(int=7), b"seven"])
+def test_an_idempotency_key_that_is_no_text(key: Any) -> None:
+    said = r"(?s)idempotency_key is .*: it is a text\n.*str\(...\)"
+    with pytest.raises(BadArgument, match=said):
+        Client("").start_flow("one", idempotency_key=key)
+    with pytest.raises(BadArgument, match=said):
+        asyncio.run(AsyncClient("").start_flow("one", idempotency_key=key))
+
+
+BY_RUN = ["status", "wait", "cancel", "pause", "resume", "retry", "retry_preview", "delete"]
+
+
+@pytest.mark.parametrize("method", [*BY_RUN, "failures", "check"])
+@pytest.mark.parametrize("run_id", ["nope", 7, ""])
+def test_a_run_that_is_no_uuid(method: str, run_id: object) -> None:
+    with pytest.raises(BadArgument, match=f"(?s)run_id is {run_id!r}: it is a UUID\n.*start_flow"):
+        getattr(Client(""), method)(run_id)
+    with pytest.raises(BadArgument, match=f"run_id is {run_id!r}"):
+        asyncio.run(getattr(AsyncClient(""), method)(run_id))
+    with pytest.raises(BadArgument, match=f"run_id is {run_id!r}"):
+        Client("").start_flow("one", run_id=run_id)  # type: ignore[arg-type]
+
+
+def test_a_run_by_its_text(client: Client) -> None:
+    client.deploy(ONE)
+    run_id: Any = str(client.start_flow("one"))
+    assert client.status(run_id)["status"] == "started"
 
 
 def test_a_start_is_at_that_moment_whatever_the_zones(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from .errors import BadArgument
 
@@ -84,3 +85,30 @@ def moment(name: str, value: datetime | None) -> datetime | None:
         hint="For local time value.astimezone(), for UTC value.replace(tzinfo=timezone.utc); the "
         "time now is datetime.now(timezone.utc).",
     )
+
+
+def run(value: UUID | str | None) -> UUID | None:
+    """A run's id; a text that is one will do.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    if value is None or isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (AttributeError, TypeError, ValueError):
+        raise BadArgument(
+            f"run_id is {value!r}: it is a UUID", hint="start_flow returned it."
+        ) from None
+
+
+def text(name: str, value: str | None) -> str | None:
+    """A text, or nothing.
+
+    Raises:
+        BadArgument: It is something else: the database would say that no function takes that.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    raise BadArgument(f"{name} is {value!r}: it is a text", hint=f"{name}=str(...) makes it one.")

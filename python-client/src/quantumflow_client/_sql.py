@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg.adapt import PyFormat, Transformer
 
-from . import _json
+from . import _arguments, _json
 from ._call import Call
 
 if TYPE_CHECKING:
@@ -229,10 +229,10 @@ def start_flow(
         {
             "workflow_slug": workflow_slug,
             "input": _json.encode(input, "the input"),
-            "run_id": run_id,
+            "run_id": _arguments.run(run_id),
             "priority": priority,
-            "start_at": start_at,
-            "idempotency_key": idempotency_key,
+            "start_at": _arguments.moment("start_at", start_at),
+            "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
             "headers": None if headers is None else _json.encode(headers, "headers"),
             "version": version,
         },
@@ -269,7 +269,7 @@ _STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s):
 
 def status(run_id: UUID) -> Call[dict[str, Json]]:
     """How a run is doing."""
-    return Call(_STATUS, _decoded, {"run_id": run_id}, is_repeatable=True)
+    return Call(_STATUS, _decoded, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
 
 
 _LIST_RUNS = _statement(
@@ -329,7 +329,12 @@ _CANCEL_RUN = _statement(
 
 def cancel_run(run_id: UUID, reason: str | None) -> Call[None]:
     """Stop a run for good."""
-    return Call(_CANCEL_RUN, _nothing, {"run_id": run_id, "reason": reason}, is_repeatable=True)
+    return Call(
+        _CANCEL_RUN,
+        _nothing,
+        {"run_id": _arguments.run(run_id), "reason": reason},
+        is_repeatable=True,
+    )
 
 
 _PAUSE_RUN = _statement(
@@ -339,7 +344,7 @@ _PAUSE_RUN = _statement(
 
 def pause_run(run_id: UUID) -> Call[str]:
     """Hold a run; its status then."""
-    return Call(_PAUSE_RUN, _scalar, {"run_id": run_id}, is_repeatable=True)
+    return Call(_PAUSE_RUN, _scalar, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
 
 
 _RESUME_RUN = _statement(
@@ -349,7 +354,7 @@ _RESUME_RUN = _statement(
 
 def resume_run(run_id: UUID) -> Call[str]:
     """Let a run go on; its status then."""
-    return Call(_RESUME_RUN, _scalar, {"run_id": run_id}, is_repeatable=True)
+    return Call(_RESUME_RUN, _scalar, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
 
 
 _RETRY_RUN = _statement(
@@ -362,7 +367,7 @@ _RETRY_RUN = _statement(
 
 def retry_run(run_id: UUID, from_step: str | None) -> Call[str]:
     """Run again what an ended run did not finish; its status then."""
-    return Call(_RETRY_RUN, _scalar, {"run_id": run_id, "from_step": from_step})
+    return Call(_RETRY_RUN, _scalar, {"run_id": _arguments.run(run_id), "from_step": from_step})
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +401,7 @@ def retry_preview(run_id: UUID, from_step: str | None) -> Call[list[RetriedStep]
     return Call(
         _RETRY_PREVIEW,
         lambda rows: [RetriedStep(*row) for row in rows],
-        {"run_id": run_id, "from_step": from_step},
+        {"run_id": _arguments.run(run_id), "from_step": from_step},
         is_repeatable=True,
     )
 
@@ -408,7 +413,7 @@ _DELETE_RUN = _statement(
 
 def delete_run(run_id: UUID) -> Call[str]:
     """Delete an ended run with all that is its; the status that it had."""
-    return Call(_DELETE_RUN, _scalar, {"run_id": run_id})
+    return Call(_DELETE_RUN, _scalar, {"run_id": _arguments.run(run_id)})
 
 
 _PRUNE = _statement(
@@ -478,7 +483,7 @@ def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[Failed
         lambda rows: [
             FailedAttempt(*[*row[:12], _decoded([row[12:13]]), *row[13:]]) for row in rows
         ],
-        {"run_id": run_id, "max_failures": max_failures},
+        {"run_id": _arguments.run(run_id), "max_failures": max_failures},
         is_repeatable=True,
     )
 
@@ -946,7 +951,11 @@ _CHECK_STATE = _statement(
 
 def check_state(run_id: UUID | None) -> Call[list[StateProblem]]:
     """Find what breaks the rules, in one run or in all."""
-    return Call(_CHECK_STATE, lambda rows: [StateProblem(*row) for row in rows], {"run_id": run_id})
+    return Call(
+        _CHECK_STATE,
+        lambda rows: [StateProblem(*row) for row in rows],
+        {"run_id": _arguments.run(run_id)},
+    )
 
 
 @dataclass(frozen=True, slots=True)

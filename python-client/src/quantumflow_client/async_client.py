@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from . import _connections, _sql
-from ._arguments import moment, patience, seconds_of, whole_number
+from ._arguments import patience, seconds_of, whole_number
 from ._sql import FailedAttempt, RetriedStep, StateProblem, StateRepair, WorkflowVersion
 from ._values import explained
 from ._waiting import Status, until_ended
@@ -119,7 +119,7 @@ class AsyncClient:
             input,
             run_id=run_id,
             priority=priority,
-            start_at=moment("start_at", start_at),
+            start_at=start_at,
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from . import _connections, _sql
-from ._arguments import duration, moment, names, patience, seconds_of, whole_number
+from ._arguments import duration, names, patience, seconds_of, whole_number
 from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
 from ._sql import (
@@ -253,7 +253,8 @@ class Client:
             UnknownWorkflow, UnknownVersion: There is none.
             RunError: Something about the run is refused; see its subclasses.
             UnsupportedValue: The input or the headers cannot be stored as JSON, or a text at all.
-            BadArgument: start_at has no time zone; or the connection is another library's.
+            BadArgument: start_at has no time zone, the run_id is no UUID, the idempotency_key no
+                text; or the connection is another library's.
 
         Calls quantumflow.start_flow.
         """
@@ -262,7 +263,7 @@ class Client:
             input,
             run_id=run_id,
             priority=priority,
-            start_at=moment("start_at", start_at),
+            start_at=start_at,
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,

@@ -369,7 +369,7 @@ class BadRole(AccessError):
 
 
 class UnknownAccess(AccessError):
-    """A role can be viewer, worker, operator or author."""
+    """A role can be viewer, caller, worker, operator or author."""
 
     code = "QF502"
 
