@@ -17,6 +17,7 @@ import jinja2
 import psycopg
 from psycopg.rows import class_row
 
+from quantumflow_client.errors import class_of
 from support.server import REPOSITORY, build_extension, throwaway_server
 
 FUNCTIONS = """
@@ -118,9 +119,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """An error code and what the comments of public functions say of it."""
+    """An error code, its class in Python, and what the comments of public functions say of it."""
 
     code: str
+    python_class: str
     meaning: str
     hints: list[str]
     raised_by: list[str]
@@ -192,6 +194,7 @@ def error_codes(functions: list[Function]) -> list[tuple[str, list[Error]]]:
             [
                 Error(
                     code,
+                    class_of(code).__name__,
                     meanings[code].most_common(1)[0][0],
                     list(dict.fromkeys(advice[code])),
                     raised_by[code],

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from docs import a_web_framework
 from docs.pages import Block, blocks
 from quantumflow_client import Client
 from support.server import REPOSITORY
@@ -73,6 +74,7 @@ def test_every_block_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("QUANTUMFLOW_DSN", dsn)
+    monkeypatch.setitem(sys.modules, "fastapi", a_web_framework)
     connection = connect()
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
