@@ -175,7 +175,8 @@ def _commit() -> str:
     commit = git("rev-parse", "--short=10", "HEAD")
     if not commit:
         return "unknown"
-    return commit + (" and changes since" if git("status", "--porcelain") else "")
+    changed = git("status", "--porcelain", "--", ".", f":!{PAGE.relative_to(REPOSITORY)}")
+    return commit + (" and changes since" if changed else "")
 
 
 def _version() -> str:

@@ -3,6 +3,21 @@ select plan(4);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
 select quantumflow.start_flow('w');
+-- Before 1.6 pgmq's queues are members of its extension.
+do $$
+declare
+  v_member record;
+begin
+  for v_member in
+    select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass as name
+    from pg_depend d
+    join pg_class c on (d.classid, d.objid) = ('pg_class'::regclass, c.oid)
+    where d.deptype = 'e' and c.relname ~ '^[qa]_'
+  loop
+    execute format('alter extension pgmq drop %s %s', v_member.kind, v_member.name);
+  end loop;
+end
+$$;
 
 create role stranger;
 create schema stranger authorization stranger;
@@ -52,7 +67,11 @@ $$;
 
 create temporary table things (n int generated always as identity, make text, why text) on commit drop;
 insert into things (make, why) values
-  ($$set local role stranger; select pgmq.create('quantum_flow_queue')$$, 'pgmq.q_quantum_flow_queue belongs to role "stranger"'),
+  (
+    $$set local role stranger;
+    create table pgmq.q_quantum_flow_queue (
+      msg_id bigint, read_ct int, enqueued_at timestamptz, vt timestamptz, message jsonb, headers jsonb)$$,
+    'pgmq.q_quantum_flow_queue belongs to role "stranger"'),
   (
     $$set local role stranger;
     create table pgmq.lair as select 1::bigint as msg_id, 0 as read_ct, now() as enqueued_at, now() as vt, '{}'::jsonb as message;
