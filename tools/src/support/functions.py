@@ -40,7 +40,12 @@ class Function:
         return not self.name.startswith("_")
 
     def call(self, values: dict[str, str]) -> str:
-        """A call: each argument an SQL expression as given, else its default, else null."""
+        """A call: each argument an SQL expression as given, else its default, else null.
+
+        A definition names its workflow itself, so whoever takes one is not given another slug.
+        """
+        if any(argument.name == "definition" for argument in self.arguments):
+            values = {name: value for name, value in values.items() if name != "workflow_slug"}
         given = [
             f"{argument.name} => ({values.get(argument.name, 'null')})::{argument.type}"
             for argument in self.arguments
