@@ -18,6 +18,12 @@ _ACCIDENTS = {
         delete from pgmq.q_quantum_flow_queue where msg_id = (
           select msg_id from pgmq.q_quantum_flow_queue order by random() limit 1)
     """,
+    "the message of a task that is worked on is lost": """
+        delete from pgmq.q_quantum_flow_queue where msg_id = (
+          select m.msg_id from pgmq.q_quantum_flow_queue m
+          join quantumflow.step_tasks t on t.message_id = m.msg_id and t.status = 'started'
+          order by random() limit 1)
+    """,
     "a message is doubled": """
         insert into pgmq.q_quantum_flow_queue (vt, message)
         select vt, message from pgmq.q_quantum_flow_queue order by random() limit 1
