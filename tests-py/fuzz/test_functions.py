@@ -70,7 +70,7 @@ def test_a_call_succeeds_or_is_refused(database: Database, name: str, data: st.D
                 assert database.problems() == []
 
 
-@_settings(6)
+@_settings(4)
 @given(data=st.data())
 def test_calls_after_calls_keep_the_rules(database: Database, data: st.DataObject) -> None:
     functions = [f for f in database.functions if f.name != _ENDS_TRANSACTIONS]
