@@ -59,8 +59,8 @@ SYSTEM = "QUANTUMFLOW_TEST_SERVER=system"
 PARTS = {
     "python": Part("the long Python tests", ("test-py", "MARKED=long"), PYTEST),
     "system": Part(
-        "the long Python tests on the system's PostgreSQL",
-        ("test-py", "MARKED=system and long", SYSTEM),
+        "the Python tests on the system's PostgreSQL, long ones and those of access too",
+        ("test-py", "MARKED=system", SYSTEM),
         PYTEST,
     ),
     "random": Part(
