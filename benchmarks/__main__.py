@@ -79,13 +79,14 @@ def run(full: bool, only: str | None, rounds: int, file: Path, merge: bool) -> N
 @click.option(
     "--script",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=by_turns.BUILT,
     help="This engine's script.  [default: what was built]",
 )
 @click.option("--only", metavar="'map; chain'", help="Only these cases, in this order.")
 @click.option("--pairs", "count", default=20, show_default=True, help="How many pairs of blocks.")
-def pairs(against: Path, script: Path | None, only: str | None, count: int) -> None:
+def pairs(against: Path, script: Path, only: str | None, count: int) -> None:
     """Compare the engine with another one, block by block, by turns."""
-    by_turns.run((against, script or by_turns.built()), only, count)
+    by_turns.run((against, script), only, count)
 
 
 @main.command("page")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from quantumflow_client import _extension
 from support.meter.driver import Load, drain
 from support.meter.quantumflow import Quantumflow
 from support.meter.server import Database, Pump, Server
@@ -25,15 +26,9 @@ from support.meter.shapes import CHAIN, MAP, SINGLE, Shape
 from support.server import REPOSITORY
 
 RELEASED = REPOSITORY / "extension" / "releases" / "quantumflow--0.3.0.sql"
+BUILT = REPOSITORY / "extension" / f"quantumflow--{_extension.version()}.sql"
 SETTINGS = {"autovacuum": "off"}
 _VACUUM_EVERY = 5
-
-
-def built() -> Path:
-    """The script that `make build` made."""
-    scripts = (REPOSITORY / "extension").glob("quantumflow--*.sql")
-    (found,) = (script for script in scripts if script.stem.count("--") == 1)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
