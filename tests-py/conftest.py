@@ -120,6 +120,22 @@ def dsn(server: EmbeddedServer, database: str) -> str:
     return server.dsn(database)
 
 
+@pytest.fixture(scope="module")
+def module_dsn(
+    server: EmbeddedServer, template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The connection string of a database for all tests of the module."""
+    name = request.module.__name__.replace(".", "_")
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield server.dsn(name)
+        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 @pytest.fixture
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """Opens connections, by default autocommit to the fresh database; closes them at the end."""

@@ -13,10 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from quantumflow_client import Client
-from quantumflow_client.embedded import EmbeddedServer
 from support.waiting import wait_until
 
 Connect = Callable[..., psycopg.Connection[Any]]
@@ -57,17 +55,9 @@ class Code:
 
 
 @pytest.fixture(scope="module")
-def dsn(server: EmbeddedServer, template: str) -> Iterator[str]:
+def dsn(module_dsn: str) -> str:
     """One database for all tests here: each of them has a flow of its own."""
-    name = "changing_flows"
-    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-        yield server.dsn(name)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    return module_dsn
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A database that the tests of one module share, and sessions that notice deadlocks at once."""
+"""Sessions on the database that the tests of one module share, which notice deadlocks at once."""
 
 from __future__ import annotations
 
@@ -7,30 +7,12 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 
 # A deadlock is found after 100 ms, not after 1 s; and a call that waits for a lock that nobody will
 # give up is an error, so that a test fails instead of hanging.
 OPTIONS = "-c deadlock_timeout=100ms -c statement_timeout=20s"
-
-
-@pytest.fixture(scope="module")
-def module_dsn(
-    server: EmbeddedServer, template: str, request: pytest.FixtureRequest
-) -> Iterator[str]:
-    """The connection string of a database for all tests of the module."""
-    name = f"races_{request.module.__name__.rsplit('.', 1)[-1]}"
-    with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("create database {} template {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-        yield server.dsn(name)
-        admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")

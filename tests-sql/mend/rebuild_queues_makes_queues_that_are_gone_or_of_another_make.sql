@@ -5,21 +5,7 @@ select quantumflow.define_flow('{"slug": "w", "steps": [
   {"name": "a"}, {"name": "b", "queue": "other"}, {"name": "c", "queue": "third"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
 select pgmq.archive('other', (select max(msg_id) from pgmq.q_other));
--- Before 1.6 pgmq's queues are members of its extension.
-do $$
-declare
-  v_member record;
-begin
-  for v_member in
-    select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass as name
-    from pg_depend d
-    join pg_class c on (d.classid, d.objid) = ('pg_class'::regclass, c.oid)
-    where d.deptype = 'e' and c.relname ~ '^[qa]_'
-  loop
-    execute format('alter extension pgmq drop %s %s', v_member.kind, v_member.name);
-  end loop;
-end
-$$;
+\ir ../fixtures/queues_are_no_members.sql
 -- As a dump of a pgmq before 1.6 and before 1.10 leaves them in a newer one.
 drop table pgmq.q_other;
 alter table pgmq.q_third drop column headers;

@@ -3,21 +3,7 @@ select plan(4);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
 select quantumflow.start_flow('w');
--- Before 1.6 pgmq's queues are members of its extension.
-do $$
-declare
-  v_member record;
-begin
-  for v_member in
-    select case c.relkind when 'S' then 'sequence' else 'table' end as kind, c.oid::regclass as name
-    from pg_depend d
-    join pg_class c on (d.classid, d.objid) = ('pg_class'::regclass, c.oid)
-    where d.deptype = 'e' and c.relname ~ '^[qa]_'
-  loop
-    execute format('alter extension pgmq drop %s %s', v_member.kind, v_member.name);
-  end loop;
-end
-$$;
+\ir ../fixtures/queues_are_no_members.sql
 
 create role stranger;
 create schema stranger authorization stranger;
