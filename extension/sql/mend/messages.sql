@@ -1,5 +1,29 @@
 -- What mends the messages of tasks: those that are missing, those that sleep without a reason, a queue that is made anew.
 
+create function quantumflow._live_queues(p_run_id uuid)
+returns setof text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_live_queues$
+begin
+  return query
+  select k.queue
+  from (
+    select distinct t.queue
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.status in ('queued', 'started')
+    order by t.queue
+    offset 0
+  ) k
+  where quantumflow._hold_queue(k.queue) is not null;
+end
+$_live_queues$;
+
+comment on function quantumflow._live_queues(uuid) is
+'The queues of the queued and started tasks of a run, by name, without those that are gone or somebody else''s. They are held then.';
+
 create function quantumflow._tasks_without_message(p_run_id uuid, p_callbacks_only boolean)
 returns tid[]
 language plpgsql
@@ -12,14 +36,9 @@ declare
   v_tids  tid[] := array[]::tid[];
 begin
   for v_queue in
-    select distinct t.queue
-    from quantumflow.step_tasks t
-    where t.run_id = p_run_id
-      and t.status in ('queued', 'started')
-    order by t.queue
+    select *
+    from quantumflow._live_queues(p_run_id)
   loop
-    continue when quantumflow._hold_queue(v_queue) is null;
-
     execute format(
       $$
       select array_agg(t.ctid order by t.step_slug, t.task_index)
@@ -75,14 +94,9 @@ declare
   v_commands text[];
 begin
   for v_queue in
-    select distinct t.queue
-    from quantumflow.step_tasks t
-    where t.run_id = p_run.id
-      and t.status in ('queued', 'started')
-    order by t.queue
+    select *
+    from quantumflow._live_queues(p_run.id)
   loop
-    continue when quantumflow._hold_queue(v_queue) is null;
-
     -- Locked, since a claim that has the message in its hands may name it, too.
     execute format(
       $$
@@ -127,14 +141,9 @@ declare
   v_vts     timestamptz[];
 begin
   for v_queue in
-    select distinct t.queue
-    from quantumflow.step_tasks t
-    where t.run_id = p_run.id
-      and t.status in ('queued', 'started')
-    order by t.queue
+    select *
+    from quantumflow._live_queues(p_run.id)
   loop
-    continue when quantumflow._hold_queue(v_queue) is null;
-
     execute format(
       $$
       select
