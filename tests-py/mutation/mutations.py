@@ -421,8 +421,8 @@ LEASES = [
         "a sweep does not look again whether the lease has run out",
         "_lock_messages",
         "      where m.vt <= $2\n",
-        "",
-        MEETINGS,
+        "      where true\n",
+        _sql("queue/what_was_seen_is_locked_only_while_it_can_be_taken"),
     ),
     Mutation(
         "a sweep leaves unfinished ends alone",
@@ -1098,9 +1098,8 @@ STARTS = [
     Mutation(
         "a start beside another that is rolled back freezes nothing",
         "_freeze_version",
-        "    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)\n"
-        "      and v.frozen_at is null\n      and not exists (",
-        "    where false\n      and not exists (",
+        "  elsif quantumflow._is_unused(p_workflow_slug, p_version) then",
+        "  elsif false then",
         WAITING,
     ),
     Mutation(
@@ -1112,7 +1111,7 @@ STARTS = [
     ),
     Mutation(
         "a version changes in place that runs beside a start that was rolled back have used",
-        "_take_unused",
+        "_is_unused",
         "        where (f.workflow_slug, f.version) = (v.workflow_slug, v.version)\n",
         "        where false\n",
         WAITING,
@@ -1120,7 +1119,7 @@ STARTS = [
     Mutation(
         "a version changes in place under an older snapshot",
         "_take_unused",
-        "current_setting('transaction_isolation') not in ('read committed', 'read uncommitted')",
+        "not quantumflow._is_read_committed()",
         "false",
         WAITING,
     ),

@@ -194,7 +194,7 @@ def test_a_sweep_in_an_open_transaction_leaves_queued_tasks_to_claims(scene: Sce
 
 
 def test_a_sweep_looks_again_at_a_lease_that_it_found_lapsed(scene: Scene) -> None:
-    """It reads which messages to look at, and locks them in a second statement."""
+    """Whatever it waits for, it judges a lease by what it finds then."""
     scene.clock(LAPSED)
     with scene.a.connection.transaction():
         scene.a.connection.execute("lock table pgmq.q_quantum_flow_queue in exclusive mode")

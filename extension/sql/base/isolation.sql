@@ -1,3 +1,13 @@
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._is_read_committed()
+returns boolean
+language sql
+stable
+return current_setting('transaction_isolation') in ('read committed', 'read uncommitted');
+
+comment on function quantumflow._is_read_committed() is
+'Whether each statement of this transaction sees what was committed before it; else the transaction has one snapshot for all.';
+
 create function quantumflow._require_read_committed(p_action text)
 returns void
 language plpgsql
@@ -5,7 +15,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_require_read_committed$
 begin
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+  if not quantumflow._is_read_committed() then
     raise exception 'could not % at this isolation level', p_action
     using
       errcode = '0A000',

@@ -43,7 +43,7 @@ set search_path = pg_catalog, pg_temp
 as $_take_unused$
 begin
   -- Under the other levels the look at the end would not see a run that was committed since the snapshot.
-  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+  if not quantumflow._is_read_committed() then
     return false;
   end if;
 
@@ -57,6 +57,21 @@ begin
     return false;
   end if;
 
+  return quantumflow._is_unused(p_workflow_slug, p_version);
+end
+$_take_unused$;
+
+comment on function quantumflow._take_unused(text, int) is
+'Whether a version may change in place: no run has used it, and nobody can start one until the transaction ends. The caller holds the
+workflow. False, at once, where somebody''s open transaction may have started one.';
+
+create function quantumflow._is_unused(p_workflow_slug text, p_version int)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_is_unused$
+begin
   return exists (
     select
     from quantumflow.workflow_versions v
@@ -69,8 +84,7 @@ begin
       )
   );
 end
-$_take_unused$;
+$_is_unused$;
 
-comment on function quantumflow._take_unused(text, int) is
-'Whether a version may change in place: no run has used it, and nobody can start one until the transaction ends. The caller holds the
-workflow. False, at once, where somebody''s open transaction may have started one.';
+comment on function quantumflow._is_unused(text, int) is
+'Whether no run that can be seen has used a version, neither the one that froze it nor one that began beside that.';

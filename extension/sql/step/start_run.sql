@@ -82,7 +82,7 @@ set search_path = pg_catalog, pg_temp
 as $_freeze_version$
 declare
   -- Under the other levels 40001 has to be raised if the version was changed since, and so the update has to be tried.
-  v_can_wait boolean := current_setting('transaction_isolation') not in ('read committed', 'read uncommitted');
+  v_can_wait boolean := not quantumflow._is_read_committed();
 begin
   perform
   from quantumflow.workflow_versions v
@@ -124,18 +124,10 @@ begin
     set frozen_at = p_now
     where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
       and v.frozen_at is null;
-  else
+  elsif quantumflow._is_unused(p_workflow_slug, p_version) then
     -- Somebody else is about to freeze it, and this is not to wait for what becomes of that.
     insert into quantumflow._first_runs (workflow_slug, version, run_id)
-    select v.workflow_slug, v.version, p_run_id
-    from quantumflow.workflow_versions v
-    where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
-      and v.frozen_at is null
-      and not exists (
-        select
-        from quantumflow._first_runs f
-        where (f.workflow_slug, f.version) = (v.workflow_slug, v.version)
-      );
+    values (p_workflow_slug, p_version, p_run_id);
   end if;
 
   return not v_can_wait;
@@ -287,7 +279,7 @@ begin
     and v.content_hash = p_content
     and v.frozen_at is not null
     and v.xmax = 0
-    and current_setting('transaction_isolation') in ('read committed', 'read uncommitted');
+    and quantumflow._is_read_committed();
 
   if found then
     return;
