@@ -54,6 +54,8 @@
 \ir definition/lock.sql
 \ir definition/cycle.sql
 \ir definition/shown.sql
+\ir definition/condition.sql
+\ir definition/condition_paths.sql
 \ir definition/keys.sql
 \ir definition/options.sql
 \ir definition/elements.sql

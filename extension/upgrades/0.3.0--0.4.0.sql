@@ -4,7 +4,7 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'notify'));
+    'max_error_bytes', 'max_condition_bytes', 'notify'));
 
 -- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
 -- operator, reports by hand.

@@ -15,6 +15,7 @@ select results_eq(
   'select l.name, quantumflow.configure(l.name, l.low::text)::bigint = l.low, quantumflow.configure(l.name, l.high::text)::bigint = l.high,
      l.usual between l.low and l.high from quantumflow._limits() l order by 1',
   $$values
+    ('max_condition_bytes', true, true, true),
     ('max_definition_bytes', true, true, true), ('max_depth', true, true, true), ('max_error_bytes', true, true, true),
     ('max_headers_bytes', true, true, true),
     ('max_input_bytes', true, true, true), ('max_map_items', true, true, true), ('max_output_bytes', true, true, true),

@@ -12,6 +12,7 @@ begin atomic
     ('max_headers_bytes', 8192, 1000, 32768),
     ('max_output_bytes', 67108864, 1000, 268435455),
     ('max_error_bytes', 131072, 1000, 268435455),
+    ('max_condition_bytes', 1048576, 65536, 268435455),
     ('notify', 1, 0, 1);
 end;
 
