@@ -72,3 +72,53 @@ where f.kind <> 'error';
 
 alter table quantumflow.task_failures
   alter column reported drop default;
+
+-- What decides whether a step runs, and what its failure means. Nothing that was stored before has any of it.
+alter table quantumflow.workflow_steps
+  add column plain boolean not null default true,
+  add column leaf boolean not null default false,
+  add column joins text not null default 'all',
+  add column otherwise text not null default 'skip',
+  add column condition text,
+  add column after text[] collate "C" not null default '{}',
+  add column prefer_after text[] collate "C" not null default '{}',
+  add column goes_on boolean not null default false,
+  add column fallback jsonb,
+  add column tolerate_tasks int,
+  add column tolerate_share numeric,
+  add constraint workflow_steps_joins_known check (joins in ('all', 'any', 'none')),
+  add constraint workflow_steps_otherwise_known check (otherwise in ('skip', 'fail')),
+  add constraint workflow_steps_preferred_are_waited_for check (prefer_after <@ after),
+  add constraint workflow_steps_tolerance_of_maps check (
+    coalesce(tolerate_tasks, tolerate_share) is null
+    or (step_type = 'map' and num_nonnulls(tolerate_tasks, tolerate_share) = 1 and coalesce(tolerate_tasks, tolerate_share) >= 0)),
+  add constraint workflow_steps_gated_are_not_plain check (
+    not plain or (joins, otherwise, after) = ('all', 'skip', '{}') and condition is null);
+
+update quantumflow.workflow_steps s
+set leaf = true
+where s.dependents = '{}'
+  and s.counts;
+
+alter table quantumflow.workflow_steps
+  alter column leaf drop default;
+
+alter table quantumflow.workflow_step_edges
+  add column order_only boolean not null default false;
+
+alter table quantumflow.step_states
+  add column skipped_at timestamptz,
+  add column skip_reason text,
+  add column failed_tasks int,
+  add constraint step_states_skipped_has_reason
+    check (skipped_at is null = (skip_reason is null) and (skipped_at is null or status = 'skipped')),
+  add constraint step_states_skip_reason_known check (skip_reason in ('condition', 'dependency')),
+  add constraint step_states_failed_tasks_positive check (failed_tasks > 0);
+
+alter table quantumflow.workflow_runs
+  add column gave_up int,
+  add constraint workflow_runs_gave_up_not_negative check (gave_up >= 0);
+
+alter table quantumflow.task_failures
+  drop constraint task_failures_kind_known,
+  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition'));

@@ -11,8 +11,8 @@ begin
   cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
   join quantumflow.workflow_steps s
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
-  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers)
-    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);
+  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.leaf)
+    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.leaf);
 end
 $_wrong_facts$;
 
@@ -33,7 +33,8 @@ begin
     feeds_map = w.feeds_map,
     counts = w.counts,
     known_tasks = w.known_tasks,
-    gathers = w.gathers
+    gathers = w.gathers,
+    leaf = w.leaf
   from quantumflow._wrong_facts() w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

@@ -151,7 +151,18 @@ begin
     (s.value ->> 'chunk_size')::int,
     k.counts,
     k.known_tasks,
-    k.gathers
+    k.gathers,
+    true,
+    k.counts and not coalesce(v_dependents ? s.step_slug, false),
+    'all',
+    'skip',
+    null::text,
+    array[]::text[],
+    array[]::text[],
+    false,
+    null::jsonb,
+    null::int,
+    null::numeric
   from step s
   cross join lateral (
     select *

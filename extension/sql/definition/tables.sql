@@ -55,27 +55,38 @@ comment on column quantumflow._first_runs.version is 'The version.';
 comment on column quantumflow._first_runs.run_id is 'The run.';
 
 create table quantumflow.workflow_steps (
-  workflow_slug text collate "C" not null,
-  version       int not null,
-  step_slug     text collate "C" not null,
-  step_index    int not null,
-  step_type     text not null,
-  command       text not null,
-  map_over      text collate "C",
-  dependencies  text[] collate "C" not null,
-  dependents    text[] collate "C" not null,
-  feeds_map     boolean not null,
-  max_attempts  int not null,
-  max_lost      int not null,
-  retry_delay   interval not null,
-  timeout       interval not null,
-  start_delay   interval not null,
-  queue         text not null,
-  args          jsonb,
-  chunk_size    int,
-  counts        boolean not null,
-  known_tasks   int,
-  gathers       boolean not null,
+  workflow_slug  text collate "C" not null,
+  version        int not null,
+  step_slug      text collate "C" not null,
+  step_index     int not null,
+  step_type      text not null,
+  command        text not null,
+  map_over       text collate "C",
+  dependencies   text[] collate "C" not null,
+  dependents     text[] collate "C" not null,
+  feeds_map      boolean not null,
+  max_attempts   int not null,
+  max_lost       int not null,
+  retry_delay    interval not null,
+  timeout        interval not null,
+  start_delay    interval not null,
+  queue          text not null,
+  args           jsonb,
+  chunk_size     int,
+  counts         boolean not null,
+  known_tasks    int,
+  gathers        boolean not null,
+  plain          boolean not null default true,
+  leaf           boolean not null,
+  joins          text not null default 'all',
+  otherwise      text not null default 'skip',
+  condition      text,
+  after          text[] collate "C" not null default '{}',
+  prefer_after   text[] collate "C" not null default '{}',
+  goes_on        boolean not null default false,
+  fallback       jsonb,
+  tolerate_tasks int,
+  tolerate_share numeric,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
   constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
@@ -85,7 +96,15 @@ create table quantumflow.workflow_steps (
   constraint workflow_steps_max_lost_positive check (max_lost >= 1),
   constraint workflow_steps_retry_delay_not_negative check (retry_delay >= '0 s'),
   constraint workflow_steps_timeout_positive check (timeout > '0 s'),
-  constraint workflow_steps_start_delay_not_negative check (start_delay >= '0 s')
+  constraint workflow_steps_start_delay_not_negative check (start_delay >= '0 s'),
+  constraint workflow_steps_joins_known check (joins in ('all', 'any', 'none')),
+  constraint workflow_steps_otherwise_known check (otherwise in ('skip', 'fail')),
+  constraint workflow_steps_preferred_are_waited_for check (prefer_after <@ after),
+  constraint workflow_steps_tolerance_of_maps check (
+    coalesce(tolerate_tasks, tolerate_share) is null
+    or (step_type = 'map' and num_nonnulls(tolerate_tasks, tolerate_share) = 1 and coalesce(tolerate_tasks, tolerate_share) >= 0)),
+  constraint workflow_steps_gated_are_not_plain check (
+    not plain or (joins, otherwise, after) = ('all', 'skip', '{}') and condition is null)
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -104,8 +123,9 @@ comment on column quantumflow.workflow_steps.step_type is
 comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step.';
 comment on column quantumflow.workflow_steps.map_over is
 'The dependency whose array a map step maps over; null: the run''s input.';
-comment on column quantumflow.workflow_steps.dependencies is 'The steps that must be done first, in the order given.';
-comment on column quantumflow.workflow_steps.dependents is 'The steps that wait for this one.';
+comment on column quantumflow.workflow_steps.dependencies is
+'The steps that must be done first and whose outputs it is handed, in the order given.';
+comment on column quantumflow.workflow_steps.dependents is 'The steps that wait for this one, those that are handed its output or not.';
 comment on column quantumflow.workflow_steps.feeds_map is 'A single step over whose output a map maps: it must be an array.';
 comment on column quantumflow.workflow_steps.max_attempts is 'How many failures (errors and timeouts) end a task.';
 comment on column quantumflow.workflow_steps.max_lost is 'How many lost leases end a task; 1 is "at most once".';
@@ -122,12 +142,33 @@ comment on column quantumflow.workflow_steps.known_tasks is
 'How many tasks it has; null: as many as turn out when it becomes ready, as with a map.';
 comment on column quantumflow.workflow_steps.gathers is
 'Whether its output is made of those of its tasks, and kept on the step; else it is its only task''s, and kept there.';
+comment on column quantumflow.workflow_steps.plain is
+'Whether it starts as soon as what it waits for has ended: it has neither a condition nor a join nor steps that it comes after, and nothing
+that it waits for can be skipped, or fail without ending the run. A step that is not plain passes the gate first.';
+comment on column quantumflow.workflow_steps.leaf is
+'Whether no step is handed its output, which is therefore part of the run''s. Who only comes after it takes nothing.';
+comment on column quantumflow.workflow_steps.joins is
+'How many of its dependencies must have completed, or it is skipped: all, any, or none, which asks for nothing.';
+comment on column quantumflow.workflow_steps.otherwise is 'What a condition that is false means: skip or fail.';
+comment on column quantumflow.workflow_steps.condition is
+'The jsonpath predicate that must be true, or it does not run, with its mode, over its input and $status; null: none. As a text, since
+not every server knows each word of jsonpath.';
+comment on column quantumflow.workflow_steps.after is
+'The steps that must have ended first, in whatever way, and whose outputs it is not handed.';
+comment on column quantumflow.workflow_steps.prefer_after is 'Those of after that a tuned version may drop.';
+comment on column quantumflow.workflow_steps.goes_on is 'Whether its run goes on without it when it fails for good.';
+comment on column quantumflow.workflow_steps.fallback is
+'Its output when it fails for good, and the run goes on; null: none. A JSON null is one.';
+comment on column quantumflow.workflow_steps.tolerate_tasks is 'So many of a map''s tasks may fail; null: none, unless tolerate_share says so.';
+comment on column quantumflow.workflow_steps.tolerate_share is
+'The share of a map''s tasks that may fail, 0.05 for 5 %, rounded down to tasks; null: none, unless tolerate_tasks says so.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,
   version         int not null,
   step_slug       text collate "C" not null,
   depends_on_step text collate "C" not null,
+  order_only      boolean not null default false,
   constraint workflow_step_edges_pkey primary key (workflow_slug, version, step_slug, depends_on_step),
   constraint workflow_step_edges_not_to_itself check (step_slug <> depends_on_step)
 );
@@ -138,3 +179,4 @@ comment on column quantumflow.workflow_step_edges.workflow_slug is 'The workflow
 comment on column quantumflow.workflow_step_edges.version is 'The version.';
 comment on column quantumflow.workflow_step_edges.step_slug is 'The step that waits.';
 comment on column quantumflow.workflow_step_edges.depends_on_step is 'The step it waits for.';
+comment on column quantumflow.workflow_step_edges.order_only is 'Whether it only comes after it, and is not handed its output.';

@@ -17,6 +17,7 @@ create table quantumflow.workflow_runs (
   status          text not null,
   completed_at    timestamptz,
   output          jsonb,
+  gave_up         int,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -25,7 +26,8 @@ create table quantumflow.workflow_runs (
   constraint workflow_runs_completed_has_time check ((status = 'completed') = (completed_at is not null)),
   constraint workflow_runs_failed_has_time check ((status = 'failed') = (failed_at is not null)),
   constraint workflow_runs_cancelled_has_time check ((status = 'cancelled') = (cancelled_at is not null)),
-  constraint workflow_runs_output_when_completed check (output is null or status = 'completed')
+  constraint workflow_runs_output_when_completed check (output is null or status = 'completed'),
+  constraint workflow_runs_gave_up_not_negative check (gave_up >= 0)
 ) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 create unique index workflow_runs_idempotency_key_unique
@@ -57,6 +59,9 @@ comment on column quantumflow.workflow_runs.status is 'started, paused, complete
 comment on column quantumflow.workflow_runs.completed_at is 'When the last step was done.';
 comment on column quantumflow.workflow_runs.output is
 'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
+comment on column quantumflow.workflow_runs.gave_up is
+'How many steps failed without ending the run, and tasks of maps that were tolerated: a step that was given up counts once, whatever became
+of its tasks. Null where no step of the version can be given up.';
 
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,

@@ -94,7 +94,7 @@ begin
     select sum(quantumflow._output_bytes(p_ended.run_id, w.step_slug))
     from quantumflow.workflow_steps w
     where (w.workflow_slug, w.version) = (p_ended.workflow_slug, p_ended.version)
-      and w.dependents = '{}'
+      and w.leaf
   );
 end
 $_leaf_bytes$;
@@ -121,7 +121,7 @@ begin
       left join quantumflow.step_tasks t
         on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
       where (w.workflow_slug, w.version) = (k.workflow_slug, k.version)
-        and w.dependents = '{}'
+        and w.leaf
     ) o);
 end
 $_with_outputs$;

@@ -11,6 +11,9 @@ create table quantumflow.step_states (
   status          text not null,
   completed_at    timestamptz,
   output          jsonb,
+  skipped_at      timestamptz,
+  skip_reason     text,
+  failed_tasks    int,
   constraint step_states_pkey primary key (run_id, step_slug),
   constraint step_states_status_known
     check (status in ('created', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -20,13 +23,17 @@ create table quantumflow.step_states (
   constraint step_states_started_has_tasks check (status not in ('started', 'completed') or initial_tasks is not null),
   constraint step_states_completed_has_no_open_tasks check (status <> 'completed' or remaining_tasks = 0),
   constraint step_states_completed_has_time check ((status = 'completed') = (completed_at is not null)),
-  constraint step_states_failed_has_time check ((status = 'failed') = (failed_at is not null))
+  constraint step_states_failed_has_time check ((status = 'failed') = (failed_at is not null)),
+  constraint step_states_skipped_has_reason
+    check (skipped_at is null = (skip_reason is null) and (skipped_at is null or status = 'skipped')),
+  constraint step_states_skip_reason_known check (skip_reason in ('condition', 'dependency')),
+  constraint step_states_failed_tasks_positive check (failed_tasks > 0)
 ) with (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 comment on table quantumflow.step_states is 'One row per step of a run, from the run''s start.';
 comment on column quantumflow.step_states.run_id is 'The run.';
 comment on column quantumflow.step_states.step_slug is 'The step.';
-comment on column quantumflow.step_states.error_message is 'Why the step failed.';
+comment on column quantumflow.step_states.error_message is 'Why the step failed; on a completed step, why its output is its fallback.';
 comment on column quantumflow.step_states.created_at is 'When the run started.';
 comment on column quantumflow.step_states.failed_at is 'When a task of it failed for good.';
 comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
@@ -36,4 +43,9 @@ comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not
 comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
 comment on column quantumflow.step_states.output is
-'A map''s outputs as an array in index order, once completed. Null for a single step, whose output is on its task.';
+'A map''s outputs as an array in index order, once completed; of any step the fallback that stands for its output. Else null for a single
+step, whose output is on its task.';
+comment on column quantumflow.step_states.skipped_at is 'When the step was skipped.';
+comment on column quantumflow.step_states.skip_reason is
+'Why it was skipped. condition: its condition was false. dependency: too few of its dependencies had completed.';
+comment on column quantumflow.step_states.failed_tasks is 'How many of its tasks have failed and were tolerated; null for none.';

@@ -70,16 +70,16 @@ create table quantumflow.task_failures (
   reported      boolean not null,
   usage         jsonb,
   constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
-  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost'))
+  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition'))
 );
 
-comment on table quantumflow.task_failures is 'One row per attempt that did not complete: what went wrong, where and when.';
+comment on table quantumflow.task_failures is 'One row per attempt that did not complete, and per step whose condition failed it: what went wrong, where and when.';
 comment on column quantumflow.task_failures.run_id is 'The run.';
 comment on column quantumflow.task_failures.step_slug is 'The step.';
 comment on column quantumflow.task_failures.task_index is 'The task.';
 comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
-comment on column quantumflow.task_failures.attempt is 'The attempt, from 1.';
-comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out.';
+comment on column quantumflow.task_failures.attempt is 'The attempt, from 1; 0 of a step that failed before it had a task.';
+comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task.';
 comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
 comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
 comment on column quantumflow.task_failures.started_at is
