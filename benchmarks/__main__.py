@@ -8,7 +8,7 @@ import click
 
 from support.meter.server import CACHE, Server
 
-from . import about, page
+from . import about, page, waits
 from . import pairs as by_turns
 from .bench import Bench
 from .results import Results
@@ -86,7 +86,20 @@ def run(full: bool, only: str | None, rounds: int, file: Path, merge: bool) -> N
 @click.option("--pairs", "count", default=20, show_default=True, help="How many pairs of blocks.")
 def pairs(against: Path, script: Path, only: str | None, count: int) -> None:
     """Compare the engine with another one, block by block, by turns."""
-    by_turns.run((against, script), only, count)
+    cases = {case.name: case for case in by_turns.cases()}
+    known = [*cases, waits.NAME]
+    names = known if only is None else [name.strip() for name in only.split(";")]
+    if unknown := set(names) - set(known):
+        raise click.UsageError(f"there is no {', '.join(sorted(unknown))}, but {'; '.join(known)}")
+    scripts = (against, script)
+    tables = []
+    with Server(by_turns.SETTINGS) as server:
+        if chosen := [cases[name] for name in names if name in cases]:
+            tables.append(by_turns.table(server, chosen, scripts, count))
+        if waits.NAME in names:
+            tables.append(waits.table(server, scripts, max(count // 4, 1)))
+    click.echo(f"\n{against.name} / {script.name}, {count} pairs of blocks, a task (or start):\n")
+    click.echo("\n\n".join(tables))
 
 
 @main.command("page")

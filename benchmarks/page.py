@@ -41,7 +41,9 @@ time they are needed; one that cannot be installed is named below, and nothing i
 engine in a database of its own, and the median of the ratios of two neighbours. It says what the
 backend used of the processor and what it wrote to the log, besides the time, so that a change of a
 few hundredths shows on a busy machine too. `make pairs ARGS="--against FILE.sql --only map"` takes
-any other script (`extension/quantumflow--*.sql`, as another commit's `make build` makes it).
+any other script (`extension/quantumflow--*.sql`, as another commit's `make build` makes it). "p50"
+is of single calls, or runs, by a worker that has nothing else; one chain is compared with absurd's
+by SQL as well, a commit a step. What four workers of one map wait for is sampled, and shares.
 
 ## The rules
 

@@ -5,6 +5,8 @@ one right after the other, and the next time the other way round; what counts is
 neighbours, and of these ratios the median. A machine that is slow for a second, or for an hour, is
 so for both. Besides the time a block takes there is what its backend used of the processor (its
 own clock, so neighbours count little) and what it wrote to the log.
+
+In the place of the other engine there may be a peer, by its SQL functions.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from pathlib import Path
 
 import click
 
+from benchmarks.systems import Absurd
 from quantumflow_client import _extension
 from support.meter.driver import Load, drain
 from support.meter.quantumflow import Quantumflow
-from support.meter.server import Database, Pump, Server
+from support.meter.server import Database, Server
 from support.meter.shapes import CHAIN, MAP, SINGLE, Shape
+from support.meter.system import System, WrongError
 from support.server import REPOSITORY
 
 RELEASED = REPOSITORY / "extension" / "releases" / "quantumflow--0.3.0.sql"
@@ -42,34 +46,14 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.cpu + other.cpu, self.wall + other.wall, self.wal + other.wal)
 
-
-class Side:
-    """One of the two: an engine installed from its script, and the connection that drives it."""
-
-    def __init__(self, server: Server, database: Database, script: Path) -> None:
-        self._server = server
-        self.database = database
-        database.execute("create extension pgmq")
-        database.execute(script.read_text("utf-8"))
-        database.execute("select quantumflow.setup()")
-        self.pump = database.pump()
-        self._pid = self.pump.connection.info.backend_pid
-
-    @contextlib.contextmanager
-    def measured(self) -> Iterator[Callable[[], Spent]]:
-        """Measure what the block does; what is yielded says it when the block has ended."""
-        begin = self._now()
-        end = begin
-        yield lambda: Spent(end.cpu - begin.cpu, end.wall - begin.wall, end.wal - begin.wal)
-        end = self._now()
-
-    def _now(self) -> Spent:
-        with self._server.admin() as admin:
-            row = admin.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-        assert row is not None
-        # The number of another process's clock, as clock_getcpuclockid(3) makes it on Linux.
-        cpu = time.clock_gettime((~self._pid << 3) | 2)
-        return Spent(cpu, time.perf_counter(), float(row[0]))
+    @classmethod
+    def medians(cls, blocks: Sequence[Spent]) -> Spent:
+        """The median of each."""
+        return cls(
+            statistics.median(block.cpu for block in blocks),
+            statistics.median(block.wall for block in blocks),
+            statistics.median(block.wal for block in blocks),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +67,7 @@ class Case:
         system: How it is worked on.
         block: Does a block and measures what of it counts.
         units: What the figures are divided by.
+        peer: What it is compared with, if that is no other engine of ours.
     """
 
     name: str
@@ -91,13 +76,73 @@ class Case:
     system: Quantumflow
     block: Callable[[Case, Side], Spent]
     units: int
+    peer: System | None = None
+
+
+class Side:
+    """One of the two: a system in a database of its own, and the connection that drives it.
+
+    Args:
+        server: The server.
+        database: An empty database of it.
+        case: What is to be done there.
+        script: The engine's; None: the case's peer.
+    """
+
+    def __init__(self, server: Server, database: Database, case: Case, script: Path | None) -> None:
+        self.database = database
+        self.name = script.name if script else "a peer"
+        self.system: System = case.system
+        if script:
+            install(database, script)
+        else:
+            assert case.peer is not None
+            self.system = case.peer
+            self.system.install(database)
+            self.name = self.system.name
+        self.system.define(database, case.shape)
+        self.pump = database.pump()
+        self._pid = self.pump.connection.info.backend_pid
+        self._log = server.admin()
+
+    def __enter__(self) -> Side:
+        self._admin = self._log.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.__exit__(None, None, None)
+
+    @contextlib.contextmanager
+    def measured(self) -> Iterator[Callable[[], Spent]]:
+        """Measure what the block does; what is yielded says it when the block has ended."""
+        wal = self._written()
+        cpu, wall = self._used(), time.perf_counter()
+        spent = Spent(0, 0, 0)
+        yield lambda: spent
+        spent = Spent(self._used() - cpu, time.perf_counter() - wall, self._written() - wal)
+
+    def _used(self) -> float:
+        # The number of another process's clock, as clock_getcpuclockid(3) makes it on Linux.
+        return time.clock_gettime((~self._pid << 3) | 2)
+
+    def _written(self) -> float:
+        row = self._admin.execute("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
+        assert row is not None
+        return float(row[0])
+
+
+def install(database: Database, script: Path) -> None:
+    """Install an engine from its script."""
+    database.execute("create extension pgmq")
+    database.execute(script.read_text("utf-8"))
+    database.execute("select quantumflow.setup()")
 
 
 def _all(case: Case, side: Side) -> Spent:
     """The start of the runs and the work on them."""
     with side.measured() as spent:
-        case.system.start(side.pump, case.shape, case.load.inputs())
-        _drain(case, side.pump, case.load)
+        side.system.start(side.pump, case.shape, case.load.inputs())
+        _drain(case, side, case.load)
     return spent()
 
 
@@ -105,38 +150,59 @@ def _starts(case: Case, side: Side) -> Spent:
     """The starts, one by one; the work is done, but not measured."""
     with side.measured() as spent:
         for text in case.load.inputs():
-            case.system.start(side.pump, case.shape, [text])
-    _drain(case, side.pump, case.load)
+            side.system.start(side.pump, case.shape, [text])
+    _drain(case, side, case.load)
     return spent()
 
 
 def _alone(case: Case, side: Side) -> Spent:
-    """The work on one run at a time, from its first claim to its end; the starts do not count."""
-    total = Spent(0, 0, 0)
+    """Half of the runs, one at a time, took less than this, from the start's call to the end."""
+    runs = []
+    for text in case.load.inputs():
+        with side.measured() as spent:
+            side.system.start(side.pump, case.shape, [text])
+            _drain(case, side, Load(1))
+        runs.append(spent())
+    return Spent.medians(runs)
+
+
+def _hand_offs(case: Case, side: Side) -> Spent:
+    """Half of the hand-offs took less: the calls that report a step of a chain and bring the next.
+
+    The runs are worked on one at a time, by a worker that has nothing else.
+    """
+    hand_offs = []
     for text in case.load.inputs():
         case.system.start(side.pump, case.shape, [text])
-        with side.measured() as spent:
-            _drain(case, side.pump, Load(1))
-        total += spent()
-    return total
+        tasks = case.system.claim(side.pump)
+        for step in case.shape.steps:
+            with side.measured() as spent:
+                done, tasks = case.system.exchange(side.pump, case.shape, tasks)
+            if (done, len(tasks)) != (1, 0 if step is case.shape.steps[-1] else 1):
+                raise WrongError(f"{side.name}: after {step.name} {len(tasks)} tasks")
+            if tasks:
+                hand_offs.append(spent())
+    return Spent.medians(hand_offs)
 
 
-def _drain(case: Case, pump: Pump, load: Load) -> None:
-    drain(case.system, case.shape, [pump], load.tasks(case.shape))
+def _drain(case: Case, side: Side, load: Load) -> None:
+    drain(side.system, case.shape, [side.pump], load.tasks(case.shape))
 
 
 def cases() -> list[Case]:
     """What can be compared."""
     many, items, chains, few = Load(600), Load(items=1_500), Load(60), Load(20)
     by_hundred, handed = Quantumflow(), Quantumflow(hands_over=True)
-    one = Quantumflow(batch=1, hands_over=True)
+    one = Quantumflow(batch=1, hands_over=True, commands=[step.name for step in CHAIN.steps])
     return [
         Case("map", MAP, items, by_hundred, _all, items.tasks(MAP)),
         Case("single-step", SINGLE, many, by_hundred, _all, many.tasks(SINGLE)),
         Case("chain", CHAIN, chains, by_hundred, _all, chains.tasks(CHAIN)),
         Case("chain, handed over", CHAIN, chains, handed, _all, chains.tasks(CHAIN)),
         Case("start of a run", SINGLE, Load(100), by_hundred, _starts, 100),
-        Case("hand-off, alone", CHAIN, few, one, _alone, few.tasks(CHAIN)),
+        Case("hand-off, alone, p50", CHAIN, few, one, _hand_offs, 1),
+        Case("chain of 10, alone, p50", CHAIN, few, one, _alone, 1),
+        Case("chain of 10, alone, p50, absurd", CHAIN, few, one, _alone, 1, Absurd()),
     ]
 
 
@@ -144,14 +210,18 @@ def compare(
     server: Server, case: Case, scripts: tuple[Path, Path], pairs: int
 ) -> list[list[Spent]]:
     """What each side spent in each block, in the order of the blocks."""
-    with server.database() as base, server.database() as other:
-        sides = [Side(server, base, scripts[0]), Side(server, other, scripts[1])]
+    with (
+        server.database() as theirs,
+        server.database() as ours,
+        Side(server, theirs, case, None if case.peer else scripts[0]) as other,
+        Side(server, ours, case, scripts[1]) as this,
+    ):
+        sides = (other, this)
         for side in sides:
-            case.system.define(side.database, case.shape)
             for _ in range(3):
                 case.block(case, side)
         found: list[list[Spent]] = [[], []]
-        with click.progressbar(range(pairs), label=f"{case.name:20}") as numbers:
+        with click.progressbar(range(pairs), label=f"{case.name:32}") as numbers:
             for number in numbers:
                 if number % _VACUUM_EVERY == 0:
                     for side in sides:
@@ -159,8 +229,9 @@ def compare(
                 for which in (0, 1) if number % 2 else (1, 0):
                     found[which].append(case.block(case, sides[which]))
         for side in sides:
-            if side.database.value("select count(*) from quantumflow.check_state()"):
-                raise click.ClickException(f"{case.name}: check_state() names broken rules")
+            _, left = side.system.ended(side.database)
+            if left:
+                raise WrongError(f"{side.name}, {case.name}: {left} left, or rules that are broken")
     return found
 
 
@@ -182,16 +253,7 @@ def row(case: Case, found: Sequence[Sequence[Spent]]) -> str:
     return f"| {' | '.join(columns)} |"
 
 
-def run(scripts: tuple[Path, Path], only: str | None, pairs: int) -> None:
-    """Compare two engines, and print a line a case."""
-    named = {case.name: case for case in cases()}
-    names = list(named) if only is None else [name.strip() for name in only.split(";")]
-    if unknown := set(names) - set(named):
-        raise click.UsageError(f"there is no {', '.join(sorted(unknown))}, but {'; '.join(named)}")
-    with Server(SETTINGS) as server:
-        rows = [row(named[n], compare(server, named[n], scripts, pairs)) for n in names]
-    click.echo(
-        f"\n{scripts[0].name} / {scripts[1].name}, {pairs} pairs of blocks, a task (or start):\n"
-    )
-    click.echo("| case | processor | clock | log |\n| --- | --- | --- | --- |")
-    click.echo("\n".join(rows))
+def table(server: Server, named: Sequence[Case], scripts: tuple[Path, Path], pairs: int) -> str:
+    """The cases, a line each."""
+    rows = [row(case, compare(server, case, scripts, pairs)) for case in named]
+    return "\n".join(["| case | processor | clock | log |", "| --- | --- | --- | --- |", *rows])

@@ -20,7 +20,7 @@ _START_ONE = "select quantumflow.start_flow($1, $2::jsonb)"
 _TASK = "run_id, step_slug, task_index, lease_token, input"
 _CLAIM = f"""
     select {_TASK}
-    from quantumflow.claim_tasks($1::uuid, $2::int, lease => '30 s')
+    from quantumflow.claim_tasks($1::uuid, $2::int, lease => '30 s', commands => $3::text[])
     """
 _COMPLETE = """
     select outcome, count(*) from quantumflow.complete_tasks($1::jsonb) group by outcome
@@ -28,7 +28,8 @@ _COMPLETE = """
 _FAIL = "select outcome, count(*) from quantumflow.fail_tasks($1::jsonb) group by outcome"
 _EXCHANGE = f"""
     select {_TASK}, outcome
-    from quantumflow.complete_and_claim($1::uuid, $2::jsonb, $3::int, lease => '30 s')
+    from quantumflow.complete_and_claim(
+      $1::uuid, $2::jsonb, $3::int, lease => '30 s', commands => $4::text[])
     """
 
 _OUTPUT = b'{"ok": true}'
@@ -45,6 +46,7 @@ class Quantumflow(System):
         batch: How many tasks a claim asks for.
         hands_over: Whether a batch is completed by complete_and_claim, which brings the next one.
         fails: Which tasks fail; for runs of one step.
+        commands: What is asked for, as a worker does with the commands of its handlers; else all.
     """
 
     schema = "quantumflow"
@@ -55,6 +57,7 @@ class Quantumflow(System):
         batch: int = BATCH,
         hands_over: bool = False,
         fails: Failure | None = None,
+        commands: Sequence[str] | None = None,
     ) -> None:
         self.name = "quantumflow, handed over" if hands_over else "quantumflow"
         call = "complete_and_claim" if hands_over else "claim_tasks and complete_tasks"
@@ -62,6 +65,7 @@ class Quantumflow(System):
         self._batch = batch
         self._hands_over = hands_over
         self._fails = fails
+        self._commands = None if commands is None else f"{{{','.join(commands)}}}"
         self.worker_id = str(uuid4())
         self._held: dict[Pump, list[Task]] = {}
 
@@ -94,7 +98,7 @@ class Quantumflow(System):
 
     def claim(self, pump: Pump) -> list[Task]:
         """Claim one batch."""
-        return self.tasks(pump(_CLAIM, self.worker_id, str(self._batch)))
+        return self.tasks(pump(_CLAIM, self.worker_id, str(self._batch), self._commands))
 
     @staticmethod
     def tasks(rows: pq.abc.PGresult, begin: int = 0) -> list[Task]:
@@ -118,14 +122,18 @@ class Quantumflow(System):
         return done.get("completed", 0) + ended.get("failed", 0)
 
     def _exchange(self, pump: Pump, shape: Shape) -> int:
-        results = self._results(shape, self._held.pop(pump, []))
-        rows = pump(_EXCHANGE, self.worker_id, results, str(self._batch))
+        done, self._held[pump] = self.exchange(pump, shape, self._held.pop(pump, []))
+        return done
+
+    def exchange(self, pump: Pump, shape: Shape, tasks: Sequence[Task]) -> tuple[int, list[Task]]:
+        """Complete tasks and claim the next ones in one call: how many were done, and the next."""
+        results = self._results(shape, tasks)
+        rows = pump(_EXCHANGE, self.worker_id, results, str(self._batch), self._commands)
         outcomes = [rows.get_value(n, 5) for n in range(rows.ntuples)]
         if set(outcomes) > {b"completed", None}:
             raise WrongError(f"{self.name}: {set(outcomes)}")
         done = sum(outcome is not None for outcome in outcomes)
-        self._held[pump] = self.tasks(rows, done)
-        return done
+        return done, self.tasks(rows, done)
 
     @staticmethod
     def _results(shape: Shape, tasks: Sequence[Task], output: bytes | None = None) -> bytes:
