@@ -196,6 +196,27 @@ def test_no_other_bound_is_taken(kind: Any, options: dict[str, Any], said: str) 
         kind("", **options)
 
 
+def test_one_input_is_no_list_of_inputs(client: Client, dsn: str) -> None:
+    client.deploy(ONE)
+    wrong: list[tuple[Any, str]] = [
+        ("ab", "inputs is one str: it is a list of inputs"),
+        ({"amount": 1}, r"(?s)inputs is one dict: .*inputs=\[...\]"),
+        (5, "inputs is one int"),
+    ]
+    for inputs, said in wrong:
+        with pytest.raises(BadArgument, match=said):
+            client.start_flows("one", inputs)
+
+    async def main() -> None:
+        async with AsyncClient(dsn) as aclient:
+            for inputs, said in wrong:
+                with pytest.raises(BadArgument, match=said):
+                    await aclient.start_flows("one", inputs)
+
+    asyncio.run(main())
+    assert len(client.start_flows("one", (n for n in range(2)))) == 2, "of any kind"
+
+
 NUL, SURROGATE = "U\\+0000", "U\\+D83D"
 UNSTORABLE: list[tuple[dict[str, Any], str]] = [
     ({"input": {"a": [1, "b\0"]}}, rf"input\.a\[1\] has the character {NUL}"),

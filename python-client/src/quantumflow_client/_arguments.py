@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,6 +11,8 @@ from .errors import BadArgument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ._json import Json
 
 
 def seconds_of(timeout: float | timedelta | None) -> float | None:
@@ -68,6 +70,21 @@ def names(name: str, value: Sequence[str]) -> list[str]:
     if not listed or not all(isinstance(each, str) for each in listed):
         raise BadArgument(f"{name} is {value!r}: it is a list of names, at least one")
     return listed
+
+
+def inputs(name: str, value: Iterable[Json]) -> Iterable[Json]:
+    """Inputs, each of a run.
+
+    Raises:
+        BadArgument: It is one text, whose letters would start a run each, or an object, whose keys
+            would; or nothing that holds inputs.
+    """
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
+        raise BadArgument(
+            f"{name} is one {type(value).__name__}: it is a list of inputs",
+            hint=f"For one run {name}=[...], or start_flow.",
+        )
+    return value
 
 
 def moment(name: str, value: datetime | None) -> datetime | None:

@@ -253,12 +253,13 @@ _START_FLOWS = _statement(
 
 def start_flows(workflow_slug: str, inputs: Iterable[Json], *, priority: int) -> Call[list[UUID]]:
     """Start a run for each input, all in one transaction."""
+    listed = enumerate(_arguments.inputs("inputs", inputs))
     return Call(
         _START_FLOWS,
         lambda rows: [row[0] for row in rows],
         {
             "workflow_slug": workflow_slug,
-            "inputs": [_json.encode(value, f"input {i}") for i, value in enumerate(inputs)],
+            "inputs": [_json.encode(value, f"input {i}") for i, value in listed],
             "priority": priority,
         },
     )

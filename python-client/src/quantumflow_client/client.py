@@ -291,6 +291,7 @@ class Client:
 
         Raises:
             As start_flow.
+            BadArgument: inputs is one text or one object, and no list of inputs.
 
         Calls quantumflow.start_flows.
         """
