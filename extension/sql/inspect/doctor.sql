@@ -12,6 +12,14 @@ comment on column quantumflow.finding.state is 'ok, warning or error.';
 comment on column quantumflow.finding.fact is 'What was found.';
 comment on column quantumflow.finding.advice is 'What to do about it; null when all is well.';
 
+create type quantumflow._live_lease as (
+  queue     text,
+  command   text,
+  worker_id uuid
+);
+
+comment on type quantumflow._live_lease is 'A worker that has tasks of a command from a queue, whose leases go on.';
+
 create function quantumflow.doctor()
 returns setof quantumflow.finding
 language plpgsql
@@ -19,6 +27,9 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $doctor$
+declare
+  v_now    timestamptz := quantumflow._now();
+  v_leases quantumflow._live_lease[];
 begin
   if not has_schema_privilege(to_regnamespace('pgmq'), 'usage') then
     return query
@@ -31,6 +42,8 @@ begin
     return;
   end if;
 
+  v_leases := quantumflow._live_leases(v_now);
+
   return query
   select * from quantumflow._examine_server()
   union all
@@ -40,13 +53,13 @@ begin
   union all
   select * from quantumflow._examine_grants()
   union all
-  select * from quantumflow._examine_queues(quantumflow._now())
+  select * from quantumflow._examine_queues(v_now)
   union all
-  select * from quantumflow._examine_commands(quantumflow._now())
+  select * from quantumflow._examine_commands(v_leases, v_now)
   union all
-  select * from quantumflow._examine_left(quantumflow._now())
+  select * from quantumflow._examine_left(v_now)
   union all
-  select * from quantumflow._examine_work(quantumflow._now());
+  select * from quantumflow._examine_work(v_leases, v_now);
 end
 $doctor$;
 

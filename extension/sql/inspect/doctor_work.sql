@@ -1,37 +1,43 @@
 create function quantumflow._live_leases(p_now timestamptz)
-returns table (queue text, command text, worker_id uuid, started_at timestamptz)
+returns quantumflow._live_lease[]
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_live_leases$
+declare
+  v_leases quantumflow._live_lease[];
 begin
   -- A lease lasts for a day at most: what is hidden for longer is delayed, or sleeps.
-  return query execute format(
+  execute format(
     $$
-    select q.queue, q.message ->> 'command', t.worker_id, t.started_at
-    from (%s) q
-    cross join lateral (
-      select l.worker_id, l.started_at
-      from quantumflow.step_tasks l
-      where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-        and l.step_slug = q.message ->> 'step_name'
-        and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-        and l.message_id = q.msg_id
-        and l.status = 'started'
-      limit 1
-    ) t
-    where q.vt > $1
-      and q.vt <= $1 + interval '1 day'
+    select array(
+      select distinct row(q.queue, q.message ->> 'command', t.worker_id)::quantumflow._live_lease
+      from (%s) q
+      cross join lateral (
+        select l.worker_id
+        from quantumflow.step_tasks l
+        where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+          and l.step_slug = q.message ->> 'step_name'
+          and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+          and l.message_id = q.msg_id
+          and l.status = 'started'
+        limit 1
+      ) t
+      where q.vt > $1
+        and q.vt <= $1 + interval '1 day')
     $$,
     quantumflow._all_messages())
-  using p_now;
+  using p_now
+  into v_leases;
+
+  return v_leases;
 end
 $_live_leases$;
 
 comment on function quantumflow._live_leases(timestamptz) is
-'The tasks that are being worked on: of which queue and command, by whom, and since when.';
+'What is being worked on, and by whom. It reads all messages, so doctor() asks once.';
 
-create function quantumflow._live_workers(p_now timestamptz)
+create function quantumflow._live_workers(p_leases quantumflow._live_lease[], p_now timestamptz)
 returns setof quantumflow.workers
 language plpgsql
 stable
@@ -44,23 +50,23 @@ begin
   where w.stopped_at is null
     and (
       w.last_seen_at > p_now - interval '1 min'
-      or exists (select from quantumflow._live_leases(p_now) l where l.worker_id = w.worker_id)
+      or w.worker_id in (select l.worker_id from unnest(p_leases) l)
     );
 end
 $_live_workers$;
 
-comment on function quantumflow._live_workers(timestamptz) is
+comment on function quantumflow._live_workers(quantumflow._live_lease[], timestamptz) is
 'The registered workers that are alive: seen in the last minute, or with tasks whose leases have not run out. Those before 0.4.0 are not
 seen while they have all the tasks that they can have, but for renewing the leases.';
 
-create function quantumflow._examine_commands(p_now timestamptz)
+create function quantumflow._examine_commands(p_leases quantumflow._live_lease[], p_now timestamptz)
 returns setof quantumflow.finding
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_examine_commands$
 declare
-  v_live quantumflow.workers[] := array(select w from quantumflow._live_workers(p_now) w);
+  v_live quantumflow.workers[] := array(select w from quantumflow._live_workers(p_leases, p_now) w);
 begin
   return query execute format(
     $$
@@ -94,17 +100,17 @@ begin
     where w.since < $1 - case when k.workers = 0 then interval '10 s' else interval '5 min' end
       and not exists (
         select
-        from quantumflow._live_leases($1) l
+        from unnest($3) l
         where (l.queue, l.command) = (w.queue, w.command)
       )
     order by w.since, w.queue, w.command
     $$,
     quantumflow._all_messages())
-  using p_now, v_live;
+  using p_now, v_live, p_leases;
 end
 $_examine_commands$;
 
-comment on function quantumflow._examine_commands(timestamptz) is
+comment on function quantumflow._examine_commands(quantumflow._live_lease[], timestamptz) is
 'doctor(): commands of which tasks wait and nobody works on any: for 10 s if there is no live worker that has the command and serves the
 queue, else for 5 minutes. Where somebody works on one, the others wait for their turns.';
 
@@ -153,7 +159,7 @@ comment on function quantumflow._examine_left(timestamptz) is
 'doctor(): steps whose tasks have waited for 10 s because the code of the workers that had them could not do them, and why. Between two
 tries, a minute apart at most, their messages are hidden: so they are found.';
 
-create function quantumflow._examine_work(p_now timestamptz)
+create function quantumflow._examine_work(p_leases quantumflow._live_lease[], p_now timestamptz)
 returns setof quantumflow.finding
 language plpgsql
 stable
@@ -168,7 +174,7 @@ begin
     case when w.live = 0 and t.waiting then 'Tasks wait but no registered worker is alive: quantumflow worker MODULE:OBJECT.' end
   from (
     select count(*) as live
-    from quantumflow._live_workers(p_now)
+    from quantumflow._live_workers(p_leases, p_now)
   ) w
   cross join (
     select exists (select from quantumflow.workflow_runs r where r.status = 'started') as waiting
@@ -184,4 +190,4 @@ begin
 end
 $_examine_work$;
 
-comment on function quantumflow._examine_work(timestamptz) is 'doctor(): the workers, and ends of runs that nobody finished.';
+comment on function quantumflow._examine_work(quantumflow._live_lease[], timestamptz) is 'doctor(): the workers, and ends of runs that nobody finished.';
