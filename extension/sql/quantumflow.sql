@@ -43,6 +43,7 @@
 \ir queue/ensure.sql
 \ir queue/front.sql
 \ir queue/read.sql
+\ir queue/ahead.sql
 \ir queue/delay.sql
 \ir queue/send.sql
 \ir queue/remove.sql

@@ -1070,7 +1070,7 @@ STARTS = [
     Mutation(
         "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "_refuse_deleted(p_workflow_slug, v_version, v_start.content_hash)",
+        "_refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash)",
         "_now()",
         DEFINITIONS,
     ),
@@ -1461,15 +1461,15 @@ HANDING_OVER = [
     ),
     Mutation(
         "listeners are told of what nobody can claim",
-        "_send_batch",
-        "if p_batch.vt <= v_now then",
+        "_send_tasks",
+        "if p_vt <= v_now then",
         "if true then",
         NOTIFIED,
     ),
     Mutation(
         "listeners are told of nothing",
-        "_send_batch",
-        "if p_batch.vt <= v_now then",
+        "_send_tasks",
+        "if p_vt <= v_now then",
         "if false then",
         NOTIFIED,
     ),
@@ -1483,7 +1483,7 @@ HANDING_OVER = [
     Mutation(
         "listeners are told of what comes behind a backlog",
         "_notify",
-        "quantumflow._oldest_vt(p_queue, array[c.command], p_now) > p_now - interval '1 s'",
+        "not quantumflow._is_ahead(p_queue, array[c.command], p_now - interval '1 s', p_now)",
         "true",
         NOTIFIED,
     ),
@@ -1724,8 +1724,8 @@ TRUST = [
     ),
     Mutation(
         "a start does not ask for its queues",
-        "_start_runs",
-        "  perform quantumflow._refuse_unusable_queues(v_start.queues);\n",
+        "_refuse_unfit",
+        "    perform quantumflow._refuse_unusable_queues(p_start.queues);\n",
         "",
         _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),

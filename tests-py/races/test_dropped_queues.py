@@ -25,6 +25,7 @@ def engine(new_engine: Callable[[], Engine]) -> Engine:
     engine = new_engine()
     engine.define("usual", [{"name": "a"}, {"name": "b", "dependencies": ["a"], "queue": "side"}])
     engine.define("aside", [{"name": "a", "queue": "side"}])
+    engine.define("mapped", [{"name": "a", "queue": "side", "type": "map"}])
     return engine
 
 
@@ -75,10 +76,21 @@ def test_a_claim_of_nothing_else_is_told(engine: Engine, caller: Engine, droppin
     assert caught.value.sqlstate == "QF401"
 
 
-def test_a_start_that_needs_it_fails_its_run(
+def test_a_start_that_needs_it_starts_nothing(
     engine: Engine, caller: Engine, dropping: Engine
 ) -> None:
-    run_id = _during_the_drop(dropping, engine, caller, lambda e: e.start("aside"))
+    runs = "select count(*) from quantumflow.workflow_runs"
+    before = engine.value(runs)
+    with pytest.raises(psycopg.Error) as caught:
+        _during_the_drop(dropping, engine, caller, lambda e: e.start("aside"))
+    assert caught.value.sqlstate == "QF401"
+    assert engine.value(runs) == before
+
+
+def test_a_start_of_a_map_that_needs_it_fails_its_run(
+    engine: Engine, caller: Engine, dropping: Engine
+) -> None:
+    run_id = _during_the_drop(dropping, engine, caller, lambda e: e.start("mapped", [1]))
     assert _error(engine, run_id).endswith(_UNKNOWN)
 
 

@@ -1,5 +1,5 @@
 begin;
-select plan(13);
+select plan(14);
 
 select quantumflow.define_flow('{"slug": "w", "on_failure": "tell", "steps": [
   {"name": "a"}, {"name": "b", "queue": "lost", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a"]},
@@ -7,6 +7,7 @@ select quantumflow.define_flow('{"slug": "w", "on_failure": "tell", "steps": [
 select quantumflow.define_flow('{"slug": "v", "steps": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}]}');
 select quantumflow.define_flow('{"slug": "ends", "queue": "lost", "on_complete": "tell", "steps": [{"name": "a", "queue": "ours"}]}');
 select quantumflow.define_flow('{"slug": "root", "steps": [{"name": "a", "queue": "lost"}]}');
+select quantumflow.define_flow('{"slug": "mapped", "steps": [{"name": "a", "queue": "lost", "type": "map"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('v', run_id => '10000000-0000-0000-0000-000000000002');
 select quantumflow.start_flow('ends', run_id => '10000000-0000-0000-0000-000000000003');
@@ -48,7 +49,9 @@ select throws_ok(
   $$select quantumflow.start_flow('root')$$, 'QF401', 'queue "lost" does not exist', 'a start is refused');
 select throws_ok(
   $$select quantumflow.start_flows('root', '{1,2}')$$, 'QF401', 'queue "lost" does not exist', 'so are many');
-select is((select count(*)::int from quantumflow.workflow_runs where workflow_slug = 'root'), 0, 'and leaves nothing');
+select throws_ok(
+  $$select quantumflow.start_flow('mapped', '[1]')$$, 'QF401', 'queue "lost" does not exist', 'and one that maps over its input');
+select is((select count(*)::int from quantumflow.workflow_runs where workflow_slug in ('root', 'mapped')), 0, 'and leaves nothing');
 select throws_ok(
   $$select quantumflow.retry_run('10000000-0000-0000-0000-000000000001')$$, 'QF401', 'queue "lost" does not exist',
   'so is a retry');

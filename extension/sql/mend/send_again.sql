@@ -53,7 +53,7 @@ begin
     select *
     from quantumflow._in_batches(v_tasks)
   loop
-    v_msg_ids := quantumflow._send_batch(v_batch);
+    v_msg_ids := quantumflow._send_tasks(v_batch.queue, v_batch.commands, v_batch.messages, v_batch.headers, v_batch.vt);
 
     if v_msg_ids is null then
       perform quantumflow._raise_unusable_queue(v_batch.queue);

@@ -14,7 +14,7 @@ begin
     and exists (
       select
       from unnest(p_commands) c (command)
-      where coalesce(quantumflow._oldest_vt(p_queue, array[c.command], p_now) > p_now - interval '1 s', true)
+      where not quantumflow._is_ahead(p_queue, array[c.command], p_now - interval '1 s', p_now)
     )
   then
     perform pg_notify('quantumflow', p_queue);

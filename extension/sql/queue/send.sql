@@ -1,5 +1,21 @@
 -- Messages are sent by the statements of pgmq.send_batch(), not by a call of it. Whoever may make functions in pgmq's schema can add one
 -- of the same name, with one argument more that has a default; PostgreSQL would then refuse the call as not unique.
+--
+-- The default queue's name is known here, so its statements are planned once a session. Those of other queues are planned for each call.
+
+create function quantumflow._message_of(p_run_id uuid, p_step_slug text, p_task_index int, p_gathers boolean, p_command text)
+returns jsonb
+language sql
+stable
+return jsonb_build_object(
+  'workflow_run_id', p_run_id,
+  'step_name', p_step_slug,
+  'task_index', p_task_index,
+  'is_map_task', p_gathers,
+  'command', p_command);
+
+comment on function quantumflow._message_of(uuid, text, int, boolean, text) is
+'What a task''s message says: which task it is, and the command, which is its lane.';
 
 create function quantumflow._send_messages(p_queue text, p_messages jsonb[], p_headers jsonb[], p_vt timestamptz)
 returns bigint[]
@@ -10,6 +26,21 @@ as $_send_messages$
 declare
   v_msg_ids bigint[];
 begin
+  if p_queue = 'quantum_flow_queue' then
+    with sent as (
+      insert into pgmq.q_quantum_flow_queue (vt, message, headers)
+      select p_vt, k.message, p_headers[k.n]
+      from unnest(p_messages) with ordinality k (message, n)
+      order by k.n
+      returning msg_id
+    )
+    select array_agg(s.msg_id)
+    into v_msg_ids
+    from sent s;
+
+    return v_msg_ids;
+  end if;
+
   execute format(
     $$
     with sent as (

@@ -175,7 +175,11 @@ begin
   end if;
 
   begin
-    execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
+    if p_queue = 'quantum_flow_queue' and p_prefix = 'q_' then
+      lock table pgmq.q_quantum_flow_queue in row exclusive mode;
+    else
+      execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
+    end if;
   exception
     -- Somebody dropped it while this waited for the lock.
     when undefined_table then
@@ -200,8 +204,11 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_is_named$
 begin
-  return p_queue = 'quantum_flow_queue'
-    or exists (select from quantumflow._own_queues o where o.queue = p_queue)
+  if p_queue = 'quantum_flow_queue' then
+    return true;
+  end if;
+
+  return exists (select from quantumflow._own_queues o where o.queue = p_queue)
     or exists (select from quantumflow.queues q where q.queue = p_queue);
 end
 $_is_named$;

@@ -29,7 +29,7 @@ begin
     select *
     from quantumflow._in_batches(p_tasks)
   loop
-    v_msg_ids := quantumflow._send_batch(v_batch);
+    v_msg_ids := quantumflow._send_tasks(v_batch.queue, v_batch.commands, v_batch.messages, v_batch.headers, v_batch.vt);
 
     if v_msg_ids is null then
       v_stranded := v_stranded || v_batch.tasks;
@@ -64,12 +64,7 @@ begin atomic
     t.vt,
     array_agg(t order by t.run_id, t.step_slug, t.task_index),
     array_agg(
-      jsonb_build_object(
-        'workflow_run_id', t.run_id,
-        'step_name', t.step_slug,
-        'task_index', t.task_index,
-        'is_map_task', t.gathers,
-        'command', t.command)
+      quantumflow._message_of(t.run_id, t.step_slug, t.task_index, t.gathers, t.command)
       order by t.run_id, t.step_slug, t.task_index),
     case
       when count(t.headers) > 0
@@ -84,30 +79,35 @@ end;
 comment on function quantumflow._in_batches(quantumflow._new_task[]) is
 'Tasks with their messages, by what one statement can send.';
 
-create function quantumflow._send_batch(p_batch quantumflow._task_batch)
+create function quantumflow._send_tasks(
+  p_queue    text,
+  p_commands text[],
+  p_messages jsonb[],
+  p_headers  jsonb[],
+  p_vt       timestamptz)
 returns bigint[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_send_batch$
+as $_send_tasks$
 declare
   v_now timestamptz := quantumflow._now();
 begin
-  if quantumflow._hold_queue(p_batch.queue) is null then
+  if quantumflow._hold_queue(p_queue) is null then
     return null;
   end if;
 
-  if p_batch.vt <= v_now then
-    perform quantumflow._notify(p_batch.queue, p_batch.commands, v_now);
+  if p_vt <= v_now then
+    perform quantumflow._notify(p_queue, p_commands, v_now);
   end if;
 
-  return quantumflow._send_messages(p_batch.queue, p_batch.messages, p_batch.headers, p_batch.vt);
+  return quantumflow._send_messages(p_queue, p_messages, p_headers, p_vt);
 end
-$_send_batch$;
+$_send_tasks$;
 
-comment on function quantumflow._send_batch(quantumflow._task_batch) is
-'Sends the messages of tasks, and returns their ids, in the order of the tasks. Idle workers are woken for what can be claimed at once.
-Null: the queue is gone, or somebody else''s.';
+comment on function quantumflow._send_tasks(text, text[], jsonb[], jsonb[], timestamptz) is
+'Sends the messages of tasks, and returns their ids, in the order of the tasks; p_commands are theirs, each at least once. Idle workers are
+woken for what can be claimed at once. Null: the queue is gone, or somebody else''s.';
 
 create function quantumflow._why_stranded(p_queue text)
 returns text

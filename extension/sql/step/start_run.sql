@@ -1,14 +1,21 @@
 create type quantumflow._start as (
   version      int,
+  content_hash text,
+  is_frozen    boolean,
+  is_recorded  boolean,
   steps        int,
   maps_input   boolean,
   queues       text[],
-  content_hash text
+  first_steps  text[],
+  commands     text[],
+  is_simple    boolean
 );
 
 comment on type quantumflow._start is
-'What a start must know of a version: how many steps count, whether some map over the run''s input, and the queues of those that wait for
-nothing.';
+'What a start must know: of the database whether it is recorded which one it is; of a version how many steps count, and whether some map
+over the run''s input; of the steps that wait for nothing the queues, each once, the names and, in the same order, the commands.
+
+is_simple: these are plain and have one task each, at once, and all in one queue.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -27,42 +34,41 @@ set search_path = pg_catalog, pg_temp
 as $_start_runs$
 declare
   v_now     timestamptz := quantumflow._now();
-  v_version int;
-  v_is_held boolean;
+  v_is_held boolean := false;
   v_start   quantumflow._start;
 begin
   perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
-  perform quantumflow._record_identity();
-  v_version := quantumflow._pick_version(p_workflow_slug, p_version);
+  v_start := quantumflow._read_start(p_workflow_slug, p_version);
 
-  if cardinality(p_run_ids) > 0 then
-    v_is_held := quantumflow._freeze_version(p_workflow_slug, v_version, p_run_ids[1], v_now);
+  if not v_start.is_recorded then
+    perform quantumflow._record_identity();
   end if;
 
-  v_start := quantumflow._read_start(p_workflow_slug, v_version);
-
-  if cardinality(p_run_ids) = 0 then
-    return array[]::uuid[];
+  if not v_start.is_frozen and cardinality(p_run_ids) > 0 then
+    v_is_held := quantumflow._freeze_version(p_workflow_slug, v_start.version, p_run_ids[1], v_now);
+    v_start := quantumflow._read_start(p_workflow_slug, v_start.version);
   end if;
 
-  if v_start.maps_input then
-    perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
-  end if;
-  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, v_start.maps_input);
-  perform quantumflow._refuse_unusable_queues(v_start.queues);
+  perform quantumflow._refuse_unfit(p_workflow_slug, v_start, p_inputs, p_headers);
 
   -- A run that is not new may be there already.
-  if not quantumflow._insert_runs(
+  if cardinality(p_run_ids) = 0 or not quantumflow._insert_runs(
     p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now)
   then
     return array[]::uuid[];
   end if;
 
   if not v_is_held then
-    perform quantumflow._refuse_deleted(p_workflow_slug, v_version, v_start.content_hash);
+    perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);
   end if;
 
-  perform quantumflow._advance('{}', quantumflow._insert_steps(p_workflow_slug, v_version, p_run_ids, v_now), v_now);
+  perform quantumflow._insert_steps(p_workflow_slug, v_start.version, p_run_ids, v_now);
+
+  if v_start.is_simple then
+    perform quantumflow._queue_first_tasks(v_start, p_run_ids, p_priority, p_start_at, p_headers, v_now);
+  else
+    perform quantumflow._advance('{}', quantumflow._first_steps(p_workflow_slug, v_start.version, p_run_ids), v_now);
+  end if;
 
   return p_run_ids;
 end
@@ -147,30 +153,39 @@ as $_read_start$
 declare
   v_start quantumflow._start;
 begin
+  -- One statement, which sees the version and its steps as of one moment.
   select
-    p_version,
-    count(*)::int,
-    coalesce(bool_or(w.gathers and w.map_over is null), false),
-    array_agg(distinct w.queue) filter (where w.dependencies = '{}'),
-    (
-      select v.content_hash
-      from quantumflow.workflow_versions v
-      where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
-    )
+    v.version, v.content_hash, v.frozen_at is not null,
+    exists (select from quantumflow.settings l where l.name = 'identity'),
+    s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
+    coalesce(s.are_simple and cardinality(s.queues) = 1, false)
   into v_start
-  from quantumflow.workflow_steps w
-  where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
-    and w.counts;
+  from quantumflow.workflows w
+  cross join lateral (
+    select l.version, l.content_hash, l.frozen_at
+    from quantumflow.workflow_versions l
+    where (l.workflow_slug, l.version) = (w.workflow_slug, coalesce(p_version, w.current_version))
+    limit 1
+  ) v
+  cross join lateral (
+    select
+      count(*)::int as steps,
+      coalesce(bool_or(l.gathers and l.map_over is null), false) as maps_input,
+      array_agg(distinct l.queue) filter (where l.dependencies = '{}') as queues,
+      array_agg(l.step_slug order by l.step_slug) filter (where l.dependencies = '{}') as first_steps,
+      array_agg(l.command order by l.step_slug) filter (where l.dependencies = '{}') as commands,
+      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.dependencies = '{}') as are_simple
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version) = (w.workflow_slug, v.version)
+      and l.counts
+  ) s
+  where w.workflow_slug = p_workflow_slug;
 
-  if v_start.steps = 0 then
-    -- It may have been deleted since.
-    perform quantumflow._pick_version(p_workflow_slug, p_version);
+  if not found then
+    perform quantumflow._refuse_unknown(p_workflow_slug, p_version);
 
-    raise exception 'workflow "%" has no steps', p_workflow_slug
-    using
-      errcode = 'QF203',
-      detail = format('Its version %s is empty.', p_version),
-      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
+    -- It has been defined since.
+    return quantumflow._read_start(p_workflow_slug, p_version);
   end if;
 
   return v_start;
@@ -178,9 +193,42 @@ end
 $_read_start$;
 
 comment on function quantumflow._read_start(text, int) is
-'What a start must know of a version.
+'What a start must know of a version, or of the current one.
 
-Errors: QF111 unknown workflow; QF112 unknown version; QF203 the version has no steps.';
+Errors: QF111 unknown workflow; QF112 unknown version.';
+
+create function quantumflow._refuse_unfit(p_workflow_slug text, p_start quantumflow._start, p_inputs jsonb[], p_headers jsonb)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_unfit$
+begin
+  if p_start.steps = 0 then
+    raise exception 'workflow "%" has no steps', p_workflow_slug
+    using
+      errcode = 'QF203',
+      detail = format('Its version %s is empty.', p_start.version),
+      hint = 'Add steps with quantumflow.add_step() or quantumflow.define_flow().';
+  end if;
+
+  if p_start.maps_input then
+    perform quantumflow._refuse_non_arrays(p_workflow_slug, p_inputs);
+  end if;
+
+  perform quantumflow._refuse_large_inputs(p_inputs, p_headers, p_start.maps_input);
+
+  -- A single queue is looked at when it is held.
+  if not p_start.is_simple then
+    perform quantumflow._refuse_unusable_queues(p_start.queues);
+  end if;
+end
+$_refuse_unfit$;
+
+comment on function quantumflow._refuse_unfit(text, quantumflow._start, jsonb[], jsonb) is
+'Refuses inputs and headers with which a version cannot run, and a version that cannot run at all.
+
+Errors: QF203 the version has no steps; QF204, QF217 an input does not fit; QF401, QF403 a queue cannot be used.';
 
 create function quantumflow._insert_runs(
   p_workflow_slug   text,
@@ -225,7 +273,7 @@ comment on function quantumflow._insert_runs(text, quantumflow._start, uuid[], j
 'Writes the rows of runs that start. False: there is one of that id or idempotency key.';
 
 create function quantumflow._insert_steps(p_workflow_slug text, p_version int, p_run_ids uuid[], p_now timestamptz)
-returns quantumflow._step_ref[]
+returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -250,7 +298,19 @@ begin
     where (l.workflow_slug, l.version) = (p_workflow_slug, p_version)
       and l.counts
   ) w;
+end
+$_insert_steps$;
 
+comment on function quantumflow._insert_steps(text, int, uuid[], timestamptz) is
+'Writes the steps of runs that start.';
+
+create function quantumflow._first_steps(p_workflow_slug text, p_version int, p_run_ids uuid[])
+returns quantumflow._step_ref[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_first_steps$
+begin
   return array(
     select row(u.run_id, w.step_slug, w.workflow_slug, w.version, coalesce(w.known_tasks > 0, false), w.dependents)::quantumflow._step_ref
     from unnest(p_run_ids) u (run_id)
@@ -259,10 +319,59 @@ begin
       and w.counts
       and w.dependencies = '{}');
 end
-$_insert_steps$;
+$_first_steps$;
 
-comment on function quantumflow._insert_steps(text, int, uuid[], timestamptz) is
-'Writes the steps of runs that start, and returns those that are ready: they wait for nothing.';
+comment on function quantumflow._first_steps(text, int, uuid[]) is
+'The steps of runs that have just started which wait for nothing, as _insert_steps has written them.';
+
+create function quantumflow._queue_first_tasks(
+  p_start    quantumflow._start,
+  p_run_ids  uuid[],
+  p_priority int,
+  p_start_at timestamptz,
+  p_headers  jsonb,
+  p_now      timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_queue_first_tasks$
+declare
+  v_queue    text := p_start.queues[1];
+  v_ready_at timestamptz := greatest(p_now, p_start_at);
+  v_steps    int := cardinality(p_start.first_steps);
+  v_messages jsonb[];
+  v_headers  jsonb[];
+  v_msg_ids  bigint[];
+begin
+  v_messages := array(
+    select quantumflow._message_of(u.run_id, k.step_slug, 0, false, k.command)
+    from unnest(p_run_ids) with ordinality u (run_id, n)
+    cross join unnest(p_start.first_steps, p_start.commands) with ordinality k (step_slug, command, n)
+    order by u.n, k.n);
+
+  if p_headers is not null then
+    v_headers := array_fill(p_headers, array[cardinality(v_messages)]);
+  end if;
+
+  v_msg_ids := quantumflow._send_tasks(
+    v_queue, p_start.commands, v_messages, v_headers, quantumflow._visible_at(v_ready_at, p_priority, p_now));
+
+  if v_msg_ids is null then
+    perform quantumflow._raise_unusable_queue(v_queue);
+  end if;
+
+  insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, status)
+  select u.run_id, k.step_slug, 0, v_queue, v_msg_ids[(u.n - 1) * v_steps + k.n], v_ready_at, 'queued'
+  from unnest(p_run_ids) with ordinality u (run_id, n)
+  cross join unnest(p_start.first_steps) with ordinality k (step_slug, n);
+end
+$_queue_first_tasks$;
+
+comment on function quantumflow._queue_first_tasks(quantumflow._start, uuid[], int, timestamptz, jsonb, timestamptz) is
+'Makes the first tasks of runs that have just started, where p_start is simple: what _make_tasks does, of what is known already.
+
+Errors: QF401 the queue is gone; QF403 it is somebody else''s.';
 
 create function quantumflow._refuse_deleted(p_workflow_slug text, p_version int, p_content text)
 returns void
@@ -294,7 +403,7 @@ begin
   for key share;
 
   if not found then
-    perform quantumflow._pick_version(p_workflow_slug, p_version);
+    perform quantumflow._refuse_unknown(p_workflow_slug, p_version);
 
     raise exception 'workflow "%" was deleted and defined anew', p_workflow_slug
     using
@@ -311,12 +420,12 @@ inserted.
 
 Errors: QF111 unknown workflow; QF112 unknown version; 40001 it was defined anew.';
 
-create function quantumflow._pick_version(p_workflow_slug text, p_version int)
-returns int
+create function quantumflow._refuse_unknown(p_workflow_slug text, p_version int)
+returns void
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_pick_version$
+as $_refuse_unknown$
 declare
   v_current int;
 begin
@@ -333,27 +442,22 @@ begin
       hint = 'select * from quantumflow.list_flows() shows what is defined.';
   end if;
 
-  if p_version is null then
-    return v_current;
-  end if;
-
-  perform
-  from quantumflow.workflow_versions v
-  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version);
-
-  if not found then
+  if not exists (
+    select
+    from quantumflow.workflow_versions v
+    where (v.workflow_slug, v.version) = (p_workflow_slug, coalesce(p_version, v_current))
+  )
+  then
     raise exception 'workflow "%" has no version %', p_workflow_slug, p_version
     using
       errcode = 'QF112',
       detail = format('Its current version is %s.', v_current),
       hint = 'Leave the version out to use the current one.';
   end if;
-
-  return p_version;
 end
-$_pick_version$;
+$_refuse_unknown$;
 
-comment on function quantumflow._pick_version(text, int) is
-'The version asked for, or the current one.
+comment on function quantumflow._refuse_unknown(text, int) is
+'Refuses a workflow or a version that is not there.
 
 Errors: QF111 unknown workflow; QF112 unknown version.';
