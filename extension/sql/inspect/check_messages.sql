@@ -60,12 +60,36 @@ $_check_ends$;
 
 comment on function quantumflow._check_ends(uuid) is 'Rules 1 and 9 of check_state.';
 
-create function quantumflow._check_messages(p_run_id uuid)
-returns setof quantumflow.state_problem
+create type quantumflow._mismatch as (
+  run_id        uuid,
+  step_slug     text,
+  task_index    int,
+  queue         text,
+  message_id    bigint,
+  has_task      boolean,
+  has_message   boolean,
+  lane          text,
+  vt            timestamptz,
+  status        text,
+  deadline      timestamptz,
+  command       text,
+  counts        boolean,
+  run_status    text,
+  named_status  text,
+  is_the_others boolean
+);
+
+comment on type quantumflow._mismatch is
+'A live task and its message that do not fit, or one of them alone: which they are; of the message its lane and vt; of the task its
+status, its deadline, the command of its step, whether that counts, and the status of its run. Of a message without a task: the status of the one
+that it names, if there is one, and whether that one names another message.';
+
+create function quantumflow._mismatches(p_run_id uuid)
+returns setof quantumflow._mismatch
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_check_messages$
+as $_mismatches$
 declare
   -- What is put aside because somebody holds it comes back after 100 ms, the message of an attempt whose time is over too.
   v_soon timestamptz := quantumflow._now() + interval '1 s';
@@ -74,33 +98,9 @@ begin
   return query execute format(
     $$
     select
-      2, coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
-      coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id),
-      case
-        when m.msg_id is not null and w.command <> coalesce(m.command, '')
-        then format('the message names the command %%L, not that of its step, %%L', m.command, w.command)
-        when t.run_id is not null and m.vt = 'infinity' then format('the task is %%s but its message sleeps for ever', t.status)
-        when t.run_id is not null and m.msg_id is not null
-        then format('the task is started and its lease ends %%s after its deadline', m.vt - k.deadline)
-        when m.msg_id is null and quantumflow._queue_table(t.queue) is null then 'the task''s queue does not exist'
-        when m.msg_id is null then format('the task is %%s but its message is not in the queue', t.status)
-        when n.run_id is null then 'the message names no task'
-        when n.message_id <> m.msg_id or n.queue <> m.queue then 'the message is not the one its task names'
-        else format('the message is in the queue although its task is %%s', n.status)
-      end,
-      case
-        when m.msg_id is not null and w.command <> coalesce(m.command, '') then 'name the command'
-        when t.run_id is not null and m.vt = 'infinity' then 'wake it'
-        when t.run_id is not null and m.msg_id is not null then 'end its lease at its deadline'
-        when m.msg_id is null and (not w.counts or r.status in ('started', 'paused')) then case t.status
-          when 'queued' then 'send it a new message'
-          else 'send it a new message, and count its lease as lost'
-        end
-        when m.msg_id is null and r.status in ('failed', 'cancelled') then 'cancel it'
-        when m.msg_id is null then null
-        when n.run_id is null or n.message_id <> m.msg_id or n.queue <> m.queue then 'archive the message'
-        else 'remove the message'
-      end
+      coalesce(t.run_id, n.run_id), coalesce(t.step_slug, m.step_slug), coalesce(t.task_index, m.task_index),
+      coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id), t.run_id is not null, m.msg_id is not null,
+      m.command, m.vt, t.status, k.deadline, w.command, w.counts, r.status, n.status, n.message_id <> m.msg_id or n.queue <> m.queue
     from (
       select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at
       from quantumflow.step_tasks k
@@ -145,6 +145,8 @@ begin
     ) k
     where t.run_id is null
       or m.msg_id is null
+      or w.command <> coalesce(m.command, '')
+      or (t.status = 'started' and m.vt > k.deadline and m.vt > $2 and m.vt < 'infinity')
       or (
         m.vt = 'infinity'
         and case r.status
@@ -153,11 +155,49 @@ begin
           else not w.counts
         end
       )
-      or (t.status = 'started' and m.vt > k.deadline and m.vt > $2 and m.vt < 'infinity')
-      or w.command <> coalesce(m.command, '')
     $$,
     quantumflow._all_messages())
   using p_run_id, v_soon;
+end
+$_mismatches$;
+
+comment on function quantumflow._mismatches(uuid) is 'The live tasks and the messages, of one run or of all, that do not belong together as they should.';
+
+create function quantumflow._check_messages(p_run_id uuid)
+returns setof quantumflow.state_problem
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_check_messages$
+begin
+  return query
+  select
+    2, m.run_id, m.step_slug, m.task_index, m.queue, m.message_id,
+    case
+      when m.has_message and m.command <> coalesce(m.lane, '')
+      then format('the message names the command %L, not that of its step, %L', m.lane, m.command)
+      when m.has_task and m.vt = 'infinity' then format('the task is %s but its message sleeps for ever', m.status)
+      when m.has_task and m.has_message then format('the task is started and its lease ends %s after its deadline', m.vt - m.deadline)
+      when m.has_task and quantumflow._queue_table(m.queue) is null then 'the task''s queue does not exist'
+      when m.has_task then format('the task is %s but its message is not in the queue', m.status)
+      when m.named_status is null then 'the message names no task'
+      when m.is_the_others then 'the message is not the one its task names'
+      else format('the message is in the queue although its task is %s', m.named_status)
+    end,
+    case
+      when m.has_message and m.command <> coalesce(m.lane, '') then 'name the command'
+      when m.has_task and m.vt = 'infinity' then 'wake it'
+      when m.has_task and m.has_message then 'end its lease at its deadline'
+      when m.has_task and (not m.counts or m.run_status in ('started', 'paused')) then case m.status
+        when 'queued' then 'send it a new message'
+        else 'send it a new message, and count its lease as lost'
+      end
+      when m.has_task and m.run_status in ('failed', 'cancelled') then 'cancel it'
+      when m.has_task then null
+      when m.named_status is null or m.is_the_others then 'archive the message'
+      else 'remove the message'
+    end
+  from quantumflow._mismatches(p_run_id) m;
 end
 $_check_messages$;
 
