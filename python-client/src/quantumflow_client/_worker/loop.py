@@ -11,7 +11,7 @@ import random
 import socket
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -309,22 +309,45 @@ class Worker:
 
     def _register(self) -> None:
         """Say who is there; to be refused keeps nobody from working, unless it never can."""
-        offer = self._offer
-        call = _sql.register_worker(
-            offer.worker_id, name=offer.name, commands=offer.commands, queues=offer.queues
-        )
         try:
-            self._session.ask(call)
+            self._register_for(self._offer.queues)
             self._miss(None)
         except (psycopg.Error, QuantumflowError) as error:
             if self._verdict_of(error) is Verdict.LOST:
                 raise
             if self._waits_for(error):
                 self._miss(error)
+                self._register_meanwhile()
             elif self._is_new and can_never_succeed(error):
                 raise
             else:
-                logger.warning("could not register: %s", error, extra=offer.extra)
+                logger.warning("could not register: %s", error, extra=self._offer.extra)
+
+    def _register_for(self, queues: tuple[str, ...]) -> None:
+        offer = self._offer
+        call = _sql.register_worker(
+            offer.worker_id, name=offer.name, commands=offer.commands, queues=queues
+        )
+        self._session.ask(call)
+
+    def _register_meanwhile(self) -> None:
+        """Say who is there for those of the queues that are: from them it claims all the same."""
+        there = tuple(queue for queue in self._offer.queues if self._can_claim_from(queue))
+        if there:
+            with suppress(QuantumflowError):
+                self._register_for(there)
+
+    def _can_claim_from(self, queue: str) -> bool:
+        """Whether a claim from a queue is not refused; one of no command takes nothing."""
+        offer = self._offer
+        call = _sql.claim_tasks(
+            offer.worker_id, quantity=1, queues=(queue,), lease=offer.lease, commands=(), held=0
+        )
+        try:
+            self._session.ask(call)
+        except QuantumflowError:
+            return False
+        return True
 
     def _waits_for(self, error: Exception) -> bool:
         """Whether an error is one that passes when a workflow is defined: no such queue.
