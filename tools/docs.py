@@ -62,7 +62,10 @@ order by a.attnum
 KINDS = {"r": "Tables", "v": "Views", "c": "Row types"}
 CONCEPTS = {"1": "Definitions", "2": "Runs", "3": "Tasks", "4": "Queues", "5": "Access"}
 GROUPS = {
-    "Definitions": "create_flow add_step define_flow validate_flow get_flow list_flows delete_flow",
+    "Definitions": (
+        "create_flow add_step define_flow validate_flow test_condition get_flow list_flows "
+        "delete_flow"
+    ),
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
         "retry_preview delete_run prune status list_runs run_input step_output"

@@ -57,18 +57,22 @@
 \ir definition/shown.sql
 \ir definition/condition.sql
 \ir definition/condition_paths.sql
+\ir definition/condition_problems.sql
 \ir definition/keys.sql
 \ir definition/options.sql
 \ir definition/elements.sql
 \ir definition/names.sql
 \ir definition/validate.sql
+\ir definition/gate_problems.sql
 \ir definition/canonical.sql
+\ir definition/missing.sql
 \ir definition/store.sql
 \ir definition/facts.sql
 \ir definition/define.sql
 \ir definition/create.sql
 \ir definition/add_step.sql
 \ir definition/get.sql
+\ir definition/test_condition.sql
 \ir definition/list.sql
 \ir definition/delete.sql
 

@@ -20,7 +20,7 @@ select results_eq(
   'select rule, step_slug, task_index, problem from quantumflow.check_state()',
   $$values
     (0, 'a', null::int, 'the step belongs to no version, not to 1 of workflow "u"'),
-    (0, 'z', null, 'its dependencies in version 1 of workflow "w" are one thing in workflow_steps and another in workflow_step_edges'),
+    (0, 'z', null, 'what it waits for in version 1 of workflow "w" is one thing in workflow_steps and another in workflow_step_edges'),
     (0, null, null, 'version 1 of workflow "v" belongs to no workflow')$$,
   'and nothing else');
 

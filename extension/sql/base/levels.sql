@@ -19,6 +19,7 @@ begin
     ('run_input', '{viewer,worker}'),
     ('status', '{viewer,caller}'),
     ('step_output', '{viewer,worker}'),
+    ('test_condition', '{viewer}'),
     ('validate_flow', '{viewer}'),
     ('version', '{viewer,caller,worker}'),
 

@@ -99,4 +99,4 @@ Errors: QF101 an argument that is null or out of range; QF102 unknown key, or on
 QF103 bad or reserved slug; QF104 a step whose name differs only in case;
 QF105 unknown dependency; QF106 a step that depends on itself; QF107 a cycle; QF108 a map without one thing to map over;
 QF110 bad queue name; QF111 unknown workflow; QF115 a definition that is too large or has too many steps;
-QF116 too long a chain of steps; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';
+QF116 too long a chain of steps; QF117 bad condition; QF118 what does not go together with a join, a condition or a failure; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';

@@ -13,9 +13,11 @@ begin
     on k.key = e.key
     and k.place in (p_place, 'both')
   cross join lateral (
-    select case k.json_type
-      when 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
-      when 'array' then quantumflow._without_repetitions(e.value)
+    select case
+      when k.key = 'if' then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
+      when k.json_types is null then e.value
+      when jsonb_typeof(e.value) = 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
+      when jsonb_typeof(e.value) = 'array' then quantumflow._without_repetitions(e.value)
       else e.value
     end
   ) as c(value)
@@ -28,8 +30,17 @@ comment on function quantumflow._canonical_objects(jsonb, text) is
 'The keys and values of an array of valid flows or steps, as p_place says, in their one form, without a flow''s steps, and each one''s
 place in the array.
 
-Keys have their first names. Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions;
-what means nothing is absent.';
+Keys have their first names. Numbers lose their trailing zeros and what is below a microsecond, dependencies their repetitions,
+a condition the blanks around it; what means nothing is absent.';
+
+create function quantumflow._tidy_condition(p_if text)
+returns text
+language sql
+immutable
+return regexp_replace(regexp_replace(p_if, '^\s*(strict\y\s*)?', '', 'i'), '\s+$', '');
+
+comment on function quantumflow._tidy_condition(text) is
+'A condition in its one form: as its author wrote it, without blanks around it, and without the mode that it has anyway.';
 
 create function quantumflow._without_repetitions(p_array jsonb)
 returns jsonb
@@ -91,16 +102,14 @@ declare
 begin
   select
     jsonb_agg(
-      s.value || case
-        when s.value ? 'dependencies' then jsonb_build_object(
-          'dependencies',
-          (
-            select jsonb_agg(d.name order by d.name collate "C")
-            from jsonb_array_elements_text(s.value -> 'dependencies') as d(name)
-          )
-        )
-        else '{}'
-      end
+      s.value || coalesce(
+        (
+          select jsonb_object_agg(
+            k.key, (select jsonb_agg(d.name order by d.name collate "C") from jsonb_array_elements_text(s.value -> k.key) as d(name)))
+          from unnest(array['dependencies', 'after', 'prefer_after']) as k(key)
+          where s.value ? k.key
+        ),
+        '{}')
       order by s.value ->> 'name' collate "C"
     )
   into v_steps
@@ -114,4 +123,4 @@ end
 $_content_hash$;
 
 comment on function quantumflow._content_hash(jsonb) is
-'SHA-256, in hex, of a canonical definition with its steps and their dependencies in order of name.';
+'SHA-256, in hex, of a canonical definition with its steps, and what each of them waits for, in order of name.';

@@ -10,7 +10,7 @@ return array(
       '|\.\*\*(?:\{[^}]*\})?|\.\*|\[\*\]|\.[a-z_]+\('
       '|\?\(|!\(|exists \('
       '|&&|\|\||[=!<>]=|[<>]|like_regex|starts with|is unknown|flag|last|to|true|false|null'
-      '|[0-9]+(?:\.[0-9]+)?|\S',
+      '|[0-9]+(?:\.[0-9]+)?|[A-Za-z_]+|\S',
     'g') with ordinality as m(token, number)
   order by m.number);
 
@@ -30,7 +30,7 @@ declare
 begin
   foreach v_token in array p_tokens loop
     if v_path is not null and v_depth = 0 and v_token !~ '^[.[?]' then
-      return next v_path;
+      return query select v_path;
       v_path := null;
     end if;
 
@@ -43,7 +43,7 @@ begin
   end loop;
 
   if v_path is not null then
-    return next v_path;
+    return query select v_path;
   end if;
 end
 $_input_paths$;

@@ -11,8 +11,10 @@ begin
   cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
   join quantumflow.workflow_steps s
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
-  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.leaf)
-    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.leaf);
+  where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
+      s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share)
+    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
+      c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share);
 end
 $_wrong_facts$;
 
@@ -34,7 +36,17 @@ begin
     counts = w.counts,
     known_tasks = w.known_tasks,
     gathers = w.gathers,
-    leaf = w.leaf
+    plain = w.plain,
+    leaf = w.leaf,
+    joins = w.joins,
+    otherwise = w.otherwise,
+    condition = w.condition,
+    after = w.after,
+    prefer_after = w.prefer_after,
+    goes_on = w.goes_on,
+    fallback = w.fallback,
+    tolerate_tasks = w.tolerate_tasks,
+    tolerate_share = w.tolerate_share
   from quantumflow._wrong_facts() w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

@@ -27,6 +27,8 @@ begin
       errcode = v_code,
       detail = v_all,
       hint = case v_code
+        when 'QF117' then 'A condition is a jsonpath over $.run and the dependencies, which is true or false, and takes no longer than its input '
+          'is: see docs/guide.md. quantumflow.test_condition() tells what one says of an input.'
         when 'QF103' then format(
           'Choose another name. Reserved are %s: a handler that asks for one of them is given something else than a step''s output.',
           array_to_string(quantumflow._reserved_names(), ', '))
@@ -40,7 +42,7 @@ comment on function quantumflow._raise_problems(jsonb, boolean, text) is
 'Raises a definition''s first problem; DETAIL lists them all, one a line.
 
 p_may_be_empty allows a definition without steps. p_workflow_slug: as validate_flow has it.
-Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, as validate_flow tells.';
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, QF117, QF118, as validate_flow tells.';
 
 create function quantumflow._store_steps(
   p_workflow_slug text,
@@ -61,10 +63,11 @@ begin
   where s.workflow_slug = p_workflow_slug
     and s.version = p_version;
 
-  insert into quantumflow.workflow_step_edges (workflow_slug, version, step_slug, depends_on_step)
-  select p_workflow_slug, p_version, s.value ->> 'name', d.name
+  insert into quantumflow.workflow_step_edges (workflow_slug, version, step_slug, depends_on_step, order_only)
+  select p_workflow_slug, p_version, s.value ->> 'name', d.name, k.key <> 'dependencies'
   from jsonb_array_elements(p_definition -> 'steps') as s(value)
-  cross join jsonb_array_elements_text(s.value -> 'dependencies') as d(name);
+  cross join unnest(array['dependencies', 'after', 'prefer_after']) as k(key)
+  cross join jsonb_array_elements_text(s.value -> k.key) as d(name);
 
   insert into quantumflow.workflow_steps
   select c.*
@@ -88,21 +91,27 @@ as $_compiled_steps$
 declare
   v_flow       jsonb := quantumflow._default_settings() || (p_definition - 'steps');
   v_dependents jsonb;
+  v_handed     jsonb;
   v_mapped     jsonb;
+  v_missing    jsonb := quantumflow._may_be_missing(p_definition);
 begin
   -- Objects, from which each step takes what is under its key: the planner expects a hundred steps, and would join a thousand steps with
   -- a thousand one by one.
-  select jsonb_object_agg(e.step_slug, e.dependents)
-  into v_dependents
+  select jsonb_object_agg(e.step_slug, e.dependents), jsonb_object_agg(e.step_slug, true) filter (where e.is_handed)
+  into v_dependents, v_handed
   from (
-    select d.name as step_slug, jsonb_agg(s.name order by s.number) as dependents
+    select d.name as step_slug, jsonb_agg(s.name order by s.number) as dependents, bool_or(k.key = 'dependencies') as is_handed
     from (
       -- Apart, or each edge would carry its whole step to where they are sorted.
-      select l.number, l.value ->> 'name' as name, l.value -> 'dependencies' as dependencies
+      select l.number, l.value ->> 'name' as name, l.value -> 'dependencies' as dependencies, l.value -> 'after' as after,
+        l.value -> 'prefer_after' as prefer_after
       from jsonb_array_elements(p_definition -> 'steps') with ordinality as l(value, number)
       offset 0
     ) as s
-    cross join jsonb_array_elements_text(s.dependencies) as d(name)
+    cross join lateral (
+      values ('dependencies', s.dependencies), ('after', s.after), ('prefer_after', s.prefer_after)
+    ) as k(key, names)
+    cross join jsonb_array_elements_text(k.names) as d(name)
     group by d.name
   ) as e;
 
@@ -138,8 +147,8 @@ begin
     s.step_type,
     coalesce(s.value ->> 'command', s.step_slug),
     s.value ->> 'map_over',
-    array(select jsonb_array_elements_text(s.value -> 'dependencies')),
-    array(select jsonb_array_elements_text(v_dependents -> s.step_slug)),
+    quantumflow._texts(s.value -> 'dependencies'),
+    quantumflow._texts(v_dependents -> s.step_slug),
     not k.gathers and coalesce(v_mapped ? s.step_slug, false),
     (s.settings ->> 'max_attempts')::int,
     (s.settings ->> 'max_lost')::int,
@@ -152,17 +161,18 @@ begin
     k.counts,
     k.known_tasks,
     k.gathers,
-    true,
-    k.counts and not coalesce(v_dependents ? s.step_slug, false),
-    'all',
-    'skip',
-    null::text,
-    array[]::text[],
-    array[]::text[],
-    false,
-    null::jsonb,
-    null::int,
-    null::numeric
+    not s.value ?| array['if', 'join', 'after', 'prefer_after']
+      and not coalesce(v_missing ?| quantumflow._texts(s.value -> 'dependencies'), false),
+    k.counts and not coalesce(v_handed ? s.step_slug, false),
+    coalesce(s.value ->> 'join', 'all'),
+    coalesce(s.value ->> 'otherwise', 'skip'),
+    quantumflow._with_mode(s.value ->> 'if'),
+    quantumflow._texts(s.value -> 'after') || quantumflow._texts(s.value -> 'prefer_after'),
+    quantumflow._texts(s.value -> 'prefer_after'),
+    coalesce(s.value ->> 'on_error' = 'continue', false),
+    s.value -> 'fallback',
+    case when jsonb_typeof(s.value -> 'tolerate') = 'number' then (s.value ->> 'tolerate')::int end,
+    case when jsonb_typeof(s.value -> 'tolerate') = 'string' then trim_scale(rtrim(s.value ->> 'tolerate', '%')::numeric / 100) end
   from step s
   cross join lateral (
     select *

@@ -17,12 +17,13 @@ begin
   select
     case
       when k.key is null then 'QF102'
-      when jsonb_typeof(e.value) <> k.json_type then 'QF101'
+      when jsonb_typeof(e.value) <> all (k.json_types) then 'QF101'
       else k.code
     end,
     e.prefix || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
     case
-      when k.key is null then 'unknown key ' || quantumflow._shown(to_jsonb(e.key))
+      when k.key is null then
+        'unknown key ' || quantumflow._shown(to_jsonb(e.key)) || coalesce('; here it is "' || quantumflow._meant_by(e.key) || '"', '')
       else format('%s must be %s, not %s', k.key, k.wanted, quantumflow._shown(e.value))
     end,
     e.index
@@ -31,7 +32,7 @@ begin
     on k.key = e.key
     and k.place in (e.place, 'both')
   where k.key is null
-    or jsonb_typeof(e.value) <> k.json_type
+    or jsonb_typeof(e.value) <> all (k.json_types)
     or case jsonb_typeof(e.value)
       when 'string' then left(e.value #>> '{}', 300) collate "C" !~ k.pattern
         or length(e.value #>> '{}') not between k.low and k.high
@@ -94,7 +95,7 @@ begin
     'a dependency must be the name of a step, not ' || quantumflow._shown(d.value),
     s.index
   from quantumflow._elements(p_definition) as s
-  cross join unnest(array['dependencies', 'depends_on']) as k(key)
+  cross join unnest(array['dependencies', 'depends_on', 'after', 'prefer_after']) as k(key)
   cross join jsonb_array_elements(
     case when jsonb_typeof(s.value -> k.key) = 'array' then s.value -> k.key else '[]' end
   ) with ordinality as d(value, number)
@@ -104,42 +105,6 @@ $_shape_problems$;
 
 comment on function quantumflow._shape_problems(jsonb) is
 'What is missing in a definition, is there twice, or is no step or no name where one must be. step_index is -1 for the flow.';
-
-create function quantumflow._named_steps(p_definition jsonb)
-returns table (
-  index        int,
-  name         text,
-  shown        text,
-  key          text,
-  dependencies jsonb,
-  is_map       boolean,
-  map_over     jsonb,
-  has_chunks   boolean)
-language sql
-immutable
-begin atomic
-  select
-    s.index,
-    n.name #>> '{}',
-    quantumflow._shown(n.name),
-    n.key,
-    case when jsonb_typeof(s.value -> n.key) = 'array' then s.value -> n.key else '[]' end,
-    coalesce(s.value ->> 'type', 'single') = 'map',
-    case when jsonb_typeof(s.value -> 'map_over') = 'string' then s.value -> 'map_over' end,
-    s.value ? 'chunk_size'
-  from quantumflow._elements(p_definition) as s
-  cross join lateral (
-    select
-      coalesce(s.value -> 'name', s.value -> 'slug') as name,
-      case when s.value ? 'dependencies' then 'dependencies' else 'depends_on' end as key
-  ) as n
-  where jsonb_typeof(n.name) = 'string';
-end;
-
-comment on function quantumflow._named_steps(jsonb) is
-'The steps of a definition that have a name, and what else of them is what it should be: the rest is for other functions to tell.
-
-key: the name under which the dependencies are there. shown: the step''s name as a message shows it.';
 
 create function quantumflow._graph_problems(p_definition jsonb)
 returns table (code text, path text, message text, step_index int)
@@ -153,7 +118,9 @@ begin
   return query
   -- No joins: the planner expects a hundred steps, and would run through thousands of them in nested loops.
   with step as materialized (
-    select n.*, row_number() over (partition by lower(n.name collate "C") order by n.index) as occurrence
+    select
+      n.index, n.name, n.shown, n.key, n.dependencies, n.after, n.prefer_after,
+      row_number() over (partition by lower(n.name collate "C") order by n.index) as occurrence
     from quantumflow._named_steps(p_definition) n
   ),
   dependency as materialized (
@@ -161,13 +128,16 @@ begin
       s.index,
       s.name,
       s.shown,
-      s.key,
+      k.key,
       s.occurrence,
       d.number - 1 as number,
       d.value #>> '{}' as depends_on,
-      row_number() over (partition by s.index, d.value order by d.number) as repetition
+      row_number() over (partition by s.index, k.key, d.value order by d.number) as repetition
     from step s
-    cross join jsonb_array_elements(s.dependencies) with ordinality as d(value, number)
+    cross join lateral (
+      values (s.key, s.dependencies), ('after', s.after), ('prefer_after', s.prefer_after)
+    ) as k(key, names)
+    cross join jsonb_array_elements(k.names) with ordinality as d(value, number)
     where jsonb_typeof(d.value) = 'string'
   ),
   graph as materialized (
@@ -230,7 +200,7 @@ begin
   return query
   select 'QF108', format('steps[%s].chunk_size', s.index), format('single step %s has chunk_size', s.shown), s.index
   from quantumflow._named_steps(p_definition) s
-  where s.has_chunks
+  where s.step ? 'chunk_size'
     and not s.is_map;
 
   return query
@@ -325,6 +295,10 @@ begin
     select g.* from quantumflow._graph_problems(v_definition) as g
     union all
     select m.* from quantumflow._mapping_problems(v_definition) as m
+    union all
+    select c.* from quantumflow._condition_key_problems(v_definition) as c
+    union all
+    select w.* from quantumflow._gate_problems(v_definition) as w
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end
@@ -339,4 +313,5 @@ Rows are in order of code, then of place, and define_flow raises the first.
 Codes: QF101 wrong structure, QF102 unknown key, QF103 bad or reserved slug, QF104 duplicate step, QF105 unknown dependency,
 QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
 QF108 map rule, QF109 no steps, QF110 bad queue name, QF115 too large or too many steps (then nothing else is looked at),
-QF116 too long a chain of steps. Limits are settings: see configure().';
+QF116 too long a chain of steps, QF117 bad condition, QF118 what does not go together with a join, a condition or a failure.
+Limits are settings: see configure().';

@@ -31,17 +31,21 @@ begin
     select
       coalesce(s.step_slug, e.step_slug),
       format(
-        'its dependencies in version %s of workflow "%s" are one thing in workflow_steps and another in workflow_step_edges',
+        'what it waits for in version %s of workflow "%s" is one thing in workflow_steps and another in workflow_step_edges',
         coalesce(s.version, e.version), coalesce(s.workflow_slug, e.workflow_slug))
     from quantumflow.workflow_steps s
     full join (
-      select l.workflow_slug, l.version, l.step_slug, array_agg(l.depends_on_step order by l.depends_on_step) as dependencies
+      select
+        l.workflow_slug, l.version, l.step_slug,
+        array_agg(l.depends_on_step order by l.depends_on_step) filter (where not l.order_only) as dependencies,
+        array_agg(l.depends_on_step order by l.depends_on_step) filter (where l.order_only) as after
       from quantumflow.workflow_step_edges l
       group by l.workflow_slug, l.version, l.step_slug
     ) e
       on (e.workflow_slug, e.version, e.step_slug) = (s.workflow_slug, s.version, s.step_slug)
-    where array(select u.slug from unnest(s.dependencies) u (slug) order by u.slug)
-      is distinct from coalesce(e.dependencies, case when s.step_slug is not null then '{}'::text[] end)
+    where s.step_slug is null
+      or array(select u.slug from unnest(s.dependencies) u (slug) order by u.slug) <> coalesce(e.dependencies, '{}')
+      or array(select u.slug from unnest(s.after) u (slug) order by u.slug) <> coalesce(e.after, '{}')
   ) p (step_slug, problem)
   where p_run_id is null;
 

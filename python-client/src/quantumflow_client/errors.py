@@ -154,6 +154,27 @@ class GraphTooDeep(DefinitionError):
     code = "QF116"
 
 
+class BadCondition(DefinitionError):
+    """A condition that is no jsonpath, asks for what its step is not given, or may take too long.
+
+    `test_condition` tells what a condition says of an input.
+    """
+
+    code = "QF117"
+
+
+class StepRuleBroken(DefinitionError):
+    """Keys of a step that do not go together: of its join, condition, order or failure."""
+
+    code = "QF118"
+
+
+class NoSuchStep(DefinitionError):
+    """The workflow has no such step."""
+
+    code = "QF120"
+
+
 class RunError(QuantumflowError):
     """A run (QF2xx)."""
 
