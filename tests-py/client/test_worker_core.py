@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from quantumflow_client._sql import Completion, Failure, Task, TaskRef
 from quantumflow_client._worker.actions import (
     Action,
     Claim,
+    CloseSecond,
     Connect,
     Deliver,
+    DeliverApart,
     Finish,
+    OpenSecond,
     Register,
     Release,
     Rest,
     Sweep,
 )
+from quantumflow_client._worker.apart import AGAIN, BACKLOG, KEEP
 from quantumflow_client._worker.asides import BATCH_BYTES, BATCH_ROWS, ROWS_MOST
 from quantumflow_client._worker.core import (
     CONFLICTS_MOST,
@@ -55,6 +61,7 @@ def new_core(
     until_idle: bool = False,
     random: float = 1.0,
     connected: bool = True,
+    second: bool = False,
 ) -> Core:
     core = Core(
         concurrency=concurrency,
@@ -62,6 +69,7 @@ def new_core(
         lease=30,
         once=once,
         until_idle=until_idle,
+        second=second,
         random=lambda: random,
         deadline=lambda _: LATER,
     )
@@ -860,3 +868,176 @@ def test_an_empty_claim_beside_a_task_says_nothing_of_what_is_left() -> None:
     core.claimed([], asked=3, now=0)
     core.settled(task(0).ref, 1.0, 0)
     assert core.next(0) == Claim(4)
+
+
+# Reports on a second connection
+
+
+def work_off(
+    core: Core, *, seconds: float = 0.0, kept_busy: int = 0, new_steps: bool = False
+) -> Action:
+    """Let a core work off a backlog; what it wants at last, or first besides.
+
+    Args:
+        core: The core.
+        seconds: How long handlers run.
+        kept_busy: How many of them have not ended when the next tasks come.
+        new_steps: Whether each report brings the next step of what it reports.
+    """
+    for n in range(40):
+        action = core.next(n * LINGER)
+        if isinstance(action, Deliver):
+            core.delivered(action.reports, 0)
+        elif not isinstance(action, Claim):
+            break
+        if not action.quantity:
+            continue
+        slug = f"step {n}" if new_steps else "step"
+        refs = [TaskRef("run", slug, 1000 * n + i, 1) for i in range(action.quantity)]
+        tasks = [task(0)._replace(ref=ref) for ref in refs]
+        core.claimed(tasks, asked=action.quantity, now=n * LINGER)
+        busy = kept_busy if n == 3 else 0
+        ended = [Completion(ref, "1") for ref in refs[: len(refs) - busy]]
+        core.ended(ended, seconds * len(ended))
+    return action
+
+
+def apart(core: Core) -> DeliverApart:
+    """Let a core go apart; its first delivery, which leaves room for claims."""
+    assert work_off(core) == OpenSecond()
+    core.second_opened(1)
+    action = core.next(1)
+    assert isinstance(action, DeliverApart)
+    return action
+
+
+def test_a_backlog_of_quick_tasks_is_reported_apart_while_it_claims() -> None:
+    core = new_core(second=True)
+    reports = apart(core).reports
+    held = core.held
+    assert held >= len(reports) > 0
+    claimed = 0
+    while isinstance(action := core.next(1), Claim):
+        core.claimed(tasks := [task(n) for n in range(action.quantity)], asked=len(tasks), now=1)
+        finish(core, *range(len(tasks)), seconds=0.0)
+        claimed += len(tasks)
+    assert claimed
+    # One call at a time: those that have ended since wait for its answer, whatever their number.
+    assert action == Rest(SWEEP_EVERY - 1, results=None)
+    core.delivered(reports, 1)
+    assert core.held == held + claimed - len(reports)
+    assert isinstance(core.next(1), DeliverApart)
+
+
+def test_what_is_not_reported_yet_leaves_less_room_for_claims() -> None:
+    core = new_core(second=True)
+    reports = apart(core).reports
+    most = 4 + 500
+    while isinstance(action := core.next(1), Claim):
+        core.claimed([task(n) for n in range(action.quantity)], asked=action.quantity, now=1)
+        finish(core, *range(action.quantity), seconds=0.0)
+        assert core.held <= most + len(reports)
+    core.delivered(reports, 1)
+    assert isinstance(core.next(1), DeliverApart)
+    assert isinstance(core.next(1), Claim)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [{"seconds": 1.0}, {"new_steps": True}, {"kept_busy": 4}],
+    ids=["slow handlers", "handed over", "handlers kept busy"],
+)
+def test_only_a_backlog_of_others_that_keeps_quick_handlers_waiting_goes_apart(why: Any) -> None:
+    assert isinstance(work_off(new_core(second=True), **why), Deliver)
+
+
+def test_a_worker_that_finds_less_than_it_asks_for_never_goes_apart() -> None:
+    core = new_core(second=True)
+    for _ in range(BACKLOG):
+        claim(core, 3, now=1)
+        finish(core, 0, 1, 2, seconds=0.0)
+        core.delivered(deliver(core, 1).reports, 1)
+
+
+def test_a_worker_that_may_not_never_goes_apart() -> None:
+    assert isinstance(work_off(new_core()), Deliver)
+
+
+def test_the_end_of_the_backlog_ends_it() -> None:
+    core = new_core(second=True, until_idle=True)
+    reports = apart(core).reports
+    core.claimed([], asked=100, now=1)
+    # What is under way may bring work: a worker that ends when idle is not.
+    assert core.next(1) != Finish()
+    core.delivered(reports, 1)
+    while isinstance(action := core.next(1), Deliver):
+        assert action.quantity
+        core.delivered(action.reports, 1)
+        core.claimed([], asked=action.quantity, now=1)
+    assert action == Claim(504)
+    core.claimed([], asked=504, now=1)
+    assert core.next(1) == Finish()
+
+
+def test_what_fails_apart_goes_the_ordinary_way() -> None:
+    core = new_core(second=True)
+    reports = apart(core).reports
+    held = core.held
+    core.returned()
+    assert core.held == held
+    action = core.next(1)
+    assert isinstance(action, Deliver)
+    assert list(action.reports) == list(reports)[: len(action.reports)]
+
+
+def test_a_second_connection_that_is_lost_is_tried_again_later() -> None:
+    core = new_core(second=True)
+    apart(core)
+    core.second_lost(1)
+    core.returned()
+    assert isinstance(work_off(core), (Claim, Deliver))
+    assert OpenSecond() in [core.next(1 + AGAIN) for _ in range(3)]
+
+
+def test_a_second_connection_is_closed_when_it_was_not_needed_for_long() -> None:
+    core = new_core(second=True, random=1.0)
+    core.delivered(apart(core).reports, 1)
+    core.claimed([], asked=100, now=1)
+    while isinstance(action := core.next(1), (Deliver, Claim)):
+        if isinstance(action, Deliver):
+            core.delivered(action.reports, 1)
+        core.claimed([], asked=action.quantity, now=1)
+    others = {core.next(KEEP + 0.9) for _ in range(4)}
+    assert CloseSecond() not in others
+    core.claimed([], asked=1, now=KEEP + 0.9)
+    core.listening(True)
+    done = [core.next(KEEP + 1) for _ in range(3)]
+    assert CloseSecond() in done
+    assert CloseSecond() not in {core.next(KEEP + 2) for _ in range(4)}
+
+
+def test_asked_to_stop_it_waits_for_what_is_under_way_and_reports_the_rest_itself() -> None:
+    core = new_core(second=True)
+    reports = apart(core).reports
+    core.stop(1)
+    while isinstance(action := core.next(1), Deliver):
+        core.delivered(action.reports, 1)
+    assert isinstance(action, Rest)
+    core.delivered(reports, 1)
+    assert core.next(1) == Finish()
+
+
+def test_a_sweep_waits_for_what_is_under_way() -> None:
+    core = new_core(second=True, random=1.0)
+    reports = apart(core).reports
+    now = SWEEP_EVERY + 1
+    done: list[Action] = []
+    while not isinstance(action := core.next(now), (Rest, Sweep)):
+        assert isinstance(action, Deliver)
+        core.delivered(action.reports, now)
+        done.append(action)
+    assert isinstance(action, Rest)
+    core.delivered(reports, now)
+    while isinstance(action := core.next(now), Deliver):
+        core.delivered(action.reports, now)
+    assert action == Sweep()

@@ -231,6 +231,11 @@ class _Source:
         self._was_connected = False
         begin_anew_in_forks(self)
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether they are of somebody's pool, who has counted on how many are taken from it."""
+        return self._pool is not None
+
     def _refuse_strange(self, source: Any) -> None:
         """Refuse what is neither a DSN nor a pool of the right kind."""
         if isinstance(source, str):

@@ -507,7 +507,9 @@ class Client:
         waited for, and so is a queue that is not there, unless it is to return by itself.
 
         It has two connections, one more a process to listen, and one for each handler in
-        `ctx.transaction()`; what else handlers ask goes over the client's.
+        `ctx.transaction()`; what else handlers ask goes over the client's. While quick handlers
+        work off a backlog, and wait for the server, it has a third, unless they are of a pool: it
+        then reports and claims at the same time.
 
         Args:
             commands: The commands to serve; by default all that have a handler.

@@ -4,12 +4,12 @@
 - `claims`: tasks that were handed out become executions
 - `host`: what a worker does for the handlers that it runs
 - `delivery`: reports are sent, and what is answered is told
-- `renewal`: the thread that extends leases
+- `renewal`: the thread that extends leases; `second`: the one that reports, where claims go apart
 - `watch`: who blocks others, cannot begin, or does not end
 - `slots`, `event_loop`: so many handlers at once, in threads and on a loop
 - `execution`: a handler is called, and what came of it is told
 - `inbox`: what happened in other threads, until the loop hears of it
-- `core`, with `pace` and `asides`: decides on `actions`, without a clock, a database or threads
+- `core`, with `pace`, `apart`, `asides`: decides on `actions`, without clock, database or threads
 - `leases`, `clock`, `offer`: what a worker holds, until when, and who it is
 - `transaction`: a task's own
 - `reports`, `refusals`: what is told of a handler's end, and what an error says of that

@@ -55,14 +55,32 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSecond:
+    """Open a second connection, which is not waited for. Answer: second_opened, or second_lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverApart:
+    """Report on the second connection, which is not waited for. Answer: delivered, or returned."""
+
+    reports: Sequence[Report]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSecond:
+    """Close it. Answer: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Wait until something happens; for at most so many seconds, if given.
 
-    A handler's end is something once there are so many results that were not told yet.
+    A handler's end is something once there are so many results that were not told yet; never, if
+    that is None.
     """
 
     seconds: float | None
-    results: int = 1
+    results: int | None = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +91,7 @@ class Finish:
 Errand = Connect | Claim | Deliver | Release | Sweep | Register
 """What goes to the database, and may fail."""
 
-Action = Errand | Rest | Finish
+OfSecond = OpenSecond | DeliverApart | CloseSecond
+"""What the second connection is for, and is not waited for."""
+
+Action = Errand | OfSecond | Rest | Finish

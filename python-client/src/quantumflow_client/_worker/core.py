@@ -3,7 +3,8 @@
 The loop tells what happened, and carries the actions out. A worker fills its free slots with
 claimed tasks, and has some more waiting if they are quick; a task that was lost before has it for
 itself. It collects what their handlers return, and reports it in batches. The call that reports
-brings the next tasks, because that is when new work appears. Unreported results survive a lost
+brings the next tasks, because that is when new work appears; with a backlog of quick ones it
+reports on a second connection while it claims (see `apart`). Unreported results survive a lost
 connection; what the database refuses is put aside (see `asides`). Asked to stop, it claims no more,
 lets handlers finish, reports, and is done.
 """
@@ -17,12 +18,25 @@ from typing import TYPE_CHECKING
 
 from quantumflow_client._sql import Completion, Failure
 
-from .actions import Claim, Connect, Deliver, Finish, Register, Release, Rest, Sweep
+from .actions import (
+    Claim,
+    CloseSecond,
+    Connect,
+    Deliver,
+    DeliverApart,
+    Finish,
+    OpenSecond,
+    Register,
+    Release,
+    Rest,
+    Sweep,
+)
+from .apart import Apart
 from .asides import BATCH_ROWS, Asides, Fate, batches
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from quantumflow_client._sql import Task, TaskRef
 
@@ -92,6 +106,7 @@ class Core:
             results.
         once: Claim only once.
         until_idle: Finish when there is nothing to claim and nothing runs.
+        second: Whether it may have a second connection to report on.
         random: A number from 0 to 1, for jitter.
         deadline: Until when a task must be reported.
     """
@@ -104,6 +119,7 @@ class Core:
         lease: float,
         once: bool,
         until_idle: bool,
+        second: bool,
         random: Callable[[], float],
         deadline: Callable[[TaskRef], float],
     ) -> None:
@@ -122,6 +138,8 @@ class Core:
         self._expected_by = 0.0
         self._outbox: deque[Report] = deque()
         self._asides = Asides(random=random, deadline=deadline)
+        self._apart = Apart(may=second and not once)
+        self._under_way: Sequence[Report] = ()
         self._is_turn_of_asides = False
         self._owed: set[TaskRef] = set()
         self._is_exchange_refused = False
@@ -157,7 +175,7 @@ class Core:
         self._retry_delay = 0.0
         # Leases may have run out meanwhile: results go before what would find that. Unless it was
         # one of them that cost us the connection, just now.
-        self._owe(report.ref for report in self._outbox)
+        self._owe(report.ref for report in self._unreported())
         if now >= self._broken_at + self._lease / 2:
             self._asides.hasten(now)
             self._owe(self._asides.tasks())
@@ -246,7 +264,9 @@ class Core:
         self._is_turn_of_asides = True
         self.has_claimed = True
         self._claimed_at = now
-        self._is_idle = not tasks and not self._held and not self._asides
+        self._is_idle = not tasks and not self._held and not self._under_way and not self._asides
+        kept_waiting = self._held < self._concurrency and self._pace.ahead > 0
+        self._apart.claimed(tasks, asked=asked, kept_waiting=kept_waiting, now=now)
         self._held += len(tasks)
         self._suspects.update(task.ref for task in tasks if task.losses)
         self._expected += len(tasks)
@@ -307,19 +327,37 @@ class Core:
 
     def delivered(self, reports: Sequence[Report], now: float) -> None:
         """Reports were answered, whatever the answers."""
-        self._answered()
-        is_trial = self._is_trial(reports)
-        self._is_turn_of_asides = not is_trial
-        if is_trial:
-            self._asides.delivered()
+        if reports is self._under_way:
+            self._under_way = ()
         else:
-            self._leave_outbox(reports)
+            self._answered()
+            is_trial = self._is_trial(reports)
+            self._is_turn_of_asides = not is_trial
+            if is_trial:
+                self._asides.delivered()
+            else:
+                self._leave_outbox(reports)
+        self._apart.reported(reports)
         tasks = [report.ref for report in reports]
         self._owed.difference_update(tasks)
         self._suspects.difference_update(tasks)
         self._is_idle = False
         self._idle_delay = 0.0
         self._claim_at = now
+
+    def returned(self) -> None:
+        """What was delivered apart failed: it goes the ordinary way, which knows why."""
+        self._outbox.extendleft(reversed(self._under_way))
+        self._under_way = ()
+        self._apart.failed()
+
+    def second_opened(self, now: float) -> None:
+        """There is a second connection."""
+        self._apart.opened(now)
+
+    def second_lost(self, now: float) -> None:
+        """There is none, or none any more."""
+        self._apart.lost(now)
 
     def released(self) -> None:
         """Release was answered."""
@@ -349,7 +387,8 @@ class Core:
     @property
     def held(self) -> int:
         """How many tasks the worker has that it has neither reported nor handed back."""
-        return self._held + len(self._outbox) + len(self._asides) + len(self._unstarted)
+        unreported = len(self._outbox) + len(self._under_way) + len(self._asides)
+        return self._held + unreported + len(self._unstarted)
 
     # What to do about it
 
@@ -372,6 +411,10 @@ class Core:
             self._is_sweep_due = False
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
             return Sweep()
+        if not self._under_way and self._apart.is_to_close(now):
+            return CloseSecond()
+        if not self._is_draining and self._apart.is_to_open(now):
+            return OpenSecond()
         # By turns, so that neither waits for all of the other.
         turns = [self._next_delivery, self._next_claim, self._next_trial]
         if self._is_turn_of_asides:
@@ -379,7 +422,9 @@ class Core:
         for turn in turns:
             if (action := turn(now)) is not None:
                 return action
-        return self._rest(now, *self._what_comes(), results=self._missing() or 1)
+        # Until they are answered, those that are under way keep others waiting.
+        results = None if self._goes_apart and self._under_way else self._missing() or 1
+        return self._rest(now, *self._what_comes(), results=results)
 
     def _is_to_sweep(self, now: float) -> bool:
         """Whether to sweep: not before what has waited for it is reported, or put aside."""
@@ -389,19 +434,25 @@ class Core:
             return False
         if not self._is_sweep_due:
             self._is_sweep_due = True
-            self._owe(report.ref for report in self._outbox)
+            self._owe(report.ref for report in self._unreported())
         return not self._owed
 
     def _next_delivery(self, now: float) -> Action | None:
         if not self._outbox or self._missing():
             return None
         batch = self._batch()
+        if self._goes_apart:
+            if self._under_way:
+                return None
+            self._leave_outbox(batch)
+            self._under_way = batch
+            return DeliverApart(batch)
         is_last = len(batch) == len(self._outbox) and self._owed.issubset(r.ref for r in batch)
         is_exchange = is_last and isinstance(batch[0], Completion) and self._may_claim(now)
         return Deliver(batch, self._quantity() if is_exchange else 0)
 
     def _next_claim(self, now: float) -> Action | None:
-        if self._outbox or self._owed or not self._wants_tasks or not self._may_claim(now):
+        if self._reports_first or not self._wants_tasks or not self._may_claim(now):
             return None
         return Claim(self._quantity()) if now >= self._claim_at else None
 
@@ -415,11 +466,27 @@ class Core:
             times.append(self._register_at)
         if not self._is_draining and not self._is_sweep_due and self._sweep_at is not None:
             times.append(self._sweep_at)
-        if self._wants_tasks and not self._outbox:
+        if self._wants_tasks and not self._reports_first:
             times.append(max(self._claim_at, self._claim_not_before))
         if self._asides:
             times.append(self._asides.due)
+        if (close_at := self._apart.close_at) is not None and not self._under_way:
+            times.append(close_at)
         return times
+
+    @property
+    def _reports_first(self) -> bool:
+        """Whether there are reports that no claim goes before."""
+        return bool(self._owed) or (bool(self._outbox) and not self._goes_apart)
+
+    @property
+    def _goes_apart(self) -> bool:
+        """Whether reports go on the second connection."""
+        return self._apart.is_on and not self._is_draining
+
+    def _unreported(self) -> Iterator[Report]:
+        yield from self._under_way
+        yield from self._outbox
 
     @property
     def _is_draining(self) -> bool:
@@ -430,7 +497,7 @@ class Core:
             return True
         if self._held:
             return False
-        if not self._outbox and not self._unstarted and not self._asides:
+        if self.held == 0:
             return self._is_draining or (self._until_idle and self._is_idle)
         if not self._is_draining:
             return False
@@ -463,7 +530,11 @@ class Core:
         """How many tasks to ask for: what can start at once, or within a moment."""
         if self._is_draining or self._asides.is_full or self._suspects:
             return 0
-        return max(0, self._concurrency + self._pace.ahead - self._held)
+        taken = self._held
+        if self._goes_apart:
+            # Else results would pile up where claims are answered sooner than reports.
+            taken += len(self._outbox)
+        return max(0, self._concurrency + self._pace.ahead - taken)
 
     @property
     def _wants_tasks(self) -> bool:
@@ -486,7 +557,7 @@ class Core:
         failures = [report for report in self._outbox if isinstance(report, Failure)]
         return next(batches(failures or self._outbox))
 
-    def _rest(self, now: float, *until: float, results: int = 1) -> Rest:
+    def _rest(self, now: float, *until: float, results: int | None = 1) -> Rest:
         times = [*until] if self._finish_by is None else [*until, self._finish_by]
         return Rest(max(0.0, min(times) - now) if times else None, results)
 

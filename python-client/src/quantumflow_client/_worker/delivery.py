@@ -19,8 +19,11 @@ from quantumflow_client._sql import UNANSWERED, Completion, Failure
 from .refusals import refusal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from quantumflow_client._call import Call
     from quantumflow_client._connections import Session
-    from quantumflow_client._sql import Outcome, Task
+    from quantumflow_client._sql import Outcome, Task, TaskKey
 
     from .actions import Deliver
     from .core import Core
@@ -70,14 +73,12 @@ class Delivery:
             Undelivered: The call failed.
         """
         reports, tasks = action.reports, None
-        completions = [report for report in reports if isinstance(report, Completion)]
-        failures = [report for report in reports if isinstance(report, Failure)]
         try:
             if action.quantity:
                 outcomes, tasks = self._session.ask(
                     _sql.complete_and_claim(
                         self._offer.worker_id,
-                        completions,
+                        _completions(reports),
                         quantity=action.quantity,
                         queues=self._offer.queues,
                         lease=self._offer.lease,
@@ -86,11 +87,14 @@ class Delivery:
                     )
                 )
             else:
-                outcomes = self._session.ask(
-                    _sql.complete_tasks(completions) if completions else _sql.fail_tasks(failures)
-                )
+                outcomes = self._session.ask(plain(reports))
         except Exception as error:
             raise Undelivered(error) from error
+        self.answered(reports, outcomes)
+        return tasks
+
+    def answered(self, reports: Sequence[Report], outcomes: Mapping[TaskKey, Outcome]) -> None:
+        """Reports were answered: tell of what came of them."""
         for report in reports:
             answer = outcomes.get(report.ref[:3], UNANSWERED)
             self.counts[answer.outcome] += 1
@@ -98,7 +102,6 @@ class Delivery:
                 _tell(report, answer, execution)
         self._held.forget([report.ref for report in reports])
         self._core.delivered(reports, time.monotonic())
-        return tasks
 
     def refused(self, action: Deliver, error: Exception) -> None:
         """The database refused what was reported: find out which, and go on with the others."""
@@ -132,6 +135,17 @@ class Delivery:
             why,
             extra=execution.extra,
         )
+
+
+def plain(reports: Sequence[Report]) -> Call[dict[TaskKey, Outcome]]:
+    """The call that reports outputs, or failures, and no more."""
+    if completions := _completions(reports):
+        return _sql.complete_tasks(completions)
+    return _sql.fail_tasks(report for report in reports if isinstance(report, Failure))
+
+
+def _completions(reports: Sequence[Report]) -> list[Completion]:
+    return [report for report in reports if isinstance(report, Completion)]
 
 
 def _tell(report: Report, answer: Outcome, execution: Execution) -> None:

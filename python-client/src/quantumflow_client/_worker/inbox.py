@@ -34,12 +34,12 @@ class Inbox:
             self._awaited = inf
             self._events.put(_nothing)
 
-    def wait(self, seconds: float, results: int) -> None:
-        """Wait until something happens: an event, or so many results."""
-        self._awaited = results
+    def wait(self, seconds: float, results: int | None) -> None:
+        """Wait until something happens: an event, or so many results; None: an event only."""
+        self._awaited = inf if results is None else results
         try:
             # Handlers that end from here on put an event; those before did not.
-            if len(self._results) < results:
+            if len(self._results) < self._awaited:
                 self._events.get(timeout=seconds)(time.monotonic())
         except Empty:
             pass
@@ -50,6 +50,10 @@ class Inbox:
         """Let the core know of all there is."""
         while not self._events.empty():
             self._events.get()(time.monotonic())
+        self.empty_results_into(core)
+
+    def empty_results_into(self, core: Core) -> None:
+        """Let the core know of the results alone: of handlers that have ended by now."""
         if self._results:
             results = [self._results.popleft() for _ in range(len(self._results))]
             core.ended([report for report, _ in results], sum(seconds for _, seconds in results))

@@ -1,7 +1,8 @@
 """The worker's loop: asks the core what to do next, and does it.
 
 The thread that runs the worker claims and reports, on one connection, while handlers run in
-`slots`. Another thread extends leases, see `renewal`. What to do when is decided by `core`.
+`slots`. Another thread extends leases, see `renewal`, and one reports where that can go apart, see
+`second`. What to do when is decided by `core`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ from quantumflow_client._connections import Session
 from quantumflow_client._log import logger
 from quantumflow_client.errors import QuantumflowError, UnknownQueue
 
-from .actions import Claim, Connect, Deliver, Finish, Register, Release, Rest
+from .actions import (
+    Claim,
+    CloseSecond,
+    Connect,
+    Deliver,
+    DeliverApart,
+    Finish,
+    OpenSecond,
+    Register,
+    Release,
+    Rest,
+)
 from .claims import Claims
 from .clock import Clock
 from .core import MISSING_MOST, Core, Stopping
@@ -34,6 +46,7 @@ from .listener import Ear, listening
 from .offer import Offer
 from .refusals import Verdict, can_never_succeed, verdict_of
 from .renewal import Renewal
+from .second import Second
 from .slots import Slots
 from .watch import Watch
 
@@ -104,6 +117,7 @@ class Worker:
             lease=seconds,
             once=once,
             until_idle=until_idle,
+            second=not connections.is_pooled,
             random=random.random,
             deadline=self._deadline,
         )
@@ -133,6 +147,15 @@ class Worker:
             self._offer, self._session, self._core, self._held, self._clock, handlers, self._host
         )
         self._delivery = Delivery(self._offer, self._session, self._core, self._held)
+        self._second = Second(
+            self._offer,
+            connections,
+            self._core,
+            self._inbox,
+            self._held,
+            self._delivery,
+            patience=patience,
+        )
         # One that ends when there is nothing to do never waits for it.
         self._ends_by_itself = once or until_idle
         self._listen = False if self._ends_by_itself else listen
@@ -166,6 +189,7 @@ class Worker:
             self._renewal.stop()
             self._listening.close()
             self._slots.end()
+            self._second.close()
             self._host.close()
             self._renewal.join()
             self._disconnect()
@@ -206,6 +230,9 @@ class Worker:
         if isinstance(action, Rest):
             self._rest(action, now)
             return False
+        if isinstance(action, (OpenSecond, DeliverApart, CloseSecond)):
+            self._second.take(action)
+            return False
         try:
             self._take(action)
         except Undelivered as undelivered:
@@ -236,6 +263,7 @@ class Worker:
             asked, asked_at = action.quantity, time.monotonic()
             tasks = self._delivery.deliver(action)
             if tasks is not None:
+                self._inbox.empty_results_into(self._core)
                 self._start(self._claims.begin(tasks, asked=asked, asked_at=asked_at))
         elif isinstance(action, Release):
             self._session.ask(_sql.release_tasks(action.tasks, action.unfit))
