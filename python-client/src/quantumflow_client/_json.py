@@ -2,6 +2,7 @@
 
 What Python's json refuses is an `UnsupportedValue` that says why. What only PostgreSQL refuses (NUL
 characters, lone surrogates) is left to PostgreSQL: the client restates no rule of the database.
+Large values go by orjson where it is installed (see `_large`), which changes nothing but the time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import re
 from typing import Any
 
+from ._large import ELSEWHERE, dumped, loaded
 from .errors import UnsupportedValue
 
 Json = Any
@@ -35,7 +37,8 @@ def encode(value: Json, what: str = "the value") -> str:
             is no JSON. The message says where in the value that is.
     """
     try:
-        return _encode(value)
+        text = dumped(value)
+        return _encode(value) if text is None else text
     except (TypeError, ValueError, RecursionError) as error:
         where = "" if isinstance(error, RecursionError) else _place(value)
         at = f" at {where}" if where else ""
@@ -49,7 +52,8 @@ def decode(text: str, what: str = "the value") -> Json:
         UnsupportedValue: Python cannot hold it: a number too long, or nested too deep.
     """
     try:
-        return _decode(text)
+        value = loaded(text)
+        return _decode(text) if value is ELSEWHERE else value
     except (ValueError, RecursionError) as error:
         raise UnsupportedValue(f"{what} cannot be read by Python: {_reason(error)}") from error
 
