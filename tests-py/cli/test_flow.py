@@ -54,11 +54,71 @@ flowchart TD
   s0 --> s2
 """
 
+GATED = {
+    "slug": "gated",
+    "steps": [
+        {"name": "check"},
+        {"name": "a", "dependencies": ["check"], "if": '$.check.kind == "a" && $.run.n < 5'},
+        {"name": "b", "dependencies": ["check"], "if": "$.run.n >= 5", "otherwise": "fail"},
+        {"name": "joined", "dependencies": ["a", "b"], "join": "any", "fallback": {"n": None}},
+        {
+            "name": "each",
+            "type": "map",
+            "dependencies": ["check"],
+            "tolerate": "5%",
+            "on_error": "continue",
+        },
+        {"name": "tidy", "dependencies": ["joined"], "join": "none", "after": ["each"]},
+        {"name": "last", "after": ["tidy"], "prefer_after": ["a"]},
+    ],
+}
+GATED_TEXT = """\
+gated
+
+   1  check
+   2  a       <- check
+                 if $.check.kind == "a" && $.run.n < 5
+      b       <- check
+                 if $.run.n >= 5, or it fails
+      each[]  <- check[]
+                 if it fails, the run goes on
+                 of its tasks 5% may fail
+   3  joined  <- a, b (needs any)
+                 if it fails, its output is {"n": null}
+   4  tidy    <- joined (needs none); after each
+   5  last    <- after tidy, a
+
+step[] has a task for each item of what it names with []
+"""
+GATED_MERMAID = """\
+flowchart TD
+  s0["check"]
+  s1["a<br>if $.check.kind == #quot;a#quot; #amp;#amp; $.run.n #lt; 5"]
+  s2["b<br>if $.run.n #gt;= 5, or it fails"]
+  s3["joined<br>needs any of them<br>if it fails, its output is {#quot;n#quot;: null}"]
+  s4[["each<br>if it fails, the run goes on<br>of its tasks 5% may fail"]]
+  s5["tidy<br>needs none of them"]
+  s6["last"]
+  s0 --> s1
+  s0 --> s2
+  s1 --> s3
+  s2 --> s3
+  s0 -->|each| s4
+  s3 --> s5
+  s4 -.-> s5
+  s5 -.-> s6
+  s1 -.-> s6
+"""
+
 
 @pytest.mark.parametrize(
     ("definition", "text", "mermaid"),
-    [(DIAMOND, DIAMOND_TEXT, DIAMOND_MERMAID), (MAP, MAP_TEXT, MAP_MERMAID)],
-    ids=["diamond", "map"],
+    [
+        (DIAMOND, DIAMOND_TEXT, DIAMOND_MERMAID),
+        (MAP, MAP_TEXT, MAP_MERMAID),
+        (GATED, GATED_TEXT, GATED_MERMAID),
+    ],
+    ids=["diamond", "map", "gated"],
 )
 def test_a_graph_is_drawn(
     definition: dict[str, Any],
@@ -109,6 +169,24 @@ def test_a_definition_is_shown_as_json(quantumflow: Command, define: Define) -> 
     assert (
         "--version" in quantumflow.error("flow", "show", "-", "--version", 1, expect=2)["message"]
     )
+
+
+def test_a_condition_is_asked_of_an_input(quantumflow: Command, define: Define) -> None:
+    define(GATED)
+    given = '{"run": {"n": 3}, "check": {"kind": "a"}}'
+    assert quantumflow("flow", "test", "gated", "a", given).stdout == (
+        'true: the step runs\n  $.run.n  [3]\n  $.check.kind  ["a"]\n'
+    )
+    assert quantumflow("flow", "test", "gated", "b", given).stdout.startswith("false\n")
+    unknown = quantumflow("flow", "test", "gated", "b", '{"run": {}}').stdout
+    assert unknown.startswith("unknown: the step fails; $.run.n is not there: JSON object does not")
+    shown = quantumflow.json("flow", "test", "gated", "a", given)
+    assert (shown["result"], shown["saw"]["$.check.kind"]) == (True, ["a"])
+    assert quantumflow.error("flow", "test", "gated", "c", "{}", expect=3)["code"] == "QF120"
+    wrong = quantumflow.error(
+        "flow", "test", "gated", "a", given, "--status", '{"check": "done"}', expect=4
+    )
+    assert wrong["code"] == "QF101"
 
 
 def test_every_problem_of_a_definition_is_said(quantumflow: Command, tmp_path: Path) -> None:

@@ -43,6 +43,19 @@ def test_runs_are_started_and_waited_for(
     run(main())
 
 
+def test_a_condition_is_asked_of_an_input(dsn: str) -> None:
+    steps = [{"name": "a"}, {"name": "b", "depends_on": ["a"], "if": '$status.a == "failed"'}]
+
+    async def main() -> None:
+        async with AsyncClient(dsn) as aclient:
+            await aclient.deploy({"slug": "asked", "steps": steps})
+            assert (await aclient.test_condition("asked", "b", {"run": 1})).result is False
+            answer = await aclient.test_condition("asked", "b", {}, status={"a": "failed"})
+            assert (answer.result, answer.saw) == (True, {"$status.a": ["failed"]})
+
+    run(main())
+
+
 def test_errors_are_the_same(dsn: str) -> None:
     async def main() -> None:
         async with AsyncClient(dsn) as aclient:

@@ -136,6 +136,40 @@ def test_a_map_in_chunks_has_items_instead_of_an_item() -> None:
         def grow(item: Any) -> None: ...
 
 
+def test_a_step_says_when_it_runs_and_what_its_failure_means(client: Client) -> None:
+    flow = Flow("f")
+
+    @flow.step
+    def check(run: Any) -> None: ...
+
+    @flow.step(depends_on=[check], if_="$.check.n > 1", otherwise="fail", on_error="continue")
+    def charge(check: Any) -> None: ...
+
+    @flow.map(over=check, tolerate="5%", fallback=[])
+    def notify(item: Any) -> None: ...
+
+    @flow.step(depends_on=[charge], join="any", after=[notify], prefer_after=["check"])
+    def ship(charge: Any = None) -> None: ...
+
+    flow.add_step("tell", depends_on=[ship], join="none", fallback=None)
+    keys = [
+        {},
+        {"if": "$.check.n > 1", "otherwise": "fail", "on_error": "continue"},
+        {"tolerate": "5%", "fallback": []},
+        {"join": "any", "after": ["notify"], "prefer_after": ["check"]},
+        {"join": "none", "fallback": None},
+    ]
+    steps = flow.definition()["steps"]
+    assert isinstance(steps, list)
+    for step, expected in zip(steps, keys, strict=True):
+        usual = ("name", "type", "command", "dependencies", "map_over")
+        assert {key: step[key] for key in step if key not in usual} == expected
+    assert client.deploy(flow).version == 1
+    stored = client.test_condition("f", "charge", {"run": {}, "check": {"n": 1}})
+    assert (stored.result, stored.reason, stored.saw) == (False, None, {"$.check.n": [1]})
+    assert client.test_condition("f", "tell", {"run": {}}, status={"ship": "failed"}).result
+
+
 def test_a_parameter_with_a_default_may_be_anything() -> None:
     flow = Flow("f")
 

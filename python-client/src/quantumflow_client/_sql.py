@@ -156,6 +156,59 @@ def get_flow(workflow_slug: str, version: int | None) -> Call[dict[str, Json]]:
     return Call(_GET_FLOW, _decoded, {"workflow_slug": workflow_slug, "version": version})
 
 
+_TEST_CONDITION = _statement(
+    "test_condition",
+    """
+    select result, reason, saw::pg_catalog.text
+    from quantumflow.test_condition(
+      workflow_slug => %(workflow_slug)s,
+      step_slug => %(step_slug)s,
+      input => %(input)s::pg_catalog.jsonb,
+      status => %(status)s::pg_catalog.jsonb,
+      version => %(version)s::int)
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionAnswer:
+    """What a step's condition says of an input.
+
+    Attributes:
+        result: True: the step runs. False: its `otherwise` decides. None: unknown, and it fails.
+        reason: Why it is unknown, or that the step has no condition.
+        saw: By each path of the condition a list of what it finds, the first ten values, long ones
+            in short; or a text, which says why it finds none.
+    """
+
+    result: bool | None
+    reason: str | None
+    saw: dict[str, Json]
+
+
+def test_condition(
+    workflow_slug: str,
+    step_slug: str,
+    input: Json,  # noqa: A002
+    *,
+    status: Mapping[str, str],
+    version: int | None,
+) -> Call[ConditionAnswer]:
+    """Ask a step's condition of an input."""
+    return Call(
+        _TEST_CONDITION,
+        lambda rows: ConditionAnswer(rows[0][0], rows[0][1], _json.decode(rows[0][2])),
+        {
+            "workflow_slug": workflow_slug,
+            "step_slug": step_slug,
+            "input": _json.encode(input, "the input"),
+            "status": _json.encode(status, "status"),
+            "version": version,
+        },
+        is_repeatable=True,
+    )
+
+
 _LIST_FLOWS = _statement(
     "list_flows",
     """

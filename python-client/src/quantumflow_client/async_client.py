@@ -13,7 +13,14 @@ import psycopg
 
 from . import _connections, _sql
 from ._arguments import patience, seconds_of, whole_number
-from ._sql import FailedAttempt, RetriedStep, StateProblem, StateRepair, WorkflowVersion
+from ._sql import (
+    ConditionAnswer,
+    FailedAttempt,
+    RetriedStep,
+    StateProblem,
+    StateRepair,
+    WorkflowVersion,
+)
 from ._values import explained
 from ._waiting import Status, until_ended
 from .client import (
@@ -96,6 +103,25 @@ class AsyncClient:
         if rollback:
             return version
         return version.beside(await self._run(_sql.list_flows(), connection))
+
+    async def test_condition(
+        self,
+        workflow_slug: str,
+        step_slug: str,
+        input: Json,  # noqa: A002
+        *,
+        status: Mapping[str, str] | None = None,
+        version: int | None = None,
+    ) -> ConditionAnswer:
+        """Ask a step's condition of an input; see Client.test_condition.
+
+        Calls quantumflow.test_condition.
+        """
+        return await self._run(
+            _sql.test_condition(
+                workflow_slug, step_slug, input, status=status or {}, version=version
+            )
+        )
 
     async def start_flow(
         self,

@@ -18,6 +18,7 @@ from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
 from ._sql import (
     DEFAULT_QUEUE,
+    ConditionAnswer,
     FailedAttempt,
     RetriedStep,
     StateProblem,
@@ -215,6 +216,37 @@ class Client:
             _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
         )
         return version if rollback else version.beside(self._run(_sql.list_flows(), connection))
+
+    def test_condition(
+        self,
+        workflow_slug: str,
+        step_slug: str,
+        input: Json,  # noqa: A002
+        *,
+        status: Mapping[str, str] | None = None,
+        version: int | None = None,
+    ) -> ConditionAnswer:
+        """Ask a step's condition of an input, and see what each of its paths finds there.
+
+        Args:
+            workflow_slug: The workflow.
+            step_slug: The step.
+            input: As the step is given it: an object with `run` and each dependency that completed.
+            status: What became of dependencies, by name: completed, skipped or failed. Of others,
+                completed if the input has them, or they are only waited for, and skipped otherwise.
+            version: The current one unless told otherwise.
+
+        Raises:
+            StepNotInFlow: The workflow has no such step.
+            InvalidDefinition: A status is none, or of no dependency.
+
+        Calls quantumflow.test_condition.
+        """
+        return self._run(
+            _sql.test_condition(
+                workflow_slug, step_slug, input, status=status or {}, version=version
+            )
+        )
 
     # Runs
 

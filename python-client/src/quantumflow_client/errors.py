@@ -169,7 +169,7 @@ class StepRuleBroken(DefinitionError):
     code = "QF118"
 
 
-class NoSuchStep(DefinitionError):
+class StepNotInFlow(DefinitionError):
     """The workflow has no such step."""
 
     code = "QF120"

@@ -28,6 +28,12 @@ StepRef = str | Callable[..., Any]
 """A step: its slug, or the function that handles it."""
 
 Kind = Literal["single", "map"]
+Otherwise = Literal["skip", "fail"]
+Join = Literal["all", "any", "none"]
+OnError = Literal["fail", "continue"]
+
+_NONE: Any = object()
+"""No fallback: None is one."""
 
 
 class StepSettings(TypedDict, total=False):
@@ -42,6 +48,13 @@ class StepSettings(TypedDict, total=False):
     start_delay: Duration | None
     queue: str | None
     args: Json
+    if_: str | None
+    otherwise: Otherwise | None
+    join: Join | None
+    after: Iterable[StepRef]
+    prefer_after: Iterable[StepRef]
+    on_error: OnError | None
+    fallback: Json
 
 
 class MapSettings(StepSettings, total=False):
@@ -49,6 +62,7 @@ class MapSettings(StepSettings, total=False):
 
     over: StepRef | None
     chunk_size: int | None
+    tolerate: int | str | None
 
 
 class Flow:
@@ -165,6 +179,14 @@ class Flow:
         start_delay: Duration | None = None,
         queue: str | None = None,
         args: Json = None,
+        if_: str | None = None,
+        otherwise: Otherwise | None = None,
+        join: Join | None = None,
+        after: Iterable[StepRef] = (),
+        prefer_after: Iterable[StepRef] = (),
+        on_error: OnError | None = None,
+        fallback: Json = _NONE,
+        tolerate: int | str | None = None,
     ) -> None:
         """Add a step that is handled elsewhere.
 
@@ -184,6 +206,17 @@ class Flow:
             start_delay: How long the step waits once it is ready.
             queue: Where its tasks wait.
             args: What its handler receives unchanged: any JSON.
+            if_: A condition, as PostgreSQL's jsonpath over `$.run` and each dependency: the step
+                runs only if it is true. The definition's key is `if`.
+            otherwise: What false means: the step is skipped, as by default, or fails.
+            join: How many of its dependencies must have completed, or it is skipped: `all` of them,
+                as by default, `any`, or `none`.
+            after: Steps that it waits for, however they end, and whose outputs it is not given.
+            prefer_after: The same, where the order is only a wish.
+            on_error: What its final failure means: its run fails, as by default, or goes on
+                without it.
+            fallback: Its output when it fails for good: any JSON, None too. The run goes on.
+            tolerate: For a map: how many of its tasks may fail, or which share, as in `"5%"`.
 
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
@@ -208,7 +241,16 @@ class Flow:
             timeout=_seconds(timeout),
             start_delay=_seconds(start_delay),
             queue=queue,
+            otherwise=otherwise,
+            join=join,
+            after=[self._slug_of(step) for step in after] or None,
+            prefer_after=[self._slug_of(step) for step in prefer_after] or None,
+            on_error=on_error,
+            tolerate=tolerate,
+            **{"if": if_},
         )
+        if fallback is not _NONE:
+            self._steps[slug]["fallback"] = fallback
 
     def definition(self) -> dict[str, Json]:
         """The definition, as quantumflow.define_flow takes it."""

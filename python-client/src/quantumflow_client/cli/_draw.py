@@ -6,6 +6,7 @@ be, a cycle as a last layer.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import click
 from ._output import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from quantumflow_client._json import Json
 
@@ -24,11 +25,27 @@ _RUN = "run"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step as it is drawn; `over` is what a map maps over, None for a single step."""
+    """A step as it is drawn.
+
+    Attributes:
+        slug: Its name.
+        depends_on: What it waits for and is given.
+        over: What a map maps over; None for a single step.
+        after: What it waits for only.
+        join: How many of the first must have completed: all, any or none.
+        notes: When it runs, and what its failure means, where that is not as usual.
+    """
 
     slug: str
     depends_on: tuple[str, ...]
     over: str | None
+    after: tuple[str, ...] = ()
+    join: str = "all"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        return self.depends_on + self.after
 
 
 def steps_of(definition: Json) -> list[Step]:
@@ -50,7 +67,27 @@ def _step_of(step: Json) -> Step:
     over = None
     if step.get("type") == "map":
         over = step.get("map_over") or (depends_on[0] if depends_on else _RUN)
-    return Step(str(step.get("name", step.get("slug"))), tuple(map(str, depends_on)), over)
+    after = [*(step.get("after") or []), *(step.get("prefer_after") or [])]
+    return Step(
+        str(step.get("name", step.get("slug"))),
+        tuple(map(str, depends_on)),
+        over,
+        tuple(map(str, after)),
+        str(step.get("join", "all")),
+        tuple(_notes(step)),
+    )
+
+
+def _notes(step: Json) -> Iterator[str]:
+    if "if" in step:
+        otherwise = ", or it fails" if step.get("otherwise") == "fail" else ""
+        yield f"if {step['if']}{otherwise}"
+    if step.get("on_error") == "continue":
+        yield "if it fails, the run goes on"
+    if "fallback" in step:
+        yield f"if it fails, its output is {json.dumps(step['fallback'], ensure_ascii=False)[:80]}"
+    if "tolerate" in step:
+        yield f"of its tasks {step['tolerate']} may fail"
 
 
 def layers(steps: Iterable[Step]) -> list[list[Step]]:
@@ -60,7 +97,7 @@ def layers(steps: Iterable[Step]) -> list[list[Step]]:
     done: set[str] = set()
     found: list[list[Step]] = []
     while left:
-        ready = [s for s in left if all(d in done or d not in slugs for d in s.depends_on)]
+        ready = [s for s in left if all(d in done or d not in slugs for d in s.waits_for)]
         if not ready:  # a cycle
             return [*found, left]
         found.append(ready)
@@ -81,8 +118,12 @@ def text(definition: Json) -> list[str]:
             waits = [_marked(d, d == step.over) for d in step.depends_on]
             if step.over == _RUN and not waits:
                 waits = [_marked(_RUN, True)]
-            after = f"  <- {', '.join(waits)}" if waits else ""
-            lines.append(f"{'' if place else number:>4}  {name:<{width}}{after}".rstrip())
+            needs = f" (needs {step.join})" if step.join != "all" else ""
+            given = [", ".join(waits) + needs] if waits else []
+            after = [f"after {', '.join(step.after)}"] if step.after else []
+            arrow = f"  <- {'; '.join(given + after)}" if given or after else ""
+            lines.append(f"{'' if place else number:>4}  {name:<{width}}{arrow}".rstrip())
+            lines += [f"{'':>6}{'':<{width}}     {note}" for note in step.notes]
     lines += [
         f"{event.replace('_', ' '):>15}: {definition[event]}"
         for event in ("on_complete", "on_failure")
@@ -106,15 +147,23 @@ def mermaid(definition: Json) -> list[str]:
         lines.append('  run(["input of the run"])')
     for step in steps:
         left, right = ("[[", "]]") if step.over is not None else ("[", "]")
-        lines.append(f"  {numbers[step.slug]}{left}{_quoted(step.slug)}{right}")
+        join = [f"needs {step.join} of them"] if step.join != "all" else []
+        label = _quoted(step.slug, *join, *step.notes)
+        lines.append(f"  {numbers[step.slug]}{left}{label}{right}")
     for step in steps:
         for dependency in step.depends_on or ([_RUN] if step.over == _RUN else []):
             arrow = "-->|each|" if dependency == step.over else "-->"
             source = numbers.get(dependency, _RUN if dependency == _RUN else None)
             if source is not None:
                 lines.append(f"  {source} {arrow} {numbers[step.slug]}")
+        lines += [f"  {numbers[s]} -.-> {numbers[step.slug]}" for s in step.after if s in numbers]
     return lines
 
 
-def _quoted(label: str) -> str:
-    return '"' + one_line(label).replace("#", "#35;").replace('"', "#quot;") + '"'
+_ENTITIES = str.maketrans(
+    {"#": "#35;", '"': "#quot;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
+)
+
+
+def _quoted(*lines: str) -> str:
+    return '"' + "<br>".join(one_line(line).translate(_ENTITIES) for line in lines) + '"'

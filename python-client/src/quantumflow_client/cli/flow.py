@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from quantumflow_client import _sql
@@ -95,6 +97,41 @@ def show(app: App, source: str, drawing: str | None, version: int | None) -> Non
     app.show(definition, draw(definition))
 
 
+@command(
+    "test",
+    example='quantumflow flow test order ship \'{"run": {"amount": 5}, "check": {"ok": true}}\'',
+)
+@click.argument("slug")
+@click.argument("step")
+@click.argument("input_json", metavar="INPUT")
+@click.option(
+    "--status",
+    metavar="JSON",
+    default="{}",
+    help='What became of steps that it waits for, as {"check": "skipped"}.',
+)
+@click.option("--version", type=int, metavar="N", help="A version; by default the current.")
+def test(app: App, slug: str, step: str, input_json: str, status: str, version: int | None) -> None:
+    """Ask the condition of a STEP of the workflow SLUG of an input, and show what it looks at.
+
+    INPUT is what the step would be given, an object with "run" and each dependency that completed:
+    JSON, - for JSON from the standard input, @FILE for JSON in a file.
+    """
+    answer = app.client.test_condition(
+        slug,
+        step,
+        _sources.json_of(input_json),
+        status=_sources.json_of(status),
+        version=version,
+    )
+    says = {True: "true: the step runs", False: "false", None: "unknown: the step fails"}
+    lines = [says[answer.result] + (f"; {answer.reason}" if answer.reason else "")]
+    lines += [
+        f"  {path}  {json.dumps(seen, ensure_ascii=False)}" for path, seen in answer.saw.items()
+    ]
+    app.show(answer, [_output.one_line(line) for line in lines])
+
+
 @command("list", example="quantumflow flow list")
 def list_(app: App) -> None:
     """List the workflows, the newest first."""
@@ -126,5 +163,5 @@ def delete(app: App, slug: str) -> None:
     app.show({"workflow_slug": slug, "deleted": True}, f"{slug} is deleted.")
 
 
-for _command in (validate, deploy, show, list_, delete):
+for _command in (validate, deploy, show, test, list_, delete):
     flow.add_command(_command)
