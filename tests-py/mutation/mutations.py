@@ -811,6 +811,13 @@ REPORTS = [
         _sql("task/what_code_cannot_do_is_left_to_other_code"),
     ),
     Mutation(
+        "a worker that begins does not look again at what it recalls, once that is locked",
+        "_recall_left",
+        "where q.msg_id = any ($2) and %s'",
+        "where q.msg_id = any ($2) or %s is null'",
+        ("tests-py/races/test_recalls.py",),
+    ),
+    Mutation(
         "a release keeps the token",
         "release_tasks",
         "        lease_token = null,\n",

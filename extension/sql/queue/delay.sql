@@ -167,9 +167,22 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_recall_left$
 declare
+  -- A queued task whose time has come but whose message is hidden was left to other code.
+  v_is_left constant text := $$
+    exists (
+      select
+      from quantumflow.step_tasks t
+      where t.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+        and t.step_slug = q.message ->> 'step_name'
+        and t.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+        and t.message_id = q.msg_id
+        and t.status = 'queued'
+        and t.queued_at <= $1
+      offset 0
+    )
+    $$;
   v_msg_ids bigint[];
 begin
-  -- A queued task whose time has come but whose message is hidden was left to other code.
   execute format(
     $$
     select array_agg(k.msg_id)
@@ -177,26 +190,21 @@ begin
     cross join lateral (
       select q.msg_id
       from pgmq.%I q
-      cross join lateral (
-        select
-        from quantumflow.step_tasks t
-        where t.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-          and t.step_slug = q.message ->> 'step_name'
-          and t.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-          and t.message_id = q.msg_id
-          and t.status = 'queued'
-          and t.queued_at <= $1
-        limit 1
-      ) t
       where %s = hashtext(l.lane)
         and q.message ->> 'command' = l.lane
         and q.vt > $1
         and q.vt <= $1 + interval '60 s'
-      for update of q skip locked
+        and %s
+      for update skip locked
     ) k
     $$,
-    'q_' || p_queue, quantumflow._lane())
+    'q_' || p_queue, quantumflow._lane(), v_is_left)
   using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue))
+  into v_msg_ids;
+
+  -- Again, now that nobody can claim them: one that came back by itself meanwhile may have been claimed before it was locked.
+  execute format('select array_agg(q.msg_id) from pgmq.%I q where q.msg_id = any ($2) and %s', 'q_' || p_queue, v_is_left)
+  using p_now, v_msg_ids
   into v_msg_ids;
 
   if v_msg_ids is null then
