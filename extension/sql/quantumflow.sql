@@ -83,9 +83,11 @@
 \ir step/output.sql
 \ir step/hand_over.sql
 \ir step/end_run.sql
+\ir step/give_up.sql
 \ir step/fail.sql
 \ir step/kind/map.sql
 \ir step/tasks.sql
+\ir step/gate.sql
 \ir step/ready.sql
 \ir step/end.sql
 \ir step/check_start.sql
@@ -99,6 +101,7 @@
 
 -- Task: what workers call. Claim it, report it, keep it, hand it back, and what happens when nobody
 -- does.
+\ir task/go_on.sql
 \ir task/failure.sql
 \ir task/lapse.sql
 \ir task/claim_messages.sql
@@ -126,6 +129,7 @@
 \ir run/delete.sql
 \ir run/prune.sql
 \ir run/look.sql
+\ir run/failed_items.sql
 \ir run/status.sql
 \ir run/list.sql
 \ir run/failures.sql
@@ -139,6 +143,7 @@
 \ir inspect/check_definitions.sql
 \ir inspect/check_messages.sql
 \ir inspect/check_steps.sql
+\ir inspect/check_gates.sql
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql

@@ -170,6 +170,7 @@ def test_runs_are_listed(quantumflow: Command, define: Define) -> None:
     assert set(shown) == {
         *("run_id", "workflow_slug", "version", "status", "done_steps", "steps", "priority"),
         *("retries", "idempotency_key", "created_at", "started_at", "ended_at", "error_message"),
+        "gave_up",
     }
     head, *lines = quantumflow("list").stdout.splitlines()
     assert head.split()[:5] == ["run", "workflow", "version", "status", "steps"]

@@ -97,8 +97,8 @@ select set_eq(
   $$
   select m[1]
   from pg_proc p
-  cross join regexp_matches(p.prosrc, '(?:then|else) ''([a-z_]+)''', 'g') m
-  where p.oid = 'quantumflow._reason_of'::regproc
+  cross join regexp_matches(pg_get_functiondef(p.oid), '(?:then|else) ''([a-z]+_[a-z_]+)''', 'gi') m
+  where p.oid in ('quantumflow._reason_of'::regproc, 'quantumflow._if_failed'::regproc)
   $$,
   $$
   select m[1]

@@ -11,6 +11,7 @@ begin
   values
     ('check_state', '{viewer}'::text[]),
     ('doctor', '{viewer}'),
+    ('failed_items', '{viewer,worker}'),
     ('get_flow', '{viewer}'),
     ('list_failures', '{viewer}'),
     ('list_flows', '{viewer}'),

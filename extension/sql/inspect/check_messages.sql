@@ -16,6 +16,8 @@ begin
     on r.id = t.run_id
   left join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+  left join quantumflow.step_states s
+    on (s.run_id, s.step_slug) = (t.run_id, t.step_slug)
   where (p_run_id is null or t.run_id = p_run_id)
     and t.status <> 'completed'
     and w.counts is not false
@@ -23,9 +25,27 @@ begin
       when t.status in ('queued', 'started')
       then r.status in ('completed', 'failed', 'cancelled')
         and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
+      -- A step without which its run goes on leaves failed and cancelled tasks, and a tolerant map failed ones.
       when t.status in ('failed', 'cancelled')
       then r.status in ('started', 'paused', 'completed')
+        and (s.error_message is null or s.status not in ('completed', 'failed'))
+        and (s.failed_tasks is null or t.status = 'cancelled')
     end
+  union all
+  select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
+    format('the task is %s although its step is %s', t.status, s.status), 'cancel it'
+  from quantumflow.step_tasks t
+  join quantumflow.step_states s
+    on (s.run_id, s.step_slug) = (t.run_id, t.step_slug)
+  join quantumflow.workflow_runs r
+    on r.id = t.run_id
+    and r.status in ('started', 'paused')
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
+    and quantumflow._has_ended(s.status, w.goes_on)
+  where (p_run_id is null or t.run_id = p_run_id)
+    and t.status in ('queued', 'started')
+    and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
   union all
   select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
     format('the callback is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
@@ -45,9 +65,12 @@ begin
   from quantumflow.step_states s
   join quantumflow.workflow_runs r
     on r.id = s.run_id
+  left join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
   where (p_run_id is null or s.run_id = p_run_id)
+    and quantumflow._has_ended(s.status, w.goes_on) is not true
     and (
-      (r.status = 'completed' and s.status not in ('completed', 'skipped'))
+      r.status = 'completed'
       or (
         r.status in ('failed', 'cancelled')
         and s.status in ('created', 'started')

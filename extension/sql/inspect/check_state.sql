@@ -49,6 +49,10 @@ begin
   select * from quantumflow._check_runs(check_state.run_id)
   union all
   select * from quantumflow._check_limits(check_state.run_id)
+  union all
+  select * from quantumflow._check_gates(check_state.run_id)
+  union all
+  select * from quantumflow._check_taskless(check_state.run_id)
   order by 1, 2, 3, 4, 6;
 end
 $check_state$;
@@ -59,16 +63,22 @@ under load too.
 
 rule:
 0 every row belongs to something (there are no foreign keys), and what a step is says its definition;
-1 a run that ended has no queued or started task, callbacks aside, unless it is listed in _unfinished_ends;
+1 a run that ended has no queued or started task, callbacks aside, and nor has a step that ended, unless the run is listed in
+_unfinished_ends;
 2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued
 tasks of paused runs sleep, and no lease goes beyond the deadline of its attempt;
-3 remaining_steps, remaining_deps and remaining_tasks equal a recount;
-6 a step starts only after all its dependencies are done, and does start then;
-7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order;
+3 remaining_steps, remaining_deps, remaining_tasks and failed_tasks equal a recount;
+5 the output of a step that fell back is its fallback;
+6 a step starts, or is skipped, only after all that it waits for has ended, and does so then;
+7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order, null for those that failed;
 8 failures do not exceed max_attempts, nor losses max_lost; a step or run with nothing left to do has ended, and a run that ended
 has its callback;
-9 a completed run has only steps that are done, and a run that goes on no failed or cancelled step or task.
-(4 and 5, one lease a task and one output a task, are kept by the table itself.)
+9 a completed run has only steps that have ended, and a run that goes on no failed or cancelled step or task, but for steps without which it
+goes on and the tasks of these, and failed tasks that are tolerated;
+10 a skipped step has its reason, and the reason holds;
+11 a step completed without a completed task is an empty map, or has fallen back;
+15 gave_up equals a recount.
+(4, one lease a task, and that an output is recorded once, is kept by the table itself.)
 
 problem says what is wrong with the run, step, task or message that the row names, remedy what repair() does about it.
 It reads every row once or more, and the outputs of maps: some seconds for a million tasks.

@@ -6,15 +6,18 @@ select
   s.remaining_deps,
   s.remaining_tasks,
   s.initial_tasks,
+  coalesce(s.failed_tasks, 0) as failed_tasks,
+  s.status = 'completed' and s.error_message is not null as fell_back,
   r.status as run_status,
   w.workflow_slug,
   w.version,
   coalesce(d.open_deps, 0) as open_deps,
   coalesce(k.tasks, 0) as tasks,
   coalesce(k.completed, 0) as completed,
+  coalesce(k.failed, 0) as failed,
   coalesce(k.last_index, -1) as last_index,
   coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled') as deps_can_be_set,
-  coalesce(k.completed, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
+  coalesce(k.completed, 0) + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
 from quantumflow.step_states s
 join quantumflow.workflow_runs r
   on r.id = s.run_id
@@ -23,7 +26,8 @@ join quantumflow.workflow_steps w
 left join (
   select
     t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
-    (count(*) filter (where t.status = 'completed'))::int as completed
+    (count(*) filter (where t.status = 'completed'))::int as completed,
+    (count(*) filter (where t.status = 'failed'))::int as failed
   from quantumflow.step_tasks t
   group by t.run_id, t.step_slug
 ) k
@@ -33,9 +37,11 @@ left join (
   from quantumflow.step_states o
   join quantumflow.workflow_runs p
     on p.id = o.run_id
+  join quantumflow.workflow_steps x
+    on (x.workflow_slug, x.version, x.step_slug) = (p.workflow_slug, p.version, o.step_slug)
   join quantumflow.workflow_step_edges e
     on (e.workflow_slug, e.version, e.depends_on_step) = (p.workflow_slug, p.version, o.step_slug)
-  where o.status not in ('completed', 'skipped')
+  where not quantumflow._has_ended(o.status, x.goes_on)
   group by o.run_id, e.step_slug
 ) d
   on (d.run_id, d.step_slug) = (s.run_id, s.step_slug);
@@ -48,12 +54,15 @@ comment on column quantumflow._step_facts.status is 'Its status.';
 comment on column quantumflow._step_facts.remaining_deps is 'What its row says.';
 comment on column quantumflow._step_facts.remaining_tasks is 'What its row says.';
 comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.failed_tasks is 'How many tasks its row says to have failed and been tolerated.';
+comment on column quantumflow._step_facts.fell_back is 'Whether its output is its fallback.';
 comment on column quantumflow._step_facts.run_status is 'The status of its run.';
 comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
 comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
 comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
 comment on column quantumflow._step_facts.tasks is 'How many tasks it has.';
 comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
+comment on column quantumflow._step_facts.failed is 'How many of them have failed.';
 comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';
 comment on column quantumflow._step_facts.deps_can_be_set is 'Whether a step of this status may have that many open dependencies.';
 comment on column quantumflow._step_facts.tasks_can_be_set is 'Whether a step of this status may have that many completed tasks.';
@@ -78,10 +87,20 @@ begin
   where f.remaining_deps <> f.open_deps
   union all
   select 3, f.run_id, f.step_slug, null, null, null,
-    format('remaining_tasks is %s of %s but %s tasks are completed', f.remaining_tasks, f.initial_tasks, f.completed),
+    format('remaining_tasks is %s of %s but %s tasks are completed', f.remaining_tasks, f.initial_tasks, f.completed)
+      || case when f.failed_tasks > 0 then format(', and %s tolerated', f.failed_tasks) else '' end,
     case when f.tasks_can_be_set then 'recount' end
   from facts f
-  where f.remaining_tasks <> f.initial_tasks - f.completed
+  where f.remaining_tasks <> f.initial_tasks - f.completed - f.failed_tasks
+    and not f.fell_back
+  union all
+  select 3, f.run_id, f.step_slug, null, null, null,
+    format('%s of its tasks are said to have failed and been tolerated, and %s have failed', f.failed_tasks, f.failed), null
+  from facts f
+  where f.failed_tasks > 0
+    and f.failed_tasks <> f.failed
+    and f.status in ('started', 'completed')
+    and not f.fell_back
   union all
   select 6, f.run_id, f.step_slug, null, null, null, 'all dependencies are done but the step has not started', 'start it'
   from facts f
@@ -93,19 +112,20 @@ begin
     format('the step is %s although %s dependencies are not done', f.status, f.open_deps), null
   from facts f
   where f.open_deps > 0
-    and f.status in ('started', 'completed', 'failed')
+    and f.status in ('started', 'completed', 'failed', 'skipped')
   union all
   select 7, f.run_id, f.step_slug, null, null, null,
     format('the step has %s of its %s tasks', f.tasks, f.initial_tasks), null
   from facts f
   where f.status in ('started', 'completed')
+    and not f.fell_back
     and (f.tasks <> f.initial_tasks or f.last_index <> f.initial_tasks - 1)
   union all
   select 8, f.run_id, f.step_slug, null, null, null, 'all tasks of the step are completed but it has not ended', 'complete it'
   from facts f
   where f.status = 'started'
     and f.run_status in ('started', 'paused')
-    and f.completed = f.initial_tasks
+    and f.completed + f.failed_tasks = f.initial_tasks
     and f.tasks = f.initial_tasks
     and f.last_index = f.initial_tasks - 1;
 end
@@ -135,6 +155,7 @@ begin
       and w.gathers
     where (p_run_id is null or s.run_id = p_run_id)
       and s.status = 'completed'
+      and s.error_message is null
     offset 0
   ) m
   where m.output is distinct from coalesce(quantumflow._gather_map(m.run_id, m.step_slug), '[]');
@@ -161,6 +182,7 @@ begin
       and w.chunk_size is not null
     where (p_run_id is null or s.run_id = p_run_id)
       and s.status in ('started', 'completed')
+      and s.error_message is null
   )
   select 7, c.run_id, c.step_slug, null::int, null::text, null::bigint,
     format('the step has %s tasks for %s items in chunks of %s', c.initial_tasks, i.items, c.chunk_size), null::text
@@ -201,8 +223,12 @@ begin
     select r.id, r.status, r.remaining_steps, r.workflow_slug, r.version, r.retries, coalesce(k.open_steps, 0) as open_steps
     from quantumflow.workflow_runs r
     left join (
-      select s.run_id, count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
+      select s.run_id, count(*) filter (where not quantumflow._has_ended(s.status, w.goes_on)) as open_steps
       from quantumflow.step_states s
+      join quantumflow.workflow_runs o
+        on o.id = s.run_id
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (o.workflow_slug, o.version, s.step_slug)
       group by s.run_id
     ) k
       on k.run_id = r.id

@@ -73,7 +73,7 @@ comment on function quantumflow.repair(boolean) is
 dry_run: true, the default, changes nothing and says what would be done.
 
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
-that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps and remaining_steps anew,
+that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps, remaining_steps and gave_up anew,
 completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are
 missing, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
 is touched.
@@ -227,6 +227,7 @@ begin
   if v_run.status in ('failed', 'cancelled') and quantumflow._has_live_rows(p_run_id) then
     perform quantumflow._stop_runs(array[p_run_id], p_now);
   end if;
+  perform quantumflow._stop_steps(quantumflow._stopped_steps(array[p_run_id]), p_now);
 
   v_tids := quantumflow._free_tasks(
     p_run_id, quantumflow._tasks_without_message(p_run_id, v_run.status not in ('started', 'paused')));
@@ -335,7 +336,7 @@ declare
   v_step record;
 begin
   for v_step in
-    select s.step_slug, s.remaining_tasks, w.gathers
+    select s.step_slug, s.remaining_tasks, r.workflow_slug, r.version, w.gathers
     from quantumflow._check_steps(p_run_id) p
     join quantumflow.step_states s
       on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
@@ -348,7 +349,8 @@ begin
     order by s.step_slug
   loop
     if v_step.gathers then
-      perform quantumflow._end_map(p_run_id, v_step.step_slug, v_step.remaining_tasks, p_now);
+      perform quantumflow._end_map(
+        p_run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.remaining_tasks, p_now);
     else
       update quantumflow.step_states s
       set
@@ -375,24 +377,33 @@ begin
   update quantumflow.step_states s
   set
     remaining_deps = case when f.deps_can_be_set then f.open_deps else s.remaining_deps end,
-    remaining_tasks = case when f.tasks_can_be_set then f.initial_tasks - f.completed else s.remaining_tasks end
+    remaining_tasks = case when f.tasks_can_be_set then f.initial_tasks - f.completed - f.failed_tasks else s.remaining_tasks end
   from quantumflow._step_facts f
   where f.run_id = p_run_id
     and (s.run_id, s.step_slug) = (f.run_id, f.step_slug)
     and s.step_slug = any (p_step_slugs)
-    and (f.remaining_deps <> f.open_deps or f.remaining_tasks <> f.initial_tasks - f.completed);
+    and (f.remaining_deps <> f.open_deps or f.remaining_tasks <> f.initial_tasks - f.completed - f.failed_tasks);
 
   update quantumflow.workflow_runs r
-  set remaining_steps = k.open_steps
+  set
+    remaining_steps = k.open_steps,
+    gave_up = case when r.gave_up is not null or k.given_up > 0 then k.given_up end
   from (
-    select count(*) filter (where s.status not in ('completed', 'skipped')) as open_steps
+    select
+      count(*) filter (where not quantumflow._has_ended(s.status, w.goes_on)) as open_steps,
+      quantumflow._given_up(p_run_id) as given_up
     from quantumflow.step_states s
+    join quantumflow.workflow_runs o
+      on o.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (o.workflow_slug, o.version, s.step_slug)
     where s.run_id = p_run_id
   ) k
   where r.id = p_run_id
-    and r.remaining_steps <> k.open_steps;
+    and (r.remaining_steps <> k.open_steps or coalesce(r.gave_up, 0) <> k.given_up);
 end
 $_recount$;
 
 comment on function quantumflow._recount(uuid, text[]) is
-'Counts the tasks, dependencies and steps of a run that are not done, and corrects what the run, and these of its steps, say otherwise.';
+'Counts the tasks, dependencies and steps of a run that are not done, and what it gave up, and corrects what the run, and these of its steps,
+say otherwise.';

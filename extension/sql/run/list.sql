@@ -11,7 +11,8 @@ create type quantumflow.run_summary as (
   created_at      timestamptz,
   started_at      timestamptz,
   ended_at        timestamptz,
-  error_message   text
+  error_message   text,
+  gave_up         int
 );
 
 comment on type quantumflow.run_summary is 'A run in a line, without its input and output.';
@@ -28,12 +29,15 @@ comment on column quantumflow.run_summary.created_at is 'When start_flow was cal
 comment on column quantumflow.run_summary.started_at is 'From when its first steps may run.';
 comment on column quantumflow.run_summary.ended_at is 'When it completed, failed or was cancelled.';
 comment on column quantumflow.run_summary.error_message is 'Why it failed or was cancelled.';
+comment on column quantumflow.run_summary.gave_up is
+'How many steps and tasks it went on without; null where no step of its version can be given up.';
 
 create function quantumflow.list_runs(
   workflow_slug text default null,
   status        text default null,
   max_runs      int default 20,
-  before        uuid default null)
+  before        uuid default null,
+  gave_up       boolean default null)
 returns setof quantumflow.run_summary
 language plpgsql
 stable
@@ -71,7 +75,8 @@ begin
     r.created_at,
     r.started_at,
     coalesce(r.completed_at, r.failed_at, r.cancelled_at),
-    r.error_message
+    r.error_message,
+    r.gave_up
   from quantumflow.workflow_runs r
   cross join lateral (
     select count(*)::int as steps
@@ -81,14 +86,16 @@ begin
   where (list_runs.workflow_slug is null or r.workflow_slug = list_runs.workflow_slug)
     and (list_runs.status is null or r.status = list_runs.status)
     and (list_runs.before is null or r.id < list_runs.before)
+    and (list_runs.gave_up is null or list_runs.gave_up = (coalesce(r.gave_up, 0) > 0))
   order by r.id desc
   limit list_runs.max_runs;
 end
 $list_runs$;
 
-comment on function quantumflow.list_runs(text, text, int, uuid) is
+comment on function quantumflow.list_runs(text, text, int, uuid, boolean) is
 'The latest runs, newest first, of one workflow or status or of all.
 
 max_runs: 1 to 10,000. before: only runs whose id is lower, for the next page. An unknown workflow has no runs.
+gave_up: true for those that went on without a step or a task that had failed, false for the others.
 
 Errors: QF211 bad max_runs; QF212 unknown status.';

@@ -1,4 +1,17 @@
-create function quantumflow.retry_run(run_id uuid, from_step text default null)
+create type quantumflow._retried_step as (
+  step_slug   text,
+  keeps_tasks boolean,
+  has_passed  boolean
+);
+
+comment on type quantumflow._retried_step is
+'A step that a retry runs again, whether its completed tasks are kept, and whether it has passed the gate, and does not again.';
+
+create function quantumflow.retry_run(
+  run_id         uuid,
+  from_step      text default null,
+  from_iteration int default null,
+  given_up       boolean default false)
 returns quantumflow.workflow_runs
 language plpgsql
 volatile
@@ -8,30 +21,33 @@ as $retry_run$
 declare
   v_now   timestamptz := quantumflow._now();
   v_run   quantumflow.workflow_runs;
+  v_plan  quantumflow._retried_step[];
   v_steps text[];
 begin
   perform quantumflow._require_read_committed('retry a run');
+  perform quantumflow._refuse_iteration(retry_run.from_step, retry_run.from_iteration);
 
   v_run := quantumflow._hold_resting_run(retry_run.run_id, 'retried');
-
-  select array_agg(p.step_slug order by p.step_slug)
-  into v_steps
-  from quantumflow._plan_retry(v_run, retry_run.from_step) p;
+  v_plan := array(select p from quantumflow._plan_retry(v_run, retry_run.from_step, retry_run.given_up) p);
+  v_steps := array(select p.step_slug from unnest(v_plan) p order by p.step_slug);
 
   -- Change: what is left of the tasks, the steps as if they had never started, the run; then start what is ready.
-  perform quantumflow._forget_tasks(v_run, retry_run.from_step);
+  perform quantumflow._forget_tasks(v_run, v_plan);
 
   update quantumflow.step_states s
   set
     status = 'created',
-    remaining_deps = cardinality(array(select unnest(w.dependencies) intersect select unnest(v_steps))),
+    remaining_deps = cardinality(array(select unnest(w.dependencies || w.after) intersect select unnest(v_steps))),
     remaining_tasks = w.known_tasks,
     initial_tasks = w.known_tasks,
     output = null,
     error_message = null,
     started_at = null,
     completed_at = null,
-    failed_at = null
+    failed_at = null,
+    skipped_at = null,
+    skip_reason = null,
+    failed_tasks = null
   from quantumflow.workflow_steps w
   where s.run_id = v_run.id
     and s.step_slug = any (v_steps)
@@ -49,12 +65,13 @@ begin
     error_message = null,
     completed_at = null,
     failed_at = null,
-    cancelled_at = null
+    cancelled_at = null,
+    gave_up = case when r.gave_up is not null then quantumflow._given_up(r.id) end
   where r.id = v_run.id
   returning *
   into v_run;
 
-  perform quantumflow._start_ready(v_run, v_now);
+  perform quantumflow._start_ready(v_run, v_now, array(select p.step_slug from unnest(v_plan) p where p.has_passed));
 
   select *
   into v_run
@@ -65,18 +82,48 @@ begin
 end
 $retry_run$;
 
-comment on function quantumflow.retry_run(uuid, text) is
-'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too.
+comment on function quantumflow.retry_run(uuid, text, int, boolean) is
+'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too. With given_up also what the run
+went on without, steps and tasks of maps, and all that depends on that, even if the run is completed.
 
 Finished steps keep their outputs, and so do the finished tasks of a map that did not finish. The tasks that run again have all their
 attempts again. task_failures keeps the history, under the run''s retries at that time, and undone_tasks what was completed and runs again;
 that has another idempotency key then (fresh_since of claimed_task). A callback of the ended run that is still to
 be done is cancelled. retry_preview shows what would run again.
 
-Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
-QF215 the run has no such step; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
+A step that was skipped stays so, unless it depends on what runs again. A step that had started, and now runs again without anything that it
+depends on, does not pass the gate again; one that its condition has failed does. from_iteration is for loops, which there are none of yet.
 
-create function quantumflow.retry_preview(run_id uuid, from_step text default null)
+Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
+QF215 the run has no such step; QF221 a from_iteration; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._refuse_iteration(p_from_step text, p_from_iteration int)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_iteration$
+begin
+  if p_from_iteration is not null then
+    raise exception 'step "%" has no iteration %', coalesce(p_from_step, 'null'), p_from_iteration
+    using
+      errcode = 'QF221',
+      detail = 'Only a loop has iterations, and no step is one.',
+      hint = 'Leave from_iteration out: from_step alone runs the step again.';
+  end if;
+end
+$_refuse_iteration$;
+
+comment on function quantumflow._refuse_iteration(text, int) is
+'Refuses an iteration that there is not.
+
+Errors: QF221 always, where one is named.';
+
+create function quantumflow.retry_preview(
+  run_id         uuid,
+  from_step      text default null,
+  from_iteration int default null,
+  given_up       boolean default false)
 returns table (step_slug text, status text, tasks_again int, tasks_kept int)
 language plpgsql
 stable
@@ -84,8 +131,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $retry_preview$
 declare
-  v_run quantumflow.workflow_runs;
+  v_run  quantumflow.workflow_runs;
+  v_plan quantumflow._retried_step[];
 begin
+  perform quantumflow._refuse_iteration(retry_preview.from_step, retry_preview.from_iteration);
+
   select *
   into v_run
   from quantumflow.workflow_runs r
@@ -96,17 +146,19 @@ begin
   end if;
   perform quantumflow._refuse_moving_run(v_run, 'retried');
 
+  v_plan := array(select p from quantumflow._plan_retry(v_run, retry_preview.from_step, retry_preview.given_up) p);
+
   return query
   select
     p.step_slug,
     s.status,
     case
       when w.known_tasks is not null then w.known_tasks
-      when w.map_over in (select o.step_slug from quantumflow._plan_retry(v_run, retry_preview.from_step) o) then null
+      when w.map_over in (select o.step_slug from unnest(v_plan) o) then null
       else s.initial_tasks - k.kept
     end,
     k.kept
-  from quantumflow._plan_retry(v_run, retry_preview.from_step) p
+  from unnest(v_plan) p
   join quantumflow.step_states s
     on (s.run_id, s.step_slug) = (v_run.id, p.step_slug)
   join quantumflow.workflow_steps w
@@ -120,16 +172,17 @@ begin
 end
 $retry_preview$;
 
-comment on function quantumflow.retry_preview(uuid, text) is
-'What retry_run with the same arguments would run again, a row per step in the order of the definition; changes nothing.
+comment on function quantumflow.retry_preview(uuid, text, int, boolean) is
+'What retry_run with the same arguments would run again, a row per step in the order of the definition; changes nothing. What its condition
+or its dependencies will say is not foretold: a step listed here may be skipped then.
 
 status: what the step is now. tasks_again: how many of its tasks would run, null for a map whose size is not known before.
 tasks_kept: how many finished ones would keep their outputs.
 
-Errors: QF201, QF213, QF214, QF215 as retry_run.';
+Errors: QF201, QF213, QF214, QF215, QF221 as retry_run.';
 
-create function quantumflow._plan_retry(p_run quantumflow.workflow_runs, p_from_step text)
-returns table (step_slug text, keeps_tasks boolean)
+create function quantumflow._plan_retry(p_run quantumflow.workflow_runs, p_from_step text, p_given_up boolean)
+returns setof quantumflow._retried_step
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -148,50 +201,81 @@ begin
       hint = 'select * from quantumflow.step_states where run_id = ... shows its steps.';
   end if;
 
-  -- The steps that did not finish. Of a map, the finished tasks are kept; if all are finished, their outputs failed it, and none is.
+  -- The steps that did not finish, and those that were given up. Of a map, the finished tasks are kept; if all are finished, their outputs
+  -- failed it, and none is. What is covered has a step before it that runs again, or is named: its outputs and its answer at the gate go.
   return query
-  with recursive again (slug) as (
-    select p_from_step collate "C"
-    where p_from_step is not null
+  with recursive given_up (slug) as (
+    select s.step_slug
+    from quantumflow.step_states s
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+    where p_given_up
+      and s.run_id = p_run.id
+      and (
+        (s.status = 'failed' and w.goes_on)
+        or (s.status = 'completed' and (s.error_message is not null or s.failed_tasks > 0))
+      )
+  ),
+  covered (slug) as (
+    (
+      select p_from_step collate "C"
+      where p_from_step is not null
+      union
+      select unnest(w.dependents)
+      from given_up g
+      join quantumflow.workflow_steps w
+        on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, g.slug)
+    )
     union
     select u.dependent
-    from again a
+    from covered c
     join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, a.slug)
+      on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, c.slug)
     cross join unnest(w.dependents) u (dependent)
   )
   select
     s.step_slug,
-    s.step_slug not in (select a.slug from again a)
+    not k.is_covered
     and exists (
       select
       from quantumflow.step_tasks t
       where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
         and t.status <> 'completed'
-    )
+    ),
+    not k.is_covered and s.started_at is not null
   from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+  cross join lateral (select s.step_slug in (select c.slug from covered c) as is_covered) k
   where s.run_id = p_run.id
     and (
-      s.status not in ('completed', 'skipped')
-      or s.step_slug in (select a.slug from again a)
+      not quantumflow._has_ended(s.status, w.goes_on)
+      or k.is_covered
+      or s.step_slug in (select g.slug from given_up g)
     );
 
   if not found then
     raise exception 'run % has nothing to run again', p_run.id
     using
       errcode = 'QF214',
-      detail = 'All its steps are done.',
-      hint = 'Name the step to run again from: quantumflow.retry_run(run_id, from_step => ...).';
+      detail = case
+        when p_run.gave_up > 0 then format('All its steps have ended; it gave up %s of its steps and tasks.', p_run.gave_up)
+        else 'All its steps are done.'
+      end,
+      hint = case
+        when p_run.gave_up > 0 then 'quantumflow.retry_run(run_id, given_up => true) runs what it gave up again.'
+        else 'Name the step to run again from: quantumflow.retry_run(run_id, from_step => ...).'
+      end;
   end if;
 end
 $_plan_retry$;
 
-comment on function quantumflow._plan_retry(quantumflow.workflow_runs, text) is
-'The steps of an ended run that a retry runs again, and whether their completed tasks are kept.
+comment on function quantumflow._plan_retry(quantumflow.workflow_runs, text, boolean) is
+'The steps of an ended run that a retry runs again; p_given_up: also those that it went on without, and all that depends on them.
 
 Errors: QF214 there is none; QF215 the run has no such step.';
 
-create function quantumflow._forget_tasks(p_run quantumflow.workflow_runs, p_from_step text)
+create function quantumflow._forget_tasks(p_run quantumflow.workflow_runs, p_plan quantumflow._retried_step[])
 returns void
 language plpgsql
 volatile
@@ -204,7 +288,7 @@ begin
   for v_batch in
     with forgotten as (
       delete from quantumflow.step_tasks t
-      using quantumflow._plan_retry(p_run, p_from_step) p
+      using unnest(p_plan) p
       cross join lateral (
         select l.ctid as tid
         from quantumflow.step_tasks l
@@ -250,6 +334,6 @@ begin
 end
 $_forget_tasks$;
 
-comment on function quantumflow._forget_tasks(quantumflow.workflow_runs, text) is
+comment on function quantumflow._forget_tasks(quantumflow.workflow_runs, quantumflow._retried_step[]) is
 'Removes the tasks that a retry runs again, and notes those that were completed; cancels a callback that is still to be done, and removes
 what messages they have.';

@@ -19,6 +19,7 @@ begin
     'remaining_steps', r.remaining_steps,
     'priority', r.priority,
     'retries', r.retries,
+    'gave_up', r.gave_up,
     'headers', r.headers,
     'idempotency_key', r.idempotency_key,
     'created_at', r.created_at,
@@ -34,9 +35,14 @@ begin
             'command', w.command,
             'status', s.status,
             'depends_on', to_jsonb(w.dependencies),
+            'after', to_jsonb(w.after),
             'remaining_deps', s.remaining_deps,
             'started_at', s.started_at,
-            'ended_at', coalesce(s.completed_at, s.failed_at),
+            'ended_at', coalesce(s.completed_at, s.failed_at, s.skipped_at),
+            'skip_reason', s.skip_reason,
+            'condition', w.condition,
+            'fell_back', s.status = 'completed' and s.error_message is not null,
+            'failed_tasks', coalesce(s.failed_tasks, 0),
             'error_message', s.error_message,
             'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
           order by w.step_index),
@@ -77,7 +83,9 @@ comment on function quantumflow.status(uuid) is
 'All there is to say of a run, as one object: its row, its steps in the order of the definition, their tasks counted by status.
 
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
-occurs, "total" and "failures", the attempts that did not complete. Try: select jsonb_pretty(quantumflow.status(run_id)).
+occurs, "total" and "failures", the attempts that did not complete. gave_up: how many steps and tasks the run went on without, null where
+its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, fell_back whether its output is its
+fallback, and failed_tasks how many of its tasks failed and were tolerated. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 Errors: QF201 unknown run.';
 

@@ -24,7 +24,7 @@ begin
   )
   select coalesce(
     array_agg(
-      row(c.run_id, c.step_slug, c.workflow_slug, c.version, true, c.dependents)::quantumflow._step_ref
+      row(c.run_id, c.step_slug, c.workflow_slug, c.version, true, c.dependents, true)::quantumflow._step_ref
     ) filter (where c.ends),
     '{}')
   into v_done
@@ -37,9 +37,11 @@ begin
     where k.ends
       and k.gathers
   loop
-    if quantumflow._end_map(v_step.run_id, v_step.step_slug, v_step.done_tasks, p_now) then
+    if quantumflow._end_map(
+      v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.done_tasks, p_now)
+    then
       v_done := v_done || row(
-        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, true, v_step.dependents
+        v_step.run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, true, v_step.dependents, true
       )::quantumflow._step_ref;
     end if;
   end loop;

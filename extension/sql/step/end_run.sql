@@ -86,7 +86,6 @@ set search_path = pg_catalog, pg_temp
 as $_stop_runs$
 declare
   v_batch record;
-  v_busy  bigint[];
 begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
   for v_batch in
@@ -110,15 +109,7 @@ begin
     group by t.queue
     order by t.queue
   loop
-    -- A claim may still hold the message of a task that it could not lock.
-    v_busy := quantumflow._remove_free_messages(v_batch.queue, v_batch.msg_ids);
-
-    update quantumflow.step_tasks t
-    set status = 'cancelled'
-    from unnest(v_batch.run_ids, v_batch.tids, v_batch.msg_ids) h (run_id, tid, message_id)
-    where h.message_id <> all (v_busy)
-      and t.run_id is not distinct from h.run_id
-      and t.ctid = h.tid;
+    perform quantumflow._cancel_tasks(v_batch.queue, v_batch.run_ids, v_batch.tids, v_batch.msg_ids);
   end loop;
 
   with held as (
@@ -143,10 +134,32 @@ end
 $_stop_runs$;
 
 comment on function quantumflow._stop_runs(uuid[], timestamptz) is
-'Cancels what is left of runs that have just ended and removes its messages. The caller holds the runs: FOR UPDATE, or, where an
-output proved too large, FOR NO KEY UPDATE, beside claims and reports whose leftovers the next claim or sweep finishes.
+'Cancels what is left of runs that have just ended and removes its messages. The caller holds the runs: FOR UPDATE, or, where an output
+proved too large or a step failed at the gate, FOR NO KEY UPDATE, beside claims and reports whose leftovers the next claim or sweep finishes.
 
 Rows that another transaction holds are left to it, and the run is recorded in _unfinished_ends for the next claim or sweep.';
+
+create function quantumflow._cancel_tasks(p_queue text, p_run_ids uuid[], p_tids tid[], p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_cancel_tasks$
+declare
+  -- A claim may still hold the message of a task that it could not lock.
+  v_busy bigint[] := quantumflow._remove_free_messages(p_queue, p_msg_ids);
+begin
+  update quantumflow.step_tasks t
+  set status = 'cancelled'
+  from unnest(p_run_ids, p_tids, p_msg_ids) h (run_id, tid, message_id)
+  where h.message_id <> all (v_busy)
+    and t.run_id is not distinct from h.run_id
+    and t.ctid = h.tid;
+end
+$_cancel_tasks$;
+
+comment on function quantumflow._cancel_tasks(text, uuid[], tid[], bigint[]) is
+'Cancels tasks of a queue, which the caller holds, and removes their messages, but for those whose message somebody else holds.';
 
 create function quantumflow._has_live_rows(p_run_id uuid)
 returns boolean
@@ -182,6 +195,90 @@ $_has_live_rows$;
 comment on function quantumflow._has_live_rows(uuid) is
 'Whether a run has a task or step, callbacks aside, that has not ended.';
 
+create function quantumflow._stop_steps(p_steps quantumflow._step_ref[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_stop_steps$
+declare
+  v_batch record;
+begin
+  -- Rows that others hold are skipped, never waited for: their holders may be waiting for the step.
+  for v_batch in
+    select t.queue, array_agg(t.run_id) as run_ids, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids
+    from unnest(p_steps) k
+    cross join lateral (
+      select l.run_id, l.ctid as tid, l.queue, l.message_id
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+        and l.status in ('queued', 'started')
+      for update skip locked
+    ) t
+    group by t.queue
+    order by t.queue
+  loop
+    perform quantumflow._cancel_tasks(v_batch.queue, v_batch.run_ids, v_batch.tids, v_batch.msg_ids);
+  end loop;
+
+  insert into quantumflow._unfinished_ends (run_id, recorded_at)
+  select distinct k.run_id, p_now
+  from unnest(p_steps) k
+  where exists (
+    select
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug) = (k.run_id, k.step_slug)
+      and t.status in ('queued', 'started')
+  )
+  on conflict do nothing;
+end
+$_stop_steps$;
+
+comment on function quantumflow._stop_steps(quantumflow._step_ref[], timestamptz) is
+'Cancels what is left of the tasks of steps that have ended while their runs go on, and removes its messages. Tasks that another transaction
+holds are left to it, and the run is recorded in _unfinished_ends for the next claim or sweep.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._has_ended(p_status text, p_goes_on boolean)
+returns boolean
+language sql
+immutable
+return p_status in ('completed', 'skipped') or (p_status = 'failed' and p_goes_on);
+
+comment on function quantumflow._has_ended(text, boolean) is
+'Whether a step of this status has ended as its run goes on, so that what waits for it need not wait any longer; p_goes_on: what its row in
+workflow_steps says.';
+
+create function quantumflow._stopped_steps(p_run_ids uuid[])
+returns quantumflow._step_ref[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_stopped_steps$
+begin
+  return array(
+    select row(s.run_id, s.step_slug, null, null, true, null, true)::quantumflow._step_ref
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+    where s.run_id = any (p_run_ids)
+      and quantumflow._has_ended(s.status, w.goes_on)
+      and exists (
+        select
+        from quantumflow.step_tasks t
+        where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
+          and t.status in ('queued', 'started')
+        offset 0
+      )
+    order by s.run_id, s.step_slug);
+end
+$_stopped_steps$;
+
+comment on function quantumflow._stopped_steps(uuid[]) is
+'The steps of runs that have ended and have a task that has not.';
+
 create function quantumflow._finish_ends(p_runs int, p_now timestamptz)
 returns int
 language plpgsql
@@ -191,6 +288,7 @@ as $_finish_ends$
 declare
   v_recorded uuid[];
   v_held     uuid[];
+  v_going_on uuid[];
 begin
   select array_agg(u.run_id)
   into v_recorded
@@ -206,25 +304,29 @@ begin
     return 0;
   end if;
 
-  select array_agg(u.id)
-  into v_held
+  select array_agg(u.id) filter (where u.has_ended), coalesce(array_agg(u.id) filter (where not u.has_ended), '{}')
+  into v_held, v_going_on
   from (
-    select r.id
+    select r.id, r.status in ('completed', 'failed', 'cancelled') as has_ended
     from quantumflow.workflow_runs r
     where r.id = any (v_recorded)
-      and r.status in ('completed', 'failed', 'cancelled')
     for update skip locked
   ) u;
 
   perform quantumflow._stop_runs(v_held, p_now);
+  perform quantumflow._stop_steps(quantumflow._stopped_steps(v_going_on), p_now);
 
   delete from quantumflow._unfinished_ends e
   where e.run_id = any (v_recorded)
-    and not quantumflow._has_live_rows(e.run_id);
+    and not case
+      when e.run_id = any (v_going_on) then quantumflow._stopped_steps(array[e.run_id]) <> '{}'
+      else quantumflow._has_live_rows(e.run_id)
+    end;
 
-  return coalesce(cardinality(v_held), 0);
+  return coalesce(cardinality(v_held || v_going_on), 0);
 end
 $_finish_ends$;
 
 comment on function quantumflow._finish_ends(int, timestamptz) is
-'Finishes the ends recorded in _unfinished_ends, at most p_runs of them, waiting for nothing. Returns how many runs it looked at.';
+'Finishes the ends recorded in _unfinished_ends, of runs and of steps without which theirs go on, at most p_runs of them, waiting for nothing.
+Returns how many runs it looked at.';

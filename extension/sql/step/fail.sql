@@ -1,3 +1,35 @@
+create function quantumflow._fail_steps(p_failed quantumflow._failed_step[], p_now timestamptz)
+returns quantumflow._step_ref[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fail_steps$
+declare
+  v_failed quantumflow._failed_step[] := array(
+    select row(
+      k.run_id, k.step_slug, k.workflow_slug, k.version, quantumflow._if_failed(w.goes_on, w.fallback), k.error_message
+    )::quantumflow._failed_step
+    from unnest(p_failed) k
+    cross join lateral (
+      select l.goes_on, l.fallback
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+      limit 1
+    ) w
+    order by k.run_id, k.step_slug);
+begin
+  perform quantumflow._fail_step(k.run_id, k.step_slug, null, null, k.error_message, p_now)
+  from unnest(v_failed) k
+  where k.if_failed is null;
+
+  return quantumflow._go_on_without(array(select k from unnest(v_failed) k where k.if_failed is not null), p_now);
+end
+$_fail_steps$;
+
+comment on function quantumflow._fail_steps(quantumflow._failed_step[], timestamptz) is
+'Fails steps for what is no fault of a task, and their runs, unless these go on without them, as the version says; returns the steps without
+which they do, to be counted as done. The caller holds the steps and the runs.';
+
 create function quantumflow._fail_step(
   p_run_id        uuid,
   p_step_slug     text,

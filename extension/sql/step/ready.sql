@@ -16,9 +16,8 @@ declare
   v_finished quantumflow._step_ref[] := p_done;
   v_offer    quantumflow._offer := p_offer;
   v_started  quantumflow._readied;
-  v_stranded quantumflow._new_task[];
 begin
-  -- One turn a level of the graph, and only maps of nothing lead to another.
+  -- One turn a level of the graph, and only what ends without a task leads to another.
   loop
     if v_done <> '{}' then
       v_ready := v_ready || quantumflow._release_dependents(v_done, p_now);
@@ -30,13 +29,13 @@ begin
     v_offer := v_started.offer;
     v_done := v_started.taskless;
     v_ready := '{}';
-    v_finished := v_finished || v_done;
-    v_stranded := v_stranded || v_started.stranded;
-  end loop;
 
-  if cardinality(v_stranded) > 0 then
-    perform quantumflow._fail_stranded(v_stranded, p_now);
-  end if;
+    if cardinality(v_started.stranded) > 0 then
+      v_done := v_done || quantumflow._fail_stranded(v_started.stranded, p_now);
+    end if;
+
+    v_finished := v_finished || v_done;
+  end loop;
 
   if v_finished <> '{}' then
     perform quantumflow._count_finished(v_finished, p_now);
@@ -47,8 +46,8 @@ end
 $_advance$;
 
 comment on function quantumflow._advance(quantumflow._step_ref[], quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'Moves runs on: releases what waited for the steps that are done, starts what is ready, ends runs that have no step left, and those
-of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
+'Moves runs on: releases what waited for the steps that are done, starts what is ready or lets it end at the gate, ends runs that have no
+step left, and those of steps whose queue is gone. Returns the offer of the worker that caused it, with the tasks that it was given.
 
 The caller has locked the runs FOR NO KEY UPDATE or stronger and has marked the rows of p_done.';
 
@@ -105,43 +104,47 @@ declare
   v_ready quantumflow._step_ref[];
 begin
   -- Counted per dependent first: a step that waits for two of p_done is one row to update.
-  with released as (
+  with met as materialized (
+    select k.*, c.*, w.*
+    from (
+      select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
+      from (
+        select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
+        from unnest(p_done) d
+      ) u
+      group by u.run_id, u.workflow_slug, u.version, u.step_slug
+    ) k
+    cross join lateral (
+      select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
+      from quantumflow.step_states l
+      join quantumflow.workflow_runs r
+        on r.id = l.run_id
+      where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+      limit 1
+    ) c
+    cross join lateral (
+      select c.becomes_ready and l.plain and coalesce(l.known_tasks > 0, false) as starts, l.dependents, l.plain
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+      limit 1
+    ) w
+  ),
+  released as (
     update quantumflow.step_states s
     set
-      remaining_deps = s.remaining_deps - k.done_deps,
-      status = case when w.starts then 'started' else s.status end,
-      started_at = case when w.starts then p_now else s.started_at end
-    from (
-        select u.run_id, u.workflow_slug, u.version, u.step_slug, count(*)::int as done_deps
-        from (
-          select d.run_id, d.workflow_slug, d.version, unnest(d.dependents) as step_slug
-          from unnest(p_done) d
-        ) u
-        group by u.run_id, u.workflow_slug, u.version, u.step_slug
-      ) k
-      cross join lateral (
-        select l.ctid as tid, l.remaining_deps = k.done_deps and r.status = 'started' as becomes_ready
-        from quantumflow.step_states l
-        join quantumflow.workflow_runs r
-          on r.id = l.run_id
-        where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
-        limit 1
-      ) c
-      cross join lateral (
-        select c.becomes_ready and coalesce(l.known_tasks > 0, false) as starts, l.dependents
-        from quantumflow.workflow_steps l
-        where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
-        limit 1
-      ) w
-    where s.run_id is not distinct from k.run_id
-      and s.ctid = c.tid
-    returning k.run_id, k.step_slug, k.workflow_slug, k.version, w.starts, w.dependents, c.becomes_ready
+      remaining_deps = s.remaining_deps - m.done_deps,
+      status = case when m.starts then 'started' else s.status end,
+      started_at = case when m.starts then p_now else s.started_at end
+    from met m
+    where (m.starts or not m.becomes_ready)
+      and s.run_id is not distinct from m.run_id
+      and s.ctid = m.tid
   )
   select array_agg(
-    row(d.run_id, d.step_slug, d.workflow_slug, d.version, d.starts, d.dependents)::quantumflow._step_ref)
+    row(m.run_id, m.step_slug, m.workflow_slug, m.version, m.starts, m.dependents, m.plain)::quantumflow._step_ref)
   into v_ready
-  from released d
-  where d.becomes_ready;
+  from met m
+  where m.becomes_ready;
 
   return coalesce(v_ready, '{}');
 end
@@ -150,7 +153,9 @@ $_release_dependents$;
 comment on function quantumflow._release_dependents(quantumflow._step_ref[], timestamptz) is
 'Takes the steps that are done off the counters of those that wait for them, and returns which are ready now.
 
-A step that is known to have tasks, and that becomes ready, is marked started by the same update. In a paused run nothing becomes ready.';
+A plain step that is known to have tasks, and that becomes ready, is marked started by the same update. Any other that becomes ready is
+left as it is, since who starts it, or ends it at the gate, writes its row, and one version of that is enough. In a paused run nothing
+becomes ready.';
 
 create function quantumflow._start_steps(
   p_steps quantumflow._step_ref[],
@@ -163,31 +168,48 @@ set search_path = pg_catalog, pg_temp
 as $_start_steps$
 declare
   c_portion  constant int := 20000;
+  v_steps    quantumflow._step_ref[] := p_steps;
+  v_marks    boolean;
+  v_gates    boolean;
+  v_gated    quantumflow._gated;
   v_taskless quantumflow._step_ref[];
   v_tasks    bigint;
   v_made     quantumflow._readied;
 begin
-  if exists (select from unnest(p_steps) k where not k.is_started) then
+  select bool_or(not k.is_started), bool_or(not k.plain)
+  into v_marks, v_gates
+  from unnest(p_steps) k;
+
+  if v_gates then
+    v_gated := quantumflow._pass_gate(p_steps, p_now);
+    v_steps := v_gated.starts;
+  end if;
+
+  if v_steps = '{}' then
+    return row(v_gated.ended, null, p_offer)::quantumflow._readied;
+  end if;
+
+  if v_marks then
     select
       array_agg(m.step order by (m.step).run_id, (m.step).step_slug) filter (where m.tasks = 0),
       sum(m.tasks)
     into v_taskless, v_tasks
-    from quantumflow._mark_started(p_steps, p_now) m;
+    from quantumflow._mark_started(v_steps, p_now) m;
   end if;
 
   if v_tasks > c_portion then
-    v_made := quantumflow._make_tasks_in_portions(p_steps, c_portion, p_now, p_offer);
+    v_made := quantumflow._make_tasks_in_portions(v_steps, c_portion, p_now, p_offer);
   else
-    v_made := quantumflow._make_tasks(p_steps, null, null, p_now, p_offer);
+    v_made := quantumflow._make_tasks(v_steps, null, null, p_now, p_offer);
   end if;
 
-  return row(coalesce(v_taskless, '{}'), v_made.stranded, v_made.offer)::quantumflow._readied;
+  return row(coalesce(v_gated.ended, '{}') || v_taskless, v_made.stranded, v_made.offer)::quantumflow._readied;
 end
 $_start_steps$;
 
 comment on function quantumflow._start_steps(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. Returns
-those without a task, which are done, what has no queue, and the offer with what was handed over.';
+'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. What is not
+plain passes the gate first. Returns those that have ended without a task, what has no queue, and the offer with what was handed over.';
 
 create function quantumflow._mark_started(p_steps quantumflow._step_ref[], p_now timestamptz)
 returns table (step quantumflow._step_ref, tasks int)
@@ -200,6 +222,7 @@ begin
   update quantumflow.step_states s
   set
     status = case m.tasks when 0 then 'completed' else 'started' end,
+    remaining_deps = 0,
     initial_tasks = m.tasks,
     remaining_tasks = m.tasks - m.kept,
     started_at = p_now,
@@ -243,7 +266,10 @@ as a map over an empty array, is done at once. A retried map has kept the tasks 
 
 Where a step is known to have tasks, whatever statement finds the step ready while it writes its row has marked it already.';
 
-create function quantumflow._start_ready(p_run quantumflow.workflow_runs, p_now timestamptz)
+create function quantumflow._start_ready(
+  p_run    quantumflow.workflow_runs,
+  p_now    timestamptz,
+  p_passed text[] default '{}')
 returns int
 language plpgsql
 volatile
@@ -255,7 +281,9 @@ declare
 begin
   select
     array_agg(
-      row(s.run_id, s.step_slug, w.workflow_slug, w.version, false, w.dependents)::quantumflow._step_ref
+      row(
+        s.run_id, s.step_slug, w.workflow_slug, w.version, false, w.dependents, w.plain or s.step_slug = any (p_passed)
+      )::quantumflow._step_ref
       order by s.step_slug),
     array_agg(distinct w.queue)
   into v_ready, v_queues
@@ -278,8 +306,8 @@ begin
 end
 $_start_ready$;
 
-comment on function quantumflow._start_ready(quantumflow.workflow_runs, timestamptz) is
-'Starts the steps of a run whose dependencies are all done and that have not started. Returns how many. The caller holds the run,
-which is started.
+comment on function quantumflow._start_ready(quantumflow.workflow_runs, timestamptz, text[]) is
+'Starts the steps of a run that wait for nothing any more and have not started, or lets them end at the gate. Returns how many. The caller
+holds the run, which is started. p_passed: those that have passed the gate before, and do not again.
 
 Errors: QF401 a queue is gone; QF403 it is somebody else''s.';

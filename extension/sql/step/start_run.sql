@@ -8,14 +8,16 @@ create type quantumflow._start as (
   queues       text[],
   first_steps  text[],
   commands     text[],
-  is_simple    boolean
+  is_simple    boolean,
+  can_give_up  boolean
 );
 
 comment on type quantumflow._start is
 'What a start must know: of the database whether it is recorded which one it is; of a version how many steps count, and whether some map
 over the run''s input; of the steps that wait for nothing the queues, each once, the names and, in the same order, the commands.
 
-is_simple: these are plain and have one task each, at once, and all in one queue.';
+is_simple: these are plain and have one task each, at once, and all in one queue. can_give_up: some of the version''s steps, or of their
+tasks, can fail without ending the run.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -158,7 +160,8 @@ begin
     v.version, v.content_hash, v.frozen_at is not null,
     exists (select from quantumflow.settings l where l.name = 'identity'),
     s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
-    coalesce(s.are_simple and cardinality(s.queues) = 1, false)
+    coalesce(s.are_simple and cardinality(s.queues) = 1, false),
+    s.can_give_up
   into v_start
   from quantumflow.workflows w
   cross join lateral (
@@ -171,11 +174,13 @@ begin
     select
       count(*)::int as steps,
       coalesce(bool_or(l.gathers and l.map_over is null), false) as maps_input,
-      array_agg(distinct l.queue) filter (where l.dependencies = '{}') as queues,
-      array_agg(l.step_slug order by l.step_slug) filter (where l.dependencies = '{}') as first_steps,
-      array_agg(l.command order by l.step_slug) filter (where l.dependencies = '{}') as commands,
-      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.dependencies = '{}') as are_simple
+      array_agg(distinct l.queue) filter (where i.is_first) as queues,
+      array_agg(l.step_slug order by l.step_slug) filter (where i.is_first) as first_steps,
+      array_agg(l.command order by l.step_slug) filter (where i.is_first) as commands,
+      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where i.is_first) as are_simple,
+      bool_or(l.goes_on or l.fallback is not null or coalesce(l.tolerate_tasks, l.tolerate_share) is not null) as can_give_up
     from quantumflow.workflow_steps l
+    cross join lateral (select l.dependencies = '{}' and l.after = '{}' as is_first) i
     where (l.workflow_slug, l.version) = (w.workflow_slug, v.version)
       and l.counts
   ) s
@@ -250,17 +255,17 @@ begin
   -- Two statements, because "on conflict" costs a record of the log for each run.
   if p_are_new then
     insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at)
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at)
+      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end
     from unnest(p_run_ids, p_inputs) u (run_id, input);
   else
     insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key)
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key, gave_up)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at), p_idempotency_key
+      p_now, greatest(p_now, p_start_at), p_idempotency_key, case when p_start.can_give_up then 0 end
     from unnest(p_run_ids, p_inputs) u (run_id, input)
     on conflict do nothing;
   end if;
@@ -279,21 +284,23 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_insert_steps$
 begin
-  -- A step that waits for nothing, and is known to have tasks, is started as it is written.
+  -- A plain step that waits for nothing, and is known to have tasks, is started as it is written.
   insert into quantumflow.step_states
     (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
   select
     u.run_id,
     w.step_slug,
     case when w.starts then 'started' else 'created' end,
-    cardinality(w.dependencies),
+    cardinality(w.dependencies) + cardinality(w.after),
     w.known_tasks,
     w.known_tasks,
     p_now,
     case when w.starts then p_now end
   from unnest(p_run_ids) u (run_id)
   cross join (
-    select l.step_slug, l.dependencies, l.known_tasks, l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) as starts
+    select
+      l.step_slug, l.dependencies, l.after, l.known_tasks,
+      l.plain and l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) as starts
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version) = (p_workflow_slug, p_version)
       and l.counts
@@ -312,12 +319,15 @@ set search_path = pg_catalog, pg_temp
 as $_first_steps$
 begin
   return array(
-    select row(u.run_id, w.step_slug, w.workflow_slug, w.version, coalesce(w.known_tasks > 0, false), w.dependents)::quantumflow._step_ref
+    select row(
+      u.run_id, w.step_slug, w.workflow_slug, w.version, w.plain and coalesce(w.known_tasks > 0, false), w.dependents, w.plain
+    )::quantumflow._step_ref
     from unnest(p_run_ids) u (run_id)
     cross join quantumflow.workflow_steps w
     where (w.workflow_slug, w.version) = (p_workflow_slug, p_version)
       and w.counts
-      and w.dependencies = '{}');
+      and w.dependencies = '{}'
+      and w.after = '{}');
 end
 $_first_steps$;
 

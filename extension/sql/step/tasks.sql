@@ -87,24 +87,29 @@ comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, t
 queue, and the offer with those that were handed over.';
 
 create function quantumflow._fail_stranded(p_tasks quantumflow._new_task[], p_now timestamptz)
-returns void
+returns quantumflow._step_ref[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_stranded$
 begin
-  perform quantumflow._fail_step(k.run_id, k.step_slug, null, null, quantumflow._why_stranded(k.queue), p_now)
-  from (
-    select distinct t.run_id, t.step_slug, t.queue
-    from unnest(p_tasks) t
-    order by t.run_id, t.step_slug
-  ) k;
+  return quantumflow._fail_steps(
+    array(
+      select row(
+        k.run_id, k.step_slug, k.workflow_slug, k.version, null, quantumflow._why_stranded(k.queue)
+      )::quantumflow._failed_step
+      from (
+        select distinct t.run_id, t.step_slug, t.workflow_slug, t.version, t.queue
+        from unnest(p_tasks) t
+      ) k
+      order by k.run_id, k.step_slug),
+    p_now);
 end
 $_fail_stranded$;
 
 comment on function quantumflow._fail_stranded(quantumflow._new_task[], timestamptz) is
-'Fails the steps of tasks that have no queue, and their runs. To raise instead would refuse a report that has nothing to do with it, for
-ever, and with it whatever it came with.';
+'Fails the steps of tasks that have no queue, and their runs, and returns those without which theirs go on. To raise instead would refuse a
+report that has nothing to do with it, for ever, and with it whatever it came with.';
 
 create function quantumflow._make_tasks_in_portions(
   p_steps   quantumflow._step_ref[],

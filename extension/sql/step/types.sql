@@ -72,7 +72,8 @@ create type quantumflow._held_task as (
   retries       int,
   seconds       interval,
   usage         jsonb,
-  outcome       text
+  outcome       text,
+  if_failed     text
 );
 
 comment on type quantumflow._held_task is
@@ -80,7 +81,8 @@ comment on type quantumflow._held_task is
 about it.
 
 tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key. seconds and
-usage: what the report says of its attempt.';
+usage: what the report says of its attempt. if_failed: of one that fails for good, how its run goes on without it: tolerated, fallback or
+step_continues; null: not at all. _judge_failures says so.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._held_task_of(
@@ -114,7 +116,7 @@ immutable
 return row(
   p_ord, p_run_id, p_step_slug, p_task_index, p_tid, p_queue, p_message_id, p_status, p_attempts,
   p_losses, p_worker_id, p_lease_token, p_started_at, p_queued_at, p_workflow_slug, p_version,
-  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_seconds, p_usage, p_outcome
+  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_seconds, p_usage, p_outcome, null
 )::quantumflow._held_task;
 
 comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text, interval, jsonb) is
@@ -155,10 +157,12 @@ create type quantumflow._step_ref as (
   workflow_slug text,
   version       int,
   is_started    boolean,
-  dependents    text[]
+  dependents    text[],
+  plain         boolean
 );
 
-comment on type quantumflow._step_ref is 'A step of a run: whether its row says that it has started, and what waits for it.';
+comment on type quantumflow._step_ref is
+'A step of a run: whether its row says that it has started, what waits for it, and whether it starts without passing the gate.';
 
 create type quantumflow._step_progress as (
   run_id        uuid,
@@ -170,11 +174,13 @@ create type quantumflow._step_progress as (
   gathers       boolean,
   dependents    text[],
   done_tasks    int,
-  ends          boolean
+  ends          boolean,
+  is_over       boolean
 );
 
 comment on type quantumflow._step_progress is
-'A step of tasks that this call holds: how many of them it completes, and whether that ends the step.';
+'A step of tasks that this call holds: how many of them it completes, whether that ends the step, and whether it had ended before, without
+them.';
 
 create type quantumflow._ended_run as (
   run_id        uuid,
@@ -192,5 +198,5 @@ create type quantumflow._readied as (
 );
 
 comment on type quantumflow._readied is
-'Of the steps that became ready the maps of nothing, which are done, a task of each step whose queue cannot be used, and the offer of a
+'Of the steps that became ready those that have ended without a task, a task of each step whose queue cannot be used, and the offer of a
 worker with the tasks that it was given.';

@@ -8,8 +8,8 @@ set search_path = pg_catalog, pg_temp
 as $_reason_of$
 begin
   return case p_held.outcome
-    when 'violates' then 'run_failed'
-    when 'fails' then case when p_held.counts then 'run_failed' else 'callback_failed' end
+    when 'violates' then coalesce(p_held.if_failed, 'run_failed')
+    when 'fails' then case when p_held.counts then coalesce(p_held.if_failed, 'run_failed') else 'callback_failed' end
     when 'duplicate' then 'reported_before'
     when 'odd' then 'unknown_key'
     when 'stale' then case when p_held.status is null then 'unknown_task' else 'lease_lost' end

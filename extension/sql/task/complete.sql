@@ -93,6 +93,7 @@ declare
   v_held  quantumflow._held_task[];
   v_steps quantumflow._step_progress[];
   v_mode  text;
+  v_fails boolean;
   v_offer quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
@@ -100,12 +101,18 @@ begin
   v_steps := quantumflow._hold_steps(v_held);
 
   select case
-    when bool_or(h.outcome in ('violates', 'fails')) then 'update'
+    when bool_or(h.outcome in ('violates', 'fails')) or exists (select from unnest(v_steps) s where s.is_over) then 'update'
     when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
     else 'key share'
   end
   into v_mode
   from unnest(v_held) h;
+
+  v_fails := v_mode = 'update';
+  if v_fails then
+    v_held := quantumflow._judge_failures(v_held, v_steps);
+    v_mode := quantumflow._mode_to_fail(v_held);
+  end if;
 
   v_held := quantumflow._hold_runs(v_held, v_mode);
 
@@ -118,7 +125,7 @@ begin
   v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
   perform quantumflow._remove_reported(v_held);
 
-  if v_mode = 'update' then
+  if v_fails then
     perform quantumflow._fail_for_good(quantumflow._offending(v_held), p_now);
   end if;
 

@@ -80,21 +80,20 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fail$
 declare
-  v_held    quantumflow._held_task[];
-  v_failing uuid[];
+  v_held  quantumflow._held_task[];
+  v_steps quantumflow._step_progress[];
 begin
   -- Lock: the tasks, the steps that fail, the runs.
   v_held := quantumflow._hold_reported(p_results, 'fail', p_by_hand);
-  perform quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
-  v_failing := array(select h.run_id from unnest(v_held) h where h.outcome = 'fails' and h.counts);
-  v_held := quantumflow._hold_runs(v_held, case v_failing when '{}' then 'key share' else 'update' end);
+  v_steps := quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
 
-  -- A run that fails here ends for the other tasks of the batch too: none of them will be tried again.
-  for n in 1 .. case v_failing when '{}' then 0 else cardinality(v_held) end loop
-    if v_held[n].outcome = 'acts' and v_held[n].counts and v_held[n].run_id = any (v_failing) then
-      v_held[n].outcome := 'run_ended';
-    end if;
-  end loop;
+  if v_steps = '{}' then
+    v_held := quantumflow._hold_runs(v_held, 'key share');
+  else
+    v_held := quantumflow._judge_failures(v_held, v_steps);
+    v_held := quantumflow._hold_runs(v_held, quantumflow._mode_to_fail(v_held));
+    v_held := quantumflow._end_with_others(v_held);
+  end if;
 
   -- Change: tasks and their history, messages, runs.
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
@@ -109,6 +108,46 @@ $_fail$;
 
 comment on function quantumflow._fail(jsonb, timestamptz, boolean) is
 'What fail_tasks does: records failures, and fails the runs in which no attempt is left. Returns what became of each result.';
+
+create function quantumflow._end_with_others(p_held quantumflow._held_task[])
+returns quantumflow._held_task[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_end_with_others$
+declare
+  v_held  quantumflow._held_task[] := p_held;
+  v_task  quantumflow._held_task;
+  v_runs  jsonb;
+  v_steps jsonb;
+begin
+  select
+    coalesce(jsonb_object_agg(h.run_id, true) filter (where h.if_failed is null), '{}'),
+    coalesce(jsonb_object_agg(h.run_id || '/' || h.step_slug, true), '{}')
+  into v_runs, v_steps
+  from unnest(p_held) h
+  where h.outcome = 'fails'
+    and h.counts
+    and h.if_failed is distinct from 'tolerated';
+
+  for n in 1 .. cardinality(v_held) loop
+    v_task := v_held[n];
+
+    if v_task.outcome = 'acts'
+      and v_task.counts
+      and (v_runs ? v_task.run_id::text or v_steps ? (v_task.run_id || '/' || v_task.step_slug))
+    then
+      v_held[n].outcome := 'run_ended';
+    end if;
+  end loop;
+
+  return v_held;
+end
+$_end_with_others$;
+
+comment on function quantumflow._end_with_others(quantumflow._held_task[]) is
+'A run that fails here ends for the other tasks of the batch too, and so does a step: none of these will be tried again, and their outcome is
+run_ended.';
 
 create function quantumflow._fail_reported(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
 returns void

@@ -71,60 +71,145 @@ begin
   where t.run_id is not distinct from h.run_id
     and t.ctid = h.tid;
 
+  if exists (select from unnest(p_attempts) f where (f.held).if_failed is not null) then
+    perform quantumflow._go_on(p_attempts, p_now);
+  end if;
+
   perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
   from unnest(p_attempts) f
   cross join lateral (select (f.held).*) h
   group by h.queue
   order by h.queue;
 
-  perform quantumflow._fail_step(
-    h.run_id, h.step_slug, h.task_index, h.known_tasks,
-    case
-      when f.reported then f.error_message
-      else format('%s (attempt %s, lost %s times)', f.error_message, h.attempts, h.losses + (f.kind = 'lost')::int)
-    end,
-    p_now)
+  perform quantumflow._fail_step(h.run_id, h.step_slug, h.task_index, h.known_tasks, quantumflow._error_of_step(f), p_now)
   from unnest(p_attempts) f
   cross join lateral (select (f.held).*) h
-  where h.counts;
+  where h.counts
+    and h.if_failed is null;
 end
 $_fail_for_good$;
 
 comment on function quantumflow._fail_for_good(quantumflow._failed_attempt[], timestamptz) is
-'The one way in which tasks fail for good: history, row, message, then step and run, which a callback does not concern. The caller holds
-tasks, steps and runs.
+'The one way in which tasks fail for good: history, row, message, then step and run, which a callback does not concern. A run that goes on
+without the task, or without the step, does so here (if_failed). The caller holds tasks, steps and runs.
 
 A task that was reported with an output that offends has failed by the update that recorded it; its row has moved, and is left as it is.
 A lease that ran out is void, so its token goes; that of a reported failure stays, to tell a duplicate.';
 
-create function quantumflow._hold_for_failure(p_run_id uuid, p_step_slug text)
-returns boolean
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._error_of_step(p_attempt quantumflow._failed_attempt)
+returns text
+language sql
+stable
+return case
+  when p_attempt.reported then p_attempt.error_message
+  else format(
+    '%s (attempt %s, lost %s times)',
+    p_attempt.error_message, (p_attempt.held).attempts, (p_attempt.held).losses + (p_attempt.kind = 'lost')::int)
+end;
+
+comment on function quantumflow._error_of_step(quantumflow._failed_attempt) is
+'What a step says of the attempt of its task that failed it.';
+
+create function quantumflow._go_on(p_attempts quantumflow._failed_attempt[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_go_on$
+declare
+  -- Of several tasks that fail one step the first says why.
+  v_failed quantumflow._failed_step[] := array(
+    select distinct on (h.run_id, h.step_slug)
+      row(h.run_id, h.step_slug, h.workflow_slug, h.version, h.if_failed, quantumflow._error_of_step(f))::quantumflow._failed_step
+    from unnest(p_attempts) f
+    cross join lateral (select (f.held).*) h
+    where h.if_failed in ('fallback', 'step_continues')
+    order by h.run_id, h.step_slug, h.task_index);
+begin
+  perform quantumflow._advance(
+    quantumflow._tolerate(array(select f.held from unnest(p_attempts) f where (f.held).if_failed = 'tolerated'), p_now)
+      || quantumflow._go_on_without(v_failed, p_now),
+    '{}', p_now);
+end
+$_go_on$;
+
+comment on function quantumflow._go_on(quantumflow._failed_attempt[], timestamptz) is
+'Lets runs go on without the tasks, or the steps, of attempts that were the last, where if_failed says so. The caller holds these.';
+
+create function quantumflow._hold_for_failure(p_task quantumflow._held_task)
+returns quantumflow._held_task
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_for_failure$
 begin
+  -- What is over, because its run has gone on without it, is left to _finish_ends.
   perform
   from quantumflow.step_states s
-  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
+  where (s.run_id, s.step_slug) = (p_task.run_id, p_task.step_slug)
+    and s.status = 'started'
   for no key update skip locked;
 
   if not found then
-    return false;
+    return null;
   end if;
 
   perform
   from quantumflow.workflow_runs r
-  where r.id = p_run_id
+  where r.id = p_task.run_id
     and r.status in ('started', 'paused')
   for update skip locked;
 
-  return found;
+  if not found then
+    return null;
+  end if;
+
+  p_task.outcome := 'fails';
+  p_task := (quantumflow._judge_failures(array[p_task], '{}'))[1];
+
+  if p_task.if_failed is not null and not quantumflow._hold_what_waits(p_task.run_id) then
+    return null;
+  end if;
+
+  return p_task;
 end
 $_hold_for_failure$;
 
-comment on function quantumflow._hold_for_failure(uuid, text) is
-'Tries to lock a step and its live run for a failure, without waiting. False when somebody holds one of them.';
+comment on function quantumflow._hold_for_failure(quantumflow._held_task) is
+'Tries to lock what it takes to fail a task for good, without waiting: its step and its live run and, where the run goes on without it, what
+waits for others. Returns the task with what its failure means, and null when somebody holds one of these.';
+
+create function quantumflow._hold_what_waits(p_run_id uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_what_waits$
+declare
+  v_held int;
+begin
+  select count(*)
+  into v_held
+  from (
+    select
+    from quantumflow.step_states s
+    where s.run_id = p_run_id
+      and s.status = 'created'
+    for no key update skip locked
+  ) h;
+
+  return v_held = (
+    select count(*)
+    from quantumflow.step_states s
+    where s.run_id = p_run_id
+      and s.status = 'created');
+end
+$_hold_what_waits$;
+
+comment on function quantumflow._hold_what_waits(uuid) is
+'Tries to lock the steps of a run that have not started, without waiting: what may start, or be skipped, when another ends. False when
+somebody holds one of them. The caller holds the run.';
 
 create function quantumflow._retry_delay(p_retry_delay interval, p_failures int)
 returns interval

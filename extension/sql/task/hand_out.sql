@@ -131,11 +131,12 @@ begin
   );
 
   -- While somebody holds the step or the run, the task waits for its lease to run out.
-  if v_held.outcome = 'fails'
-    and v_held.counts
-    and not quantumflow._hold_for_failure(p_task.run_id, p_task.step_slug)
-  then
-    return;
+  if v_held.outcome = 'fails' and v_held.counts then
+    v_held := quantumflow._hold_for_failure(v_held);
+
+    if v_held.run_id is null then
+      return;
+    end if;
   end if;
 
   perform quantumflow._fail_reported(v_report, array[v_held], p_now);

@@ -16,12 +16,15 @@ set search_path = pg_catalog, pg_temp
 as $_settle_lapsed$
 declare
   v_lapse   quantumflow._lapse;
+  v_attempt quantumflow._failed_attempt;
   v_task    quantumflow._held_task;
+  v_failing quantumflow._held_task;
   v_settled int := 0;
 begin
   -- One by one: lost leases are rare, and each may end a run.
   foreach v_lapse in array quantumflow._judge_lapsed(p_lapsed, p_now) loop
-    v_task := (v_lapse.attempt).held;
+    v_attempt := v_lapse.attempt;
+    v_task := v_attempt.held;
 
     -- A task before this one may have ended the run, and so this task.
     continue when v_task.counts and not exists (
@@ -31,17 +34,19 @@ begin
         and r.status in ('started', 'paused')
     );
 
-    -- To end a run takes the step and the run whole; while somebody holds either, this waits in the queue.
-    if v_lapse.is_last
-      and v_task.counts
-      and not quantumflow._hold_for_failure(v_task.run_id, v_task.step_slug)
-    then
-      perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[p_now + interval '100 ms']);
-      continue;
+    -- To fail a step takes the step and the run whole; while somebody holds either, this waits in the queue.
+    if v_lapse.is_last and v_task.counts then
+      v_failing := quantumflow._hold_for_failure(v_task);
+      v_attempt := row(v_failing, v_attempt.kind, v_attempt.error_message, v_attempt.error_details, v_attempt.reported);
+
+      if v_failing.run_id is null then
+        perform quantumflow._set_vt(p_queue, array[v_task.message_id], array[p_now + interval '100 ms']);
+        continue;
+      end if;
     end if;
 
     if v_lapse.is_last then
-      perform quantumflow._fail_for_good(array[v_lapse.attempt], p_now);
+      perform quantumflow._fail_for_good(array[v_attempt], p_now);
     else
       perform quantumflow._queue_lapsed(v_lapse, p_now);
     end if;

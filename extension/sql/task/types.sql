@@ -63,7 +63,8 @@ comment on column quantumflow.task_outcome.step_slug is 'The step.';
 comment on column quantumflow.task_outcome.task_index is 'The task.';
 comment on column quantumflow.task_outcome.outcome is 'completed, type_violation, retrying, failed, duplicate, stale or run_ended.';
 comment on column quantumflow.task_outcome.reason is
-'Of type_violation: run_failed. Of failed: run_failed, or callback_failed, which leaves its run as it is. Of duplicate: reported_before.
+'Of type_violation and failed: run_failed; or how the run goes on without the task or the step: tolerated, fallback or step_continues; or, of
+failed, callback_failed, which leaves its run as it is. Of duplicate: reported_before.
 Of stale: unknown_task, lease_lost, or unknown_key, of a report with a key that means nothing. Of run_ended: run_completed, run_failed, run_cancelled, or task_cancelled. Null of completed and
 retrying.';
 comment on column quantumflow.task_outcome.detail is

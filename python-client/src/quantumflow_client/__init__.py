@@ -13,7 +13,7 @@ except ImportError as error:
         "install the system's (Debian: libpq5)."
     ) from error
 
-from ._sql import ConditionAnswer, FailedAttempt, RetriedStep, WorkflowVersion
+from ._sql import ConditionAnswer, FailedAttempt, FailedItem, RetriedStep, WorkflowVersion
 from .async_client import AsyncClient
 from .client import Client
 from .context import Context
@@ -50,6 +50,7 @@ __all__ = [
     "Context",
     "DefinitionError",
     "FailedAttempt",
+    "FailedItem",
     "Flow",
     "HandlerMissing",
     "LeaseLost",

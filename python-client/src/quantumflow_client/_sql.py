@@ -330,12 +330,13 @@ _LIST_RUNS = _statement(
     "list_runs",
     """
     select run_id, workflow_slug, version, status, done_steps, steps, priority, retries,
-      idempotency_key, created_at, started_at, ended_at, error_message
+      idempotency_key, created_at, started_at, ended_at, error_message, gave_up
     from quantumflow.list_runs(
       workflow_slug => %(workflow_slug)s,
       status => %(status)s,
       max_runs => %(max_runs)s::int,
-      before => %(before)s)
+      before => %(before)s,
+      gave_up => %(gave_up)s)
     """,
 )
 
@@ -357,10 +358,16 @@ class RunSummary:
     started_at: datetime | None
     ended_at: datetime | None
     error_message: str | None
+    gave_up: int | None
 
 
 def list_runs(
-    workflow_slug: str | None, *, status: str | None, max_runs: int, before: UUID | None
+    workflow_slug: str | None,
+    *,
+    status: str | None,
+    max_runs: int,
+    before: UUID | None,
+    gave_up: bool | None = None,
 ) -> Call[list[RunSummary]]:
     """The latest runs, newest first."""
     return Call(
@@ -371,6 +378,7 @@ def list_runs(
             "status": status,
             "max_runs": max_runs,
             "before": before,
+            "gave_up": gave_up,
         },
     )
 
@@ -414,14 +422,20 @@ def resume_run(run_id: UUID) -> Call[str]:
 _RETRY_RUN = _statement(
     "retry_run",
     """
-    select status from quantumflow.retry_run(run_id => %(run_id)s, from_step => %(from_step)s)
+    select status
+    from quantumflow.retry_run(
+      run_id => %(run_id)s, from_step => %(from_step)s, given_up => %(given_up)s)
     """,
 )
 
 
-def retry_run(run_id: UUID, from_step: str | None) -> Call[str]:
+def retry_run(run_id: UUID, from_step: str | None, *, given_up: bool) -> Call[str]:
     """Run again what an ended run did not finish; its status then."""
-    return Call(_RETRY_RUN, _scalar, {"run_id": _arguments.run(run_id), "from_step": from_step})
+    return Call(
+        _RETRY_RUN,
+        _scalar,
+        {"run_id": _arguments.run(run_id), "from_step": from_step, "given_up": given_up},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,17 +459,56 @@ _RETRY_PREVIEW = _statement(
     "retry_preview",
     """
     select step_slug, status, tasks_again, tasks_kept
-    from quantumflow.retry_preview(run_id => %(run_id)s, from_step => %(from_step)s)
+    from quantumflow.retry_preview(
+      run_id => %(run_id)s, from_step => %(from_step)s, given_up => %(given_up)s)
     """,
 )
 
 
-def retry_preview(run_id: UUID, from_step: str | None) -> Call[list[RetriedStep]]:
+def retry_preview(
+    run_id: UUID, from_step: str | None, *, given_up: bool
+) -> Call[list[RetriedStep]]:
     """What a retry would run again."""
     return Call(
         _RETRY_PREVIEW,
         lambda rows: [RetriedStep(*row) for row in rows],
-        {"run_id": _arguments.run(run_id), "from_step": from_step},
+        {"run_id": _arguments.run(run_id), "from_step": from_step, "given_up": given_up},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """An item of a map whose task has failed for good, so that there is no output of it.
+
+    Attributes:
+        item_index: Its position, and that of the None in the output; None if the step is no map.
+        task_index: The task, which has several items in a map in chunks.
+        kind: What its last attempt failed of: error, timeout or lost.
+        error_message: What was reported of that.
+    """
+
+    item_index: int | None
+    task_index: int
+    kind: str
+    error_message: str | None
+
+
+_FAILED_ITEMS = _statement(
+    "failed_items",
+    """
+    select item_index, task_index, kind, error_message
+    from quantumflow.failed_items(run_id => %(run_id)s, step_slug => %(step_slug)s)
+    """,
+)
+
+
+def failed_items(run_id: UUID, step_slug: str) -> Call[list[FailedItem]]:
+    """The items of a map whose tasks have failed for good."""
+    return Call(
+        _FAILED_ITEMS,
+        lambda rows: [FailedItem(*row) for row in rows],
+        {"run_id": _arguments.run(run_id), "step_slug": step_slug},
         is_repeatable=True,
     )
 
@@ -493,8 +546,8 @@ class FailedAttempt:
         step_slug: The step.
         task_index: The task.
         retries: The run's retries at that time.
-        attempt: Which attempt it was, from 1.
-        kind: error, timeout or lost.
+        attempt: Which attempt it was, from 1; 0 of a step that its condition has failed.
+        kind: error, timeout, lost or condition.
         worker_id: Who had it.
         worker: The name of that worker, or None.
         started_at: When its handler began; when it was claimed, if nobody says.

@@ -16,6 +16,7 @@ from ._arguments import patience, seconds_of, whole_number
 from ._sql import (
     ConditionAnswer,
     FailedAttempt,
+    FailedItem,
     RetriedStep,
     StateProblem,
     StateRepair,
@@ -221,19 +222,30 @@ class AsyncClient:
         """
         return await self._run(_sql.resume_run(run_id))
 
-    async def retry(self, run_id: UUID, from_step: str | None = None) -> str:
+    async def retry(
+        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+    ) -> str:
         """Run again what an ended run did not finish; see Client.retry.
 
         Calls quantumflow.retry_run.
         """
-        return await self._run(_sql.retry_run(run_id, from_step))
+        return await self._run(_sql.retry_run(run_id, from_step, given_up=given_up))
 
-    async def retry_preview(self, run_id: UUID, from_step: str | None = None) -> list[RetriedStep]:
+    async def retry_preview(
+        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+    ) -> list[RetriedStep]:
         """What `retry` would run again; see Client.retry_preview.
 
         Calls quantumflow.retry_preview.
         """
-        return await self._run(_sql.retry_preview(run_id, from_step))
+        return await self._run(_sql.retry_preview(run_id, from_step, given_up=given_up))
+
+    async def failed_items(self, run_id: UUID, step_slug: str) -> list[FailedItem]:
+        """The items of a map whose tasks have failed for good; see Client.failed_items.
+
+        Calls quantumflow.failed_items.
+        """
+        return await self._run(_sql.failed_items(run_id, step_slug))
 
     async def delete(self, run_id: UUID) -> None:
         """Delete a run that has ended; see Client.delete.

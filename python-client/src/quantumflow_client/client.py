@@ -20,6 +20,7 @@ from ._sql import (
     DEFAULT_QUEUE,
     ConditionAnswer,
     FailedAttempt,
+    FailedItem,
     RetriedStep,
     StateProblem,
     StateRepair,
@@ -436,12 +437,13 @@ class Client:
         """
         return self._run(_sql.resume_run(run_id))
 
-    def retry(self, run_id: UUID, from_step: str | None = None) -> str:
+    def retry(self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False) -> str:
         """Run again what an ended run did not finish; what it finished keeps its outputs.
 
         Args:
             run_id: The run.
             from_step: Run this step again, too, and all that depends on it.
+            given_up: Run again, too, what the run went on without, and all that depends on that.
 
         Returns:
             The run's status then.
@@ -452,21 +454,39 @@ class Client:
 
         Calls quantumflow.retry_run.
         """
-        return self._run(_sql.retry_run(run_id, from_step))
+        return self._run(_sql.retry_run(run_id, from_step, given_up=given_up))
 
-    def retry_preview(self, run_id: UUID, from_step: str | None = None) -> list[RetriedStep]:
+    def retry_preview(
+        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+    ) -> list[RetriedStep]:
         """What `retry` would run again, step by step; changes nothing.
 
         Args:
             run_id: As for `retry`.
             from_step: As for `retry`.
+            given_up: As for `retry`.
 
         Raises:
             As retry.
 
         Calls quantumflow.retry_preview.
         """
-        return self._run(_sql.retry_preview(run_id, from_step))
+        return self._run(_sql.retry_preview(run_id, from_step, given_up=given_up))
+
+    def failed_items(self, run_id: UUID, step_slug: str) -> list[FailedItem]:
+        """The items of a map whose tasks have failed for good, in their order, with the errors.
+
+        Args:
+            run_id: The run.
+            step_slug: The map.
+
+        Raises:
+            UnknownRun: There is no such run.
+            UnknownStep: The run has no such step.
+
+        Calls quantumflow.failed_items.
+        """
+        return self._run(_sql.failed_items(run_id, step_slug))
 
     def delete(self, run_id: UUID) -> None:
         """Delete a run that has ended, with its steps, tasks and history.

@@ -281,6 +281,12 @@ class RunInputTooLarge(RunError):
     code = "QF217"
 
 
+class NoSuchIteration(RunError):
+    """The step has no iteration of this number."""
+
+    code = "QF221"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 

@@ -13,13 +13,14 @@ begin
   from quantumflow.workflow_steps w
   where (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_version, p_step_slug);
 
+  -- What it maps over may have been skipped, or have failed: then there is nothing to map over.
   if v_map_over is null then
     select r.input
     into v_source
     from quantumflow.workflow_runs r
     where r.id = p_run_id;
   else
-    v_source := quantumflow._step_output(p_run_id, v_map_over);
+    v_source := coalesce(quantumflow._step_output(p_run_id, v_map_over), '[]');
   end if;
 
   return v_source;
@@ -27,7 +28,7 @@ end
 $_map_source$;
 
 comment on function quantumflow._map_source(uuid, text, int, text) is
-'The array a map step maps over: a dependency''s output, or the run''s input.';
+'The array a map step maps over: a dependency''s output, an empty one if that has none, or the run''s input.';
 
 create function quantumflow._map_items(p_step quantumflow._step_ref, p_first int, p_last int, p_chunk_size int)
 returns jsonb
@@ -69,7 +70,13 @@ $_kept_tasks$;
 comment on function quantumflow._kept_tasks(uuid, text) is
 'How many tasks a step has before it starts: those that a retry kept, which are completed.';
 
-create function quantumflow._end_map(p_run_id uuid, p_step_slug text, p_done_tasks int, p_now timestamptz)
+create function quantumflow._end_map(
+  p_run_id        uuid,
+  p_step_slug     text,
+  p_workflow_slug text,
+  p_version       int,
+  p_done_tasks    int,
+  p_now           timestamptz)
 returns boolean
 language plpgsql
 volatile
@@ -102,18 +109,21 @@ begin
 
   if v_output is null then
     -- Raising instead would wedge whoever reports last, for ever.
-    perform quantumflow._fail_step(
-      p_run_id, p_step_slug, null, null, 'its outputs exceed what one jsonb array can hold (QF306)', p_now);
+    return quantumflow._fail_steps(
+      array[row(
+        p_run_id, p_step_slug, p_workflow_slug, p_version, null, 'its outputs exceed what one jsonb array can hold (QF306)'
+      )::quantumflow._failed_step],
+      p_now) <> '{}';
   end if;
 
   return v_status = 'completed';
 end
 $_end_map$;
 
-comment on function quantumflow._end_map(uuid, text, int, timestamptz) is
-'Completes a map, and says whether it is: its output is its tasks'' outputs as an array in index order, nulls kept.
+comment on function quantumflow._end_map(uuid, text, text, int, int, timestamptz) is
+'Completes a map, and says whether its run goes on: its output is its tasks'' outputs as an array in index order, nulls kept.
 
-Outputs too large for one jsonb value (256 MB) fail the step and the run instead, with QF306 in error_message.';
+Outputs too large for one jsonb value (256 MB) fail the step instead, with QF306 in error_message, and the run, unless that goes on without.';
 
 create function quantumflow._gather_map(p_run_id uuid, p_step_slug text)
 returns jsonb
@@ -133,13 +143,14 @@ begin
   where r.id = p_run_id;
 
   if v_in_chunks then
-    select jsonb_agg(e.output order by t.task_index, e.n)
+    select jsonb_agg(case t.status when 'completed' then e.value end order by t.task_index, e.n)
     into v_output
     from quantumflow.step_tasks t
-    cross join jsonb_array_elements(case jsonb_typeof(t.output) when 'array' then t.output end) with ordinality e (output, n)
+    cross join lateral (select case t.status when 'completed' then t.output else t.item_value end as places) p
+    cross join jsonb_array_elements(case jsonb_typeof(p.places) when 'array' then p.places end) with ordinality e (value, n)
     where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
   else
-    select jsonb_agg(t.output order by t.task_index)
+    select jsonb_agg(case t.status when 'completed' then t.output end order by t.task_index)
     into v_output
     from quantumflow.step_tasks t
     where (t.run_id, t.step_slug) = (p_run_id, p_step_slug);
@@ -150,4 +161,5 @@ end
 $_gather_map$;
 
 comment on function quantumflow._gather_map(uuid, text) is
-'The outputs of a map''s items as an array in index order, nulls kept. Raises 54000 when that is too large for a jsonb value.';
+'The outputs of a map''s items as an array in index order, nulls kept; null for each item of a task that has failed, whatever that had put out.
+Raises 54000 when that is too large for a jsonb value.';

@@ -52,6 +52,7 @@ for _command in (
     run.pause,
     run.resume,
     run.retry,
+    run.failed_items,
     run.delete,
     run.prune,
     run.failures,

@@ -20,7 +20,7 @@ RUN_COLUMNS: dict[str, Callable[[Any], object]] = {
     "run": lambda run: run.run_id,
     "workflow": lambda run: run.workflow_slug,
     "version": lambda run: run.version,
-    "status": lambda run: run.status,
+    "status": lambda run: f"{run.status}, gave up {run.gave_up}" if run.gave_up else run.status,
     "steps": lambda run: f"{run.done_steps}/{run.steps}",
     "created": lambda run: when(run.created_at),
     "ended": lambda run: when(run.ended_at),
@@ -32,6 +32,13 @@ RETRY_COLUMNS: dict[str, Callable[[Any], object]] = {
     "status": lambda step: step.status,
     "tasks again": lambda step: "?" if step.tasks_again is None else step.tasks_again,
     "tasks kept": lambda step: step.tasks_kept,
+}
+
+ITEM_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "item": lambda item: item.item_index,
+    "task": lambda item: item.task_index,
+    "kind": lambda item: item.kind,
+    "error": lambda item: item.error_message,
 }
 
 FAILURE_COLUMNS: dict[str, Callable[[Any], object]] = {
@@ -68,6 +75,8 @@ def status(found: Status) -> list[str]:
     if found["idempotency_key"] is not None:
         lines.append(_field("key", found["idempotency_key"]))
     lines += [_field(name, found[name]) for name in ("priority", "retries") if found[name]]
+    if found["gave_up"]:
+        lines.append(_field("gave up", f"{found['gave_up']} of its steps and tasks"))
     if found["error_message"] is not None:
         lines.append(_field("error", found["error_message"]))
     lines += ["", *fitted(steps(found)), "", "input", as_json(found["input"], indent=2)]
@@ -81,6 +90,8 @@ def title(found: Status) -> str:
     steps = found["steps"]
     done = len(steps) - found["remaining_steps"]
     state = coloured(found["status"])
+    if found["gave_up"]:
+        state += f", gave up {found['gave_up']}"
     return f"{found['run_id']}  {_workflow(found)}  {state}  {done}/{len(steps)} steps"
 
 
@@ -92,10 +103,23 @@ def steps(found: Status) -> list[str]:
     for step in everything:
         name = one_line(step["step_slug"]).ljust(width)
         line = f"  {name}  {coloured(step['status'], 9)}  {_tasks(step)}"
-        if step["error_message"] is not None:
-            line += f"  {one_line(step['error_message'])}"
+        if why := _why(step):
+            line += f"  {one_line(why)}"
         lines.append(line.rstrip())
     return lines
+
+
+def _why(step: dict[str, Any]) -> str | None:
+    """Why a step failed, fell back or was skipped, in a line."""
+    error: str | None = step["error_message"]
+    if step.get("fell_back"):
+        return f"fell back: {error}"
+    match step.get("skip_reason"):
+        case "condition":
+            return f"its condition was false: {step['condition']}"
+        case "dependency":
+            return "too few of its dependencies completed"
+    return error
 
 
 def _tasks(step: dict[str, Any]) -> str:

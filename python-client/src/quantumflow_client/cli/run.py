@@ -128,11 +128,21 @@ def status(app: App, run_id: UUID) -> int:
     "--limit", type=int, metavar="N", default=20, show_default=True, help="How many at most."
 )
 @click.option("--before", type=click.UUID, metavar="RUN", help="Only older ones: the next page.")
+@click.option("--gave-up", is_flag=True, help="Only those that went on without what had failed.")
 def list_(
-    app: App, workflow: str | None, status: str | None, limit: int, before: UUID | None
+    app: App,
+    workflow: str | None,
+    status: str | None,
+    limit: int,
+    before: UUID | None,
+    gave_up: bool,
 ) -> None:
     """List the latest runs, the newest first."""
-    runs = app.run(_sql.list_runs(workflow, status=status, max_runs=limit, before=before))
+    runs = app.run(
+        _sql.list_runs(
+            workflow, status=status, max_runs=limit, before=before, gave_up=gave_up or None
+        )
+    )
     app.show_rows(runs, _view.RUN_COLUMNS, none="There are no such runs.")
 
 
@@ -175,17 +185,31 @@ def resume(app: App, run_id: UUID) -> None:
 )
 @click.argument("run_id", metavar="RUN", type=click.UUID)
 @click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
+@click.option("--given-up", is_flag=True, help="Also what the run went on without.")
 @click.option("--preview", is_flag=True, help="Only say what would run again.")
-def retry(app: App, run_id: UUID, from_step: str | None, preview: bool) -> None:
+def retry(app: App, run_id: UUID, from_step: str | None, given_up: bool, preview: bool) -> None:
     """Run again what an ended run did not finish.
 
-    What it finished keeps its outputs, but for --from STEP and all that depends on it.
+    What it finished keeps its outputs, but for --from STEP and all that depends on it. --given-up
+    runs again what had failed without ending the run, and all that depends on that.
     """
     if preview:
-        steps = app.client.retry_preview(run_id, from_step)
+        steps = app.client.retry_preview(run_id, from_step, given_up=given_up)
         app.show_rows(steps, _view.RETRY_COLUMNS, none="")
     else:
-        _show_status(app, run_id, app.client.retry(run_id, from_step))
+        _show_status(app, run_id, app.client.retry(run_id, from_step, given_up=given_up))
+
+
+@command(
+    "failed-items",
+    example="quantumflow failed-items 0198c0de-0000-7000-8000-000000000000 send_mails",
+)
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("step", metavar="STEP")
+def failed_items(app: App, run_id: UUID, step: str) -> None:
+    """List the items of a map that have failed."""
+    found = app.client.failed_items(run_id, step)
+    app.show_rows(found, _view.ITEM_COLUMNS, none="No item has failed.")
 
 
 @command("delete", example="quantumflow delete 0198c0de-0000-7000-8000-000000000000")
