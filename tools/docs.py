@@ -64,18 +64,23 @@ CONCEPTS = {"1": "Definitions", "2": "Runs", "3": "Tasks", "4": "Queues", "5": "
 GROUPS = {
     "Definitions": (
         "create_flow add_step define_flow validate_flow test_condition get_flow list_flows "
-        "delete_flow"
+        "diff_flow delete_flow"
     ),
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
-        "retry_preview delete_run prune status list_runs run_input step_output failed_items"
+        "retry_preview delete_run prune prune_preview status list_runs run_input step_output "
+        "failed_items"
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
         "extend_leases release_tasks hold_task list_failures sweep"
     ),
     "Workers": "register_worker stop_worker",
-    "Looking and mending": "check_state repair rebuild_queues doctor adopt setup version",
+    "Looking": (
+        "why timeline critical_path list_attempts list_queues list_workers list_sizes doctor "
+        "check_state version"
+    ),
+    "Mending": "repair rebuild_queues adopt setup",
     "Access": "configure grant_access revoke_access",
 }
 

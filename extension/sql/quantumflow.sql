@@ -73,6 +73,7 @@
 \ir definition/add_step.sql
 \ir definition/get.sql
 \ir definition/test_condition.sql
+\ir definition/diff.sql
 \ir definition/list.sql
 \ir definition/delete.sql
 
@@ -139,6 +140,13 @@
 
 -- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql
+\ir inspect/attempts.sql
+\ir inspect/timeline.sql
+\ir inspect/critical_path.sql
+\ir inspect/why.sql
+\ir inspect/list_queues.sql
+\ir inspect/list_workers.sql
+\ir inspect/list_sizes.sql
 \ir inspect/check_state.sql
 \ir inspect/check_definitions.sql
 \ir inspect/check_messages.sql

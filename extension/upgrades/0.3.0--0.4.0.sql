@@ -73,6 +73,15 @@ where f.kind <> 'error';
 alter table quantumflow.task_failures
   alter column reported drop default;
 
+-- What workers say of themselves.
+alter table quantumflow.workers
+  add column host text,
+  add column pid int,
+  add column version text,
+  add column slots int,
+  add column running int,
+  add column oldest jsonb;
+
 -- What decides whether a step runs, and what its failure means. Nothing that was stored before has any of it.
 alter table quantumflow.workflow_steps
   add column plain boolean not null default true,

@@ -1,4 +1,4 @@
-create function quantumflow.prune(older_than interval, max_runs int default 1000)
+create function quantumflow.prune(older_than interval, max_runs int default 1000, workflow_slug text default null)
 returns bigint
 language plpgsql
 volatile
@@ -22,6 +22,7 @@ begin
       from quantumflow.workflow_runs r
       where r.id < quantumflow._first_uuid_v7(v_before + interval '1 ms')
         and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+        and (prune.workflow_slug is null or r.workflow_slug = prune.workflow_slug)
         and quantumflow._open_callback(r.id) is null
       order by r.id
       limit prune.max_runs
@@ -32,6 +33,7 @@ begin
       from quantumflow.workflow_runs r
       where substr(r.id::text, 15, 1) <> '7'
         and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
+        and (prune.workflow_slug is null or r.workflow_slug = prune.workflow_slug)
         and quantumflow._open_callback(r.id) is null
       order by r.id
       limit prune.max_runs
@@ -60,14 +62,68 @@ begin
 end
 $prune$;
 
-comment on function quantumflow.prune(interval, int) is
+comment on function quantumflow.prune(interval, int, text) is
 'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
 that stopped longer ago, or were not seen since, for an hour at the least. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
 older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
-Runs that go on, and ended ones whose callback is still to be done, stay.
+workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. Runs that go on, and ended ones whose callback is still to be done, stay.
 
 Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
+
+create type quantumflow.pruned_runs as (
+  workflow_slug text,
+  status        text,
+  runs          bigint,
+  tasks         bigint,
+  oldest        timestamptz
+);
+
+comment on type quantumflow.pruned_runs is 'Runs of a workflow and a status that prune would delete.';
+comment on column quantumflow.pruned_runs.workflow_slug is 'The workflow.';
+comment on column quantumflow.pruned_runs.status is 'completed, failed or cancelled.';
+comment on column quantumflow.pruned_runs.runs is 'How many there are.';
+comment on column quantumflow.pruned_runs.tasks is 'How many tasks they have together.';
+comment on column quantumflow.pruned_runs.oldest is 'When the first of them ended.';
+
+create function quantumflow.prune_preview(older_than interval, workflow_slug text default null)
+returns setof quantumflow.pruned_runs
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $prune_preview$
+declare
+  v_before timestamptz;
+begin
+  perform quantumflow._refuse_bad_prune(prune_preview.older_than, 1);
+  v_before := quantumflow._now() - quantumflow._as_seconds(prune_preview.older_than);
+
+  return query
+  select r.workflow_slug::text, r.status, count(*), sum(k.tasks)::bigint, min(r.ended_at)
+  from (
+    select o.id, o.workflow_slug, o.status, coalesce(o.completed_at, o.failed_at, o.cancelled_at) as ended_at
+    from quantumflow.workflow_runs o
+    where (o.id < quantumflow._first_uuid_v7(v_before + interval '1 ms') or substr(o.id::text, 15, 1) <> '7')
+      and coalesce(o.completed_at, o.failed_at, o.cancelled_at) < v_before
+      and (prune_preview.workflow_slug is null or o.workflow_slug = prune_preview.workflow_slug)
+      and quantumflow._open_callback(o.id) is null
+  ) r
+  cross join lateral (
+    select count(*) as tasks
+    from quantumflow.step_tasks t
+    where t.run_id = r.id
+  ) k
+  group by r.workflow_slug, r.status
+  order by 3 desc, 1, 2;
+end
+$prune_preview$;
+
+comment on function quantumflow.prune_preview(interval, text) is
+'What prune with the same arguments would delete in the end, a row for each workflow and status: how many runs and tasks, and when the oldest of
+them ended. Changes nothing; it counts them all, which takes its time where they are many.
+
+Errors: QF216 as prune.';
 
 create function quantumflow._refuse_bad_prune(p_older_than interval, p_max_runs int)
 returns void

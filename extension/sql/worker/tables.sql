@@ -6,6 +6,12 @@ create table quantumflow.workers (
   started_at   timestamptz not null,
   last_seen_at timestamptz not null,
   stopped_at   timestamptz,
+  host         text,
+  pid          int,
+  version      text,
+  slots        int,
+  running      int,
+  oldest       jsonb,
   constraint workers_pkey primary key (worker_id)
 );
 
@@ -17,3 +23,10 @@ comment on column quantumflow.workers.queues is 'The queues it serves.';
 comment on column quantumflow.workers.started_at is 'When it registered.';
 comment on column quantumflow.workers.last_seen_at is 'When it last claimed, extended a lease or registered, to a few seconds.';
 comment on column quantumflow.workers.stopped_at is 'When it said that it stopped.';
+comment on column quantumflow.workers.host is 'The machine it is on; null where it does not say.';
+comment on column quantumflow.workers.pid is 'Its process on that machine.';
+comment on column quantumflow.workers.version is 'The version of its client.';
+comment on column quantumflow.workers.slots is 'How many tasks it may have at once.';
+comment on column quantumflow.workers.running is 'How many it had when it registered last.';
+comment on column quantumflow.workers.oldest is
+'Those it had had longest then, five at most: an array of {"run_id", "step_slug", "task_index", "since"}.';

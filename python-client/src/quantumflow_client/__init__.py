@@ -3,8 +3,6 @@
 from quantumflow_client import Client, Flow
 """
 
-from importlib import metadata as _metadata
-
 try:
     import psycopg as _psycopg  # noqa: F401 - the first to find out that there is no libpq
 except ImportError as error:
@@ -13,7 +11,23 @@ except ImportError as error:
         "install the system's (Debian: libpq5)."
     ) from error
 
-from ._sql import ConditionAnswer, FailedAttempt, FailedItem, RetriedStep, WorkflowVersion
+from ._sql import (
+    Attempt,
+    ConditionAnswer,
+    Difference,
+    Event,
+    FailedAttempt,
+    FailedItem,
+    PathStep,
+    PrunedRuns,
+    QueueSummary,
+    Reason,
+    RetriedStep,
+    Size,
+    WorkerSummary,
+    WorkflowVersion,
+)
+from ._version import __version__ as __version__
 from .async_client import AsyncClient
 from .client import Client
 from .context import Context
@@ -43,12 +57,15 @@ from .flow import Flow
 __all__ = [
     "AccessError",
     "AsyncClient",
+    "Attempt",
     "BadArgument",
     "Client",
     "ConditionAnswer",
     "ConnectionsBusy",
     "Context",
     "DefinitionError",
+    "Difference",
+    "Event",
     "FailedAttempt",
     "FailedItem",
     "Flow",
@@ -56,22 +73,23 @@ __all__ = [
     "LeaseLost",
     "NoDatabase",
     "NotInstalled",
+    "PathStep",
     "PermanentError",
+    "PrunedRuns",
     "QuantumflowError",
     "QueueError",
+    "QueueSummary",
+    "Reason",
     "RetriedStep",
     "RetryAfter",
     "RunCancelled",
     "RunError",
     "RunFailed",
+    "Size",
     "TaskError",
     "UnsupportedValue",
     "WaitTimeout",
     "WorkerHung",
+    "WorkerSummary",
     "WorkflowVersion",
 ]
-
-try:
-    __version__ = _metadata.version("quantumflow-client")
-except _metadata.PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -526,14 +527,57 @@ def delete_run(run_id: UUID) -> Call[str]:
 _PRUNE = _statement(
     "prune",
     """
-    select quantumflow.prune(older_than => %(older_than)s::interval, max_runs => %(max_runs)s::int)
+    select quantumflow.prune(
+      older_than => %(older_than)s::interval,
+      max_runs => %(max_runs)s::int,
+      workflow_slug => %(workflow_slug)s)
     """,
 )
 
 
-def prune(older_than: timedelta | str, max_runs: int) -> Call[int]:
+def prune(older_than: timedelta | str, max_runs: int, workflow_slug: str | None) -> Call[int]:
     """Delete runs that ended before that; how many."""
-    return Call(_PRUNE, _scalar, {"older_than": older_than, "max_runs": max_runs})
+    parameters = {"older_than": older_than, "max_runs": max_runs, "workflow_slug": workflow_slug}
+    return Call(_PRUNE, _scalar, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedRuns:
+    """Runs of a workflow and a status that a prune would delete.
+
+    Attributes:
+        workflow_slug: The workflow.
+        status: completed, failed or cancelled.
+        runs: How many there are.
+        tasks: How many tasks they have together.
+        oldest: When the first of them ended.
+    """
+
+    workflow_slug: str
+    status: str
+    runs: int
+    tasks: int
+    oldest: datetime
+
+
+_PRUNE_PREVIEW = _statement(
+    "prune_preview",
+    """
+    select workflow_slug, status, runs, tasks, oldest
+    from quantumflow.prune_preview(
+      older_than => %(older_than)s::interval, workflow_slug => %(workflow_slug)s)
+    """,
+)
+
+
+def prune_preview(older_than: timedelta | str, workflow_slug: str | None) -> Call[list[PrunedRuns]]:
+    """What a prune would delete in the end."""
+    return Call(
+        _PRUNE_PREVIEW,
+        lambda rows: [PrunedRuns(*row) for row in rows],
+        {"older_than": older_than, "workflow_slug": workflow_slug},
+        is_repeatable=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,6 +635,371 @@ def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[Failed
             FailedAttempt(*[*row[:12], _decoded([row[12:13]]), *row[13:]]) for row in rows
         ],
         {"run_id": _arguments.run(run_id), "max_failures": max_failures},
+        is_repeatable=True,
+    )
+
+
+# Looking
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What tasks of a step wait for, or who works on them.
+
+    Attributes:
+        workflow_slug: The workflow.
+        step_slug: The step; None of what is so of the whole run.
+        command: The command of the step.
+        tasks: How many tasks; None for a step that has none yet.
+        reason: running, waits for a free worker and so on: those of the type quantumflow.reason.
+        since: Since when it has been so of one of them; None where it is not known.
+        until: When that changes by itself, of the first of them; None if it does not.
+        detail: By whom, how many are ahead, the last error, which steps.
+    """
+
+    workflow_slug: str
+    step_slug: str | None
+    command: str | None
+    tasks: int | None
+    reason: str
+    since: datetime | None
+    until: datetime | None
+    detail: str | None
+
+
+_WHY = _statement(
+    "why",
+    """
+    select workflow_slug, step_slug, command, tasks, reason, since, until, detail
+    from quantumflow.why(run_id => %(run_id)s, only_stuck => %(only_stuck)s)
+    """,
+)
+
+
+def why(run_id: UUID | None, *, only_stuck: bool) -> Call[list[Reason]]:
+    """Why a run goes on or does not, or all of them do."""
+    return Call(
+        _WHY,
+        lambda rows: [Reason(*row) for row in rows],
+        {"run_id": _arguments.run(run_id), "only_stuck": only_stuck},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a run.
+
+    Attributes:
+        at: When.
+        what: "run started", "attempt lost" and so on.
+        step_slug: The step; None of what happened to the whole run.
+        task_index: The task, of an attempt.
+        attempt: Which attempt.
+        who: The worker.
+        detail: What was started, how long it had waited, what went wrong.
+    """
+
+    at: datetime
+    what: str
+    step_slug: str | None
+    task_index: int | None
+    attempt: int | None
+    who: str | None
+    detail: str | None
+
+
+_TIMELINE = _statement(
+    "timeline",
+    """
+    select at, what, step_slug, task_index, attempt, who, detail
+    from quantumflow.timeline(run_id => %(run_id)s)
+    """,
+)
+
+
+def timeline(run_id: UUID) -> Call[list[Event]]:
+    """What happened to a run, in order."""
+    return Call(
+        _TIMELINE,
+        lambda rows: [Event(*row) for row in rows],
+        {"run_id": _arguments.run(run_id)},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """A step on the path that decided how long a run took.
+
+    Attributes:
+        step_slug: The step.
+        ready_at: When its last dependency had ended.
+        waited: For how long nobody worked on the task that ended it.
+        worked: For how long somebody did, failed attempts included.
+        ended_at: When it ended; None while it goes on.
+        share: Its part of the time of the path, from 0 to 1.
+        slack: By how much sooner it could have ended before another one would have decided.
+    """
+
+    step_slug: str
+    ready_at: datetime
+    waited: timedelta
+    worked: timedelta
+    ended_at: datetime | None
+    share: Decimal | None
+    slack: timedelta | None
+
+
+_CRITICAL_PATH = _statement(
+    "critical_path",
+    """
+    select step_slug, ready_at, waited, worked, ended_at, share, slack
+    from quantumflow.critical_path(run_id => %(run_id)s)
+    """,
+)
+
+
+def critical_path(run_id: UUID) -> Call[list[PathStep]]:
+    """The steps that decided how long a run took."""
+    return Call(
+        _CRITICAL_PATH,
+        lambda rows: [PathStep(*row) for row in rows],
+        {"run_id": _arguments.run(run_id)},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at a task, or the one that the task waits for.
+
+    Attributes:
+        step_slug: The step.
+        task_index: The task.
+        retries: The run's retries at that time, as far as it is known.
+        attempt: Which attempt since then, from 1; 0 for what was completed by hand before any.
+        due_at: From when it could be claimed.
+        began_at: When its handler began; None if nobody has claimed it.
+        ended_at: When it ended; None while it goes on.
+        outcome: queued, started, completed, failed, cancelled or undone.
+        kind: Of a failed one: error, timeout or lost.
+        worker: Who had it.
+        error_message: What went wrong.
+    """
+
+    step_slug: str
+    task_index: int
+    retries: int
+    attempt: int
+    due_at: datetime | None
+    began_at: datetime | None
+    ended_at: datetime | None
+    outcome: str
+    kind: str | None
+    worker: str | None
+    error_message: str | None
+
+
+_LIST_ATTEMPTS = _statement(
+    "list_attempts",
+    """
+    select step_slug, task_index, retries, attempt, due_at, began_at, ended_at, outcome, kind,
+      worker, error_message
+    from quantumflow.list_attempts(run_id => %(run_id)s, step_slug => %(step_slug)s)
+    """,
+)
+
+
+def list_attempts(run_id: UUID, step_slug: str | None) -> Call[list[Attempt]]:
+    """Every attempt at the tasks of a run, or of one of its steps."""
+    return Call(
+        _LIST_ATTEMPTS,
+        lambda rows: [Attempt(*row) for row in rows],
+        {"run_id": _arguments.run(run_id), "step_slug": step_slug},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSummary:
+    """What there is to do for a command in a queue, and who does it.
+
+    Attributes:
+        queue: The queue.
+        command: The command.
+        due: Tasks that may be claimed now.
+        later: Tasks that wait for their time, for other code, or for their run to be resumed.
+        retrying: Tasks that failed and wait for their next attempt.
+        running: Tasks that are leased to a worker.
+        oldest_due: How long the one that has been due longest has been so.
+        workers: Live workers that serve the queue and have the command.
+        free_slots: How many tasks more these could have at once; None where nobody says.
+    """
+
+    queue: str
+    command: str
+    due: int
+    later: int
+    retrying: int
+    running: int
+    oldest_due: timedelta | None
+    workers: int
+    free_slots: int | None
+
+
+_LIST_QUEUES = _statement(
+    "list_queues",
+    """
+    select queue, command, due, later, retrying, running, oldest_due, workers, free_slots
+    from quantumflow.list_queues()
+    """,
+)
+
+
+def list_queues() -> Call[list[QueueSummary]]:
+    """What waits and runs, by queue and command."""
+    return Call(
+        _LIST_QUEUES,
+        lambda rows: [QueueSummary(*row) for row in rows],
+        {},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSummary:
+    """A worker, as it says of itself.
+
+    Attributes:
+        worker_id: The id it claims with.
+        name: Its name.
+        host: The machine it is on.
+        pid: Its process there.
+        version: The version of its client.
+        queues: The queues it serves.
+        commands: The commands it has handlers for; None: any.
+        slots: How many tasks it may have at once.
+        running: How many it had when it was last heard of.
+        since: When it registered.
+        last_seen_at: When it was last heard of, to a few seconds.
+        state: busy, working, idle, alive, silent or stopped.
+    """
+
+    worker_id: UUID
+    name: str | None
+    host: str | None
+    pid: int | None
+    version: str | None
+    queues: list[str]
+    commands: list[str] | None
+    slots: int | None
+    running: int | None
+    since: datetime
+    last_seen_at: datetime
+    state: str
+
+
+_LIST_WORKERS = _statement(
+    "list_workers",
+    """
+    select worker_id, name, host, pid, version, queues, commands, slots, running, since,
+      last_seen_at, state
+    from quantumflow.list_workers(alive_only => %(alive_only)s)
+    """,
+)
+
+
+def list_workers(*, alive_only: bool) -> Call[list[WorkerSummary]]:
+    """The workers that are alive, or all that are known."""
+    return Call(
+        _LIST_WORKERS,
+        lambda rows: [WorkerSummary(*row) for row in rows],
+        {"alive_only": alive_only},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a table or a queue is.
+
+    Attributes:
+        what: The table, or the queue.
+        kind: table, queue or archive.
+        rows_estimate: How many rows it has, as the statistics say.
+        bytes: What it takes on disk, with its indexes.
+        dead_share: The part of its rows that is dead, from 0 to 1.
+    """
+
+    what: str
+    kind: str
+    rows_estimate: int
+    bytes: int
+    dead_share: Decimal | None
+
+
+_LIST_SIZES = _statement(
+    "list_sizes",
+    """
+    select what, kind, rows_estimate, bytes, dead_share
+    from quantumflow.list_sizes()
+    """,
+)
+
+
+def list_sizes() -> Call[list[Size]]:
+    """How large the tables and queues are, the largest first."""
+    return Call(
+        _LIST_SIZES,
+        lambda rows: [Size(*row) for row in rows],
+        {},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between two versions of a workflow.
+
+    Attributes:
+        path: Which setting: "timeout", "steps.charge.timeout", "steps.charge".
+        change: added, removed or changed.
+        before: Its value in the first of them; None if it has none.
+        after: Its value in the second of them.
+    """
+
+    path: str
+    change: str
+    before: Json
+    after: Json
+
+
+_DIFF_FLOW = _statement(
+    "diff_flow",
+    """
+    select path, change, before::pg_catalog.text, after::pg_catalog.text
+    from quantumflow.diff_flow(
+      workflow_slug => %(workflow_slug)s,
+      from_version => %(from_version)s::int,
+      to_version => %(to_version)s::int)
+    """,
+)
+
+
+def diff_flow(workflow_slug: str, from_version: int, to_version: int) -> Call[list[Difference]]:
+    """What differs between two versions of a workflow."""
+    return Call(
+        _DIFF_FLOW,
+        lambda rows: [
+            Difference(path, change, _decoded([(before,)]), _decoded([(after,)]))
+            for path, change, before, after in rows
+        ],
+        {
+            "workflow_slug": workflow_slug,
+            "from_version": from_version,
+            "to_version": to_version,
+        },
         is_repeatable=True,
     )
 
@@ -973,15 +1382,44 @@ _REGISTER_WORKER = _statement(
       worker_id => %(worker_id)s,
       name => %(name)s,
       commands => %(commands)s::pg_catalog.text[],
-      queues => %(queues)s::pg_catalog.text[])
+      queues => %(queues)s::pg_catalog.text[],
+      host => %(host)s,
+      pid => %(pid)s::int,
+      version => %(version)s,
+      slots => %(slots)s::int,
+      running => %(running)s::int,
+      oldest => %(oldest)s::pg_catalog.jsonb)
     """,
 )
 
 
 def register_worker(
-    worker_id: UUID, *, name: str, commands: tuple[str, ...], queues: tuple[str, ...]
+    worker_id: UUID,
+    *,
+    name: str,
+    commands: tuple[str, ...],
+    queues: tuple[str, ...],
+    slots: int,
+    running: int,
+    oldest: Sequence[tuple[TaskRef, datetime]],
+    version: str,
+    host: str,
+    pid: int,
 ) -> Call[None]:
-    """Say who works, and on what."""
+    """Say who works, where, on what, and how much of it.
+
+    Args:
+        worker_id: The id that it claims with.
+        name: Its name.
+        commands: Those it has handlers for.
+        queues: Those it serves.
+        slots: How many tasks it may have at once.
+        running: How many it has.
+        oldest: Those it has had longest, and since when; the first five are told.
+        version: That of its client.
+        host: The machine it is on.
+        pid: Its process there.
+    """
     return Call(
         _REGISTER_WORKER,
         _nothing,
@@ -990,6 +1428,23 @@ def register_worker(
             "name": name,
             "commands": _names(commands),
             "queues": _names(queues),
+            "host": host,
+            "pid": pid,
+            "version": version,
+            "slots": slots,
+            "running": running,
+            "oldest": _json.encode(
+                [
+                    {
+                        "run_id": task.run_id,
+                        "step_slug": task.step_slug,
+                        "task_index": task.task_index,
+                        "since": since.isoformat(),
+                    }
+                    for task, since in oldest[:5]
+                ],
+                "the oldest tasks",
+            ),
         },
     )
 

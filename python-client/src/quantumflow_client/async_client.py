@@ -14,12 +14,21 @@ import psycopg
 from . import _connections, _sql
 from ._arguments import patience, seconds_of, whole_number
 from ._sql import (
+    Attempt,
     ConditionAnswer,
+    Difference,
+    Event,
     FailedAttempt,
     FailedItem,
+    PathStep,
+    PrunedRuns,
+    QueueSummary,
+    Reason,
     RetriedStep,
+    Size,
     StateProblem,
     StateRepair,
+    WorkerSummary,
     WorkflowVersion,
 )
 from ._values import explained
@@ -254,12 +263,30 @@ class AsyncClient:
         """
         await self._run(_sql.delete_run(run_id))
 
-    async def prune(self, older_than: timedelta, max_runs: int = 1000) -> int:
+    async def prune(
+        self, older_than: timedelta, max_runs: int = 1000, workflow_slug: str | None = None
+    ) -> int:
         """Delete runs that ended longer ago than that; see Client.prune.
 
         Calls quantumflow.prune.
         """
-        return await self._run(_sql.prune(older_than, max_runs))
+        return await self._run(_sql.prune(older_than, max_runs, workflow_slug))
+
+    async def prune_preview(
+        self, older_than: timedelta, workflow_slug: str | None = None
+    ) -> list[PrunedRuns]:
+        """What `prune` with the same arguments would delete in the end, by workflow and status.
+
+        Args:
+            older_than: How long ago they ended.
+            workflow_slug: Only runs of this workflow.
+
+        Raises:
+            BadPrune: An argument is out of range.
+
+        Calls quantumflow.prune_preview.
+        """
+        return await self._run(_sql.prune_preview(older_than, workflow_slug))
 
     async def failures(
         self, run_id: UUID | None = None, *, max_failures: int = 20
@@ -269,6 +296,96 @@ class AsyncClient:
         Calls quantumflow.list_failures.
         """
         return await self._run(_sql.list_failures(run_id, max_failures=max_failures))
+
+    async def why(self, run_id: UUID | None = None, *, only_stuck: bool = False) -> list[Reason]:
+        """Why a run goes on, or does not; without one, all that wait or run, the worst first.
+
+        Args:
+            run_id: The run.
+            only_stuck: Only what does not go on until somebody does something.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.why.
+        """
+        return await self._run(_sql.why(run_id, only_stuck=only_stuck))
+
+    async def timeline(self, run_id: UUID) -> list[Event]:
+        """What happened to a run, in order: it, its steps, the attempts at its tasks.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.timeline.
+        """
+        return await self._run(_sql.timeline(run_id))
+
+    async def critical_path(self, run_id: UUID) -> list[PathStep]:
+        """The steps that decided how long a run took, waiting and working apart.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.critical_path.
+        """
+        return await self._run(_sql.critical_path(run_id))
+
+    async def attempts(self, run_id: UUID, step_slug: str | None = None) -> list[Attempt]:
+        """Every attempt at the tasks of a run, in order of when they were due.
+
+        Args:
+            run_id: The run.
+            step_slug: Only of this step.
+
+        Raises:
+            UnknownRun: There is no such run.
+            UnknownStep: It has no such step.
+
+        Calls quantumflow.list_attempts.
+        """
+        return await self._run(_sql.list_attempts(run_id, step_slug))
+
+    async def queues(self) -> list[QueueSummary]:
+        """What waits and runs, by queue and command, what has waited longest first.
+
+        Calls quantumflow.list_queues.
+        """
+        return await self._run(_sql.list_queues())
+
+    async def workers(self, *, alive_only: bool = True) -> list[WorkerSummary]:
+        """The workers that are alive, or all that are known.
+
+        Args:
+            alive_only: Without those that have stopped, or were not seen for a minute.
+
+        Calls quantumflow.list_workers.
+        """
+        return await self._run(_sql.list_workers(alive_only=alive_only))
+
+    async def sizes(self) -> list[Size]:
+        """How large the tables and queues are, the largest first.
+
+        Calls quantumflow.list_sizes.
+        """
+        return await self._run(_sql.list_sizes())
+
+    async def diff(
+        self, workflow_slug: str, from_version: int, to_version: int
+    ) -> list[Difference]:
+        """What differs between two versions of a workflow.
+
+        Args:
+            workflow_slug: The workflow.
+            from_version: The version that it differs from.
+            to_version: The version that differs.
+
+        Raises:
+            UnknownWorkflow: There is no such workflow, or no such version.
+
+        Calls quantumflow.diff_flow.
+        """
+        return await self._run(_sql.diff_flow(workflow_slug, from_version, to_version))
 
     async def check(self, run_id: UUID | None = None) -> list[StateProblem]:
         """Find what breaks the rules that are always true; see Client.check.

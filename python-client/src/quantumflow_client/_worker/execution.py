@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -287,6 +288,11 @@ class Execution:
             transaction=self._own_transaction,
             used=self._used,
         )
+
+    @property
+    def running_for(self) -> timedelta:
+        """How long its handler has been at it."""
+        return timedelta(seconds=self._seconds() or 0.0)
 
     def _seconds(self) -> float | None:
         return None if self._began is None else time.monotonic() - self._began

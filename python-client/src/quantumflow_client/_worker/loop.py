@@ -13,6 +13,7 @@ import socket
 import time
 import uuid
 from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ import psycopg
 from quantumflow_client import _sql
 from quantumflow_client._connections import Session
 from quantumflow_client._log import logger
+from quantumflow_client._version import __version__
 from quantumflow_client.errors import QuantumflowError, UnknownQueue
 
 from .actions import (
@@ -107,6 +109,7 @@ class Worker:
         """
         name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._offer = Offer(uuid.uuid4(), name, tuple(commands), tuple(queues), lease)
+        self._concurrency = concurrency
         self._connections = connections
         seconds = lease.total_seconds()
         patience = max(seconds, _PATIENCE)
@@ -353,8 +356,18 @@ class Worker:
 
     def _register_for(self, queues: tuple[str, ...]) -> None:
         offer = self._offer
+        running = self._slots.running()
         call = _sql.register_worker(
-            offer.worker_id, name=offer.name, commands=offer.commands, queues=queues
+            offer.worker_id,
+            name=offer.name,
+            commands=offer.commands,
+            queues=queues,
+            slots=self._concurrency,
+            running=len(running),
+            oldest=[(e.task.ref, datetime.now(timezone.utc) - e.running_for) for e in running[:5]],
+            version=__version__,
+            host=socket.gethostname(),
+            pid=os.getpid(),
         )
         self._session.ask(call)
 

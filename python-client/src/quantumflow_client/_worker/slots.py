@@ -122,6 +122,11 @@ class Slots:
             self._start_by = min((e.start_by for e in left if now < e.start_by), default=inf)
         return overdue
 
+    def running(self) -> list[Execution]:
+        """What runs in a slot, what began first at the head."""
+        with self._lock:
+            return list(self._running)
+
     @property
     def start_by(self) -> float:
         """When to take back something, unless it has started."""

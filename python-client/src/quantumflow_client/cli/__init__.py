@@ -2,7 +2,7 @@
 
 It has no rule and no SQL of its own: each command calls functions of the database and prints what
 they say. Two places are exceptions: `_statements` installs, which no function of something not yet
-installed can do, and `_draw` draws.
+installed can do, and `_draw` and `_bars` draw.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import click
 
 from quantumflow_client import __version__
 
-from . import demo, dev, examine, flow, install, mend, run, watch, worker
+from . import demo, dev, examine, flow, install, look, mend, run, watch, worker
 from ._command import App, Group, common, honour_no_color
 from ._errors import EXIT_CODES
 
@@ -56,6 +56,14 @@ for _command in (
     run.delete,
     run.prune,
     run.failures,
+    look.why,
+    look.timeline,
+    look.critical_path,
+    look.tasks,
+    look.queues,
+    look.workers,
+    look.diff,
+    look.size,
     watch.watch,
     worker.worker,
     examine.doctor,

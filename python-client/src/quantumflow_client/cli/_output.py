@@ -7,7 +7,8 @@ import json
 import re
 import shutil
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,7 +35,7 @@ _ESCAPES = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """The JSON text of a value: rows as objects, times in ISO 8601."""
+    """The JSON text of a value: rows as objects, times in ISO 8601, lengths of time in seconds."""
     return json.dumps(value, default=_plain, indent=indent)
 
 
@@ -43,6 +44,10 @@ def _plain(value: object) -> object:
         return dataclasses.asdict(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
@@ -82,11 +87,14 @@ def when(moment: datetime | str | None) -> str:
     if moment is None:
         return ""
     if isinstance(moment, str):
-        # PostgreSQL leaves trailing zeros out; Python 3.10 wants all six digits.
-        moment = datetime.fromisoformat(
-            re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6}", moment)
-        )
+        moment = moment_of(moment)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_of(text: str) -> datetime:
+    """A moment as PostgreSQL writes it in JSON."""
+    # It leaves trailing zeros out; Python 3.10 wants all six digits.
+    return datetime.fromisoformat(re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6}", text))
 
 
 def coloured(word: str, width: int = 0) -> str:

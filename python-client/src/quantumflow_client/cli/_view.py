@@ -51,6 +51,95 @@ FAILURE_COLUMNS: dict[str, Callable[[Any], object]] = {
 }
 
 
+REASON_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "reason": lambda reason: reason.reason,
+    "workflow": lambda reason: reason.workflow_slug,
+    "step": lambda reason: reason.step_slug,
+    "tasks": lambda reason: reason.tasks,
+    "since": lambda reason: when(reason.since),
+    "until": lambda reason: when(reason.until),
+    "detail": lambda reason: reason.detail,
+}
+
+QUEUE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "queue": lambda queue: queue.queue,
+    "command": lambda queue: queue.command,
+    "due": lambda queue: queue.due,
+    "later": lambda queue: queue.later,
+    "retrying": lambda queue: queue.retrying,
+    "running": lambda queue: queue.running,
+    "oldest due": lambda queue: queue.oldest_due,
+    "workers": lambda queue: queue.workers,
+    "free slots": lambda queue: queue.free_slots,
+}
+
+WORKER_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "name": lambda worker: worker.name or worker.worker_id,
+    "state": lambda worker: worker.state,
+    "running": lambda worker: "" if worker.slots is None else f"{worker.running}/{worker.slots}",
+    "seen": lambda worker: when(worker.last_seen_at),
+    "since": lambda worker: when(worker.since),
+    "host": lambda worker: worker.host,
+    "pid": lambda worker: worker.pid,
+    "version": lambda worker: worker.version,
+    "queues": lambda worker: ", ".join(worker.queues),
+    "commands": lambda worker: "any" if worker.commands is None else ", ".join(worker.commands),
+}
+
+EVENT_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "at": lambda event: when(event.at),
+    "what": lambda event: event.what,
+    "step": lambda event: event.step_slug,
+    "task": lambda event: event.task_index,
+    "attempt": lambda event: event.attempt,
+    "who": lambda event: event.who,
+    "detail": lambda event: event.detail,
+}
+
+PATH_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "step": lambda step: step.step_slug,
+    "ready": lambda step: when(step.ready_at),
+    "waited": lambda step: step.waited,
+    "worked": lambda step: step.worked,
+    "share": lambda step: "" if step.share is None else f"{step.share:.0%}",
+    "slack": lambda step: step.slack,
+}
+
+ATTEMPT_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "task": lambda attempt: f"{attempt.step_slug}/{attempt.task_index}",
+    "attempt": lambda attempt: attempt.attempt,
+    "outcome": lambda attempt: attempt.kind or attempt.outcome,
+    "due": lambda attempt: when(attempt.due_at),
+    "began": lambda attempt: when(attempt.began_at),
+    "ended": lambda attempt: when(attempt.ended_at),
+    "worker": lambda attempt: attempt.worker,
+    "error": lambda attempt: attempt.error_message,
+}
+
+DIFFERENCE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "path": lambda difference: difference.path,
+    "change": lambda difference: difference.change,
+    "before": lambda difference: _value(difference.before, difference.change == "added"),
+    "after": lambda difference: _value(difference.after, difference.change == "removed"),
+}
+
+SIZE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "what": lambda size: size.what,
+    "kind": lambda size: size.kind,
+    "rows": lambda size: size.rows_estimate,
+    "size": lambda size: bytes_of(size.bytes),
+    "dead": lambda size: "" if size.dead_share is None else f"{size.dead_share:.0%}",
+}
+
+PRUNE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "workflow": lambda pruned: pruned.workflow_slug,
+    "status": lambda pruned: pruned.status,
+    "runs": lambda pruned: pruned.runs,
+    "tasks": lambda pruned: pruned.tasks,
+    "oldest": lambda pruned: when(pruned.oldest),
+}
+
+
 def failure(failed: FailedAttempt) -> list[str]:
     """A failed attempt, with all that the worker sent of it."""
     lines = [_field(name, shown(failed)) for name, shown in FAILURE_COLUMNS.items()]
@@ -139,6 +228,18 @@ def _tasks(step: dict[str, Any]) -> str:
     if tasks["failures"]:
         text += f", {tasks['failures']} failed attempts"
     return text
+
+
+def bytes_of(size: int) -> str:
+    """A size, to be read at a glance."""
+    for unit, bytes_ in (("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)):
+        if size >= bytes_:
+            return f"{size / bytes_:.1f} {unit}"
+    return f"{size} B"
+
+
+def _value(value: object, is_none: bool) -> str:
+    return "" if is_none else as_json(value)
 
 
 def _workflow(found: Status) -> str:

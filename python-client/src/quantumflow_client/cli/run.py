@@ -220,7 +220,10 @@ def delete(app: App, run_id: UUID) -> None:
     app.show({"run_id": run_id, "deleted": True}, f"{run_id} is deleted.")
 
 
-@command("prune", example="quantumflow prune '30 days'")
+@command(
+    "prune",
+    example="quantumflow prune '30 days' --preview\nquantumflow prune '30 days' --workflow order",
+)
 @click.argument("older_than", metavar="AGE")
 @click.option(
     "--batch",
@@ -230,14 +233,20 @@ def delete(app: App, run_id: UUID) -> None:
     show_default=True,
     help="How many in one transaction.",
 )
-def prune(app: App, older_than: str, batch: int) -> None:
+@click.option("--workflow", metavar="SLUG", help="Only runs of this workflow.")
+@click.option("--preview", is_flag=True, help="Only say what would be deleted.")
+def prune(app: App, older_than: str, batch: int, workflow: str | None, preview: bool) -> None:
     """Delete the runs that ended longer ago than AGE.
 
     AGE is an interval as PostgreSQL reads it: '30 days', '12 hours'.
     """
-    deleted = last = app.run(_sql.prune(older_than, batch))
+    if preview:
+        found = app.run(_sql.prune_preview(older_than, workflow))
+        app.show_rows(found, _view.PRUNE_COLUMNS, none="There are no such runs.")
+        return
+    deleted = last = app.run(_sql.prune(older_than, batch, workflow))
     while last == batch:
-        last = app.run(_sql.prune(older_than, batch))
+        last = app.run(_sql.prune(older_than, batch, workflow))
         deleted += last
     app.show({"deleted": deleted}, f"{deleted} runs are deleted.")
 

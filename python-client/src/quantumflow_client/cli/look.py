@@ -1,0 +1,109 @@
+"""quantumflow why, timeline, queues, workers and so on: what is going on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from uuid import UUID
+
+import click
+
+from quantumflow_client import _sql
+
+from . import _bars, _output, _view
+from ._command import App, command
+
+RUN = "0198c0de-0000-7000-8000-000000000000"
+
+
+@command("why", example=f"quantumflow why {RUN}\nquantumflow why --stuck")
+@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@click.option("--stuck", is_flag=True, help="Only what does not go on until somebody acts.")
+def why(app: App, run_id: UUID | None, stuck: bool) -> None:
+    """Say what a run waits for.
+
+    Without a run: what all that are open wait for. The worst first: what nobody serves, what a
+    silent worker holds, what waits for a worker that is free.
+    """
+    reasons = app.run(_sql.why(run_id, only_stuck=stuck))
+    app.show_rows(reasons, _view.REASON_COLUMNS, none="Nothing waits.")
+
+
+@command("queues", example="quantumflow queues")
+def queues(app: App) -> None:
+    """Count what waits and runs, by queue and command."""
+    found = app.run(_sql.list_queues())
+    app.show_rows(found, _view.QUEUE_COLUMNS, none="Nothing waits or runs.")
+
+
+@command("workers", example="quantumflow workers --all")
+@click.option("--all", "all_", is_flag=True, help="Also those that have stopped, or are silent.")
+def workers(app: App, all_: bool) -> None:
+    """List the workers that are alive."""
+    found = app.run(_sql.list_workers(alive_only=not all_))
+    app.show_rows(found, _view.WORKER_COLUMNS, none="There are no such workers.")
+
+
+@command("timeline", example=f"quantumflow timeline {RUN}\nquantumflow timeline {RUN} --events")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.option("--events", is_flag=True, help="What happened, a line each, instead of bars.")
+def timeline(app: App, run_id: UUID, events: bool) -> None:
+    """Draw when each step waited and was worked on.
+
+    With --json, or --events, it is what happened, in order.
+    """
+    if events or app.as_json:
+        happened = app.run(_sql.timeline(run_id))
+        app.show_rows(happened, _view.EVENT_COLUMNS, none="")
+        return
+    found = app.run(_sql.status(run_id))
+    attempts = app.run(_sql.list_attempts(run_id, None))
+    begin, end = _moment(found["created_at"]), _moment(found["ended_at"])
+    # What was done by hand, or by callbacks, may have ended after the run.
+    ends = [a.ended_at for a in attempts if a.ended_at is not None]
+    last = max([end or datetime.now(timezone.utc), *ends])
+    click.echo("\n".join([_view.title(found), "", *_bars.bars(attempts, begin or last, last)]))
+
+
+@command("critical-path", example=f"quantumflow critical-path {RUN}")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+def critical_path(app: App, run_id: UUID) -> None:
+    """Name the steps that decided how long a run took.
+
+    How long each waited, how long it was worked on, and, as slack, by how much sooner it could have
+    ended before another one would have decided.
+    """
+    found = app.run(_sql.critical_path(run_id))
+    app.show_rows(found, _view.PATH_COLUMNS, none="Nothing of it has started.")
+
+
+@command("tasks", example=f"quantumflow tasks {RUN} charge")
+@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("step", metavar="[STEP]", required=False)
+def tasks(app: App, run_id: UUID, step: str | None) -> None:
+    """List the attempts at the tasks of a run.
+
+    All of them, or those of STEP; for a task that waits, also the one that it waits for.
+    """
+    found = app.run(_sql.list_attempts(run_id, step))
+    app.show_rows(found, _view.ATTEMPT_COLUMNS, none="It has no tasks yet.")
+
+
+@command("diff", example="quantumflow diff order 1 2")
+@click.argument("slug")
+@click.argument("from_version", type=int)
+@click.argument("to_version", type=int)
+def diff(app: App, slug: str, from_version: int, to_version: int) -> None:
+    """Say what differs between two versions of SLUG."""
+    found = app.run(_sql.diff_flow(slug, from_version, to_version))
+    app.show_rows(found, _view.DIFFERENCE_COLUMNS, none="They are the same.")
+
+
+@command("size", example="quantumflow size")
+def size(app: App) -> None:
+    """Say how large the tables and queues are."""
+    found = app.run(_sql.list_sizes())
+    app.show_rows(found, _view.SIZE_COLUMNS, none="")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _output.moment_of(text)
