@@ -23,6 +23,8 @@ VALUES = {
     "run_id": f"'{RUN}'",
     "workflow_slug": "'w'",
     "step_slug": "'a'",
+    "from_version": "1",
+    "to_version": "1",
     "worker_id": "gen_random_uuid()",
     "name": "'somebody'",
     "commands": "null",

@@ -57,6 +57,6 @@ end
 $list_sizes$;
 
 comment on function quantumflow.list_sizes() is
-'How large quantumflow''s tables and queues are, the largest first. select pg_size_pretty(sum(bytes)) from quantumflow.list_sizes() is all of it.
+'How large quantumflow''s tables and queues are, the largest first; the sum of bytes is all of it.
 
 A table keeps the size of its fullest time: what is freed is used again.';
