@@ -29,7 +29,7 @@ _LONG_NUMBER = re.compile("[0-9]{19}")
 _NOT_FINITE = re.compile(rb"g.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 """Where there may be a float, as marshal writes them, of which orjson makes null."""
 
-_ESCAPES = "quantumflow.json"
+_ESCAPES = "quantumflow_json"
 
 
 def dumped(value: Any) -> str | None:
