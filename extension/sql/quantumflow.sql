@@ -113,6 +113,7 @@
 \ir task/output.sql
 \ir task/hold_steps.sql
 \ir task/complete.sql
+\ir task/pass_on.sql
 \ir task/hand_over.sql
 \ir task/fail.sql
 \ir task/extend.sql

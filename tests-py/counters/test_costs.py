@@ -27,42 +27,50 @@ def driver() -> Iterator[Driver]:
 
 
 @pytest.mark.parametrize(
-    ("shape", "load", "hands_over", "expected"),
+    ("shape", "load", "system", "expected"),
     [
         pytest.param(
             MAP,
             Load(items=2_000),
-            False,
+            Quantumflow(),
             Cost(1345, 0.3685, 0.0205, 48.55, 5.003, 1.0, 0),
             id="map task",
         ),
         pytest.param(
             SINGLE,
             Load(2_000),
-            False,
+            Quantumflow(),
             Cost(2107, 0.68, 0.03, 89.33, 7, 1.0, 0),
             id="single-step run",
         ),
         pytest.param(
             CHAIN,
             Load(200),
-            False,
+            Quantumflow(),
             Cost(1973, 0.5585, 0.021, 84.65, 6.1, 1.0, 0),
             id="chain step",
         ),
         pytest.param(
             CHAIN,
             Load(200),
-            True,
+            Quantumflow(hands_over=True),
             Cost(1500, 0.471, 0.0115, 68.15, 4.3, 1.0, 0),
             id="chain step handed over",
+        ),
+        # One run at a time, by a worker that has nothing else: each result passes its message on.
+        pytest.param(
+            CHAIN,
+            Load(1),
+            Quantumflow(batch=1, hands_over=True, commands=[step.name for step in CHAIN.steps]),
+            Cost(1462, 19, 1.2, 137.9, 4.3, 1.0, 0),
+            id="chain step alone",
         ),
     ],
 )
 def test_a_task_costs_what_it_did(
-    driver: Driver, shape: Shape, load: Load, hands_over: bool, expected: Cost
+    driver: Driver, shape: Shape, load: Load, system: Quantumflow, expected: Cost
 ) -> None:
-    found = driver.cost(Quantumflow(hands_over=hands_over), shape, load).as_dict()
+    found = driver.cost(system, shape, load).as_dict()
 
     off = {
         name: f"{found[name]:.4g}, not {value:.4g}"

@@ -29,10 +29,12 @@ class Case:
     from_step: str | None = None
 
 
-def _left_and_right(setup: Engine, flow: str, flow_input: Any = None) -> Case:
+def _left_and_right(
+    setup: Engine, flow: str, flow_input: Any = None, lease: float = RACE / 2
+) -> Case:
     """A run whose two first tasks have been claimed."""
     run_id = setup.start(flow, flow_input)
-    left, right = sorted(setup.claim(2, lease=10), key=lambda task: task.key)
+    left, right = sorted(setup.claim(2, lease=lease), key=lambda task: task.key)
     return Case(run_id, flow, left, right)
 
 
@@ -42,6 +44,11 @@ def _moving(setup: Engine, third: Engine, flow: str) -> Case:
 
 def _mapping(setup: Engine, third: Engine, flow: str) -> Case:
     return _left_and_right(setup, flow, ["x", "y"])
+
+
+def _passing(setup: Engine, third: Engine, flow: str) -> Case:
+    """Nothing has run out, so that a result of left alone passes its message on to next."""
+    return _left_and_right(setup, flow, lease=3600)
 
 
 def _paused(setup: Engine, third: Engine, flow: str) -> Case:
@@ -105,6 +112,8 @@ class Scene:
     steps: dict[str, str] = field(default_factory=dict)
     definition: dict[str, Any] = field(default_factory=dict)
     limits: tuple[int, ...] = (3,)
+    # The call that the scene is for, if it is: the others do not meet in it.
+    about: str = ""
     # The call without which the state is not a sound one, if there is one.
     mends: str = ""
 
@@ -137,6 +146,28 @@ SCENES = {
             "steps": [{"name": "each", "type": "map"}, {"name": "after", "dependencies": ["each"]}]
         },
         limits=(3, 1),
+    ),
+    "passing": Scene(
+        _passing,
+        (
+            "exchange",
+            "claim",
+            "complete",
+            "fail",
+            "fail once",
+            "extend",
+            "release",
+            *_STEERING,
+            "hold",
+            "sweep",
+        ),
+        ("exchange right", "fail right"),
+        steps={"child": "next"},
+        definition={
+            "steps": [*_JOIN[:2], {"name": "next", "dependencies": ["left"]}],
+            **_NOTED,
+        },
+        about="exchange",
     ),
     "paused": Scene(
         _paused,

@@ -2,17 +2,19 @@ begin;
 select plan(3);
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a", "max_attempts": 9}, {"name": "b", "dependencies": ["a"]}]}');
-select quantumflow.start_flows('w', array['1', '2']::jsonb[]);
+select quantumflow.start_flows('w', array['1', '2', '3', '4']::jsonb[]);
 
 create temporary table tokens (of text, token bigint) on commit drop;
 do $$
+declare
+  v_way text;
 begin
-  for n in 1 .. 2 loop
+  foreach v_way in array array['hand-overs', 'hand-overs', 'passed on', 'passed on'] loop
     perform setseed(0.42);
     insert into tokens select 'claims', c.lease_token from quantumflow.claim_tasks(gen_random_uuid()) c;
     perform setseed(0.42);
     insert into tokens
-    select 'hand-overs', c.lease_token
+    select v_way, c.lease_token
     from quantumflow.complete_and_claim(
       gen_random_uuid(),
       (
@@ -21,7 +23,7 @@ begin
         from quantumflow.step_tasks t
         where t.status = 'started'
           and t.step_slug = 'a'
-      ),
+      ) || case v_way when 'hand-overs' then '[{}]' else '[]' end::jsonb,
       held => 1) c
     where c.step_slug = 'b'
       and c.outcome is null;
@@ -31,8 +33,8 @@ $$;
 
 select results_eq(
   'select of, count(*)::int, count(distinct token)::int from tokens group by of order by of',
-  $$values ('claims', 2, 2), ('hand-overs', 2, 2)$$,
-  'the same seed before two claims, or two hand-overs, gives two tokens');
+  $$values ('claims', 4, 4), ('hand-overs', 2, 2), ('passed on', 2, 2)$$,
+  'the same seed before claims, hand-overs, or what is passed on, gives other tokens');
 select ok((select bool_and(token between 0 and 9007199254740991) from tokens), 'a JSON number holds each');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 

@@ -7,7 +7,7 @@ select quantumflow.define_flow('{"slug": "later", "steps": [{"name": "a"}, {"nam
 create function pg_temp.handed_out(results jsonb, queues text[] default '{quantum_flow_queue}') returns setof text language sql as $$
   select x.workflow_slug || '.' || x.step_slug
   from quantumflow.complete_and_claim(
-    '20000000-0000-0000-0000-000000000001', results, 5, queues, commands => '{a,b,x,tell}') x
+    '20000000-0000-0000-0000-000000000001', results || '[{}]', 5, queues, commands => '{a,b,x,tell}') x
   where x.outcome is null
   order by 1
 $$;

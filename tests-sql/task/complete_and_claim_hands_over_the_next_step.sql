@@ -12,11 +12,12 @@ create temp table answer as
 select x.*
 from quantumflow.complete_and_claim(
   '20000000-0000-0000-0000-000000000001',
-  (select jsonb_agg(to_jsonb(c) || '{"output": 7}') from claimed c)) x;
+  -- Beside one that names nothing: a result alone may go another way.
+  (select jsonb_agg(to_jsonb(c) || '{"output": 7}') || '[{}]' from claimed c)) x;
 
 select results_eq(
   'select outcome, step_slug from answer where outcome is not null',
-  $$values ('completed', 'a')$$,
+  $$values ('completed', 'a'), ('stale', null)$$,
   'the result is recorded');
 select results_eq(
   'select step_slug, task_index, command, args, input, attempt, max_attempts, lease_expires_at, deadline, queue, headers, losses, step_type

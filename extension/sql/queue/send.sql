@@ -63,3 +63,48 @@ $_send_messages$;
 
 comment on function quantumflow._send_messages(text, jsonb[], jsonb[], timestamptz) is
 'Puts messages into a queue, as pgmq.send_batch does, and returns their ids in order. p_headers may be null. The caller holds the queue.';
+
+create function quantumflow._pass_on_message(p_queue text, p_msg_id bigint, p_message jsonb, p_vt timestamptz, p_now timestamptz)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_pass_on_message$
+declare
+  v_sent int;
+begin
+  -- As one that was just sent: never read, and sent with a lease (see _read_lapsed).
+  if p_queue = 'quantum_flow_queue' then
+    update pgmq.q_quantum_flow_queue q
+    set
+      message = p_message,
+      vt = p_vt,
+      read_ct = 0,
+      enqueued_at = p_now
+    where q.msg_id = p_msg_id;
+
+    return found;
+  end if;
+
+  execute format(
+    $$
+    update pgmq.%I q
+    set
+      message = $2,
+      vt = $3,
+      read_ct = 0,
+      enqueued_at = $4
+    where q.msg_id = $1
+    $$,
+    'q_' || p_queue)
+  using p_msg_id, p_message, p_vt, p_now;
+
+  get diagnostics v_sent = row_count;
+
+  return v_sent = 1;
+end
+$_pass_on_message$;
+
+comment on function quantumflow._pass_on_message(text, bigint, jsonb, timestamptz, timestamptz) is
+'Lets the message of a task that is done be that of the next one, of the same run, in that one''s lane: one row written where to delete and to
+send are two. Its headers stay, which are the run''s. False: it is gone. The caller holds the queue and the task that it names.';

@@ -13,18 +13,40 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $complete_and_claim$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_done  quantumflow._completion;
-  v_taken quantumflow._taken_task[];
+  v_now     timestamptz := quantumflow._now();
+  v_results jsonb;
+  v_offer   quantumflow._offer;
+  v_next    quantumflow.claimed_task;
+  v_answer  quantumflow.task_exchange;
+  v_done    quantumflow._completion;
+  v_taken   quantumflow._taken_task[];
 begin
   perform quantumflow._refuse_copy();
 
-  v_done := quantumflow._complete(
-    quantumflow._checked_array(complete_and_claim.results, 'results'),
-    v_now,
-    quantumflow._checked_offer(
-      complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
-      complete_and_claim.commands, complete_and_claim.held));
+  v_results := quantumflow._checked_array(complete_and_claim.results, 'results');
+  v_offer := quantumflow._checked_offer(
+    complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
+    complete_and_claim.commands, complete_and_claim.held);
+  v_next := quantumflow._pass_on(v_results, v_offer, v_now);
+
+  if v_next.run_id is not null then
+    v_answer := row(
+      'completed', v_next.run_id, null, v_results -> 0 ->> 'step_slug', 0, null, null, null, null, null,
+      null, null, null, null, null, null, null, null, null, null, null, null, null
+    )::quantumflow.task_exchange;
+    return next v_answer;
+
+    v_answer := row(
+      null, v_next.run_id, v_next.workflow_slug, v_next.step_slug, v_next.task_index, v_next.command, v_next.args, v_next.input,
+      v_next.attempt, v_next.max_attempts, v_next.lease_token, v_next.lease_expires_at, v_next.deadline, v_next.queue, v_next.message_id,
+      v_next.headers, v_next.losses, v_next.step_type, null, null, v_next.retries, v_next.fresh_since, v_next.version
+    )::quantumflow.task_exchange;
+    return next v_answer;
+
+    return;
+  end if;
+
+  v_done := quantumflow._complete(v_results, v_now, v_offer);
   v_taken := quantumflow._claim(v_done.offer, v_now);
 
   return query

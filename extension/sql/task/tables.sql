@@ -36,7 +36,8 @@ comment on column quantumflow.step_tasks.run_id is 'The run.';
 comment on column quantumflow.step_tasks.step_slug is 'The step.';
 comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback.';
 comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
-comment on column quantumflow.step_tasks.message_id is 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended.';
+comment on column quantumflow.step_tasks.message_id is
+'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended, or passed on to the next one of its run.';
 comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
 comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
 comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
