@@ -1,5 +1,5 @@
 begin;
-select plan(15);
+select plan(17);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -56,6 +56,23 @@ select quantumflow.cancel_run('10000000-0000-0000-0000-000000000001', 'enough');
 select results_eq(
   $$select step_slug, tasks, reason, detail from quantumflow.why('10000000-0000-0000-0000-000000000001')$$,
   $$values (null::text, null::bigint, 'cancelled', 'enough')$$, 'it has ended');
+
+-- What decided at a gate.
+select quantumflow.define_flow('{"slug": "gated", "steps": [
+  {"name": "no", "if": "$.run.x == 1"}, {"name": "after_no", "dependencies": ["no"]}]}');
+select quantumflow.start_flow('gated', '{"x": 2}', run_id => '20000000-0000-0000-0000-000000000001');
+select results_eq(
+  $$select step_slug, reason, detail from quantumflow.why('20000000-0000-0000-0000-000000000001') where step_slug is not null$$,
+  $$values
+    ('after_no', 'skipped', 'not enough of its dependencies completed: it joins all of them'),
+    ('no', 'skipped', 'its condition was false: strict $.run.x == 1')$$,
+  'what was skipped, and why');
+select results_eq(
+  $$select what, step_slug, detail from quantumflow.timeline('20000000-0000-0000-0000-000000000001') where step_slug is not null$$,
+  $$values
+    ('step skipped', 'no', 'because of its condition'),
+    ('step skipped', 'after_no', 'because of its dependencies')$$,
+  'which its timeline tells');
 
 -- Without a run.
 set local quantumflow.now = '2030-01-02 00:00:00+00';

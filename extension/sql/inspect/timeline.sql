@@ -101,7 +101,8 @@ begin
     values
       (s.started_at, 'started', 5, case when w.known_tasks is null then format('%s tasks', s.initial_tasks) end),
       (s.completed_at, 'completed', case when s.completed_at = s.started_at then 6 else 4 end, null),
-      (s.failed_at, 'failed', case when s.failed_at = s.started_at then 6 else 4 end, s.error_message)
+      (s.failed_at, 'failed', case when s.failed_at = s.started_at then 6 else 4 end, s.error_message),
+      (s.skipped_at, 'skipped', 5, 'because of its ' || case s.skip_reason when 'dependency' then 'dependencies' else 'condition' end)
   ) e (at, what, place, detail)
   where r.id = p_run_id
     and e.at is not null;

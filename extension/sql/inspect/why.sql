@@ -16,8 +16,8 @@ comment on column quantumflow.reason.command is 'The command of the step.';
 comment on column quantumflow.reason.tasks is 'How many tasks; null for a step that has none yet.';
 comment on column quantumflow.reason.reason is
 'running, held by a silent worker, waits for a free worker, no live worker has its command, no live worker serves its queue,
-its queue is gone, left to other code, waits before its next attempt, not due yet, paused, waits for steps; of a run that has ended: completed, failed,
-cancelled.';
+its queue is gone, left to other code, waits before its next attempt, not due yet, paused, waits for steps, skipped; of a run that has ended: completed,
+failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
 comment on column quantumflow.reason.until is
 'When that changes by itself, of the first of them: the deadline of what runs, the end of a silent worker''s lease, when what waits for a time is due. Null: it does not, or it is not known.';
@@ -71,7 +71,7 @@ begin
       array[
         'its queue is gone', 'no live worker serves its queue', 'no live worker has its command', 'left to other code',
         'held by a silent worker', 'waits for a free worker', 'waits before its next attempt', 'paused', 'running', 'not due yet',
-        'waits for steps'
+        'waits for steps', 'skipped'
       ],
       r.reason) as place
   ) k
@@ -399,6 +399,20 @@ begin
     and s.status = 'created'
   union all
   select
+    r.workflow_slug, s.step_slug, w.command, null, 'skipped', s.skipped_at, null,
+    case s.skip_reason
+      when 'condition' then 'its condition was false: ' || w.condition
+      else format('not enough of its dependencies completed: it joins %s of them', w.joins)
+    end
+  from quantumflow.workflow_runs r
+  join quantumflow.step_states s
+    on s.run_id = r.id
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+  where r.id = p_run_id
+    and s.skip_reason is not null
+  union all
+  select
     r.workflow_slug, null, null, null, r.status, coalesce(r.completed_at, r.failed_at, r.cancelled_at), null, r.error_message
   from quantumflow.workflow_runs r
   where r.id = p_run_id
@@ -407,4 +421,4 @@ end
 $_reasons_of_steps$;
 
 comment on function quantumflow._reasons_of_steps(uuid) is
-'why(): of steps whose turn has not come, and of a run that has ended.';
+'why(): of steps whose turn has not come, or that were skipped, and of a run that has ended.';
