@@ -39,6 +39,15 @@ _DEFINITIONS: list[dict[str, Any]] = [
         "steps": [{"name": "m", "type": "map", "chunk_size": 2}, {"name": "b", "max_lost": 1}],
     },
     {"slug": "one", "max_attempts": 1, "retry_delay": 0, "steps": [{"name": "a", "args": [1]}]},
+    {
+        "slug": "gated",
+        "steps": [
+            {"name": "a", "max_attempts": 1, "on_error": "continue"},
+            {"name": "b", "dependencies": ["a"], "if": "$.a.n > 1"},
+            {"name": "m", "type": "map", "dependencies": ["b"], "join": "any", "tolerate": "50%"},
+            {"name": "z", "dependencies": ["m"], "after": ["a"], "join": "none", "fallback": None},
+        ],
+    },
 ]
 _STATES = f"""
 select quantumflow.start_flow('fan', '{{"n": 1}}', run_id => '{_RUN}1');
@@ -59,6 +68,8 @@ select quantumflow.complete_task('{_RUN}8', 'a', output => '{{}}');
 select quantumflow.retry_run('{_RUN}8');
 select quantumflow.start_flow('fan', run_id => '{_RUN}9');
 select quantumflow.pause_run('{_RUN}9');
+select quantumflow.start_flow('gated', run_id => '{_RUN}0');
+select quantumflow.fail_task('{_RUN}0', 'a', 0, 'no');
 select quantumflow.register_worker('{_WORKER}', 'w', '{{a,m}}', '{{other}}');
 select quantumflow.claim_tasks('{_WORKER}', 3);
 """
@@ -75,10 +86,10 @@ class Database:
         connection.execute(_STATES)
         allow_test_clock(connection)
         self._known = Known(
-            flows=["fan", "root", "one"],
+            flows=["fan", "root", "one", "gated"],
             steps=["a", "b", "m", "z", "_on_complete"],
             queues=["quantum_flow_queue", "other"],
-            runs=[f"{_RUN}{n}" for n in range(1, 10)],
+            runs=[f"{_RUN}{n}" for n in range(10)],
             tasks=[],
             definitions=_DEFINITIONS,
             workers=[_WORKER, "b0000000-0000-0000-0000-00000000000b"],

@@ -35,6 +35,13 @@ _limits = {
     "timeout": st.sampled_from([0.001, 0.5, 60, 315360000]),
     "queue": st.sampled_from(["quantum_flow_queue", "other", "x" * 47]),
 }
+_conditions = st.sampled_from(
+    [
+        *("$.run[0] == 1", "strict $.run[*] > 1", "lax $.run.x == 1", "!($.run[0] == 1)"),
+        # Of the run's input, an array, it is unknown; a few may not be asked at all.
+        *("$.run.x == 1", '$status.a == "completed"', "$.a[0] == 7", "$.run[*] == $.run[*]"),
+    ]
+)
 # A step that depends on steps before it alone, by either of the names of the key.
 _step = st.fixed_dictionaries(
     {},
@@ -46,8 +53,20 @@ _step = st.fixed_dictionaries(
         **_limits,
     },
 )
+_gate = st.fixed_dictionaries(
+    {},
+    optional={
+        "if": _conditions,
+        "otherwise": st.sampled_from(["skip", "fail"]),
+        "join": st.sampled_from(["all", "any", "none"]),
+        "on_error": st.sampled_from(["fail", "continue"]),
+        "fallback": json_values | st.just([1]),
+        "tolerate": st.sampled_from([0, 1, 2.0, "5%", "100%"]),
+    },
+)
 _change = st.tuples(
     st.sampled_from(["name", "slug", "type", "dependencies", "depends_on", "map_over", "args"])
+    | st.sampled_from(["if", "join", "after", "prefer_after", "fallback", "tolerate"])
     | st.sampled_from(
         ["steps", "title", "version", "queue", "timeout", "max_attempts", "on_failure"]
     )
@@ -70,6 +89,13 @@ def definitions(draw: st.DrawFn) -> Any:
             step[draw(st.sampled_from(["dependencies", "depends_on"]))] = before
         if step.get("type") == "map" and before:
             step["map_over"] = draw(st.sampled_from(before))
+        is_gated: bool = draw(st.booleans())
+        if is_gated:
+            step.update(_that_go_together(step, before, draw(_gate)))
+        others = [earlier for earlier in names[:place] if earlier not in before]
+        if others and is_gated:
+            after: list[str] = draw(st.lists(st.sampled_from(others), max_size=2))
+            step[draw(st.sampled_from(["after", "prefer_after"]))] = after
         steps.append(step)
     whole: dict[str, Any] = {
         "slug": "fuzzed",
@@ -92,6 +118,17 @@ def definitions(draw: st.DrawFn) -> Any:
             value
         )
     return whole
+
+
+def _that_go_together(step: Any, before: list[str], gate: Any) -> Any:
+    is_map = step.get("type") == "map"
+    left_out = {
+        "join": not before or (is_map and gate.get("join") == "none"),
+        "otherwise": "if" not in gate,
+        "on_error": "fallback" in gate,
+        "tolerate": not is_map,
+    }
+    return {key: value for key, value in gate.items() if not left_out.get(key)}
 
 
 def _is_whole(definition: dict[str, Any]) -> bool:
@@ -127,11 +164,14 @@ def test_a_definition_is_refused_with_its_first_problem_or_runs(
         shown = _value(connection, "select quantumflow.get_flow(%s)::text", slug)
         assert version == _value(connection, "select (quantumflow.define_flow(%s)).version", shown)
         assert shown == _value(connection, "select quantumflow.get_flow(%s)::text", slug)
-        _run_to_its_end(connection, slug)
+        status = _run_to_its_end(connection, slug)
+        # Only a condition can fail it: one that is unknown, or must be true.
+        has_if = any("if" in step for step in definition["steps"])
+        assert status == "completed" or (status == "failed" and has_if)
         assert database.problems() == []
 
 
-def _run_to_its_end(connection: Connection, slug: str) -> None:
+def _run_to_its_end(connection: Connection, slug: str) -> str:
     """Start it, complete whatever comes with an array, and wait for nothing."""
     run_id = _value(connection, "select quantumflow.start_flow(%s, '[1, 2]')", slug)
     while connection.execute(
@@ -140,7 +180,6 @@ def _run_to_its_end(connection: Connection, slug: str) -> None:
         [run_id],
     ).fetchall():
         pass
-    status = _value(
-        connection, "select status from quantumflow.workflow_runs where id = %s", run_id
+    return str(
+        _value(connection, "select status from quantumflow.workflow_runs where id = %s", run_id)
     )
-    assert status == "completed"

@@ -55,6 +55,7 @@ _KEYS = [
     *("map_over", "max_attempts", "max_lost", "retry_delay", "timeout", "start_delay", "queue"),
     *("version", "on_complete", "on_failure", "run_id", "step_slug", "task_index", "lease_token"),
     *("output", "error_message", "error_details", "retryable", "retry_after", "_", ""),
+    *("if", "otherwise", "join", "after", "prefer_after", "on_error", "fallback", "tolerate"),
 ]
 
 

@@ -130,13 +130,15 @@ begin
 
   -- No error: a path has led to nothing, or to what cannot be compared, or is all there is and neither true nor false.
   return (
-    select string_agg(
-      case
-        when jsonb_typeof(s.value) = 'string' then format('%s is not there: %s', s.key, s.value #>> '{}')
-        when jsonb_array_length(s.value) = 1 then format('%s is %s', s.key, s.value -> 0)
-        else format('%s is %s', s.key, left(s.value::text, 200))
-      end,
-      '; ' order by s.key)
+    select coalesce(
+      string_agg(
+        case
+          when jsonb_typeof(s.value) = 'string' then format('%s is not there: %s', s.key, s.value #>> '{}')
+          when jsonb_array_length(s.value) = 1 then format('%s is %s', s.key, s.value -> 0)
+          else format('%s is %s', s.key, left(s.value::text, 200))
+        end,
+        '; ' order by s.key),
+      'it compares values of different types')
     from jsonb_each(quantumflow._saw(p_condition, p_input, p_variables)) as s);
 end
 $_why_unknown$;
