@@ -80,8 +80,8 @@ def somebodys(module: str, name: str) -> Any:
 @pytest.mark.parametrize(
     ("module", "name", "advice"),
     [
-        ("django.utils.connection", "ConnectionProxy", "connection.connection"),
-        ("sqlalchemy.engine.base", "Connection", "driver_connection"),
+        ("django.utils.connection", "ConnectionProxy", "psycopg2 is not"),
+        ("sqlalchemy.engine.base", "Connection", "postgresql+psycopg://"),
         ("psycopg2.extensions", "connection", "psycopg 3"),
         ("sqlite3", "Connection", "it is a psycopg."),
     ],
@@ -98,7 +98,7 @@ def test_what_is_no_connection(module: str, name: str, advice: str) -> None:
 
 def test_a_connection_of_the_other_kind(dsn: str, connection: psycopg.Connection[Any]) -> None:
     with pytest.raises(BadArgument, match=r"(?s)is a psycopg.Connection: .*AsyncClient"):
-        asyncio.run(AsyncClient("").start_flow("one", connection=connection))  # type: ignore[arg-type]
+        asyncio.run(AsyncClient("").start_flow("one", connection=connection))  # type: ignore[call-overload]
 
 
 NAIVE = datetime(2030, 1, 31, 9)  # noqa: DTZ001 - which is what it is about
@@ -139,7 +139,7 @@ def test_a_run_that_is_no_uuid(method: str, run_id: object) -> None:
     with pytest.raises(BadArgument, match=f"run_id is {run_id!r}"):
         asyncio.run(getattr(AsyncClient(""), method)(run_id))
     with pytest.raises(BadArgument, match=f"run_id is {run_id!r}"):
-        Client("").start_flow("one", run_id=run_id)  # type: ignore[arg-type]
+        Client("").start_flow("one", run_id=run_id)  # type: ignore[call-overload]
 
 
 def test_a_run_by_its_text(client: Client) -> None:

@@ -125,7 +125,7 @@ def test_a_map_in_chunks_has_items_instead_of_an_item() -> None:
     flow = Flow("f")
 
     @flow.map(chunk_size=50)
-    def shrink(items: Any, index: Any, run: Any) -> None: ...
+    def shrink(items: Any, index: Any, run: Any) -> Any: ...
 
     assert flow.definition()["steps"] == [
         {"name": "shrink", "type": "map", "command": "f.shrink", "chunk_size": 50}
@@ -133,7 +133,7 @@ def test_a_map_in_chunks_has_items_instead_of_an_item() -> None:
     with pytest.raises(TypeError, match=r"asks for 'item': a map step that .* has .*'items'"):
 
         @flow.map(chunk_size=50)
-        def grow(item: Any) -> None: ...
+        def grow(item: Any) -> Any: ...
 
 
 def test_a_step_says_when_it_runs_and_what_its_failure_means(client: Client) -> None:

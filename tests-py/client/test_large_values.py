@@ -162,7 +162,7 @@ def test_it_is_orjson_that_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("json is not needed")
 
-    monkeypatch.setattr(_json, "_encode", refuse)
+    monkeypatch.setattr(_json.encode, "_encode", refuse)
     monkeypatch.setattr(_json, "_decode", refuse)
     value = [{"id": n, "text": "é", "half": n / 2, "none": None} for n in range(100)]
     assert _json.decode(_json.encode(value)) == value

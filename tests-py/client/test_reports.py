@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -58,26 +58,25 @@ class NastyError(Exception):
         (math.nan, "Out of range float"),
         ([math.inf], "Out of range float"),
         (object(), "not JSON serializable"),
-        ({"when": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "datetime"),
         (circular(), "Circular"),
         (10**5000, "digit"),
         (deep(100_000), "nested too deep"),
-        ({(1, 2): 3}, "keys must be"),
+        ({(1, 2): 3}, "keys are texts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_output_that_is_no_json_fails_its_task_for_good(value: object, problem: str) -> None:
+def test_an_output_that_is_no_json_fails_its_attempt(value: object, problem: str) -> None:
     report = completion_of(TASK, value)
     assert isinstance(report, Failure)
-    assert not report.retryable
+    assert report.retryable, "as any exception"
     assert report.message.startswith("UnsupportedValue: the output cannot be stored as JSON")
     assert problem in report.message
 
 
-def test_an_object_that_cannot_even_be_printed_fails_its_task() -> None:
+def test_an_object_that_cannot_even_be_printed_fails_its_attempt() -> None:
     report = completion_of(TASK, Nasty())
     assert isinstance(report, Failure)
-    assert not report.retryable
+    assert report.retryable
 
 
 async def _coroutine() -> None: ...
@@ -259,9 +258,9 @@ def test_other_refusals_may_pass(sqlstate: str) -> None:
     assert not refusal_of(error_of(sqlstate)).is_of(SMALL)
 
 
-def test_a_refused_value_fails_its_task_for_good_in_postgresqls_words() -> None:
+def test_a_refused_value_fails_its_attempt_in_postgresqls_words() -> None:
     report = substitute_of(SMALL, refusal_of(psycopg.errors.UntranslatableCharacter("no such")))
-    assert not report.retryable
+    assert report.retryable
     assert report.message == "PostgreSQL cannot hold the output: no such"
 
 

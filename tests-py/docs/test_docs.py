@@ -25,7 +25,7 @@ NOT_CODE = {"text"}
 
 def run_python(block: Block, page: Path, names: dict[str, object]) -> None:
     source = "\n" * (block.line - 1) + block.text
-    exec(compile(source, str(page), "exec"), names)
+    exec(compile(source, str(page), "exec", dont_inherit=True), names)
 
 
 def run_shell(block: Block) -> None:

@@ -1,5 +1,5 @@
 begin;
-select plan(5);
+select plan(7);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -54,8 +54,14 @@ select is(
     {"total": 3, "completed": 1, "failed": 1, "cancelled": 1, "failures": 1},
     {"total": 0, "failures": 0}]'::jsonb,
   'with its tasks counted');
+select is(
+  quantumflow.status('10000000-0000-0000-0000-000000000001', summary => true),
+  quantumflow.status('10000000-0000-0000-0000-000000000001') - array['steps', 'input', 'callbacks'],
+  'a summary is its row, without the input');
 select throws_ok(
   $$select quantumflow.status('10000000-0000-0000-0000-000000000009')$$, 'QF201', null, 'an unknown run is refused');
+select throws_ok(
+  $$select quantumflow.status('10000000-0000-0000-0000-000000000009', true)$$, 'QF201', null, 'and so is a summary of one');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

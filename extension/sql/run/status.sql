@@ -1,4 +1,4 @@
-create function quantumflow.status(run_id uuid)
+create function quantumflow.status(run_id uuid, summary boolean default false)
 returns jsonb
 language plpgsql
 stable
@@ -13,7 +13,6 @@ begin
     'workflow_slug', r.workflow_slug,
     'version', r.version,
     'status', r.status,
-    'input', r.input,
     'output', r.output,
     'error_message', r.error_message,
     'remaining_steps', r.remaining_steps,
@@ -25,48 +24,7 @@ begin
     'created_at', r.created_at,
     'started_at', r.started_at,
     'paused_at', r.paused_at,
-    'ended_at', coalesce(r.completed_at, r.failed_at, r.cancelled_at),
-    'steps', (
-      select coalesce(
-        jsonb_agg(
-          jsonb_build_object(
-            'step_slug', s.step_slug,
-            'step_type', w.step_type,
-            'command', w.command,
-            'status', s.status,
-            'depends_on', to_jsonb(w.dependencies),
-            'after', to_jsonb(w.after),
-            'remaining_deps', s.remaining_deps,
-            'started_at', s.started_at,
-            'ended_at', coalesce(s.completed_at, s.failed_at, s.skipped_at),
-            'skip_reason', s.skip_reason,
-            'condition', w.condition,
-            'fell_back', s.status = 'completed' and s.error_message is not null,
-            'failed_tasks', coalesce(s.failed_tasks, 0),
-            'error_message', s.error_message,
-            'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
-          order by w.step_index),
-        '[]')
-      from quantumflow.step_states s
-      join quantumflow.workflow_steps w
-        on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
-      where s.run_id = r.id
-    ),
-    'callbacks', (
-      select coalesce(
-        jsonb_agg(
-          jsonb_build_object('step_slug', t.step_slug, 'status', t.status, 'error_message', t.error_message)
-          order by t.step_slug, t.task_index),
-        '[]')
-      from quantumflow.step_tasks t
-      where t.run_id = r.id
-        and t.step_slug in (
-          select w.step_slug
-          from quantumflow.workflow_steps w
-          where (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
-            and not w.counts
-        )
-    ))
+    'ended_at', coalesce(r.completed_at, r.failed_at, r.cancelled_at))
   into v_status
   from quantumflow.workflow_runs r
   where r.id = status.run_id;
@@ -75,11 +33,15 @@ begin
     perform quantumflow._raise_unknown_run(status.run_id);
   end if;
 
-  return v_status;
+  if status.summary then
+    return v_status;
+  end if;
+
+  return v_status || quantumflow._describe_run(status.run_id);
 end
 $status$;
 
-comment on function quantumflow.status(uuid) is
+comment on function quantumflow.status(uuid, boolean) is
 'All there is to say of a run, as one object: its row, its steps in the order of the definition, their tasks counted by status.
 
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
@@ -87,7 +49,69 @@ occurs, "total" and "failures", the attempts that did not complete. gave_up: how
 its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, fell_back whether its output is its
 fallback, and failed_tasks how many of its tasks failed and were tolerated. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
+summary: only the row, without the input: one row is read, however many steps and tasks the run has.
+
 Errors: QF201 unknown run.';
+
+create function quantumflow._describe_run(p_run_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_describe_run$
+begin
+  return (
+    select jsonb_build_object(
+      'input', r.input,
+      'steps', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object(
+              'step_slug', s.step_slug,
+              'step_type', w.step_type,
+              'command', w.command,
+              'status', s.status,
+              'depends_on', to_jsonb(w.dependencies),
+              'after', to_jsonb(w.after),
+              'remaining_deps', s.remaining_deps,
+              'started_at', s.started_at,
+              'ended_at', coalesce(s.completed_at, s.failed_at, s.skipped_at),
+              'skip_reason', s.skip_reason,
+              'condition', w.condition,
+              'fell_back', s.status = 'completed' and s.error_message is not null,
+              'failed_tasks', coalesce(s.failed_tasks, 0),
+              'error_message', s.error_message,
+              'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
+            order by w.step_index),
+          '[]')
+        from quantumflow.step_states s
+        join quantumflow.workflow_steps w
+          on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+        where s.run_id = r.id
+      ),
+      'callbacks', (
+        select coalesce(
+          jsonb_agg(
+            jsonb_build_object('step_slug', t.step_slug, 'status', t.status, 'error_message', t.error_message)
+            order by t.step_slug, t.task_index),
+          '[]')
+        from quantumflow.step_tasks t
+        where t.run_id = r.id
+          and t.step_slug in (
+            select w.step_slug
+            from quantumflow.workflow_steps w
+            where (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
+              and not w.counts
+          )
+      ))
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id
+  );
+end
+$_describe_run$;
+
+comment on function quantumflow._describe_run(uuid) is
+'What status adds to a run''s row: its input, its steps, its callbacks.';
 
 create function quantumflow._count_tasks(p_run_id uuid, p_step_slug text)
 returns jsonb

@@ -11,6 +11,7 @@ except ImportError as error:
         "install the system's (Debian: libpq5)."
     ) from error
 
+from ._runs import RunId, RunState, RunStatus
 from ._sql import (
     Attempt,
     ConditionAnswer,
@@ -85,6 +86,9 @@ __all__ = [
     "RunCancelled",
     "RunError",
     "RunFailed",
+    "RunId",
+    "RunState",
+    "RunStatus",
     "Size",
     "TaskError",
     "UnsupportedValue",

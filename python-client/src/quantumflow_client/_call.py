@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
-from .errors import BadArgument, translate
+from ._borrowed import apsycopg_of, psycopg_of
+from .errors import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import LiteralString
+
+    from ._borrowed import AsyncBorrowed, Borrowed
 
 T = TypeVar("T")
 
@@ -38,7 +41,7 @@ class Call(Generic[T]):
     params: Mapping[str, object] = field(default_factory=dict)
     is_repeatable: bool = False
 
-    def on(self, connection: psycopg.Connection[Any]) -> T:
+    def on(self, connection: Borrowed) -> T:
         """Carry the call out.
 
         Raises:
@@ -47,7 +50,7 @@ class Call(Generic[T]):
             psycopg.Error: Anything else.
         """
         if not isinstance(connection, psycopg.Connection):
-            raise _strange(connection, "Connection")
+            connection = psycopg_of(connection)
         # A cursor of our own: the connection's factories are the user's, and may speak other
         # placeholders. Binary: how text looks is a matter of settings, DateStyle for example.
         cursor = psycopg.Cursor(connection, row_factory=tuple_row)
@@ -59,10 +62,10 @@ class Call(Generic[T]):
             raise ours from error
         return self.read(_as_text(connection, rows))
 
-    async def aon(self, connection: psycopg.AsyncConnection[Any]) -> T:
+    async def aon(self, connection: AsyncBorrowed) -> T:
         """Carry the call out on an asynchronous connection; see `on`."""
         if not isinstance(connection, psycopg.AsyncConnection):
-            raise _strange(connection, "AsyncConnection")
+            connection = await apsycopg_of(connection)
         cursor = psycopg.AsyncCursor(connection, row_factory=tuple_row)
         try:
             await cursor.execute(self.statement, self.params, binary=True)
@@ -89,25 +92,3 @@ def _as_text(
         )
         for row in rows
     ]
-
-
-def kind_of(thing: object) -> str:
-    """What to call an object's class in an error."""
-    kind = type(thing)
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-_INSIDE = {
-    "sqlalchemy": "SQLAlchemy's Connection has it as connection.connection.driver_connection, if "
-    "its driver is psycopg.",
-    "django": "Django has it as connection.connection, once something was asked.",
-    "psycopg2": "psycopg2 is another library than psycopg 3.",
-}
-
-
-def _strange(connection: object, expected: str) -> BadArgument:
-    kind = kind_of(connection)
-    hint = _INSIDE.get(kind.partition(".")[0])
-    if isinstance(connection, psycopg.BaseConnection):
-        hint = "Client takes psycopg.Connection, AsyncClient psycopg.AsyncConnection."
-    return BadArgument(f"the connection is a {kind}: it is a psycopg.{expected}", hint=hint)

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from . import _sql
-from ._call import kind_of
+from ._borrowed import kind_of
 from ._dsn import find_dsn, parts_of, real_dsn
 from ._forks import begin_anew_in_forks
 from ._log import logger

@@ -20,6 +20,7 @@ from psycopg.adapt import PyFormat, Transformer
 
 from . import _arguments, _json
 from ._call import Call
+from ._runs import RunId, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,14 +96,18 @@ def _defined(rows: Sequence[TupleRow]) -> WorkflowVersion:
 
 
 def define_flow(
-    definition: Mapping[str, Json], workflow_slug: str | None, *, rollback: bool
+    definition: Mapping[str, Json],
+    workflow_slug: str | None,
+    *,
+    rollback: bool,
+    encode: _json.Encoder = _json.encode,
 ) -> Call[WorkflowVersion]:
     """Define a workflow as a whole. Without rollback another version may be current: see beside."""
     return Call(
         _DEFINE_FLOW,
         _defined,
         {
-            "definition": _json.encode(definition, "the definition"),
+            "definition": encode(definition, "the definition"),
             "workflow_slug": workflow_slug,
             "rollback": rollback,
         },
@@ -194,6 +199,7 @@ def test_condition(
     *,
     status: Mapping[str, str],
     version: int | None,
+    encode: _json.Encoder,
 ) -> Call[ConditionAnswer]:
     """Ask a step's condition of an input."""
     return Call(
@@ -202,7 +208,7 @@ def test_condition(
         {
             "workflow_slug": workflow_slug,
             "step_slug": step_slug,
-            "input": _json.encode(input, "the input"),
+            "input": encode(input, "the input"),
             "status": _json.encode(status, "status"),
             "version": version,
         },
@@ -275,19 +281,21 @@ def start_flow(
     idempotency_key: str | None,
     headers: Mapping[str, Json] | None,
     version: int | None,
-) -> Call[UUID]:
-    """Start a run."""
+    output: object = None,
+    encode: _json.Encoder = _json.encode,
+) -> Call[RunId[Any]]:
+    """Start a run, whose output is of a type."""
     return Call(
         _START_FLOW,
-        _scalar,
+        lambda rows: RunId.of(rows[0][0], output),
         {
             "workflow_slug": workflow_slug,
-            "input": _json.encode(input, "the input"),
+            "input": encode(input, "the input"),
             "run_id": _arguments.run(run_id),
             "priority": priority,
             "start_at": _arguments.moment("start_at", start_at),
             "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
-            "headers": None if headers is None else _json.encode(headers, "headers"),
+            "headers": None if headers is None else encode(headers, "headers"),
             "version": version,
         },
     )
@@ -305,26 +313,43 @@ _START_FLOWS = _statement(
 )
 
 
-def start_flows(workflow_slug: str, inputs: Iterable[Json], *, priority: int) -> Call[list[UUID]]:
+def start_flows(
+    workflow_slug: str,
+    inputs: Iterable[Json],
+    *,
+    priority: int,
+    output: object = None,
+    encode: _json.Encoder = _json.encode,
+) -> Call[list[RunId[Any]]]:
     """Start a run for each input, all in one transaction."""
     listed = enumerate(_arguments.inputs("inputs", inputs))
     return Call(
         _START_FLOWS,
-        lambda rows: [row[0] for row in rows],
+        lambda rows: [RunId.of(row[0], output) for row in rows],
         {
             "workflow_slug": workflow_slug,
-            "inputs": [_json.encode(value, f"input {i}") for i, value in listed],
+            "inputs": [encode(value, f"input {i}") for i, value in listed],
             "priority": priority,
         },
     )
 
 
-_STATUS = _statement("status", "select quantumflow.status(run_id => %(run_id)s)::pg_catalog.text")
+_STATUS = _statement(
+    "status",
+    """
+    select quantumflow.status(run_id => %(run_id)s, summary => %(summary)s)::pg_catalog.text
+    """,
+)
 
 
-def status(run_id: UUID) -> Call[dict[str, Json]]:
-    """How a run is doing."""
-    return Call(_STATUS, _decoded, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
+def status(run_id: UUID, *, summary: bool = False, exact: bool = False) -> Call[RunStatus]:
+    """How a run is doing; numbers with a fraction are Decimals if they are to be exact."""
+    return Call(
+        _STATUS,
+        lambda rows: _json.decode(rows[0][0], "the run", exact=exact),
+        {"run_id": _arguments.run(run_id), "summary": summary},
+        is_repeatable=True,
+    )
 
 
 _LIST_RUNS = _statement(

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from ._call import Call
 
-_OF_VALUES = {"22P05", "22021", "54000", "54001"}
-"""No such character in the database's encoding; a value too large, or nested too deep."""
+_OF_VALUES = {"22003", "22P05", "22021", "54000", "54001"}
+"""A number too long; no such character in the database's encoding; a value too large, or nested too
+deep."""
 
 
 @contextmanager
@@ -56,6 +57,13 @@ def explained(call: Call[Any]) -> Iterator[None]:
                 detail=diag.message_detail,
             ) from error
         raise
+
+
+def unstorable_in(name: str, text: str) -> str | None:
+    """What there is in a JSON text that no text of PostgreSQL has, and where."""
+    for where, character in _in_text(name, text):
+        return f"{where} has the character U+{ord(character):04X}"
+    return None
 
 
 def _unstorable(call: Call[Any]) -> Iterator[tuple[str, str]]:

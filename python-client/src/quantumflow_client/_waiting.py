@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _sql
 from ._log import logger
+from ._runs import RunStatus, reader_of
 from .errors import RunCancelled, RunFailed, WaitTimeout
 
 if TYPE_CHECKING:
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ._call import Call
-    from ._json import Json
 
-Status = dict[str, Any]
+Status = RunStatus
 
 _FIRST, _GROWTH, _MOST = 0.01, 1.25, 0.5
 _AWAY_FIRST, _AWAY_MOST = 0.1, 1.0
@@ -36,7 +36,7 @@ class Ask:
         within: How many seconds are left; None: as many as it takes.
     """
 
-    call: Call[Status]
+    call: Call[Any]
     within: float | None
 
     @property
@@ -47,30 +47,35 @@ class Ask:
 
 def until_ended(
     run_id: UUID, timeout: float | None, clock: Callable[[], float]
-) -> Generator[Ask | float, Status | Exception | None, Json]:
+) -> Generator[Ask | float, RunStatus | Exception | None, Any]:
     """Wait for a run: yields what to ask, and numbers of seconds to sleep.
 
     It is sent the answer, or an error that may pass: a server that is away, or no free connection.
 
     Returns:
-        The run's output.
+        The run's output, as its flow's type where it has one.
 
     Raises:
         RunFailed, RunCancelled, WaitTimeout: As they say.
+        UnsupportedValue: The output cannot be read as that type.
     """
     give_up = None if timeout is None else clock() + timeout
     pause, away, state = _FIRST, 0.0, "unknown"
+    reader = reader_of(run_id)
+    is_exact = reader is not None and reader.is_exact
     while True:
         asked_at = clock()
         answer = yield Ask(
-            _sql.status(run_id), None if give_up is None else max(give_up - asked_at, 0.0)
+            _sql.status(run_id, summary=True, exact=is_exact),
+            None if give_up is None else max(give_up - asked_at, 0.0),
         )
         now = clock()
         error = answer if isinstance(answer, Exception) else None
-        if isinstance(answer, dict):
+        if answer is not None and not isinstance(answer, Exception):
             state, away = answer["status"], 0.0
             if state == "completed":
-                return answer["output"]
+                output = answer["output"]
+                return output if reader is None else reader(output, "the run's output")
             if state == "failed":
                 raise RunFailed(run_id, answer["error_message"])
             if state == "cancelled":
@@ -78,7 +83,7 @@ def until_ended(
         if give_up is not None and now >= give_up:
             raise WaitTimeout(run_id, state, _why(error)) from error
         if error is None:
-            # A run of many tasks takes long to describe: do not keep the database busy with that.
+            # A run of many steps takes longer: do not keep the database busy with that.
             this = pause = max(pause, 10 * (now - asked_at))
             pause = min(pause * _GROWTH, _MOST)
         else:

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import UUID
 
 import psycopg
 
-from . import _connections, _sql
+from . import _connections, _json, _sql
 from ._arguments import patience, seconds_of, whole_number
+from ._runs import RunId, RunState, RunStatus
 from ._sql import (
     Attempt,
     ConditionAnswer,
@@ -32,12 +33,14 @@ from ._sql import (
     WorkflowVersion,
 )
 from ._values import explained
-from ._waiting import Status, until_ended
+from ._waiting import until_ended
 from .client import (
     CONNECTION_TIMEOUT,
     MAX_CONNECTIONS,
     NO_INPUT,
     definition_of,
+    output_of,
+    slug_of,
 )
 from .errors import ConnectionsBusy
 
@@ -45,9 +48,11 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
     from typing_extensions import Self
 
+    from ._borrowed import AsyncBorrowed
     from ._call import Call
     from ._json import Json
-    from .flow import Flow
+    from ._plain import Hook
+    from .flow import Flow, InT, OutT
 
 T = TypeVar("T")
 
@@ -65,6 +70,7 @@ class AsyncClient:
         prepare_threshold: int | None = 5,
         max_connections: int = MAX_CONNECTIONS,
         connection_timeout: float | timedelta = CONNECTION_TIMEOUT,
+        encode: Hook | None = None,
     ) -> None:
         """Describe a client; it opens nothing yet.
 
@@ -73,6 +79,7 @@ class AsyncClient:
             prepare_threshold: As for Client.
             max_connections: As for Client.
             connection_timeout: As for Client.
+            encode: As for Client.
 
         Raises:
             BadArgument: An argument is none of these.
@@ -83,6 +90,7 @@ class AsyncClient:
             most=whole_number("max_connections", max_connections, least=1),
             wait=patience("connection_timeout", connection_timeout),
         )
+        self._encode = _json.encode if encode is None else _json.Encoder(encode)
 
     async def __aenter__(self) -> Self:
         self._connections.reopen()
@@ -101,14 +109,17 @@ class AsyncClient:
         workflow_slug: str | None = None,
         *,
         rollback: bool = False,
-        connection: psycopg.AsyncConnection[Any] | None = None,
+        connection: AsyncBorrowed | None = None,
     ) -> WorkflowVersion:
         """Define a workflow; see Client.deploy.
 
         Calls quantumflow.define_flow and, without rollback, quantumflow.list_flows.
         """
         version = await self._run(
-            _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
+            _sql.define_flow(
+                definition_of(flow), workflow_slug, rollback=rollback, encode=self._encode
+            ),
+            connection,
         )
         if rollback:
             return version
@@ -122,6 +133,7 @@ class AsyncClient:
         *,
         status: Mapping[str, str] | None = None,
         version: int | None = None,
+        connection: AsyncBorrowed | None = None,
     ) -> ConditionAnswer:
         """Ask a step's condition of an input; see Client.test_condition.
 
@@ -129,13 +141,49 @@ class AsyncClient:
         """
         return await self._run(
             _sql.test_condition(
-                workflow_slug, step_slug, input, status=status or {}, version=version
-            )
+                workflow_slug,
+                step_slug,
+                input,
+                status=status or {},
+                version=version,
+                encode=self._encode,
+            ),
+            connection,
         )
 
+    @overload
+    async def start_flow(
+        self,
+        workflow_slug: Flow[InT, OutT],
+        input: InT = ...,
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> RunId[OutT]: ...
+
+    @overload
     async def start_flow(
         self,
         workflow_slug: str,
+        input: Json = ...,
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> RunId[Any]: ...
+
+    async def start_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
         input: Json = NO_INPUT,  # noqa: A002
         *,
         run_id: UUID | None = None,
@@ -144,14 +192,14 @@ class AsyncClient:
         idempotency_key: str | None = None,
         headers: Mapping[str, Json] | None = None,
         version: int | None = None,
-        connection: psycopg.AsyncConnection[Any] | None = None,
-    ) -> UUID:
+        connection: AsyncBorrowed | None = None,
+    ) -> RunId[Any]:
         """Start a run; see Client.start_flow.
 
         Calls quantumflow.start_flow.
         """
         call = _sql.start_flow(
-            workflow_slug,
+            slug_of(workflow_slug),
             input,
             run_id=run_id,
             priority=priority,
@@ -159,31 +207,80 @@ class AsyncClient:
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,
+            output=output_of(workflow_slug),
+            encode=self._encode,
         )
         return await self._run(call, connection)
 
+    @overload
+    async def start_flows(
+        self,
+        workflow_slug: Flow[InT, OutT],
+        inputs: Iterable[InT],
+        *,
+        priority: int = 0,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunId[OutT]]: ...
+
+    @overload
     async def start_flows(
         self,
         workflow_slug: str,
         inputs: Iterable[Json],
         *,
         priority: int = 0,
-        connection: psycopg.AsyncConnection[Any] | None = None,
-    ) -> list[UUID]:
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunId[Any]]: ...
+
+    async def start_flows(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        inputs: Iterable[Json],
+        *,
+        priority: int = 0,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunId[Any]]:
         """Start many runs of a workflow; see Client.start_flows.
 
         Calls quantumflow.start_flows.
         """
-        return await self._run(
-            _sql.start_flows(workflow_slug, inputs, priority=priority), connection
+        call = _sql.start_flows(
+            slug_of(workflow_slug),
+            inputs,
+            priority=priority,
+            output=output_of(workflow_slug),
+            encode=self._encode,
         )
+        return await self._run(call, connection)
 
-    async def status(self, run_id: UUID) -> Status:
+    @overload
+    async def status(
+        self,
+        run_id: UUID,
+        *,
+        summary: Literal[False] = False,
+        connection: AsyncBorrowed | None = None,
+    ) -> RunStatus: ...
+
+    @overload
+    async def status(
+        self, run_id: UUID, *, summary: Literal[True], connection: AsyncBorrowed | None = None
+    ) -> RunState: ...
+
+    async def status(
+        self, run_id: UUID, *, summary: bool = False, connection: AsyncBorrowed | None = None
+    ) -> RunStatus | RunState:
         """All there is to say of a run; see Client.status.
 
         Calls quantumflow.status.
         """
-        return await self._run(_sql.status(run_id))
+        return await self._run(_sql.status(run_id, summary=summary), connection)
+
+    @overload
+    async def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...
+
+    @overload
+    async def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json: ...
 
     async def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json:
         """Wait until a run has ended, and return its output; see Client.wait.
@@ -191,7 +288,7 @@ class AsyncClient:
         Calls quantumflow.status.
         """
         waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
-        answer: Status | Exception | None = None
+        answer: RunStatus | Exception | None = None
         while True:
             try:
                 step = waiting.send(answer)
@@ -210,108 +307,145 @@ class AsyncClient:
                     raise
                 answer = error
 
-    async def cancel(self, run_id: UUID, reason: str | None = None) -> None:
+    async def cancel(
+        self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> None:
         """Stop a run for good; see Client.cancel.
 
         Calls quantumflow.cancel_run.
         """
-        await self._run(_sql.cancel_run(run_id, reason))
+        await self._run(_sql.cancel_run(run_id, reason), connection)
 
-    async def pause(self, run_id: UUID) -> str:
+    async def pause(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
         """Hold a run; see Client.pause.
 
         Calls quantumflow.pause_run.
         """
-        return await self._run(_sql.pause_run(run_id))
+        return await self._run(_sql.pause_run(run_id), connection)
 
-    async def resume(self, run_id: UUID) -> str:
+    async def resume(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
         """Let a paused run go on; see Client.resume.
 
         Calls quantumflow.resume_run.
         """
-        return await self._run(_sql.resume_run(run_id))
+        return await self._run(_sql.resume_run(run_id), connection)
 
     async def retry(
-        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+        self,
+        run_id: UUID,
+        from_step: str | None = None,
+        *,
+        given_up: bool = False,
+        connection: AsyncBorrowed | None = None,
     ) -> str:
         """Run again what an ended run did not finish; see Client.retry.
 
         Calls quantumflow.retry_run.
         """
-        return await self._run(_sql.retry_run(run_id, from_step, given_up=given_up))
+        return await self._run(_sql.retry_run(run_id, from_step, given_up=given_up), connection)
 
     async def retry_preview(
-        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+        self,
+        run_id: UUID,
+        from_step: str | None = None,
+        *,
+        given_up: bool = False,
+        connection: AsyncBorrowed | None = None,
     ) -> list[RetriedStep]:
         """What `retry` would run again; see Client.retry_preview.
 
         Calls quantumflow.retry_preview.
         """
-        return await self._run(_sql.retry_preview(run_id, from_step, given_up=given_up))
+        return await self._run(_sql.retry_preview(run_id, from_step, given_up=given_up), connection)
 
-    async def failed_items(self, run_id: UUID, step_slug: str) -> list[FailedItem]:
+    async def failed_items(
+        self, run_id: UUID, step_slug: str, *, connection: AsyncBorrowed | None = None
+    ) -> list[FailedItem]:
         """The items of a map whose tasks have failed for good; see Client.failed_items.
 
         Calls quantumflow.failed_items.
         """
-        return await self._run(_sql.failed_items(run_id, step_slug))
+        return await self._run(_sql.failed_items(run_id, step_slug), connection)
 
-    async def delete(self, run_id: UUID) -> None:
+    async def delete(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> None:
         """Delete a run that has ended; see Client.delete.
 
         Calls quantumflow.delete_run.
         """
-        await self._run(_sql.delete_run(run_id))
+        await self._run(_sql.delete_run(run_id), connection)
 
     async def prune(
-        self, older_than: timedelta, max_runs: int = 1000, workflow_slug: str | None = None
+        self,
+        older_than: timedelta,
+        max_runs: int = 1000,
+        workflow_slug: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
     ) -> int:
         """Delete runs that ended longer ago than that; see Client.prune.
 
         Calls quantumflow.prune.
         """
-        return await self._run(_sql.prune(older_than, max_runs, workflow_slug))
+        return await self._run(_sql.prune(older_than, max_runs, workflow_slug), connection)
 
     async def prune_preview(
-        self, older_than: timedelta, workflow_slug: str | None = None
+        self,
+        older_than: timedelta,
+        workflow_slug: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
     ) -> list[PrunedRuns]:
         """What `prune` with the same arguments would delete in the end, by workflow and status.
 
         Args:
             older_than: How long ago they ended.
             workflow_slug: Only runs of this workflow.
+            connection: As for `start_flow`.
 
         Raises:
             BadPrune: An argument is out of range.
 
         Calls quantumflow.prune_preview.
         """
-        return await self._run(_sql.prune_preview(older_than, workflow_slug))
+        return await self._run(_sql.prune_preview(older_than, workflow_slug), connection)
 
     async def failures(
-        self, run_id: UUID | None = None, *, max_failures: int = 20
+        self,
+        run_id: UUID | None = None,
+        *,
+        max_failures: int = 20,
+        connection: AsyncBorrowed | None = None,
     ) -> list[FailedAttempt]:
         """The attempts that failed last; see Client.failures.
 
         Calls quantumflow.list_failures.
         """
-        return await self._run(_sql.list_failures(run_id, max_failures=max_failures))
+        return await self._run(_sql.list_failures(run_id, max_failures=max_failures), connection)
 
-    async def why(self, run_id: UUID | None = None, *, only_stuck: bool = False) -> list[Reason]:
+    async def why(
+        self,
+        run_id: UUID | None = None,
+        *,
+        only_stuck: bool = False,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[Reason]:
         """Why a run goes on, or does not; without one, all that wait or run, the worst first.
 
         Args:
             run_id: The run.
             only_stuck: Only what does not go on until somebody does something.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
 
         Calls quantumflow.why.
         """
-        return await self._run(_sql.why(run_id, only_stuck=only_stuck))
+        return await self._run(_sql.why(run_id, only_stuck=only_stuck), connection)
 
-    async def timeline(self, run_id: UUID) -> list[Event]:
+    async def timeline(
+        self, run_id: UUID, *, connection: AsyncBorrowed | None = None
+    ) -> list[Event]:
         """What happened to a run, in order: it, its steps, the attempts at its tasks.
 
         Raises:
@@ -319,9 +453,11 @@ class AsyncClient:
 
         Calls quantumflow.timeline.
         """
-        return await self._run(_sql.timeline(run_id))
+        return await self._run(_sql.timeline(run_id), connection)
 
-    async def critical_path(self, run_id: UUID) -> list[PathStep]:
+    async def critical_path(
+        self, run_id: UUID, *, connection: AsyncBorrowed | None = None
+    ) -> list[PathStep]:
         """The steps that decided how long a run took, waiting and working apart.
 
         Raises:
@@ -329,14 +465,17 @@ class AsyncClient:
 
         Calls quantumflow.critical_path.
         """
-        return await self._run(_sql.critical_path(run_id))
+        return await self._run(_sql.critical_path(run_id), connection)
 
-    async def attempts(self, run_id: UUID, step_slug: str | None = None) -> list[Attempt]:
+    async def attempts(
+        self, run_id: UUID, step_slug: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> list[Attempt]:
         """Every attempt at the tasks of a run, in order of when they were due.
 
         Args:
             run_id: The run.
             step_slug: Only of this step.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -344,34 +483,42 @@ class AsyncClient:
 
         Calls quantumflow.list_attempts.
         """
-        return await self._run(_sql.list_attempts(run_id, step_slug))
+        return await self._run(_sql.list_attempts(run_id, step_slug), connection)
 
-    async def queues(self) -> list[QueueSummary]:
+    async def queues(self, *, connection: AsyncBorrowed | None = None) -> list[QueueSummary]:
         """What waits and runs, by queue and command, what has waited longest first.
 
         Calls quantumflow.list_queues.
         """
-        return await self._run(_sql.list_queues())
+        return await self._run(_sql.list_queues(), connection)
 
-    async def workers(self, *, alive_only: bool = True) -> list[WorkerSummary]:
+    async def workers(
+        self, *, alive_only: bool = True, connection: AsyncBorrowed | None = None
+    ) -> list[WorkerSummary]:
         """The workers that are alive, or all that are known.
 
         Args:
             alive_only: Without those that have stopped, or were not seen for a minute.
+            connection: As for `start_flow`.
 
         Calls quantumflow.list_workers.
         """
-        return await self._run(_sql.list_workers(alive_only=alive_only))
+        return await self._run(_sql.list_workers(alive_only=alive_only), connection)
 
-    async def sizes(self) -> list[Size]:
+    async def sizes(self, *, connection: AsyncBorrowed | None = None) -> list[Size]:
         """How large the tables and queues are, the largest first.
 
         Calls quantumflow.list_sizes.
         """
-        return await self._run(_sql.list_sizes())
+        return await self._run(_sql.list_sizes(), connection)
 
     async def diff(
-        self, workflow_slug: str, from_version: int, to_version: int
+        self,
+        workflow_slug: str,
+        from_version: int,
+        to_version: int,
+        *,
+        connection: AsyncBorrowed | None = None,
     ) -> list[Difference]:
         """What differs between two versions of a workflow.
 
@@ -379,45 +526,48 @@ class AsyncClient:
             workflow_slug: The workflow.
             from_version: The version that it differs from.
             to_version: The version that differs.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownWorkflow: There is no such workflow, or no such version.
 
         Calls quantumflow.diff_flow.
         """
-        return await self._run(_sql.diff_flow(workflow_slug, from_version, to_version))
+        return await self._run(_sql.diff_flow(workflow_slug, from_version, to_version), connection)
 
-    async def check(self, run_id: UUID | None = None) -> list[StateProblem]:
+    async def check(
+        self, run_id: UUID | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> list[StateProblem]:
         """Find what breaks the rules that are always true; see Client.check.
 
         Calls quantumflow.check_state.
         """
-        return await self._run(_sql.check_state(run_id))
+        return await self._run(_sql.check_state(run_id), connection)
 
-    async def repair(self, *, dry_run: bool = True) -> list[StateRepair]:
+    async def repair(
+        self, *, dry_run: bool = True, connection: AsyncBorrowed | None = None
+    ) -> list[StateRepair]:
         """Mend what `check` finds; see Client.repair.
 
         Calls quantumflow.repair.
         """
-        return await self._run(_sql.repair(dry_run=dry_run))
+        return await self._run(_sql.repair(dry_run=dry_run), connection)
 
-    async def rebuild_queues(self) -> dict[str, int]:
+    async def rebuild_queues(self, *, connection: AsyncBorrowed | None = None) -> dict[str, int]:
         """Make the queues anew from the tasks; see Client.rebuild_queues.
 
         Calls quantumflow.rebuild_queues.
         """
-        return await self._run(_sql.rebuild_queues())
+        return await self._run(_sql.rebuild_queues(), connection)
 
-    async def adopt(self) -> str:
+    async def adopt(self, *, connection: AsyncBorrowed | None = None) -> str:
         """Declare that the runs of this database go on here; see Client.adopt.
 
         Calls quantumflow.adopt.
         """
-        return await self._run(_sql.adopt())
+        return await self._run(_sql.adopt(), connection)
 
-    async def _run(
-        self, call: Call[T], connection: psycopg.AsyncConnection[Any] | None = None
-    ) -> T:
+    async def _run(self, call: Call[T], connection: AsyncBorrowed | None) -> T:
         with explained(call):
             if connection is None:
                 return await self._connections.run(call)

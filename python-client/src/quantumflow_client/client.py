@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import UUID
 
 import psycopg
 
-from . import _connections, _sql
+from . import _connections, _json, _sql
 from ._arguments import duration, names, patience, seconds_of, whole_number
 from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
+from ._runs import RunId, RunState, RunStatus
 from ._sql import (
     DEFAULT_QUEUE,
     Attempt,
@@ -36,7 +37,7 @@ from ._sql import (
     WorkflowVersion,
 )
 from ._values import explained
-from ._waiting import Status, until_ended
+from ._waiting import until_ended
 from ._worker.handlers import Registry
 from ._worker.signals import stopping_on_signals
 from .errors import ConnectionsBusy, HandlerMissing
@@ -47,8 +48,11 @@ if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
     from typing_extensions import Self
 
+    from ._borrowed import Borrowed
     from ._call import Call
     from ._json import Json
+    from ._plain import Hook
+    from .flow import InT, OutT
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,6 +86,7 @@ class Client:
         prepare_threshold: int | None = 5,
         max_connections: int = MAX_CONNECTIONS,
         connection_timeout: float | timedelta = CONNECTION_TIMEOUT,
+        encode: Hook | None = None,
     ) -> None:
         """Describe a client.
 
@@ -96,6 +101,8 @@ class Client:
                 A pool has its own bound, and a worker opens more: see `poll_and_run`.
             connection_timeout: How many seconds, or a timedelta, a call waits for one of them. Then
                 it raises ConnectionsBusy.
+            encode: Is handed each value that has no form in JSON, and returns one that has, or
+                raises TypeError: of inputs, headers, args, and what handlers return.
 
         Raises:
             BadArgument: An argument is none of these.
@@ -104,6 +111,7 @@ class Client:
             "prepare_threshold": prepare_threshold,
             "max_connections": max_connections,
             "connection_timeout": connection_timeout,
+            "encode": encode,
         }
         self._connections = _connections.Connections(
             source,
@@ -111,7 +119,8 @@ class Client:
             most=whole_number("max_connections", max_connections, least=1),
             wait=patience("connection_timeout", connection_timeout),
         )
-        self._handlers = Registry()
+        self._encode = _json.encode if encode is None else _json.Encoder(encode)
+        self._handlers = Registry(self._encode)
         self._flows: dict[str, Flow] = {}
         self._queues: dict[str, None] = {}
         self._forget()
@@ -196,7 +205,7 @@ class Client:
         workflow_slug: str | None = None,
         *,
         rollback: bool = False,
-        connection: psycopg.Connection[Any] | None = None,
+        connection: Borrowed | None = None,
     ) -> WorkflowVersion:
         """Define a workflow, and register its handlers if it has some.
 
@@ -223,7 +232,10 @@ class Client:
         else:
             self._handlers.add_flow(flow, {}, slug=workflow_slug)
         version = self._run(
-            _sql.define_flow(definition_of(flow), workflow_slug, rollback=rollback), connection
+            _sql.define_flow(
+                definition_of(flow), workflow_slug, rollback=rollback, encode=self._encode
+            ),
+            connection,
         )
         return version if rollback else version.beside(self._run(_sql.list_flows(), connection))
 
@@ -235,6 +247,7 @@ class Client:
         *,
         status: Mapping[str, str] | None = None,
         version: int | None = None,
+        connection: Borrowed | None = None,
     ) -> ConditionAnswer:
         """Ask a step's condition of an input, and see what each of its paths finds there.
 
@@ -245,6 +258,7 @@ class Client:
             status: What became of dependencies, by name: completed, skipped or failed. Of others,
                 completed if the input has them, or they are only waited for, and skipped otherwise.
             version: The current one unless told otherwise.
+            connection: As for `start_flow`.
 
         Raises:
             StepNotInFlow: The workflow has no such step.
@@ -254,15 +268,51 @@ class Client:
         """
         return self._run(
             _sql.test_condition(
-                workflow_slug, step_slug, input, status=status or {}, version=version
-            )
+                workflow_slug,
+                step_slug,
+                input,
+                status=status or {},
+                version=version,
+                encode=self._encode,
+            ),
+            connection,
         )
 
     # Runs
 
+    @overload
+    def start_flow(
+        self,
+        workflow_slug: Flow[InT, OutT],
+        input: InT = ...,
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: Borrowed | None = None,
+    ) -> RunId[OutT]: ...
+
+    @overload
     def start_flow(
         self,
         workflow_slug: str,
+        input: Json = ...,
+        *,
+        run_id: UUID | None = None,
+        priority: int = 0,
+        start_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, Json] | None = None,
+        version: int | None = None,
+        connection: Borrowed | None = None,
+    ) -> RunId[Any]: ...
+
+    def start_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
         input: Json = NO_INPUT,  # noqa: A002
         *,
         run_id: UUID | None = None,
@@ -271,13 +321,14 @@ class Client:
         idempotency_key: str | None = None,
         headers: Mapping[str, Json] | None = None,
         version: int | None = None,
-        connection: psycopg.Connection[Any] | None = None,
-    ) -> UUID:
+        connection: Borrowed | None = None,
+    ) -> RunId[Any]:
         """Start a run.
 
         Args:
-            workflow_slug: The workflow.
-            input: What the run is started with: any JSON; by default an empty object.
+            workflow_slug: The workflow: its slug, or a Flow.
+            input: What the run is started with: what docs/values.md lists; by default an empty
+                object.
             run_id: The run's id, if you want to choose it.
             priority: How many seconds its tasks overtake those of priority 0.
             start_at: Not before this time, which has a time zone.
@@ -285,11 +336,11 @@ class Client:
                 the input.
             headers: What travels with every task of the run, a traceparent for example.
             version: A version of the workflow; by default the current one.
-            connection: Start it in your own transaction, with everything else you do there: it is
-                neither committed nor closed.
+            connection: Start it in your own transaction, with everything else you do there: a
+                connection of psycopg, SQLAlchemy or Django, which is neither committed nor closed.
 
         Returns:
-            The run's id.
+            The run's id, a UUID.
 
         Raises:
             UnknownWorkflow, UnknownVersion: There is none.
@@ -301,7 +352,7 @@ class Client:
         Calls quantumflow.start_flow.
         """
         call = _sql.start_flow(
-            workflow_slug,
+            slug_of(workflow_slug),
             input,
             run_id=run_id,
             priority=priority,
@@ -309,17 +360,39 @@ class Client:
             idempotency_key=idempotency_key,
             headers=headers,
             version=version,
+            output=output_of(workflow_slug),
+            encode=self._encode,
         )
         return self._run(call, connection)
 
+    @overload
+    def start_flows(
+        self,
+        workflow_slug: Flow[InT, OutT],
+        inputs: Iterable[InT],
+        *,
+        priority: int = 0,
+        connection: Borrowed | None = None,
+    ) -> list[RunId[OutT]]: ...
+
+    @overload
     def start_flows(
         self,
         workflow_slug: str,
         inputs: Iterable[Json],
         *,
         priority: int = 0,
-        connection: psycopg.Connection[Any] | None = None,
-    ) -> list[UUID]:
+        connection: Borrowed | None = None,
+    ) -> list[RunId[Any]]: ...
+
+    def start_flows(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        inputs: Iterable[Json],
+        *,
+        priority: int = 0,
+        connection: Borrowed | None = None,
+    ) -> list[RunId[Any]]:
         """Start many runs of a workflow, all of them or, after an error, none.
 
         Args:
@@ -337,13 +410,39 @@ class Client:
 
         Calls quantumflow.start_flows.
         """
-        return self._run(_sql.start_flows(workflow_slug, inputs, priority=priority), connection)
+        call = _sql.start_flows(
+            slug_of(workflow_slug),
+            inputs,
+            priority=priority,
+            output=output_of(workflow_slug),
+            encode=self._encode,
+        )
+        return self._run(call, connection)
 
-    def status(self, run_id: UUID) -> Status:
+    @overload
+    def status(
+        self,
+        run_id: UUID,
+        *,
+        summary: Literal[False] = False,
+        connection: Borrowed | None = None,
+    ) -> RunStatus: ...
+
+    @overload
+    def status(
+        self, run_id: UUID, *, summary: Literal[True], connection: Borrowed | None = None
+    ) -> RunState: ...
+
+    def status(
+        self, run_id: UUID, *, summary: bool = False, connection: Borrowed | None = None
+    ) -> RunStatus | RunState:
         """All there is to say of a run: its row, its steps, their tasks counted.
 
         Args:
             run_id: The run.
+            summary: Only its row, without the input: that takes no longer however many steps and
+                tasks it has.
+            connection: As for `start_flow`.
 
         Returns:
             The object that quantumflow.status makes: `status`, `output`, `error_message`, `steps`
@@ -354,7 +453,13 @@ class Client:
 
         Calls quantumflow.status.
         """
-        return self._run(_sql.status(run_id))
+        return self._run(_sql.status(run_id, summary=summary), connection)
+
+    @overload
+    def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...
+
+    @overload
+    def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json: ...
 
     def wait(self, run_id: UUID, timeout: float | timedelta | None = None) -> Json:
         """Wait until a run has ended. Somebody else must work on it.
@@ -367,7 +472,8 @@ class Client:
             timeout: Seconds, or a timedelta; None: however long it takes.
 
         Returns:
-            The run's output: an object with the output of each leaf step.
+            The run's output: an object with the output of each leaf step, or what the `output` of
+            the Flow says that it was started with.
 
         Raises:
             RunFailed: It failed.
@@ -378,7 +484,7 @@ class Client:
         Calls quantumflow.status.
         """
         waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
-        answer: Status | Exception | None = None
+        answer: RunStatus | Exception | None = None
         while True:
             try:
                 step = waiting.send(answer)
@@ -397,12 +503,15 @@ class Client:
                     raise
                 answer = error
 
-    def cancel(self, run_id: UUID, reason: str | None = None) -> None:
+    def cancel(
+        self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> None:
         """Stop a run for good. To cancel it again changes nothing.
 
         Args:
             run_id: The run.
             reason: Why; kept as the run's error_message.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -410,13 +519,14 @@ class Client:
 
         Calls quantumflow.cancel_run.
         """
-        self._run(_sql.cancel_run(run_id, reason))
+        self._run(_sql.cancel_run(run_id, reason), connection)
 
-    def pause(self, run_id: UUID) -> str:
+    def pause(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
         """Hold a run: nothing of it starts until `resume`. What workers have goes on.
 
         Args:
             run_id: The run.
+            connection: As for `start_flow`.
 
         Returns:
             The run's status then.
@@ -427,13 +537,14 @@ class Client:
 
         Calls quantumflow.pause_run.
         """
-        return self._run(_sql.pause_run(run_id))
+        return self._run(_sql.pause_run(run_id), connection)
 
-    def resume(self, run_id: UUID) -> str:
+    def resume(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
         """Let a paused run go on.
 
         Args:
             run_id: The run.
+            connection: As for `start_flow`.
 
         Returns:
             The run's status then.
@@ -444,15 +555,23 @@ class Client:
 
         Calls quantumflow.resume_run.
         """
-        return self._run(_sql.resume_run(run_id))
+        return self._run(_sql.resume_run(run_id), connection)
 
-    def retry(self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False) -> str:
+    def retry(
+        self,
+        run_id: UUID,
+        from_step: str | None = None,
+        *,
+        given_up: bool = False,
+        connection: Borrowed | None = None,
+    ) -> str:
         """Run again what an ended run did not finish; what it finished keeps its outputs.
 
         Args:
             run_id: The run.
             from_step: Run this step again, too, and all that depends on it.
             given_up: Run again, too, what the run went on without, and all that depends on that.
+            connection: As for `start_flow`.
 
         Returns:
             The run's status then.
@@ -463,10 +582,15 @@ class Client:
 
         Calls quantumflow.retry_run.
         """
-        return self._run(_sql.retry_run(run_id, from_step, given_up=given_up))
+        return self._run(_sql.retry_run(run_id, from_step, given_up=given_up), connection)
 
     def retry_preview(
-        self, run_id: UUID, from_step: str | None = None, *, given_up: bool = False
+        self,
+        run_id: UUID,
+        from_step: str | None = None,
+        *,
+        given_up: bool = False,
+        connection: Borrowed | None = None,
     ) -> list[RetriedStep]:
         """What `retry` would run again, step by step; changes nothing.
 
@@ -474,20 +598,24 @@ class Client:
             run_id: As for `retry`.
             from_step: As for `retry`.
             given_up: As for `retry`.
+            connection: As for `start_flow`.
 
         Raises:
             As retry.
 
         Calls quantumflow.retry_preview.
         """
-        return self._run(_sql.retry_preview(run_id, from_step, given_up=given_up))
+        return self._run(_sql.retry_preview(run_id, from_step, given_up=given_up), connection)
 
-    def failed_items(self, run_id: UUID, step_slug: str) -> list[FailedItem]:
+    def failed_items(
+        self, run_id: UUID, step_slug: str, *, connection: Borrowed | None = None
+    ) -> list[FailedItem]:
         """The items of a map whose tasks have failed for good, in their order, with the errors.
 
         Args:
             run_id: The run.
             step_slug: The map.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -495,13 +623,14 @@ class Client:
 
         Calls quantumflow.failed_items.
         """
-        return self._run(_sql.failed_items(run_id, step_slug))
+        return self._run(_sql.failed_items(run_id, step_slug), connection)
 
-    def delete(self, run_id: UUID) -> None:
+    def delete(self, run_id: UUID, *, connection: Borrowed | None = None) -> None:
         """Delete a run that has ended, with its steps, tasks and history.
 
         Args:
             run_id: The run.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -509,10 +638,15 @@ class Client:
 
         Calls quantumflow.delete_run.
         """
-        self._run(_sql.delete_run(run_id))
+        self._run(_sql.delete_run(run_id), connection)
 
     def prune(
-        self, older_than: timedelta, max_runs: int = 1000, workflow_slug: str | None = None
+        self,
+        older_than: timedelta,
+        max_runs: int = 1000,
+        workflow_slug: str | None = None,
+        *,
+        connection: Borrowed | None = None,
     ) -> int:
         """Delete runs that ended longer ago than that.
 
@@ -520,6 +654,7 @@ class Client:
             older_than: How long ago.
             max_runs: How many at most; call again until it returns less.
             workflow_slug: Only runs of this workflow.
+            connection: As for `start_flow`.
 
         Returns:
             How many runs were deleted.
@@ -529,32 +664,42 @@ class Client:
 
         Calls quantumflow.prune.
         """
-        return self._run(_sql.prune(older_than, max_runs, workflow_slug))
+        return self._run(_sql.prune(older_than, max_runs, workflow_slug), connection)
 
     def prune_preview(
-        self, older_than: timedelta, workflow_slug: str | None = None
+        self,
+        older_than: timedelta,
+        workflow_slug: str | None = None,
+        *,
+        connection: Borrowed | None = None,
     ) -> list[PrunedRuns]:
         """What `prune` with the same arguments would delete in the end, by workflow and status.
 
         Args:
             older_than: How long ago they ended.
             workflow_slug: Only runs of this workflow.
+            connection: As for `start_flow`.
 
         Raises:
             BadPrune: An argument is out of range.
 
         Calls quantumflow.prune_preview.
         """
-        return self._run(_sql.prune_preview(older_than, workflow_slug))
+        return self._run(_sql.prune_preview(older_than, workflow_slug), connection)
 
     def failures(
-        self, run_id: UUID | None = None, *, max_failures: int = 20
+        self,
+        run_id: UUID | None = None,
+        *,
+        max_failures: int = 20,
+        connection: Borrowed | None = None,
     ) -> list[FailedAttempt]:
         """The attempts that failed last, the latest first, with tracebacks.
 
         Args:
             run_id: Those of one run; by default of all.
             max_failures: How many at most.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -562,7 +707,7 @@ class Client:
 
         Calls quantumflow.list_failures.
         """
-        return self._run(_sql.list_failures(run_id, max_failures=max_failures))
+        return self._run(_sql.list_failures(run_id, max_failures=max_failures), connection)
 
     # Working
 
@@ -655,46 +800,64 @@ class Client:
 
     # Mending
 
-    def why(self, run_id: UUID | None = None, *, only_stuck: bool = False) -> list[Reason]:
+    def why(
+        self,
+        run_id: UUID | None = None,
+        *,
+        only_stuck: bool = False,
+        connection: Borrowed | None = None,
+    ) -> list[Reason]:
         """Why a run goes on, or does not; without one, all that wait or run, the worst first.
 
         Args:
             run_id: The run.
             only_stuck: Only what does not go on until somebody does something.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
 
         Calls quantumflow.why.
         """
-        return self._run(_sql.why(run_id, only_stuck=only_stuck))
+        return self._run(_sql.why(run_id, only_stuck=only_stuck), connection)
 
-    def timeline(self, run_id: UUID) -> list[Event]:
+    def timeline(self, run_id: UUID, *, connection: Borrowed | None = None) -> list[Event]:
         """What happened to a run, in order: it, its steps, the attempts at its tasks.
+
+        Args:
+            run_id: The run.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
 
         Calls quantumflow.timeline.
         """
-        return self._run(_sql.timeline(run_id))
+        return self._run(_sql.timeline(run_id), connection)
 
-    def critical_path(self, run_id: UUID) -> list[PathStep]:
+    def critical_path(self, run_id: UUID, *, connection: Borrowed | None = None) -> list[PathStep]:
         """The steps that decided how long a run took, waiting and working apart.
+
+        Args:
+            run_id: The run.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
 
         Calls quantumflow.critical_path.
         """
-        return self._run(_sql.critical_path(run_id))
+        return self._run(_sql.critical_path(run_id), connection)
 
-    def attempts(self, run_id: UUID, step_slug: str | None = None) -> list[Attempt]:
+    def attempts(
+        self, run_id: UUID, step_slug: str | None = None, *, connection: Borrowed | None = None
+    ) -> list[Attempt]:
         """Every attempt at the tasks of a run, in order of when they were due.
 
         Args:
             run_id: The run.
             step_slug: Only of this step.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownRun: There is no such run.
@@ -702,72 +865,98 @@ class Client:
 
         Calls quantumflow.list_attempts.
         """
-        return self._run(_sql.list_attempts(run_id, step_slug))
+        return self._run(_sql.list_attempts(run_id, step_slug), connection)
 
-    def queues(self) -> list[QueueSummary]:
+    def queues(self, *, connection: Borrowed | None = None) -> list[QueueSummary]:
         """What waits and runs, by queue and command, what has waited longest first.
+
+        Args:
+            connection: As for `start_flow`.
 
         Calls quantumflow.list_queues.
         """
-        return self._run(_sql.list_queues())
+        return self._run(_sql.list_queues(), connection)
 
-    def workers(self, *, alive_only: bool = True) -> list[WorkerSummary]:
+    def workers(
+        self, *, alive_only: bool = True, connection: Borrowed | None = None
+    ) -> list[WorkerSummary]:
         """The workers that are alive, or all that are known.
 
         Args:
             alive_only: Without those that have stopped, or were not seen for a minute.
+            connection: As for `start_flow`.
 
         Calls quantumflow.list_workers.
         """
-        return self._run(_sql.list_workers(alive_only=alive_only))
+        return self._run(_sql.list_workers(alive_only=alive_only), connection)
 
-    def sizes(self) -> list[Size]:
+    def sizes(self, *, connection: Borrowed | None = None) -> list[Size]:
         """How large the tables and queues are, the largest first.
+
+        Args:
+            connection: As for `start_flow`.
 
         Calls quantumflow.list_sizes.
         """
-        return self._run(_sql.list_sizes())
+        return self._run(_sql.list_sizes(), connection)
 
-    def diff(self, workflow_slug: str, from_version: int, to_version: int) -> list[Difference]:
+    def diff(
+        self,
+        workflow_slug: str,
+        from_version: int,
+        to_version: int,
+        *,
+        connection: Borrowed | None = None,
+    ) -> list[Difference]:
         """What differs between two versions of a workflow.
 
         Args:
             workflow_slug: The workflow.
             from_version: The version that it differs from.
             to_version: The version that differs.
+            connection: As for `start_flow`.
 
         Raises:
             UnknownWorkflow: There is no such workflow, or no such version.
 
         Calls quantumflow.diff_flow.
         """
-        return self._run(_sql.diff_flow(workflow_slug, from_version, to_version))
+        return self._run(_sql.diff_flow(workflow_slug, from_version, to_version), connection)
 
-    def check(self, run_id: UUID | None = None) -> list[StateProblem]:
+    def check(
+        self, run_id: UUID | None = None, *, connection: Borrowed | None = None
+    ) -> list[StateProblem]:
         """Find what breaks the rules that are always true: nothing, if all is well.
 
         Args:
             run_id: Look at this run only.
+            connection: As for `start_flow`.
 
         Calls quantumflow.check_state.
         """
-        return self._run(_sql.check_state(run_id))
+        return self._run(_sql.check_state(run_id), connection)
 
-    def repair(self, *, dry_run: bool = True) -> list[StateRepair]:
+    def repair(
+        self, *, dry_run: bool = True, connection: Borrowed | None = None
+    ) -> list[StateRepair]:
         """Mend what `check` finds, as far as that takes no decision.
 
         Args:
             dry_run: Change nothing, but say what would be done.
+            connection: As for `start_flow`.
 
         Returns:
             Each problem, and what was done about it.
 
         Calls quantumflow.repair.
         """
-        return self._run(_sql.repair(dry_run=dry_run))
+        return self._run(_sql.repair(dry_run=dry_run), connection)
 
-    def rebuild_queues(self) -> dict[str, int]:
+    def rebuild_queues(self, *, connection: Borrowed | None = None) -> dict[str, int]:
         """Make the queues anew from the tasks, after a restore. Stop the workers first.
+
+        Args:
+            connection: As for `start_flow`.
 
         Returns:
             How many messages each queue has.
@@ -777,17 +966,20 @@ class Client:
 
         Calls quantumflow.rebuild_queues.
         """
-        return self._run(_sql.rebuild_queues())
+        return self._run(_sql.rebuild_queues(), connection)
 
-    def adopt(self) -> str:
+    def adopt(self, *, connection: Borrowed | None = None) -> str:
         """Declare that the runs of this database, a copy, go on here, and not in its original.
+
+        Args:
+            connection: As for `start_flow`.
 
         Returns:
             The database's identity.
 
         Calls quantumflow.adopt.
         """
-        return self._run(_sql.adopt())
+        return self._run(_sql.adopt(), connection)
 
     def _worker(
         self,
@@ -818,7 +1010,7 @@ class Client:
             raise HandlerMissing(f"no handler is registered for {', '.join(map(repr, missing))}")
         return commands
 
-    def _run(self, call: Call[T], connection: psycopg.Connection[Any] | None = None) -> T:
+    def _run(self, call: Call[T], connection: Borrowed | None) -> T:
         with explained(call):
             return self._connections.run(call) if connection is None else call.on(connection)
 
@@ -826,3 +1018,13 @@ class Client:
 def definition_of(flow: Flow | Mapping[str, Json]) -> Mapping[str, Json]:
     """A flow's definition."""
     return flow.definition() if isinstance(flow, Flow) else flow
+
+
+def slug_of(workflow: str | Flow[Any, Any]) -> str:
+    """A workflow's slug."""
+    return workflow.slug if isinstance(workflow, Flow) else workflow
+
+
+def output_of(workflow: str | Flow[Any, Any]) -> object:
+    """What the output of a workflow's runs is; None: as JSON is."""
+    return workflow.output if isinstance(workflow, Flow) else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, MutableMapping
+from copy import copy
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from . import _json, _log, _sql
-from .errors import PermanentError, UnsupportedValue
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(_log.NAME)
 
 _AMOUNT_MOST = 10**18
+
+_READ = {"input", "args", "headers", "run_input"}
+"""What is kept once it was read."""
 
 # Whose input has keys of its own, and not the outputs of steps.
 _WITHOUT_OUTPUTS = ("map", "callback")
@@ -55,10 +58,10 @@ class OwnTransaction(Protocol):
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None: ...
 
-    def complete(self, output: Json, connection: psycopg.Connection[Any]) -> None:
-        """Complete the task in the caller's own transaction."""
+    def complete(self, output: str, connection: psycopg.Connection[Any]) -> None:
+        """Complete the task in the caller's own transaction, with an output as JSON text."""
 
-    async def acomplete(self, output: Json, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def acomplete(self, output: str, connection: psycopg.AsyncConnection[Any]) -> None:
         """As `complete`, on an asynchronous connection."""
 
 
@@ -74,6 +77,7 @@ class Context:
         fetch: Callable[[Call[str | None]], str | None],
         transaction: Callable[[], OwnTransaction],
         used: dict[str, float],
+        encode: _json.Encoder = _json.encode,
     ) -> None:
         self._task = task
         self._cancelled = cancelled
@@ -81,7 +85,9 @@ class Context:
         self._fetch = fetch
         self._transaction = transaction
         self._used = used
+        self._encode = encode
         self._outputs: dict[str, str] = {}
+        self._is_exact = False
 
     @cached_property
     def run_id(self) -> UUID:
@@ -114,18 +120,18 @@ class Context:
 
         In chunks: `items`, and the `index` of the first.
         """
-        value: dict[str, Json] = _read(self._task.input, "the task's input")
+        value: dict[str, Json] = self._read(self._task.input, "the task's input")
         return value
 
     @cached_property
     def args(self) -> Json:
         """What the definition says for this step, unchanged; None if nothing."""
-        return _read(self._task.args, "the step's args")
+        return self._read(self._task.args, "the step's args")
 
     @cached_property
     def headers(self) -> dict[str, Json] | None:
         """What travels with the run, a traceparent for example; None if nothing."""
-        value: dict[str, Json] | None = _read(self._task.headers, "headers")
+        value: dict[str, Json] | None = self._read(self._task.headers, "headers")
         return value
 
     @property
@@ -257,7 +263,7 @@ class Context:
 
         Calls quantumflow.complete_tasks.
         """
-        self._transaction().complete(output, connection)
+        self._transaction().complete(self._encode(output, "the output"), connection)
 
     @cached_property
     def run_input(self) -> Json:
@@ -267,9 +273,12 @@ class Context:
         """
         if "run" in self.input:
             return self.input["run"]
-        text = self._fetch(_sql.run_input(self.run_id))
-        assert text is not None
-        return _json.decode(text, "the run's input")
+        text = self._outputs.get("run")  # no step is called so
+        if text is None:
+            text = self._fetch(_sql.run_input(self.run_id))
+            assert text is not None
+            self._outputs["run"] = text
+        return self._read(text, "the run's input")
 
     def output_of(self, step: str, *, default: Json = None) -> Json:
         """A step's output: a map's is an array in the order of its items. Fetched once.
@@ -291,7 +300,7 @@ class Context:
         if text is None:
             return default
         self._outputs[step] = text
-        return _json.decode(text, f"the output of step {step!r}")
+        return self._read(text, f"the output of step {step!r}")
 
     async def aheartbeat(self) -> bool:
         """As `heartbeat`, for an `async def` handler."""
@@ -305,18 +314,24 @@ class Context:
         """As `output_of`, for an `async def` handler."""
         return await asyncio.to_thread(self.output_of, step, default=default)
 
+    @cached_property
+    def exact(self) -> Context:
+        """The same, in whose values numbers with a fraction are Decimals."""
+        exact = copy(self)
+        for name in _READ & vars(exact).keys():
+            del vars(exact)[name]
+        vars(exact)["_is_exact"] = True
+        return exact
+
+    def _read(self, text: str | None, what: str) -> Json:
+        return None if text is None else _json.decode(text, what, exact=self._is_exact)
+
     async def acomplete(
         self, output: Json = None, *, connection: psycopg.AsyncConnection[Any]
     ) -> None:
         """As `complete`, on an asynchronous connection."""
-        await self._transaction().acomplete(output, connection)
-
-
-def _read(text: str | None, what: str) -> Json:
-    try:
-        return None if text is None else _json.decode(text, what)
-    except UnsupportedValue as error:
-        raise PermanentError(str(error)) from error
+        text = self._encode(output, "the output")
+        await self._transaction().acomplete(text, connection)
 
 
 def describe(task: _sql.Task) -> dict[str, object]:

@@ -6,20 +6,30 @@ database to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
 
 from ._sql import DEFAULT_QUEUE
 from ._worker.handlers import Handler, is_again, name_of
-from ._worker.steps import steps_of
+from ._worker.steps import Wanted, steps_of, wanted_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Required, TypeVar, Unpack
 
     from ._json import Json
+    from ._step import ChunkDecorator, MapDecorator, P, Step, StepDecorator, T
 
-F = TypeVar("F", bound=Callable[..., Any])
+    F = TypeVar("F", bound=Callable[..., Any])
+    InT = TypeVar("InT", default=Any)
+    OutT = TypeVar("OutT", default=Any)
+else:
+    from typing import TypeVar
+
+    InT = TypeVar("InT")
+    OutT = TypeVar("OutT")
 
 Duration = float | timedelta
 """Seconds, or a timedelta."""
@@ -61,11 +71,16 @@ class MapSettings(StepSettings, total=False):
     """The same for a map."""
 
     over: StepRef | None
-    chunk_size: int | None
     tolerate: int | str | None
 
 
-class Flow:
+class ChunkSettings(MapSettings, total=False):
+    """The same for a map in chunks."""
+
+    chunk_size: Required[int]
+
+
+class Flow(Generic[InT, OutT]):
     """A workflow.
 
     flow = Flow("order", retry_delay=2)
@@ -94,6 +109,8 @@ class Flow:
         queue: str | None = None,
         on_complete: StepRef | None = None,
         on_failure: StepRef | None = None,
+        input: type[InT] | None = None,  # noqa: A002, ARG002 - for type checkers
+        output: type[OutT] | None = None,
     ) -> None:
         """Begin a workflow. What is not given is left to the database's defaults.
 
@@ -108,8 +125,12 @@ class Flow:
             on_complete: A command to run when a run has completed, or a function for it. It may ask
                 for `run` and `output`.
             on_failure: The same for a failed run: `run`, `error` and `failure`.
+            input: What its runs are started with, for type checkers.
+            output: What `wait` returns of its runs: a dataclass, or whatever else an annotation may
+                say, whose members are the outputs of the leaf steps. By default as JSON is.
         """
         self.slug = slug
+        self.output = output
         self._functions: dict[str, Callable[..., Any]] = {}
         self._steps: dict[str, dict[str, Json]] = {}
         self._slugs: dict[Callable[..., Any], str] = {}
@@ -125,16 +146,32 @@ class Flow:
             on_failure=self._callback("on_failure", on_failure),
         )
 
+    @property
+    def input(self) -> InT:
+        """What stands as a parameter's default where a step wants the run's input."""
+        wanted: Any = wanted_of(self.slug)["input"]
+        return wanted  # type: ignore[no-any-return]
+
     @overload
-    def step(self, function: F, /) -> F: ...
+    def step(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> Step[P, Coroutine[Any, Any, T], T]: ...
+
+    @overload
+    def step(self, function: Callable[P, T], /) -> Step[P, T, T]: ...
 
     @overload
     def step(
         self, slug: str | None = None, /, **settings: Unpack[StepSettings]
-    ) -> Callable[[F], F]: ...
+    ) -> StepDecorator: ...
 
-    def step(self, slug_or_function: Any = None, /, **settings: Unpack[MapSettings]) -> Any:
+    def step(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
         """Make a function a step with one task: a decorator, with or without arguments.
+
+        It depends on the steps whose `output` is the default of a parameter, without being told:
+
+        @flow.step
+        def charge(run: Order = flow.input, checked: Checked = validate.output) -> Paid: ...
 
         Args:
             slug_or_function: The step's slug; by default the function's name.
@@ -146,15 +183,25 @@ class Flow:
         return self._decorator(slug_or_function, "single", settings)
 
     @overload
-    def map(self, function: F, /) -> F: ...
+    def map(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> Step[P, Coroutine[Any, Any, T], list[T]]: ...
+
+    @overload
+    def map(self, function: Callable[P, T], /) -> Step[P, T, list[T]]: ...
 
     @overload
     def map(
-        self, slug: str | None = None, /, **settings: Unpack[MapSettings]
-    ) -> Callable[[F], F]: ...
+        self, slug: str | None = None, /, **settings: Unpack[ChunkSettings]
+    ) -> ChunkDecorator: ...
 
-    def map(self, slug_or_function: Any = None, /, **settings: Unpack[MapSettings]) -> Any:
+    @overload
+    def map(self, slug: str | None = None, /, **settings: Unpack[MapSettings]) -> MapDecorator: ...
+
+    def map(self, slug_or_function: Any = None, /, **settings: Any) -> Any:
         """Make a function a step with a task for each item of an array: a decorator, as `step`.
+
+        It maps over the step whose `each`, or `chunk`, is the default of a parameter.
 
         Args:
             slug_or_function: The step's slug; by default the function's name.
@@ -268,12 +315,14 @@ class Flow:
         steps = [step.get("queue", usual) for step in self._steps.values()]
         return list(dict.fromkeys([*steps, *callbacks]))
 
-    def _decorator(self, slug_or_function: Any, kind: Kind, settings: MapSettings) -> Any:
+    def _decorator(self, slug_or_function: Any, kind: Kind, settings: dict[str, Any]) -> Any:
         if callable(slug_or_function):
             return self._add_function(slug_or_function, None, kind, settings)
         return lambda function: self._add_function(function, slug_or_function, kind, settings)
 
-    def _add_function(self, function: F, slug: str | None, kind: Kind, settings: MapSettings) -> F:
+    def _add_function(
+        self, function: F, slug: str | None, kind: Kind, settings: dict[str, Any]
+    ) -> F:
         handler = Handler.of(function)
         slug = slug or getattr(function, "__name__", None)
         if slug is None:
@@ -282,7 +331,7 @@ class Flow:
         before = self._functions.get(command)
         if before is not None and not is_again(function, before):
             raise ValueError(f"command {command!r} has a handler already: {name_of(before)}")
-        named: MapSettings = {**settings, "command": command}
+        named = {**settings, "command": command, **self._wanted_by(function, settings)}
         steps = dict(self._steps)
         if before is not None:
             self._steps.pop(slug, None)
@@ -295,7 +344,39 @@ class Flow:
             raise
         self._functions[command] = function
         self._slugs.setdefault(function, slug)
+        for attribute, wanted in wanted_of(self.slug, slug).items():
+            if not hasattr(function, attribute):
+                with suppress(AttributeError):  # of a bound method, say: it is not asked for then
+                    setattr(function, attribute, wanted)
         return function
+
+    def _wanted_by(self, function: Callable[..., Any], settings: dict[str, Any]) -> dict[str, Any]:
+        """What a function's defaults say that its step depends on, and maps over.
+
+        Raises:
+            ValueError: They are of another flow, or contradict `over`.
+        """
+        defaults = [p.default for p in inspect.signature(function).parameters.values()]
+        wanted = [default for default in defaults if isinstance(default, Wanted)]
+        depends_on = [self._slug_of(step) for step in settings.get("depends_on") or ()]
+        over = settings.get("over")
+        over = None if over is None else self._slug_of(over)
+        for each in wanted:
+            if each.flow != self.slug:
+                raise ValueError(
+                    f"{name_of(function)} wants {each}, and is to be a step of {self.slug!r}: name "
+                    "that in depends_on, and a parameter like it"
+                )
+            if each.step is None:
+                continue
+            if each.name == each.step:
+                depends_on.append(each.step)
+            elif over in (None, each.step):
+                over = each.step
+            else:
+                raise ValueError(f"{name_of(function)} wants {each}, and maps over {over!r}")
+        found = {"depends_on": list(dict.fromkeys(depends_on)), "over": over}
+        return {name: value for name, value in found.items() if value}
 
     def _callback(self, name: str, callback: StepRef | None) -> str | None:
         if callback is None or isinstance(callback, str):

@@ -287,6 +287,7 @@ class Execution:
             fetch=self._host.fetch,
             transaction=self._own_transaction,
             used=self._used,
+            encode=self.handler.encode,
         )
 
     @property
@@ -323,7 +324,7 @@ class Execution:
 
     def _returned(self, output: object) -> Completion | Failure:
         self._ran = self._seconds()
-        return completion_of(self.task.ref, output, self._spent())
+        return completion_of(self.task.ref, output, self._spent(), self.handler.encode)
 
     def _raised(self, error: BaseException) -> Failure | None:
         """What to report of an error; None: the task is handed back."""

@@ -4,6 +4,9 @@ A handler may be `def` or `async def`. Its parameters are filled by name: `input
 and the members of the task's input: `run`, a dependency's slug, a map's `item` and `index`. A map
 task is handed only its item; the run's input and dependencies it asks for are fetched.
 
+A parameter's annotation says what its value is read as: see `_typed`. What its default says to want
+may have another name than the parameter: `paid: Paid = charge.output`.
+
 A task that a handler cannot take is of another version of its flow, whose code may be running
 beside this one: it is left to that.
 """
@@ -13,12 +16,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
+from quantumflow_client import _json, _typed
+from quantumflow_client._log import logger
 from quantumflow_client.errors import UnknownStep
 
-from .steps import CONTEXT, GIVEN, OF_A_TASK, listed, steps_of
+from .steps import CONTEXT, GIVEN, OF_A_TASK, Wanted, listed, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +45,7 @@ class Unfit(Exception):  # noqa: N818 - it is no error: other code may take the 
     """The handler cannot take the task; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Handler:
     """A function that can be called for a task.
 
@@ -47,15 +53,23 @@ class Handler:
         function: The function.
         is_async: Whether it is `async def`.
         parameters: The names that it asks for, and whether it can do without.
+        names: The same by the function's own names, which its defaults may say the others for.
+        encode: Makes JSON of what it returns.
     """
 
     function: Function
     is_async: bool
     parameters: dict[str, bool]
+    names: dict[str, str]
+    encode: _json.Encoder = _json.encode
 
     @classmethod
-    def of(cls, function: Function) -> Handler:
+    def of(cls, function: Function, encode: _json.Encoder = _json.encode) -> Handler:
         """A function as a handler.
+
+        Args:
+            function: The function.
+            encode: Makes JSON of what it returns.
 
         Raises:
             TypeError: Its parameters cannot be filled by name, or never all at once, or it is a
@@ -78,8 +92,16 @@ class Handler:
             raise TypeError(
                 f"{name_of(function)} cannot be a handler: a generator returns no output"
             )
-        names = {p.name: p.default is not Parameter.empty for p in parameters}
-        if {name for name, is_optional in names.items() if not is_optional} >= OF_A_TASK:
+        names = {
+            p.name: p.default.name if isinstance(p.default, Wanted) else p.name for p in parameters
+        }
+        optional = {
+            p.name
+            for p in parameters
+            if p.default is not Parameter.empty and not isinstance(p.default, Wanted)
+        }
+        asked = {name: parameter in optional for parameter, name in names.items()}
+        if {name for name, is_optional in asked.items() if not is_optional} >= OF_A_TASK:
             raise TypeError(
                 f"{name_of(function)} cannot be a handler: no task has both {listed(OF_A_TASK)}, "
                 "the second of which is for a map in chunks"
@@ -87,8 +109,30 @@ class Handler:
         return cls(
             function,
             inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call),
+            asked,
             names,
+            encode,
         )
+
+    @cached_property
+    def readers(self) -> dict[str, _typed.Reader]:
+        """What reads the values of those parameters whose annotations want that.
+
+        Found when the first task comes: an annotation may name what the module defines later.
+        """
+        found, unknown = _typed.annotations_of(self.function)
+        for parameter in unknown.keys() & self.names.keys() - {CONTEXT}:
+            logger.info(
+                "%s: the annotation %s of %r cannot be found: its value is as JSON is",
+                name_of(self.function),
+                unknown[parameter],
+                parameter,
+            )
+        return {
+            parameter: reader
+            for parameter in found.keys() & self.names.keys() - {CONTEXT}
+            if (reader := _typed.reader_of(found[parameter])) is not None
+        }
 
     def needs_fetching(self, ctx: Context) -> bool:
         """Whether `arguments` will ask the database."""
@@ -109,19 +153,23 @@ class Handler:
         """
         if step is not None and (other := step.another_than(ctx, self.parameters)) is not None:
             raise Unfit(other)
-        arguments, wants = {}, []
-        for name, optional in self.parameters.items():
-            value = _value_of(name, ctx)
+        readers, values, wants = self.readers, {}, []
+        for parameter, name in self.names.items():
+            reader = readers.get(parameter)
+            is_exact = reader is not None and reader.is_exact
+            value = _value_of(name, ctx.exact if is_exact else ctx)
             if value is not _NO_OUTPUT:
-                arguments[name] = value
-            elif not optional:
+                values[parameter] = value
+            elif not self.parameters[name]:
                 wants.append(name)
         if wants:
             raise Unfit(
                 f"the handler of {ctx.command!r} asks for {listed(wants)}, "
                 f"and the task's input has {listed(ctx.input)}"
             )
-        return arguments
+        for parameter in readers.keys() & values.keys():
+            values[parameter] = readers[parameter](values[parameter], self.names[parameter])
+        return values
 
 
 def _value_of(name: str, ctx: Context) -> Any:
@@ -161,7 +209,8 @@ def is_again(function: Function, before: Function) -> bool:
 class Registry:
     """Handlers by command, and the steps of the flows at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, encode: _json.Encoder = _json.encode) -> None:
+        self._encode = encode
         self._handlers: dict[str, Handler] = {}
         self._steps: dict[tuple[str, str], Step] = {}
 
@@ -227,7 +276,7 @@ class Registry:
             raise ValueError(
                 f"command {command!r} has a handler already: {name_of(before.function)}"
             )
-        return Handler.of(function)
+        return Handler.of(function, self._encode)
 
 
 def _refuse_unsuited(handlers: Mapping[str, Handler], steps: Iterable[Step]) -> None:

@@ -11,6 +11,7 @@ import psycopg
 from quantumflow_client import _json
 from quantumflow_client._connections import is_servers_end
 from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._values import unstorable_in
 from quantumflow_client.errors import QuantumflowError
 
 from .reports import MESSAGE_LIMIT, in_ascii, said
@@ -96,7 +97,8 @@ def substitute_of(report: Report, refusal: Refusal) -> Failure:
         return in_ascii(report)
     what = "output" if isinstance(report, Completion) else "error"
     if is_final:
-        message = f"PostgreSQL cannot hold the {what}: {_json.plain(refusal.message)}"
+        found = unstorable_in(what, report.output) if isinstance(report, Completion) else None
+        message = f"PostgreSQL cannot hold the {what}: {found or _json.plain(refusal.message)}"
     else:
         why = f"{refusal.sqlstate or refusal.type}: {refusal.message}"
         message = f"the {what} could not be reported, the database refused it: {why}"
@@ -105,7 +107,7 @@ def substitute_of(report: Report, refusal: Refusal) -> Failure:
     return Failure(
         report.ref,
         _json.clean(message, MESSAGE_LIMIT),
-        retryable=not is_final and (isinstance(report, Completion) or report.retryable),
+        retryable=isinstance(report, Completion) or report.retryable,
         details=_json.encode({"type": refusal.type, "sqlstate": refusal.sqlstate}),
         spent=report.spent,
     )

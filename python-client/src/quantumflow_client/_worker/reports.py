@@ -37,7 +37,12 @@ _OUTPUT_LIMIT = 1_000_000_000
 """Characters: PostgreSQL's protocol ends a connection on which a longer message arrives."""
 
 
-def completion_of(task: TaskRef, output: object, spent: Spent = _UNKNOWN) -> Completion | Failure:
+def completion_of(
+    task: TaskRef,
+    output: object,
+    spent: Spent = _UNKNOWN,
+    encode: _json.Encoder = _json.encode,
+) -> Completion | Failure:
     """What a handler returned, as a report; a failure if it is no JSON."""
     try:
         if inspect.iscoroutine(output):
@@ -45,11 +50,11 @@ def completion_of(task: TaskRef, output: object, spent: Spent = _UNKNOWN) -> Com
             raise UnsupportedValue(
                 "the handler returned a coroutine: make it async def, or await it"
             )
-        text = _json.encode(output, "the output")
+        text = encode(output, "the output")
         if len(text) > _OUTPUT_LIMIT:
             raise UnsupportedValue(f"the output is too large: {len(text)} bytes of JSON")
     except BaseException as error:  # what is encoded may be an object of users' own classes
-        return failure_of(task, error, spent, retryable=isinstance(error, MemoryError))
+        return failure_of(task, error, spent)
     return Completion(task, text, spent)
 
 

@@ -34,6 +34,32 @@ _OF_CALLBACKS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What stands as the default of a handler's parameter: `paid: Paid = charge.output`.
+
+    Attributes:
+        flow: The flow's slug.
+        step: The step whose output it is, or an item of it; None for what is the run's.
+        name: What it is called in the task's input.
+    """
+
+    flow: str
+    step: str | None
+    name: str
+
+    def __repr__(self) -> str:
+        return f"{self.name} of {self.flow}{'' if self.step is None else f'.{self.step}'}"
+
+
+def wanted_of(flow: str, step: str | None = None) -> dict[str, Wanted]:
+    """What may be wanted of a step, or of the run, by what Python calls it."""
+    if step is None:
+        return {"input": Wanted(flow, None, "run")}
+    names = {"output": step, "each": "item", "chunk": "items"}
+    return {attribute: Wanted(flow, step, name) for attribute, name in names.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A step, or a callback, of a flow at hand.
 

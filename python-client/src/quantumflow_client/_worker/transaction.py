@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from quantumflow_client import _json, _sql
+from quantumflow_client import _sql
 from quantumflow_client._call import Call
 from quantumflow_client._log import logger
 from quantumflow_client._sql import UNANSWERED, Completion, Failure
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from quantumflow_client._connections import AsyncConnections, Connections
-    from quantumflow_client._json import Json
     from quantumflow_client._sql import Outcome, Spent, TaskKey, TaskRef
 
     from .reports import Report
@@ -120,11 +119,11 @@ class TaskTransaction:
         left: Report | None = await _adrive(self._settling(report), self._ado)
         return left
 
-    def complete(self, output: Json, connection: psycopg.Connection[Any]) -> None:
-        """Complete the task in the caller's own transaction."""
+    def complete(self, output: str, connection: psycopg.Connection[Any]) -> None:
+        """Complete the task in the caller's own transaction, with an output as JSON text."""
         self._completed(self._completion(output).on(connection))
 
-    async def acomplete(self, output: Json, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def acomplete(self, output: str, connection: psycopg.AsyncConnection[Any]) -> None:
         """As `complete`, on an asynchronous connection."""
         self._completed(await self._completion(output).aon(connection))
 
@@ -185,11 +184,10 @@ class TaskTransaction:
             return replace(failure, message=refusal.message)
         return failure
 
-    def _completion(self, output: Json) -> Call[dict[TaskKey, Outcome]]:
+    def _completion(self, output: str) -> Call[dict[TaskKey, Outcome]]:
         if self._has_ended or self._connection is not None:
             raise RuntimeError("this task is completed with what its handler returns")
-        text = _json.encode(output, "the output")
-        return _sql.complete_tasks([Completion(self._task, text, self._spent())])
+        return _sql.complete_tasks([Completion(self._task, output, self._spent())])
 
     def _completed(self, outcomes: dict[TaskKey, Outcome]) -> None:
         try:

@@ -8,10 +8,12 @@ from ._errors import Exit
 from ._output import as_json, coloured, fitted, lines_of, one_line, when
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from quantumflow_client._sql import FailedAttempt
-    from quantumflow_client._waiting import Status
+
+    Status: TypeAlias = Mapping[str, Any]
 
 ENDED = ("completed", "failed", "cancelled")
 _BAR = 20

@@ -17,8 +17,8 @@ from ._command import App, Seconds, command
 from ._errors import Exit
 
 if TYPE_CHECKING:
+    from quantumflow_client._runs import RunStatus as Status
     from quantumflow_client._sql import RunSummary
-    from quantumflow_client._waiting import Status
 
 
 @command(
