@@ -26,7 +26,7 @@ select is_empty(
   where p.pronamespace = 'quantumflow'::regnamespace
     and 'plan_cache_mode=force_generic_plan' = any (p.proconfig)
     and not p.proconfig @> array[
-      'enable_seqscan=off', 'enable_hashjoin=off', 'enable_mergejoin=off', 'enable_bitmapscan=off', 'jit=off'
+      'enable_seqscan=off', 'enable_hashjoin=off', 'enable_mergejoin=off', 'enable_bitmapscan=off', 'enable_memoize=off', 'jit=off'
     ]
   $$,
   'and is planned as access/planner.sql says');

@@ -6,17 +6,15 @@ select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-0000000000
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a');
 
 -- 256 MB would take long: what PostgreSQL says of them.
-create function pg_temp.limited(input jsonb) returns jsonb language plpgsql immutable as $limited$
+create or replace function quantumflow._task_input(
+  p_run_id uuid, p_step_slug text, p_task_index int, p_item_value jsonb, p_run_input jsonb, p_retries int, p_dependencies text[],
+  p_counts boolean, p_gathers boolean, p_chunk_size int)
+returns table (input jsonb, fresh_since int)
+language plpgsql stable as $limited$
 begin
   raise program_limit_exceeded using message = 'total size of jsonb object elements exceeds the maximum';
 end
 $limited$;
-create or replace view quantumflow._task_inputs as
-select t.run_id, t.step_slug, t.task_index, pg_temp.limited(r.input) as input,
-  t.status, t.message_id, 'tell'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'callback'::text as step_type,
-  r.retries, 0 as fresh_since, r.version
-from quantumflow.step_tasks t
-join quantumflow.workflow_runs r on r.id = t.run_id;
 
 select is_empty('select * from quantumflow.claim_tasks(gen_random_uuid())', 'it is not handed out');
 select results_eq(

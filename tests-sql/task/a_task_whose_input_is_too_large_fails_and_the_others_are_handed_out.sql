@@ -7,21 +7,18 @@ select quantumflow.start_flow('w', '"large"', run_id => '10000000-0000-0000-0000
 select quantumflow.start_flow('w', '"small"', run_id => '10000000-0000-0000-0000-000000000003');
 
 -- 256 MB would take long: what PostgreSQL says of them, said of a marked input.
-create function pg_temp.limited(input jsonb) returns jsonb language plpgsql immutable as $limited$
+create or replace function quantumflow._task_input(
+  p_run_id uuid, p_step_slug text, p_task_index int, p_item_value jsonb, p_run_input jsonb, p_retries int, p_dependencies text[],
+  p_counts boolean, p_gathers boolean, p_chunk_size int)
+returns table (input jsonb, fresh_since int)
+language plpgsql stable as $limited$
 begin
-  if input ->> 'run' = 'large' then
+  if p_run_input = '"large"' then
     raise program_limit_exceeded using message = 'total size of jsonb object elements exceeds the maximum';
   end if;
-  return input;
+  return query select jsonb_build_object('run', p_run_input), 0;
 end
 $limited$;
-create or replace view quantumflow._task_inputs as
-select t.run_id, t.step_slug, t.task_index, pg_temp.limited(jsonb_build_object('run', r.input)) as input,
-  t.status, t.message_id, 'a'::text as command, null::jsonb as args, 3 as max_attempts, r.headers, 'single'::text as step_type,
-  r.retries, 0 as fresh_since, r.version
-from quantumflow.step_tasks t
-join quantumflow.workflow_runs r on r.id = t.run_id
-where t.step_slug = 'a';
 
 select results_eq(
   $$select run_id from quantumflow.claim_tasks(gen_random_uuid(), 10)$$,

@@ -16,12 +16,15 @@ begin
   end if;
 end
 $$;
-alter function quantumflow._hand_out(quantumflow._taken_task[], interval, timestamptz) rename to _really_hand_out;
-create function quantumflow._hand_out(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
-returns setof quantumflow.claimed_task language plpgsql as $$
+alter function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int) rename to _really_task_input;
+create function quantumflow._task_input(
+  p_run_id uuid, p_step_slug text, p_task_index int, p_item_value jsonb, p_run_input jsonb, p_retries int, p_dependencies text[],
+  p_counts boolean, p_gathers boolean, p_chunk_size int)
+returns table (input jsonb, fresh_since int)
+language plpgsql stable as $$
 begin
-  perform quantumflow._run_short(t.run_id) from unnest(p_taken) t;
-  return query select * from quantumflow._really_hand_out(p_taken, p_lease, p_now);
+  perform quantumflow._run_short(p_run_id);
+  return query select jsonb_build_object('run', p_run_input), 0;
 end
 $$;
 
@@ -57,8 +60,8 @@ begin
   return quantumflow._really_gather_map(p_run_id, p_step_slug);
 end
 $$;
-drop function quantumflow._hand_out(quantumflow._taken_task[], interval, timestamptz);
-alter function quantumflow._really_hand_out(quantumflow._taken_task[], interval, timestamptz) rename to _hand_out;
+drop function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int);
+alter function quantumflow._really_task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int) rename to _task_input;
 select quantumflow.start_flow('w', run_id => '20000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('maps', '[1, 2]', '30000000-0000-0000-0000-000000000001');
 create temporary table claimed on commit drop as

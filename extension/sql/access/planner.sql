@@ -27,6 +27,8 @@ begin
         set enable_mergejoin = off
         -- A bitmap has no order: of a backlog, a claim would read and sort all to take the first few.
         set enable_bitmapscan = off
+        -- It would keep what was looked up, by all that the look-up was given: the input of a run, hashed for each of its tasks.
+        set enable_memoize = off
         -- What is off counts as very expensive where it is used all the same, and would be compiled, which takes longer than to run it.
         set jit = off
     $alter$, v_call);

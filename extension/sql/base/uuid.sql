@@ -38,11 +38,13 @@ comment on function quantumflow._first_uuid_v7(timestamptz) is
 'The least version 7 uuid of that millisecond: those made before sort before it.';
 
 -- Without a path of its own, so that it is inlined where it is called.
-create function quantumflow._new_token()
+create function quantumflow._token_of(p_secret uuid, p_number bigint)
 returns bigint
 language sql
-volatile
-return uuid_hash_extended(gen_random_uuid(), 0) & 9007199254740991;
+immutable
+return uuid_hash_extended(p_secret, p_number) & 9007199254740991;
 
-comment on function quantumflow._new_token() is
-'A lease_token: 53 random bits, which a number in JSON holds exactly. Not of random(), whose course a session can set.';
+comment on function quantumflow._token_of(uuid, bigint) is
+'A lease_token: 53 bits, which a number in JSON holds exactly. p_secret: gen_random_uuid(), drawn once for all that a call hands out, since
+where PostgreSQL is built without OpenSSL each draw opens a file; not of random(), whose course a session can set.
+p_number: another one for each task of the call.';

@@ -23,9 +23,15 @@ select
   case
     when w.known_tasks = 1 and s.status <> 'created'
     then (
-      select i.input
-      from quantumflow._task_inputs i
-      where (i.run_id, i.step_slug, i.task_index) = (s.run_id, s.step_slug, 0)
+      select jsonb_object_agg(g.key, g.value)
+      from (
+        select 'run' as key, r.input as value
+        union all
+        select o.step_slug, o.output
+        from quantumflow._step_outputs o
+        where o.run_id = s.run_id
+          and o.step_slug = any (w.dependencies)
+      ) g
     )
   end as input,
   coalesce(s.output, case when s.status = 'completed' then t.output end) as output,

@@ -30,8 +30,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_take_up$
 declare
-  v_tasks quantumflow._new_task[] := p_tasks;
-  v_n     int;
+  v_tasks  quantumflow._new_task[] := p_tasks;
+  v_secret uuid := gen_random_uuid();
+  v_n      int;
 begin
   for v_n in
     select n.ordinality
@@ -45,7 +46,7 @@ begin
   loop
     v_tasks[v_n].vt := p_now + least(p_offer.lease, v_tasks[v_n].timeout);
     v_tasks[v_n].worker_id := p_offer.worker_id;
-    v_tasks[v_n].lease_token := quantumflow._new_token();
+    v_tasks[v_n].lease_token := quantumflow._token_of(v_secret, v_n);
     v_tasks[v_n].started_at := p_now;
   end loop;
 

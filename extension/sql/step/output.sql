@@ -1,26 +1,41 @@
+create view quantumflow._step_outputs as
+select
+  s.run_id,
+  s.step_slug,
+  coalesce(s.output, t.output) as output
+from quantumflow.step_states s
+left join lateral (
+  select l.output
+  from quantumflow.step_tasks l
+  where (l.run_id, l.step_slug, l.task_index) = (s.run_id, s.step_slug, 0)
+  limit 1
+) t
+  on s.output is null
+where s.status = 'completed';
+
+comment on view quantumflow._step_outputs is
+'The outputs of completed steps, wherever they are stored: a map''s on the step, a single step''s on its task.';
+comment on column quantumflow._step_outputs.run_id is 'The run.';
+comment on column quantumflow._step_outputs.step_slug is 'The step.';
+comment on column quantumflow._step_outputs.output is 'The output.';
+
 create function quantumflow._step_output(p_run_id uuid, p_step_slug text)
 returns jsonb
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_step_output$
-declare
-  v_output jsonb;
 begin
-  select coalesce(s.output, t.output)
-  into v_output
-  from quantumflow.step_states s
-  left join quantumflow.step_tasks t
-    on (t.run_id, t.step_slug, t.task_index) = (s.run_id, s.step_slug, 0)
-  where (s.run_id, s.step_slug) = (p_run_id, p_step_slug)
-    and s.status = 'completed';
-
-  return v_output;
+  return (
+    select o.output
+    from quantumflow._step_outputs o
+    where (o.run_id, o.step_slug) = (p_run_id, p_step_slug)
+  );
 end
 $_step_output$;
 
 comment on function quantumflow._step_output(uuid, text) is
-'A completed step''s output, wherever it is stored: a map''s on the step, a single step''s on its task. Null before.';
+'A completed step''s output. Null before.';
 
 create function quantumflow._gather_run_outputs(p_finished quantumflow._step_ref[], p_going_on uuid[])
 returns quantumflow._ended_run[]
@@ -129,91 +144,76 @@ $_with_outputs$;
 comment on function quantumflow._with_outputs(quantumflow._ended_run[]) is
 'Adds each run''s output: an object with the output of each leaf step, maps as arrays in index order.';
 
-create view quantumflow._task_inputs as
-select
-  t.run_id,
-  t.step_slug,
-  t.task_index,
-  case
-    when w.chunk_size is not null then jsonb_build_object('items', t.item_value, 'index', t.task_index * w.chunk_size)
-    when w.gathers then jsonb_build_object('item', t.item_value, 'index', t.task_index)
-    when not w.counts then (
-      select c.input
-      from quantumflow._callback_inputs c
-      where (c.run_id, c.step_slug, c.task_index) = (t.run_id, t.step_slug, t.task_index)
-    )
-    when w.dependencies = '{}' then jsonb_build_object('run', r.input)
-    else (
-      select jsonb_object_agg(g.key, g.value)
-      from (
-        select 'run' as key, r.input as value
-        union all
-        select d.step_slug, coalesce(s.output, o.output)
-        from (select unnest(w.dependencies) as step_slug) d
-        cross join lateral (
-          select l.output
-          from quantumflow.step_states l
-          where (l.run_id, l.step_slug) = (t.run_id, d.step_slug)
-            and l.status = 'completed'
-          limit 1
-        ) s
-        left join lateral (
-          select l.output
-          from quantumflow.step_tasks l
-          where (l.run_id, l.step_slug, l.task_index) = (t.run_id, d.step_slug, 0)
-          limit 1
-        ) o
-          on s.output is null
-      ) g
-    )
-  end as input,
-  t.status,
-  t.message_id,
-  w.command,
-  w.args,
-  w.max_attempts,
-  r.headers,
-  w.step_type,
-  r.retries,
-  case
-    when r.retries > 0
-    then coalesce(
-      (
-        select max(u.undone_by)
-        from quantumflow.undone_tasks u
-        where (u.run_id, u.step_slug, u.task_index) = (t.run_id, t.step_slug, t.task_index)
-      ),
-      0)
-    else 0
-  end as fresh_since,
-  r.version
-from quantumflow.step_tasks t
-join quantumflow.workflow_runs r
-  on r.id = t.run_id
-join quantumflow.workflow_steps w
-  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug);
+create function quantumflow._fresh_since(p_run_id uuid, p_step_slug text, p_task_index int)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_fresh_since$
+begin
+  return coalesce(
+    (
+      select max(u.undone_by)
+      from quantumflow.undone_tasks u
+      where (u.run_id, u.step_slug, u.task_index) = (p_run_id, p_step_slug, p_task_index)
+    ),
+    0);
+end
+$_fresh_since$;
 
-comment on view quantumflow._task_inputs is
+comment on function quantumflow._fresh_since(uuid, text, int) is
+'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
+
+-- Without a path of its own, so that it is inlined where it is called; what is rarely asked for is called, so that others do not pay for
+-- its plan.
+create function quantumflow._task_input(
+  p_run_id       uuid,
+  p_step_slug    text,
+  p_task_index   int,
+  p_item_value   jsonb,
+  p_run_input    jsonb,
+  p_retries      int,
+  p_dependencies text[],
+  p_counts       boolean,
+  p_gathers      boolean,
+  p_chunk_size   int)
+returns table (input jsonb, fresh_since int)
+language sql
+stable
+begin atomic
+  select
+    case
+      when p_chunk_size is not null then jsonb_build_object('items', p_item_value, 'index', p_task_index * p_chunk_size)
+      when p_gathers then jsonb_build_object('item', p_item_value, 'index', p_task_index)
+      when not p_counts then quantumflow._callback_input(p_run_id, p_step_slug)
+      when p_dependencies = '{}' then jsonb_build_object('run', p_run_input)
+      else (
+        select jsonb_object_agg(g.key, g.value)
+        from (
+          select 'run' as key, p_run_input as value
+          union all
+          select d.step_slug, o.output
+          from (select unnest(p_dependencies) as step_slug) d
+          cross join lateral (
+            select l.output
+            from quantumflow._step_outputs l
+            where (l.run_id, l.step_slug) = (p_run_id, d.step_slug)
+            limit 1
+          ) o
+        ) g
+      )
+    end,
+    case when p_retries > 0 then quantumflow._fresh_since(p_run_id, p_step_slug, p_task_index) else 0 end
+  offset 0;
+end;
+
+comment on function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int) is
 'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, {"items", "index"}
 for one of a map in chunks, with the index of the first item, which fetches the rest on
 demand, or {"run", "output"} or {"run", "error", "failure"} for a callback.
 
-A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.';
-comment on column quantumflow._task_inputs.run_id is 'The run.';
-comment on column quantumflow._task_inputs.step_slug is 'The step.';
-comment on column quantumflow._task_inputs.task_index is 'The task.';
-comment on column quantumflow._task_inputs.input is 'The input.';
-comment on column quantumflow._task_inputs.status is 'The task''s status.';
-comment on column quantumflow._task_inputs.message_id is 'The task''s message.';
-comment on column quantumflow._task_inputs.command is 'The handler to call.';
-comment on column quantumflow._task_inputs.args is 'The args of the step.';
-comment on column quantumflow._task_inputs.max_attempts is 'How many failures end the task.';
-comment on column quantumflow._task_inputs.headers is 'The headers of the run.';
-comment on column quantumflow._task_inputs.step_type is 'What the step is.';
-comment on column quantumflow._task_inputs.retries is 'How often the run was retried.';
-comment on column quantumflow._task_inputs.fresh_since is
-'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
-comment on column quantumflow._task_inputs.version is 'The version that the run is pinned to.';
+A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.
+fresh_since: see _fresh_since.';
 
 create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
 returns bigint

@@ -14,17 +14,17 @@ as $claim_tasks$
 declare
   v_now   timestamptz := quantumflow._now();
   v_offer quantumflow._offer;
-  v_taken quantumflow._taken_task[];
+  v_found quantumflow._catch;
 begin
   perform quantumflow._refuse_copy();
 
   v_offer := quantumflow._checked_offer(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held);
-  v_taken := quantumflow._claim(v_offer, v_now);
+  v_found := quantumflow._claim(v_offer, v_now);
 
   return query
   select *
-  from quantumflow._hand_out_each(v_taken, v_offer.lease, v_now);
+  from quantumflow._hand_out_all(v_found, v_offer.lease, v_now);
 end
 $claim_tasks$;
 
@@ -49,22 +49,23 @@ Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad l
 else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
-returns quantumflow._taken_task[]
+returns quantumflow._catch
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_claim$
 declare
+  v_found    quantumflow._catch := row('{}', p_offer.taken);
+  v_count    int := cardinality(p_offer.taken);
   v_queue    text;
   v_read     int;
   v_looked   int;
   v_messages quantumflow._message[];
   v_left     quantumflow._message[];
-  v_more     quantumflow._taken_task[];
-  v_taken    quantumflow._taken_task[] := p_offer.taken;
+  v_more     quantumflow._catch;
 begin
   if p_offer.commands = '{}' then
-    return v_taken;
+    return v_found;
   end if;
 
   if exists (select from quantumflow._unfinished_ends) then
@@ -77,41 +78,39 @@ begin
     continue when v_queue = any (p_offer.quiet);
 
     v_looked := 0;
+    v_read := p_offer.free - v_count;
 
-    v_read := p_offer.free - cardinality(v_taken);
-
-    while cardinality(v_taken) < p_offer.free and v_looked < 100000 loop
+    while v_count < p_offer.free and v_looked < 100000 loop
       v_messages := quantumflow._read_messages(v_queue, p_offer.commands, v_read, p_now);
       -- Messages that come again, as they were, are left to others.
       exit when v_messages = '{}' or v_messages = v_left;
 
       v_left := v_messages;
       v_looked := v_looked + cardinality(v_messages);
-      v_more := quantumflow._claim_messages(
-        v_queue, v_messages, p_offer.free - cardinality(v_taken), p_offer.held + cardinality(v_taken), p_offer.worker_id,
-        p_offer.lease, p_offer.commands, p_now);
+      v_more := quantumflow._claim_messages(v_queue, v_messages, v_found, p_offer, p_now);
 
       -- A task that was lost before waits until a worker has nothing else, so this one claims nothing more.
       if v_more is null then
-        return v_taken;
+        return v_found;
       end if;
-      v_taken := v_taken || v_more;
+      v_found := v_more;
+      v_count := cardinality(v_found.plain) + cardinality(v_found.taken);
 
       -- A task lost before goes out alone.
-      exit when v_taken[1].losses > 0;
-      exit when cardinality(v_messages) < v_read and cardinality(v_taken) > 0;
+      exit when v_found.taken[1].losses > 0;
+      exit when cardinality(v_messages) < v_read and v_count > 0;
 
       -- After a round that found nothing but what is to be sorted out, or left to others, more at once.
-      v_read := case cardinality(v_taken)
+      v_read := case v_count
         when 0 then least(10 * v_read, 10000)
-        else p_offer.free - cardinality(v_taken)
+        else p_offer.free - v_count
       end;
     end loop;
 
-    exit when v_taken[1].losses > 0 or cardinality(v_taken) = p_offer.free;
+    exit when v_found.taken[1].losses > 0 or v_count = p_offer.free;
   end loop;
 
-  return v_taken;
+  return v_found;
 end
 $_claim$;
 

@@ -1,23 +1,201 @@
+create type quantumflow._catch as (
+  plain quantumflow.claimed_task[],
+  taken quantumflow._taken_task[]
+);
+
+comment on type quantumflow._catch is
+'What a claim has found. plain: tasks as they are handed out. taken: others that it has claimed, or was given, which are still to be read
+for that.';
+
 create function quantumflow._claim_messages(
-  p_queue       text,
-  p_messages    quantumflow._message[],
-  p_most        int,
-  p_others      int,
-  p_worker_id   uuid,
-  p_lease       interval,
-  p_commands    text[],
-  p_now         timestamptz)
-returns quantumflow._taken_task[]
+  p_queue    text,
+  p_messages quantumflow._message[],
+  p_found    quantumflow._catch,
+  p_offer    quantumflow._offer,
+  p_now      timestamptz)
+returns quantumflow._catch
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_messages$
 declare
-  v_held  quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_commands);
+  v_count int := cardinality(p_found.plain) + cardinality(p_found.taken);
+  v_room  int := p_offer.free - v_count;
+  v_plain quantumflow.claimed_task[] := array[]::quantumflow.claimed_task[];
   v_taken quantumflow._taken_task[];
-  v_parts oid[];
-  v_tids  tid[];
-  v_vts   timestamptz[];
+begin
+  if cardinality(p_messages) <= v_room then
+    v_plain := quantumflow._claim_plain(p_queue, p_messages, p_offer, p_now);
+  end if;
+
+  if cardinality(v_plain) = cardinality(p_messages) then
+    return row(p_found.plain || v_plain, p_found.taken)::quantumflow._catch;
+  end if;
+
+  -- Nearly always all of the messages, or none.
+  v_taken := quantumflow._claim_others(
+    p_queue,
+    array(select m from unnest(p_messages) m where m.msg_id <> all (array(select c.message_id from unnest(v_plain) c))),
+    v_room - cardinality(v_plain),
+    p_offer.held + v_count + cardinality(v_plain),
+    p_offer,
+    p_now);
+
+  if v_taken is null then
+    return null;
+  end if;
+
+  return row(quantumflow._still_claimed(p_found.plain || v_plain), p_found.taken || v_taken)::quantumflow._catch;
+end
+$_claim_messages$;
+
+comment on function quantumflow._claim_messages(
+  text, quantumflow._message[], quantumflow._catch, quantumflow._offer, timestamptz) is
+'Adds to what a claim has found those of the tasks named by messages that may be claimed, as far as there is room for them, and puts
+messages that are not claimable where they belong. Null: this worker is to take nothing more before it has nothing.';
+
+create function quantumflow._claim_plain(
+  p_queue    text,
+  p_messages quantumflow._message[],
+  p_offer    quantumflow._offer,
+  p_now      timestamptz)
+returns quantumflow.claimed_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_claim_plain$
+declare
+  v_secret uuid := gen_random_uuid();
+  v_plain  quantumflow.claimed_task[];
+  v_parts  oid[];
+  v_tids   tid[];
+  v_vts    timestamptz[];
+begin
+  -- First the run, shared: whatever stops a run waits for this claim, or is seen by it. Then the task, and all of them before any is
+  -- written.
+  begin
+    with claimed as (
+      update quantumflow.step_tasks t
+      set
+        status = 'started',
+        attempts = t.attempts + 1,
+        worker_id = p_offer.worker_id,
+        lease_token = quantumflow._token_of(v_secret, t.message_id),
+        started_at = p_now
+      from (
+        select
+          m.part, m.tid, r.id, r.workflow_slug, r.version, r.headers, r.retries, w.step_slug, w.command, w.args, w.max_attempts,
+          w.timeout, w.step_type, l.tid as task, i.input, i.fresh_since,
+          count(*) over () as tasks,
+          sum(pg_column_size(i.input)) over () as bytes
+        from unnest(p_messages) m
+        cross join lateral (
+          select k.id, k.workflow_slug, k.version, k.status, k.input, k.headers, k.retries
+          from quantumflow.workflow_runs k
+          where k.id = quantumflow._as_uuid(m.run_id)
+          for key share skip locked
+        ) r
+        cross join lateral (
+          select
+            k.step_slug, k.command, k.args, k.max_attempts, k.timeout, k.step_type, k.dependencies, k.counts, k.gathers, k.chunk_size
+          from quantumflow.workflow_steps k
+          where (k.workflow_slug, k.version, k.step_slug) = (r.workflow_slug, r.version, m.step_slug)
+          limit 1
+        ) w
+        cross join lateral (
+          select k.ctid as tid, k.task_index, k.item_value
+          from quantumflow.step_tasks k
+          where (k.run_id, k.step_slug) = (r.id, w.step_slug)
+            and k.task_index = quantumflow._as_number(m.task_index, 9)::int
+            and k.message_id = m.msg_id
+            and k.queue = p_queue
+            and k.status = 'queued'
+            and k.losses = 0
+          for update skip locked
+        ) l
+        cross join lateral quantumflow._task_input(
+          r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size) i
+        where (r.status = 'started' or not w.counts)
+          and (p_offer.commands is null or w.command = any (p_offer.commands))
+      ) k
+      where k.tasks = cardinality(p_messages)
+        and k.bytes <= 16777216
+        and t.run_id is not distinct from k.id
+        and t.ctid = k.task
+      returning
+        k.part, k.tid,
+        row(
+          t.run_id, k.workflow_slug, t.step_slug, t.task_index, k.command, k.args, k.input, t.attempts, k.max_attempts, t.lease_token,
+          p_now + least(p_offer.lease, k.timeout), p_now + k.timeout, t.queue, t.message_id, k.headers, t.losses, k.step_type, k.retries,
+          k.fresh_since, k.version
+        )::quantumflow.claimed_task as task
+    )
+    select
+      coalesce(array_agg(c.task), '{}'),
+      array_agg(c.part),
+      array_agg(c.tid),
+      array_agg((c.task).lease_expires_at)
+    into v_plain, v_parts, v_tids, v_vts
+    from claimed c;
+  exception
+    when program_limit_exceeded or out_of_memory or internal_error then
+      -- Some input is larger than a jsonb value may be, or than there is memory for. Nothing has been claimed.
+      return '{}';
+  end;
+
+  perform quantumflow._hide(p_queue, v_parts, v_tids, v_vts);
+
+  return v_plain;
+end
+$_claim_plain$;
+
+comment on function quantumflow._claim_plain(text, quantumflow._message[], quantumflow._offer, timestamptz) is
+'Claims the tasks that messages name, in one statement, if there is nothing to be said against any of them, which is nearly always so:
+each can be held, waits for its first worker or for one after a failure, and was never lost, its run goes on, and what is asked for is not too large to be handed
+out at once. Else it claims none. It may miss one that was changed since the statement began.';
+
+create function quantumflow._still_claimed(p_plain quantumflow.claimed_task[])
+returns quantumflow.claimed_task[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_still_claimed$
+begin
+  return array(
+    select c
+    from unnest(p_plain) c
+    cross join lateral (
+      select
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (c.run_id, c.step_slug, c.task_index)
+        and l.status = 'started'
+      limit 1
+    ) t);
+end
+$_still_claimed$;
+
+comment on function quantumflow._still_claimed(quantumflow.claimed_task[]) is
+'Those of the tasks that a claim has found whose run has not ended since, by a lease that it then found lost.';
+
+create function quantumflow._claim_others(
+  p_queue    text,
+  p_messages quantumflow._message[],
+  p_most     int,
+  p_others   int,
+  p_offer    quantumflow._offer,
+  p_now      timestamptz)
+returns quantumflow._taken_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_claim_others$
+declare
+  v_held   quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_offer.commands);
+  v_secret uuid := gen_random_uuid();
+  v_taken  quantumflow._taken_task[];
+  v_parts  oid[];
+  v_tids   tid[];
+  v_vts    timestamptz[];
 begin
   if cardinality(v_held) < cardinality(p_messages)
     or exists (select from unnest(v_held) h where h.outcome <> 'claim' or h.losses > 0)
@@ -40,8 +218,8 @@ begin
     set
       status = 'started',
       attempts = h.attempts + 1,
-      worker_id = p_worker_id,
-      lease_token = quantumflow._new_token(),
+      worker_id = p_offer.worker_id,
+      lease_token = quantumflow._token_of(v_secret, t.message_id),
       started_at = p_now
     from unnest(v_held) h
     where h.outcome = 'claim'
@@ -59,7 +237,7 @@ begin
       '{}'),
     array_agg(p_messages[k.ord].part),
     array_agg(p_messages[k.ord].tid),
-    array_agg(p_now + least(p_lease, k.timeout))
+    array_agg(p_now + least(p_offer.lease, k.timeout))
   into v_taken, v_parts, v_tids, v_vts
   from taken k;
 
@@ -67,11 +245,10 @@ begin
 
   return v_taken;
 end
-$_claim_messages$;
+$_claim_others$;
 
-comment on function quantumflow._claim_messages(text, quantumflow._message[], int, int, uuid, interval, text[], timestamptz) is
-'Claims those of the tasks named by messages that may be claimed, at most p_most, beside p_others that the worker has, and puts
-messages that are not claimable where they belong. Null: this worker is to take nothing more before it has nothing.';
+comment on function quantumflow._claim_others(text, quantumflow._message[], int, int, quantumflow._offer, timestamptz) is
+'As _claim_messages, of messages with some of which there is something the matter: at most p_most, beside p_others that the worker has.';
 
 create function quantumflow._hold_messages(
   p_queue    text,

@@ -1,3 +1,25 @@
+create function quantumflow._hand_out_all(p_found quantumflow._catch, p_lease interval, p_now timestamptz)
+returns setof quantumflow.claimed_task
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hand_out_all$
+begin
+  if p_found.taken <> '{}' then
+    return query
+    select *
+    from quantumflow._hand_out_each(p_found.taken, p_lease, p_now);
+  end if;
+
+  return query
+  select *
+  from unnest(p_found.plain);
+end
+$_hand_out_all$;
+
+comment on function quantumflow._hand_out_all(quantumflow._catch, interval, timestamptz) is
+'What a claim returns for what it has found.';
+
 create function quantumflow._hand_out_each(p_taken quantumflow._taken_task[], p_lease interval, p_now timestamptz)
 returns setof quantumflow.claimed_task
 language plpgsql
@@ -46,31 +68,45 @@ begin
     k.workflow_slug,
     k.step_slug,
     k.task_index,
-    i.command,
-    i.args,
+    w.command,
+    w.args,
     i.input,
     k.attempt,
-    i.max_attempts,
+    w.max_attempts,
     k.lease_token,
     p_now + least(p_lease, k.timeout),
     p_now + k.timeout,
     k.queue,
-    i.message_id,
-    i.headers,
+    t.message_id,
+    r.headers,
     k.losses,
-    i.step_type,
-    i.retries,
+    w.step_type,
+    r.retries,
     i.fresh_since,
-    i.version
+    r.version
   from unnest(p_taken) k
   -- A lease found lost in a later round may have ended the run of a task taken before.
   cross join lateral (
-    select *
-    from quantumflow._task_inputs l
+    select l.item_value, l.message_id
+    from quantumflow.step_tasks l
     where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
       and l.status = 'started'
     limit 1
-  ) i;
+  ) t
+  cross join lateral (
+    select l.input, l.headers, l.retries, l.version
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+    limit 1
+  ) r
+  cross join lateral (
+    select l.command, l.args, l.max_attempts, l.step_type, l.dependencies, l.counts, l.gathers, l.chunk_size
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, r.version, k.step_slug)
+    limit 1
+  ) w
+  cross join lateral quantumflow._task_input(
+    k.run_id, k.step_slug, k.task_index, t.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size) i;
 end
 $_hand_out$;
 

@@ -19,7 +19,7 @@ declare
   v_next    quantumflow.claimed_task;
   v_answer  quantumflow.task_exchange;
   v_done    quantumflow._completion;
-  v_taken   quantumflow._taken_task[];
+  v_found   quantumflow._catch;
 begin
   perform quantumflow._refuse_copy();
 
@@ -47,7 +47,7 @@ begin
   end if;
 
   v_done := quantumflow._complete(v_results, v_now, v_offer);
-  v_taken := quantumflow._claim(v_done.offer, v_now);
+  v_found := quantumflow._claim(v_done.offer, v_now);
 
   return query
   select
@@ -61,7 +61,7 @@ begin
     null::text, c.run_id, c.workflow_slug, c.step_slug, c.task_index, c.command, c.args, c.input, c.attempt, c.max_attempts,
     c.lease_token, c.lease_expires_at, c.deadline, c.queue, c.message_id, c.headers, c.losses, c.step_type,
     null::text, null::text, c.retries, c.fresh_since, c.version
-  from quantumflow._hand_out_each(v_taken, (v_done.offer).lease, v_now) c;
+  from quantumflow._hand_out_all(v_found, (v_done.offer).lease, v_now) c;
 end
 $complete_and_claim$;
 

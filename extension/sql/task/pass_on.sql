@@ -49,7 +49,7 @@ begin
     row(
       p.run_id, r.workflow_slug, n.step_slug, 0, n.command, n.args,
       jsonb_build_object('run', r.input, p.step_slug, coalesce(p_results -> 0 -> 'output', 'null')),
-      1, n.max_attempts, quantumflow._new_token(), p_now + least(p_offer.lease, n.timeout), p_now + n.timeout, t.queue, t.message_id, r.headers, 0,
+      1, n.max_attempts, quantumflow._token_of(gen_random_uuid(), 0), p_now + least(p_offer.lease, n.timeout), p_now + n.timeout, t.queue, t.message_id, r.headers, 0,
       n.step_type, 0, 0, r.version
     )::quantumflow.claimed_task
   into v_found

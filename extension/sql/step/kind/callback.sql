@@ -9,69 +9,68 @@ return case p_run_status when 'completed' then '_on_complete' when 'failed' then
 comment on function quantumflow._callback_of(text) is
 'The name of the callback of a run that has ended so; null while it goes on, and where there is none.';
 
--- No function, since who reads a view needs the right to execute what it calls.
-create view quantumflow._callback_inputs as
-select
-  t.run_id,
-  t.step_slug,
-  t.task_index,
-  case t.step_slug
-    when '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
-      || case when r.gave_up is not null then jsonb_build_object('gave_up', r.gave_up) else '{}' end
-    else jsonb_build_object(
-      'run', r.input,
-      'error', r.error_message,
-      'failure', (
-        select jsonb_build_object(
-          'message', coalesce(f.error_message, s.error_message, r.error_message),
-          'step_slug', s.step_slug,
-          'task_index', f.task_index,
-          'attempt', f.attempt,
-          'kind', coalesce(f.kind, 'error'))
-        from (select) one
-        -- What failed the run is the step that failed first, of those without which it does not go on, by the attempt that was the last of a
-        -- task then, or at the gate; there may be none of either.
-        left join lateral (
-          select l.step_slug, l.error_message, l.failed_at
-          from quantumflow.step_states l
-          join quantumflow.workflow_steps w
-            on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, l.step_slug)
-          where l.run_id = r.id
-            and l.status = 'failed'
-            and not w.goes_on
-          order by l.failed_at, l.step_slug
-          limit 1
-        ) s on true
-        left join lateral (
-          select l.task_index, l.attempt, l.kind, l.error_message
-          from quantumflow.task_failures l
-          where (l.run_id, l.step_slug, l.retries, l.ended_at) = (r.id, s.step_slug, r.retries, s.failed_at)
-            and (
-              l.attempt = 0
-              or exists (
-                select
-                from quantumflow.step_tasks k
-                where (k.run_id, k.step_slug, k.task_index) = (l.run_id, l.step_slug, l.task_index)
-                  and (k.status, k.attempts) = ('failed', l.attempt)
+create function quantumflow._callback_input(p_run_id uuid, p_step_slug text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_callback_input$
+begin
+  return (
+    select case p_step_slug
+      when '_on_complete' then jsonb_build_object('run', r.input, 'output', r.output)
+        || case when r.gave_up is not null then jsonb_build_object('gave_up', r.gave_up) else '{}' end
+      else jsonb_build_object(
+        'run', r.input,
+        'error', r.error_message,
+        'failure', (
+          select jsonb_build_object(
+            'message', coalesce(f.error_message, s.error_message, r.error_message),
+            'step_slug', s.step_slug,
+            'task_index', f.task_index,
+            'attempt', f.attempt,
+            'kind', coalesce(f.kind, 'error'))
+          from (select) one
+          -- What failed the run is the step that failed first, of those without which it does not go on, by the attempt that was the last of a
+          -- task then, or at the gate; there may be none of either.
+          left join lateral (
+            select l.step_slug, l.error_message, l.failed_at
+            from quantumflow.step_states l
+            join quantumflow.workflow_steps w
+              on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, l.step_slug)
+            where l.run_id = r.id
+              and l.status = 'failed'
+              and not w.goes_on
+            order by l.failed_at, l.step_slug
+            limit 1
+          ) s on true
+          left join lateral (
+            select l.task_index, l.attempt, l.kind, l.error_message
+            from quantumflow.task_failures l
+            where (l.run_id, l.step_slug, l.retries, l.ended_at) = (r.id, s.step_slug, r.retries, s.failed_at)
+              and (
+                l.attempt = 0
+                or exists (
+                  select
+                  from quantumflow.step_tasks k
+                  where (k.run_id, k.step_slug, k.task_index) = (l.run_id, l.step_slug, l.task_index)
+                    and (k.status, k.attempts) = ('failed', l.attempt)
+                )
               )
-            )
-          order by l.task_index
-          limit 1
-        ) f on true
-      ))
-  end as input
-from quantumflow.step_tasks t
-join quantumflow.workflow_runs r
-  on r.id = t.run_id
-where t.step_slug in ('_on_complete', '_on_failure');
+            order by l.task_index
+            limit 1
+          ) f on true
+        ))
+    end
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id
+  );
+end
+$_callback_input$;
 
-comment on view quantumflow._callback_inputs is
-'What callbacks are given: their run''s input, and the output, with gave_up where the run can give up, or the error as a text and as a failure: its message, step_slug, task_index,
+comment on function quantumflow._callback_input(uuid, text) is
+'What a callback is given: its run''s input, and the output, with gave_up where the run can give up, or the error as a text and as a failure: its message, step_slug, task_index,
 attempt and kind, which are null where no task failed.';
-comment on column quantumflow._callback_inputs.run_id is 'The run.';
-comment on column quantumflow._callback_inputs.step_slug is 'The callback.';
-comment on column quantumflow._callback_inputs.task_index is 'The task.';
-comment on column quantumflow._callback_inputs.input is 'The input.';
 
 create function quantumflow._fire_callbacks(p_run_ids uuid[], p_now timestamptz)
 returns void
