@@ -45,6 +45,7 @@
 \ir queue/read.sql
 \ir queue/ahead.sql
 \ir queue/delay.sql
+\ir queue/default.sql
 \ir queue/send.sql
 \ir queue/remove.sql
 \ir queue/notify.sql

@@ -57,6 +57,10 @@ alter table quantumflow.workflow_steps
 -- It told each step's type, which nobody asked.
 drop view quantumflow._step_facts;
 
+-- What a task is given is put together by a function, with which a claim reads neither task nor run again.
+drop view quantumflow.workflow_step_states;
+drop view quantumflow._task_inputs;
+
 -- What reports say of their attempts. From when an attempt of before could be claimed nobody knows any more.
 alter table quantumflow.step_tasks
   add column usage jsonb;

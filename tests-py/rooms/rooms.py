@@ -87,7 +87,11 @@ def places() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(SQL.rglob("*.sql")):
         for _kind, name in _MADE.findall(file.read_text("utf-8")):
-            found[name] = file.relative_to(SQL).as_posix()
+            place = file.relative_to(SQL).as_posix()
+            found[name] = place
+            # What queue/default.sql makes of a statement's text stands where the text does.
+            if name.endswith("_statement"):
+                found[name.removesuffix("_statement") + "_default"] = place
     return found
 
 

@@ -1,6 +1,8 @@
 begin;
-select plan(3);
+select plan(5);
 
+insert into quantumflow.settings values ('test_clock', 'on');
+set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a", "max_attempts": 9}, {"name": "b", "dependencies": ["a"]}]}');
 select quantumflow.start_flows('w', array['1', '2', '3', '4']::jsonb[]);
 
@@ -24,6 +26,7 @@ begin
         where t.status = 'started'
           and t.step_slug = 'a'
       ) || case v_way when 'hand-overs' then '[{}]' else '[]' end::jsonb,
+      lease => '10 s',
       held => 1) c
     where c.step_slug = 'b'
       and c.outcome is null;
@@ -31,11 +34,26 @@ begin
 end
 $$;
 
+-- Lost, all of them: each is handed out alone.
+set local quantumflow.now = '2030-01-01 00:01:00+00';
+select setseed(0.42);
+insert into tokens select 'losses', c.lease_token from quantumflow.claim_tasks(gen_random_uuid()) c;
+select setseed(0.42);
+insert into tokens select 'losses', c.lease_token from quantumflow.claim_tasks(gen_random_uuid()) c;
+
 select results_eq(
   'select of, count(*)::int, count(distinct token)::int from tokens group by of order by of',
-  $$values ('claims', 4, 4), ('hand-overs', 2, 2), ('passed on', 2, 2)$$,
+  $$values ('claims', 4, 4), ('hand-overs', 2, 2), ('losses', 2, 2), ('passed on', 2, 2)$$,
   'the same seed before claims, hand-overs, or what is passed on, gives other tokens');
 select ok((select bool_and(token between 0 and 9007199254740991) from tokens), 'a JSON number holds each');
+
+select quantumflow.start_flows('w', array['5', '6', '7']::jsonb[]);
+select results_eq(
+  $$select count(*), count(distinct lease_token) from quantumflow.claim_tasks(gen_random_uuid(), 3, commands => '{a}')$$,
+  'values (3::bigint, 3::bigint)',
+  'each task of a claim has its own');
+select ok(
+  (select bool_and(lease_token between 0 and 9007199254740991) from quantumflow.step_tasks where lease_token is not null), 'as a number');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

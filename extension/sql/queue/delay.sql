@@ -2,6 +2,25 @@
 -- A message is looked up by its msg_id alone. Any other condition stands outside the look-up, which offset 0 or limit 1 keeps apart:
 -- with the statistics of an empty queue the index on vt seems as good for it, and each look-up would read the whole queue.
 
+create function quantumflow._hide_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  $$
+  update pgmq.%I q
+  set
+    vt = k.vt,
+    read_ct = q.read_ct + 1
+  from unnest($1, $2, $3) k (part, tid, vt)
+  where q.tableoid = k.part
+    and q.ctid = k.tid
+  $$,
+  'q_' || p_queue);
+
+comment on function quantumflow._hide_statement(text) is
+'The statement of _hide, which has its arguments in their order.';
+
 create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
 returns void
 language plpgsql
@@ -9,18 +28,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_hide$
 begin
-  if cardinality(p_tids) > 0 then
-    execute format(
-      $$
-      update pgmq.%I q
-      set
-        vt = k.vt,
-        read_ct = q.read_ct + 1
-      from unnest($1, $2, $3) k (part, tid, vt)
-      where q.tableoid = k.part
-        and q.ctid = k.tid
-      $$,
-      'q_' || p_queue)
+  if p_queue = 'quantum_flow_queue' then
+    perform quantumflow._hide_default(p_parts, p_tids, p_vts);
+  else
+    execute quantumflow._hide_statement(p_queue)
     using p_parts, p_tids, p_vts;
   end if;
 end

@@ -16,55 +16,20 @@ comment on type quantumflow._message is
 is the table, of a partitioned queue the partition.';
 
 create type quantumflow._sighting as (
-  msg_id bigint,
-  lane   text,
-  vt     timestamptz
+  lane text,
+  vt   timestamptz
 );
 
 comment on type quantumflow._sighting is 'A visible message that was seen, and not locked: in which lane, and since when it has been visible.';
 
-create function quantumflow._see_all(p_queue text, p_lanes text[], p_most int, p_front timestamptz, p_now timestamptz)
-returns quantumflow._sighting[]
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_see_all$
-declare
-  v_seen quantumflow._sighting[];
-begin
-  execute format(
-    $$
-    select array(
-      select row(m.msg_id, m.lane, m.vt)::quantumflow._sighting
-      from (
-        select q.msg_id, q.message ->> 'command' as lane, q.vt
-        from pgmq.%I q
-        where %s = any ($1)
-          and q.vt >= $3
-          and q.vt <= $4
-        limit $2 + 1
-      ) m
-      order by m.vt, m.msg_id)
-    $$,
-    'q_' || p_queue, quantumflow._lane())
-  using array(select hashtext(l) from unnest(p_lanes) l), p_most, p_front, p_now
-  into v_seen;
+create type quantumflow._reading as (
+  messages quantumflow._message[],
+  seen     int
+);
 
-  return case when cardinality(v_seen) <= p_most then v_seen end;
-end
-$_see_all$;
+comment on type quantumflow._reading is 'Messages that were locked, of so many that were seen.';
 
-comment on function quantumflow._see_all(text, text[], int, timestamptz, timestamptz) is
-'All visible messages of these lanes, what has been visible longest first. Null: they are more than p_most. Nearly always they are few,
-and this takes half as long as to look into each lane. From p_front on: see _front.';
-
-create function quantumflow._look_into(
-  p_queue text,
-  p_lanes text[],
-  p_each  int[],
-  p_all   int,
-  p_front timestamptz,
-  p_now   timestamptz)
+create function quantumflow._look_into(p_queue text, p_lanes text[], p_front timestamptz, p_now timestamptz)
 returns quantumflow._sighting[]
 language plpgsql
 volatile
@@ -76,33 +41,31 @@ begin
   execute format(
     $$
     select array(
-      select row(m.msg_id, l.lane, m.vt)::quantumflow._sighting
-      from unnest($1, $2) l (lane, most)
+      select row(l.lane, m.vt)::quantumflow._sighting
+      from unnest($1) l (lane)
       cross join lateral (
-        select q.msg_id, q.vt
+        select q.vt
         from pgmq.%I q
         where %s = hashtext(l.lane)
-          and q.vt >= $4
-          and q.vt <= $5
+          and q.vt >= $2
+          and q.vt <= $3
         order by q.vt
-        limit l.most
+        limit 1
       ) m
-      order by m.vt, m.msg_id
-      limit $3)
+      order by m.vt)
     $$,
     'q_' || p_queue, quantumflow._lane())
-  using p_lanes, p_each, p_all, p_front, p_now
+  using p_lanes, p_front, p_now
   into v_seen;
 
   return v_seen;
 end
 $_look_into$;
 
-comment on function quantumflow._look_into(text, text[], int[], int, timestamptz, timestamptz) is
-'The messages that have been visible longest, in this order: of each lane at most as many as p_each says, and p_all of all. From p_front
-on: see _front.';
+comment on function quantumflow._look_into(text, text[], timestamptz, timestamptz) is
+'Of each lane in which anything is visible, since when; first the lane of what has been visible longest. From p_front on: see _front.';
 
-create function quantumflow._lock_messages(p_queue text, p_msg_ids bigint[], p_lanes text[], p_now timestamptz)
+create function quantumflow._lock_messages(p_queue text, p_msg_ids bigint[], p_now timestamptz)
 returns quantumflow._message[]
 language plpgsql
 volatile
@@ -125,20 +88,43 @@ begin
         for update skip locked
       ) m
       where m.vt <= $2
-        and ($3 is null or m.message ->> 'command' = any ($3))
       order by m.vt, m.msg_id)
     $$,
     'q_' || p_queue)
-  using p_msg_ids, p_now, p_lanes
+  using p_msg_ids, p_now
   into v_messages;
 
   return v_messages;
 end
 $_lock_messages$;
 
-comment on function quantumflow._lock_messages(text, bigint[], text[], timestamptz) is
-'Locks messages that are still visible, skipping those that others hold, and those of other commands with the same hash.
-p_lanes: null for any.';
+comment on function quantumflow._lock_messages(text, bigint[], timestamptz) is
+'Locks messages that are still visible, skipping those that others hold.';
+
+create function quantumflow._read_lane_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  $$
+  select array(
+    select row(
+      q.msg_id, q.message ->> 'workflow_run_id', q.message ->> 'step_name', q.message ->> 'task_index', q.vt, q.tableoid, q.ctid
+    )::quantumflow._message
+    from pgmq.%I q
+    where %s = hashtext($1)
+      and q.message ->> 'command' = $1
+      and q.vt >= $4
+      and q.vt <= $5
+      and q.msg_id <> all ($3)
+    order by q.vt
+    limit $2
+    for update skip locked)
+  $$,
+  'q_' || p_queue, quantumflow._lane());
+
+comment on function quantumflow._read_lane_statement(text) is
+'The statement of _read_lane, which has its arguments in their order.';
 
 create function quantumflow._read_lane(
   p_queue    text,
@@ -155,23 +141,11 @@ as $_read_lane$
 declare
   v_messages quantumflow._message[];
 begin
-  execute format(
-    $$
-    select array(
-      select row(
-        q.msg_id, q.message ->> 'workflow_run_id', q.message ->> 'step_name', q.message ->> 'task_index', q.vt, q.tableoid, q.ctid
-      )::quantumflow._message
-      from pgmq.%I q
-      where %s = hashtext($1)
-        and q.message ->> 'command' = $1
-        and q.vt >= $4
-        and q.vt <= $5
-        and q.msg_id <> all ($3)
-      order by q.vt
-      limit $2
-      for update skip locked)
-    $$,
-    'q_' || p_queue, quantumflow._lane())
+  if p_queue = 'quantum_flow_queue' then
+    return quantumflow._read_lane_default(p_lane, p_quantity, p_except, p_front, p_now);
+  end if;
+
+  execute quantumflow._read_lane_statement(p_queue)
   using p_lane, p_quantity, p_except, p_front, p_now
   into v_messages;
 
@@ -182,40 +156,99 @@ $_read_lane$;
 comment on function quantumflow._read_lane(text, text, int, bigint[], timestamptz, timestamptz) is
 'Locks the p_quantity messages of one lane that have been visible longest, but those of p_except, skipping those that others hold.';
 
-create function quantumflow._look_for(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
-returns quantumflow._sighting[]
+create function quantumflow._read_first_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  -- First any, at half of what it takes to look into each lane: nearly always these are all. If not, no message that has been visible for
+  -- less long than p_quantity of these is among the first p_quantity, and that bounds what is looked for in each lane. What was looked for
+  -- is locked, and nothing else: to lock as many in each lane, and keep the first, would hide most of it from others meanwhile.
+  $$
+  with anyhow as materialized (
+    select q.msg_id, q.vt, q.tableoid as part, q.ctid as tid
+    from pgmq.%1$I q
+    where %2$s = any ($5)
+      and q.vt >= $3
+      and q.vt <= $4
+    limit $2 + 21
+  ),
+  extent as materialized (
+    select count(*) <= $2 + 20 as is_all, (array_agg(s.vt order by s.vt))[$2] as vt
+    from anyhow s
+  ),
+  chosen as materialized (
+    select k.part, k.tid
+    from (
+      select s.msg_id, s.vt, s.part, s.tid
+      from anyhow s
+      where (select e.is_all from extent e)
+      union all
+      select m.msg_id, m.vt, m.part, m.tid
+      from unnest($1) l (lane)
+      cross join lateral (
+        select q.msg_id, q.vt, q.tableoid as part, q.ctid as tid
+        from pgmq.%1$I q
+        where %2$s = hashtext(l.lane)
+          and q.vt >= $3
+          and q.vt <= (select e.vt from extent e)
+        order by q.vt
+        limit $2
+      ) m
+      where not (select e.is_all from extent e)
+    ) k
+    order by k.vt, k.msg_id
+    limit $2
+  )
+  select
+    array(
+      select row(
+        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
+      )::quantumflow._message
+      from chosen f
+      cross join lateral (
+        select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
+        from pgmq.%1$I q
+        where q.tableoid = f.part
+          and q.ctid = f.tid
+        offset 0
+        for update skip locked
+      ) m
+      where m.vt <= $4
+        and m.message ->> 'command' = any ($1)
+      order by m.vt, m.msg_id),
+    (select count(*)::int from chosen)
+  $$,
+  'q_' || p_queue, quantumflow._lane());
+
+comment on function quantumflow._read_first_statement(text) is
+'The statement of _read_first, which has its arguments in their order, and the hashes of the lanes last.';
+
+create function quantumflow._read_first(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
+returns quantumflow._reading
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_look_for$
+as $_read_first$
 declare
-  v_seen  quantumflow._sighting[] := quantumflow._see_all(p_queue, p_lanes, p_quantity + 20, p_front, p_now);
-  v_share int;
-  v_each  int[];
+  v_hashes  int[] := array(select hashtext(l) from unnest(p_lanes) l);
+  v_reading quantumflow._reading;
 begin
-  if v_seen is not null then
-    return v_seen[1:p_quantity];
+  if p_queue = 'quantum_flow_queue' then
+    return quantumflow._read_first_default(p_lanes, p_quantity, p_front, p_now, v_hashes);
   end if;
 
-  v_share := least(p_quantity, greatest(10, 3 * p_quantity / cardinality(p_lanes)));
-  v_each := array_fill(v_share, array[cardinality(p_lanes)]);
-  v_seen := quantumflow._look_into(p_queue, p_lanes, v_each, p_quantity, p_front, p_now);
+  execute quantumflow._read_first_statement(p_queue)
+  using p_lanes, p_quantity, p_front, p_now, v_hashes
+  into v_reading;
 
-  -- Of a lane all of whose share is among the first, there may be more among them.
-  if v_share < p_quantity then
-    v_each := quantumflow._without_shares(p_lanes, v_seen, v_share, p_quantity);
-
-    if p_quantity = any (v_each) then
-      v_seen := quantumflow._look_into(p_queue, p_lanes, v_each, p_quantity, p_front, p_now);
-    end if;
-  end if;
-
-  return v_seen;
+  return v_reading;
 end
-$_look_for$;
+$_read_first$;
 
-comment on function quantumflow._look_for(text, text[], int, timestamptz, timestamptz) is
-'The p_quantity messages of these lanes that have been visible longest, in this order.';
+comment on function quantumflow._read_first(text, text[], int, timestamptz, timestamptz) is
+'Looks for the p_quantity messages of these lanes that have been visible longest, and locks those that are still visible, skipping what
+others hold, and what is of other commands with the same hash. From p_front on: see _front.';
 
 create function quantumflow._read_lanes(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
 returns quantumflow._message[]
@@ -224,32 +257,23 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_read_lanes$
 declare
-  v_seen     quantumflow._sighting[] := quantumflow._look_for(p_queue, p_lanes, p_quantity, p_front, p_now);
-  v_messages quantumflow._message[];
+  v_first    quantumflow._reading := quantumflow._read_first(p_queue, p_lanes, p_quantity, p_front, p_now);
+  v_messages quantumflow._message[] := v_first.messages;
   v_lane     text;
 begin
-  if v_seen = '{}' then
-    return '{}';
-  end if;
-
-  -- Looked for first, and then locked. To lock as many in each lane, and keep the first, would lock most of it for nothing, and others
-  -- would find nothing meanwhile.
-  v_messages := quantumflow._lock_messages(p_queue, array(select s.msg_id from unnest(v_seen) s), p_lanes, p_now);
-
-  if cardinality(v_messages) = cardinality(v_seen) then
+  if cardinality(v_messages) = v_first.seen then
     return v_messages;
   end if;
 
   -- Others hold some of what was seen. So as much is taken where there is more, lane after lane.
   for v_lane in
     select s.lane
-    from unnest(quantumflow._look_into(
-      p_queue, p_lanes, array_fill(1, array[cardinality(p_lanes)]), cardinality(p_lanes), p_front, p_now)) s
+    from unnest(quantumflow._look_into(p_queue, p_lanes, p_front, p_now)) s
   loop
     v_messages := v_messages || quantumflow._read_lane(
-      p_queue, v_lane, cardinality(v_seen) - cardinality(v_messages), array(select m.msg_id from unnest(v_messages) m), p_front, p_now);
+      p_queue, v_lane, v_first.seen - cardinality(v_messages), array(select m.msg_id from unnest(v_messages) m), p_front, p_now);
 
-    exit when cardinality(v_messages) = cardinality(v_seen);
+    exit when cardinality(v_messages) = v_first.seen;
   end loop;
 
   return v_messages;
@@ -258,30 +282,6 @@ $_read_lanes$;
 
 comment on function quantumflow._read_lanes(text, text[], int, timestamptz, timestamptz) is
 'Locks the p_quantity messages of several lanes that have been visible longest, or as many others where somebody holds some of these.';
-
-create function quantumflow._without_shares(p_lanes text[], p_seen quantumflow._sighting[], p_share int, p_quantity int)
-returns int[]
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_without_shares$
-begin
-  return array(
-    select case when k.count = p_share then p_quantity else p_share end
-    from unnest(p_lanes) with ordinality l (lane, n)
-    left join (
-      select s.lane, count(*)
-      from unnest(p_seen) s
-      group by s.lane
-    ) k
-      on k.lane = l.lane
-    order by l.n);
-end
-$_without_shares$;
-
-comment on function quantumflow._without_shares(text[], quantumflow._sighting[], int, int) is
-'How many messages to look for in each lane, after p_share of each were looked for, and p_seen was found: p_quantity where it was all of
-the share, which may not have been all.';
 
 create function quantumflow._read_messages(p_queue text, p_commands text[], p_quantity int, p_now timestamptz)
 returns quantumflow._message[]
@@ -321,6 +321,37 @@ changes nothing. p_commands: null for all.
 The lock is what makes a claim exclusive until _hide hides the message. The order is exact while nobody else claims from these lanes.
 See _remember_front for what may be overlooked, and for how long.';
 
+create function quantumflow._look_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  -- Mostly there is nothing, and that is soon seen.
+  $$
+  select min(m.vt)
+  from unnest($1) l (lane)
+  cross join lateral (
+    select q.vt
+    from pgmq.%1$I q
+    where %2$s = hashtext(l.lane)
+      and q.vt >= $2
+      and q.vt <= $3
+    order by q.vt
+    limit 1
+  ) m
+  where exists (
+    select
+    from pgmq.%1$I q
+    where %2$s = any ($4)
+      and q.vt >= $2
+      and q.vt <= $3
+  )
+  $$,
+  'q_' || p_queue, quantumflow._lane());
+
+comment on function quantumflow._look_statement(text) is
+'The statement of _oldest_vt: since when the message has been visible that has been visible longest in these lanes, whose hashes come last.';
+
 create function quantumflow._oldest_vt(p_queue text, p_commands text[], p_now timestamptz)
 returns timestamptz
 language plpgsql
@@ -329,20 +360,17 @@ set search_path = pg_catalog, pg_temp
 as $_oldest_vt$
 declare
   v_lanes  text[] := coalesce(p_commands, quantumflow._lanes_of(p_queue));
+  v_hashes int[] := array(select hashtext(l) from unnest(v_lanes) l);
   v_front  timestamptz := quantumflow._front(p_queue, p_commands, p_now);
   v_passed bigint := quantumflow._entries_read(p_queue);
   v_oldest timestamptz;
 begin
-  if cardinality(v_lanes) = 1 then
-    execute format(
-      'select vt from pgmq.%I where %s = hashtext($1) and vt >= $2 and vt <= $3 order by vt limit 1',
-      'q_' || p_queue, quantumflow._lane())
-    using v_lanes[1], v_front, p_now
+  if p_queue = 'quantum_flow_queue' then
+    v_oldest := quantumflow._look_default(v_lanes, v_front, p_now, v_hashes);
+  else
+    execute quantumflow._look_statement(p_queue)
+    using v_lanes, v_front, p_now, v_hashes
     into v_oldest;
-  -- Mostly there is nothing, and that is soon seen.
-  elsif quantumflow._see_all(p_queue, v_lanes, 0, v_front, p_now) is null then
-    v_oldest := (
-      quantumflow._look_into(p_queue, v_lanes, array_fill(1, array[cardinality(v_lanes)]), 1, v_front, p_now))[1].vt;
   end if;
 
   v_passed := quantumflow._entries_read(p_queue) - v_passed;
@@ -398,7 +426,7 @@ begin
     return '{}';
   end if;
 
-  return quantumflow._lock_messages(p_queue, v_msg_ids, null, p_now);
+  return quantumflow._lock_messages(p_queue, v_msg_ids, p_now);
 end
 $_read_strays$;
 
@@ -449,7 +477,7 @@ begin
     return '{}';
   end if;
 
-  return quantumflow._lock_messages(p_queue, v_msg_ids, null, p_now);
+  return quantumflow._lock_messages(p_queue, v_msg_ids, p_now);
 end
 $_read_lapsed$;
 
