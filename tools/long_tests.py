@@ -70,6 +70,7 @@ PARTS = {
             "WHERE=tests-py/model tests-py/fuzz tests-py/races/test_joins.py",
             "QUANTUMFLOW_JOINS=1000",
             "QUANTUMFLOW_MODEL_EXAMPLES=500",
+            "QUANTUMFLOW_GRAPHS=10000",
             "QUANTUMFLOW_FUZZ_EXAMPLES=200",
             "PYTEST_OPTIONS=--timeout=3600",
         ),

@@ -42,6 +42,7 @@ TOKENS = ("tests-py/races/test_wrong_tokens.py",)
 REPAIRS = ("tests-py/races/test_repairs.py",)
 MODEL = ("tests-py/model/test_machine.py",)
 PASSED_ON = _sql("task/a_result_alone_comes_to_what_it_comes_to_beside_others")
+GRAPHS = ("tests-py/model/test_graphs.py",)
 NOTIFIED = ("tests-py/wake/test_notify.py",)
 
 CLAIMING = [
@@ -526,8 +527,8 @@ LEASES = [
     Mutation(
         "a lapse that ends a run does not hold step and run",
         "_settle_lapsed",
-        "and not quantumflow._hold_for_failure(v_task.run_id, v_task.step_slug)",
-        "and false",
+        "v_failing := quantumflow._hold_for_failure(v_task);",
+        "v_failing := v_task;",
         (_pair("moving", "sweep", "complete"), *CLAIMS),
     ),
     Mutation(
@@ -890,7 +891,7 @@ REPORTS = [
     ),
     Mutation(
         "a batch that fails a run retries the other tasks of it",
-        "_fail",
+        "_end_with_others",
         "      v_held[n].outcome := 'run_ended';\n",
         "      null;\n",
         _sql("step/a_batch_that_fails_a_run_ends_its_other_tasks"),
@@ -961,8 +962,8 @@ REPORTS = [
     Mutation(
         "a completed map's outputs are in no order",
         "_gather_map",
-        "jsonb_agg(t.output order by t.task_index)",
-        "jsonb_agg(t.output order by t.output desc)",
+        "when 'completed' then t.output end order by t.task_index)",
+        "when 'completed' then t.output end order by t.output desc)",
         _sql("step/a_maps_outputs_are_gathered_in_index_order"),
     ),
 ]
@@ -1032,8 +1033,8 @@ RUNS = [
     ),
     Mutation(
         "a task is cancelled although its message had to stay",
-        "_stop_runs",
-        "where h.message_id <> all (v_busy)\n      and t.run_id",
+        "_cancel_tasks",
+        "where h.message_id <> all (v_busy)\n    and t.run_id",
         "where t.run_id",
         CLAIMS,
     ),
@@ -1047,15 +1048,15 @@ RUNS = [
     Mutation(
         "an end counts as finished though something is left",
         "_finish_ends",
-        "    and not quantumflow._has_live_rows(e.run_id)",
-        "",
+        "      else quantumflow._has_live_rows(e.run_id)\n",
+        "      else false\n",
         CLAIMS,
     ),
     Mutation(
         "finishing an end waits for the run",
         "_finish_ends",
-        "      and r.status in ('completed', 'failed', 'cancelled')\n    for update skip locked",
-        "      and r.status in ('completed', 'failed', 'cancelled')\n    for update",
+        "    where r.id = any (v_recorded)\n    for update skip locked",
+        "    where r.id = any (v_recorded)\n    for update",
         (_pair("unfinished", "claim", "sweep"),),
     ),
     Mutation(
@@ -1154,8 +1155,8 @@ RUNS = [
     Mutation(
         "a retry waits for dependencies that are done",
         "retry_run",
-        "cardinality(array(select unnest(w.dependencies) intersect select unnest(v_steps)))",
-        "cardinality(w.dependencies)",
+        "array(select unnest(w.dependencies || w.after) intersect select unnest(v_steps))",
+        "w.dependencies || w.after",
         (*_sql("run/retrying_a_failed_run_keeps_what_was_finished"), *MODEL),
     ),
     Mutation(
@@ -1889,8 +1890,8 @@ KINDS = [
     Mutation(
         "check_state overlooks a step that is not what its definition says",
         "_wrong_facts",
-        "    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers);",
-        "    is distinct from (c.step_type, c.feeds_map, s.counts, s.known_tasks, s.gathers);",
+        "    is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers,",
+        "    is distinct from (c.step_type, c.feeds_map, s.counts, s.known_tasks, s.gathers,",
         _sql("inspect/check_state_finds_steps_that_are_not_what_their_definition_says"),
     ),
     Mutation(
@@ -2093,7 +2094,7 @@ TRUST = [
     Mutation(
         "a missing queue is told to nobody",
         "_advance",
-        "if cardinality(v_stranded) > 0 then",
+        "if cardinality(v_started.stranded) > 0 then",
         "if false then",
         _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),
@@ -2234,6 +2235,126 @@ STRANGERS = [
     ),
 ]
 
+GATES = [
+    Mutation(
+        "a condition that is neither true nor false counts as false",
+        "_ask_gate",
+        "when h.holds is null or h.otherwise = 'fail' then 'fails'",
+        "when h.otherwise = 'fail' then 'fails'",
+        _sql(
+            "step/a_condition_that_is_neither_true_nor_false_fails_its_step_and_harms_nobody_else"
+        ),
+    ),
+    Mutation(
+        "a step looks at its condition before its join",
+        "_ask_gate",
+        "when h.is_unmet then 'dependency'\n",
+        "when h.condition is null and h.is_unmet then 'dependency'\n",
+        GRAPHS,
+    ),
+    Mutation(
+        "a join of any runs when nothing has completed",
+        "_ask_gate",
+        "when 'any' then count(*) filter (where u.is_handed and s.status = 'completed') = 0",
+        "when 'any' then false",
+        _sql("step/a_step_none_of_whose_dependencies_completed_is_skipped_by_any"),
+    ),
+    Mutation(
+        "what a step comes after counts for its join",
+        "_ask_gate",
+        "select unnest(w.after), false",
+        "select unnest(w.after), true",
+        _sql("step/a_run_goes_on_without_a_step_that_continues"),
+    ),
+    Mutation(
+        "what comes to the gate beside a failure is left as it waits",
+        "_fail_runs_at_gate",
+        "  from unnest(p_steps) k\n",
+        "  from (select (v.step).* from unnest(v_failing) v) k\n",
+        GRAPHS,
+    ),
+    Mutation(
+        "a retry of the run asks the gate again",
+        "_plan_retry",
+        "    not k.is_covered and s.started_at is not null\n",
+        "    false\n",
+        _sql("run/a_step_that_passed_the_gate_does_not_pass_it_again"),
+    ),
+    Mutation(
+        "a retry runs what was given up without being asked to",
+        "_plan_retry",
+        "not quantumflow._has_ended(s.status, w.goes_on)",
+        "s.status not in ('completed', 'skipped')",
+        _sql("run/retrying_a_failed_run_keeps_what_it_gave_up"),
+    ),
+    Mutation(
+        "a step that is skipped is written twice",
+        "_release_dependents",
+        "    where (m.starts or not m.becomes_ready)\n      and",
+        "    where",
+        _sql("step/a_skipped_step_writes_one_version_of_its_row"),
+    ),
+    Mutation(
+        "a map tolerates as much in each call",
+        "_judge_failures",
+        "when s.failed_tasks + k.failing <= w.tolerated",
+        "when k.failing <= w.tolerated",
+        _sql("step/one_failed_task_more_than_a_map_tolerates_fails_it"),
+    ),
+    Mutation(
+        "a report does not see that its map is over",
+        "_hold_steps",
+        "l.status <> 'started' as is_over",
+        "false as is_over",
+        (
+            _pair("tolerating", "complete", "fail right"),
+            _pair("tolerating", "fail right", "complete"),
+        ),
+    ),
+    Mutation(
+        "a map that was gone on without keeps its other tasks",
+        "_go_on_without",
+        "    perform quantumflow._stop_steps(v_maps, p_now);\n",
+        "    null;\n",
+        _sql("step/one_failed_task_more_than_a_map_tolerates_fails_it"),
+    ),
+    Mutation(
+        "what the end of a step had to leave is finished by nobody",
+        "_finish_ends",
+        "  perform quantumflow._stop_steps(quantumflow._stopped_steps(v_going_on), p_now);\n",
+        "",
+        (_pair("tolerating", "fail", "claim"), *GRAPHS),
+    ),
+    Mutation(
+        "a sweep that gives a step up waits for what comes after it",
+        "_hold_what_waits",
+        "for no key update skip locked",
+        "for no key update",
+        (_pair("resigning", "sweep", "claim"), _pair("resigning", "claim", "sweep")),
+    ),
+    Mutation(
+        "a sweep that gives a step up does not hold what comes after it",
+        "_hold_for_failure",
+        "p_task.if_failed is not null and not quantumflow._hold_what_waits(p_task.run_id)",
+        "false",
+        (_pair("resigning", "sweep", "claim"), _pair("resigning", "claim", "sweep")),
+    ),
+    Mutation(
+        "a failed task leaves what it had put out in the output of its map",
+        "_gather_map",
+        "select jsonb_agg(case t.status when 'completed' then t.output end order by t.task_index)",
+        "select jsonb_agg(t.output order by t.task_index)",
+        _sql("step/a_map_tolerates_so_many_failed_tasks"),
+    ),
+    Mutation(
+        "a run says nothing of the tasks that it did without",
+        "_tolerate",
+        "set gave_up = coalesce(r.gave_up, 0) + k.tasks",
+        "set gave_up = r.gave_up",
+        _sql("step/a_map_tolerates_so_many_failed_tasks"),
+    ),
+]
+
 COSTS = [
     Mutation(
         "an extension looks for messages by their vt, too",
@@ -2285,5 +2406,6 @@ MUTATIONS = [
     *CHUNKS,
     *TRUST,
     *STRANGERS,
+    *GATES,
     *COSTS,
 ]

@@ -169,6 +169,50 @@ SCENES = {
         },
         about="exchange",
     ),
+    "resigning": Scene(
+        _moving,
+        ("claim", "complete", "fail", "cancel", "pause", "resume", "retry run", "sweep"),
+        ("complete right", "fail right"),
+        definition={
+            "steps": [
+                {"name": "left", "on_error": "continue"},
+                {"name": "right", "fallback": "instead"},
+                {**_JOIN[2], "join": "any", "if": '$.right == "right"'},
+                {"name": "next", "dependencies": ["join"]},
+                {"name": "after", "after": ["left", "join"]},
+            ],
+            **_NOTED,
+        },
+        limits=(3, 1),
+    ),
+    # Completing left fails the run at the gate, by a report that holds it no longer than others do.
+    "undecided": Scene(
+        _moving,
+        ("claim", "complete", "exchange", "cancel", "pause", "retry run", "sweep"),
+        ("complete right", "fail once right"),
+        definition={
+            "steps": [
+                *_JOIN[:2],
+                {"name": "join", "dependencies": ["left"], "if": "$.left > 1"},
+                {"name": "next", "dependencies": ["join", "right"]},
+            ],
+            **_NOTED,
+        },
+        limits=(3, 1),
+    ),
+    "tolerating": Scene(
+        _mapping,
+        ("claim", "complete", "fail", "fail once", "cancel", "sweep"),
+        ("complete right", "fail right"),
+        steps={"message": "each", "task": "each", "step": "each", "child": "after"},
+        definition={
+            "steps": [
+                {"name": "each", "type": "map", "tolerate": "49%", "on_error": "continue"},
+                {"name": "after", "dependencies": ["each"], "join": "none", "if": "1 == 1"},
+            ]
+        },
+        limits=(3, 1),
+    ),
     "paused": Scene(
         _paused,
         (*_CALLS, "start_ready_steps"),
