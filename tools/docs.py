@@ -69,7 +69,7 @@ GROUPS = {
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
         "retry_preview delete_run prune prune_preview status list_runs run_input step_output "
-        "failed_items"
+        "failed_items list_outputs"
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "

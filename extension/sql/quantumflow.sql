@@ -133,6 +133,7 @@
 \ir run/prune.sql
 \ir run/look.sql
 \ir run/failed_items.sql
+\ir run/list_outputs.sql
 \ir run/status.sql
 \ir run/list.sql
 \ir run/failures.sql

@@ -48,8 +48,8 @@ def test_every_statement_is_one_call_of_its_function_with_named_arguments(functi
     assert arguments is not None
     for argument in filter(None, arguments[1].split(",")):
         assert re.fullmatch(
-            r"\s*(\w+) => %\(\1\)s(::(pg_catalog\.(text|jsonb|uuid)|int|bigint|interval)(\[\])?)?"
-            r"\s*",
+            r"\s*(\w+) => %\(\1\)s"
+            r"(::(pg_catalog\.(text|jsonb|uuid|timestamptz)|int|bigint|interval)(\[\])?)?\s*",
             argument.split(")::pg")[0] if argument.count(")") > argument.count("(") else argument,
         )
     assert "*" not in statement

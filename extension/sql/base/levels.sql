@@ -18,6 +18,7 @@ begin
     ('list_attempts', '{viewer}'),
     ('list_failures', '{viewer}'),
     ('list_flows', '{viewer}'),
+    ('list_outputs', '{viewer}'),
     ('list_queues', '{viewer}'),
     ('list_runs', '{viewer}'),
     ('list_sizes', '{viewer}'),

@@ -87,7 +87,13 @@ $_run_of_key$;
 comment on function quantumflow._run_of_key(text, text) is
 'The run that was started with an idempotency key; null when there is none.';
 
-create function quantumflow.start_flows(workflow_slug text, inputs jsonb[], priority int default 0)
+create function quantumflow.start_flows(
+  workflow_slug    text,
+  inputs           jsonb[],
+  priority         int default 0,
+  idempotency_keys text[] default null,
+  start_at         timestamptz[] default null,
+  headers          jsonb[] default null)
 returns setof uuid
 language plpgsql
 volatile
@@ -98,6 +104,15 @@ declare
   v_run_ids uuid[];
   v_inputs  jsonb[];
 begin
+  if start_flows.idempotency_keys is not null or start_flows.start_at is not null or start_flows.headers is not null then
+    return query
+    select u.run_id
+    from unnest(quantumflow._start_various(
+      start_flows.workflow_slug, start_flows.inputs, start_flows.priority, start_flows.idempotency_keys, start_flows.start_at,
+      start_flows.headers)) u (run_id);
+    return;
+  end if;
+
   select array_agg(quantumflow._uuid_v7() order by i.n), array_agg(coalesce(i.input, '{}') order by i.n)
   into v_run_ids, v_inputs
   from unnest(start_flows.inputs) with ordinality i (input, n);
@@ -112,8 +127,96 @@ begin
 end
 $start_flows$;
 
-comment on function quantumflow.start_flows(text, jsonb[], int) is
+comment on function quantumflow.start_flows(text, jsonb[], int, text[], timestamptz[], jsonb[]) is
 'Starts a run per input, in one transaction and a handful of statements, and returns their ids in the order of the inputs.
 
+idempotency_keys, start_at, headers: as for start_flow, one for each input, null where it has none. Runs of the same start_at and headers are
+started together; one with a key takes a call of its own, in the order of the keys.
+
 Errors: QF111 unknown workflow; QF203 the version has no steps; QF204 the workflow maps over its input and an input is no array;
-QF205 negative priority; QF217 an input is too large; QF401 a queue is gone.';
+QF205 negative priority; QF206 bad idempotency_key, or not as many as inputs; QF208 headers is no object, or likewise; QF210 start_at is not a
+moment before the year 9999, or likewise; QF217 an input, or headers, are too large; QF401 a queue is gone.';
+
+create function quantumflow._start_various(
+  p_workflow_slug    text,
+  p_inputs           jsonb[],
+  p_priority         int,
+  p_idempotency_keys text[],
+  p_start_at         timestamptz[],
+  p_headers          jsonb[])
+returns uuid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_various$
+declare
+  v_run_ids uuid[] := array_fill(null::uuid, array[coalesce(cardinality(p_inputs), 0)]);
+  v_some    record;
+  v_ids     uuid[];
+begin
+  perform quantumflow._refuse_uneven('idempotency_keys', 'QF206', cardinality(p_idempotency_keys), cardinality(v_run_ids));
+  perform quantumflow._refuse_uneven('start_at', 'QF210', cardinality(p_start_at), cardinality(v_run_ids));
+  perform quantumflow._refuse_uneven('headers', 'QF208', cardinality(p_headers), cardinality(v_run_ids));
+
+  for v_some in
+    select
+      array_agg(i.n order by i.n) as places,
+      array_agg(coalesce(i.input, '{}') order by i.n) as inputs,
+      array_agg(quantumflow._uuid_v7() order by i.n) as run_ids,
+      i.start_at,
+      i.headers
+    from unnest(p_inputs, p_idempotency_keys, p_start_at, p_headers) with ordinality i (input, key, start_at, headers, n)
+    where i.key is null
+    group by i.start_at, i.headers
+    order by min(i.n)
+  loop
+    v_ids := quantumflow._start_runs(
+      p_workflow_slug, null, v_some.run_ids, v_some.inputs, p_priority, v_some.start_at, null, v_some.headers, true);
+
+    for n in 1 .. cardinality(v_ids) loop
+      v_run_ids[v_some.places[n]] := v_ids[n];
+    end loop;
+  end loop;
+
+  -- In one order, lest two calls wait for each other's keys.
+  for v_some in
+    select i.*
+    from unnest(p_inputs, p_idempotency_keys, p_start_at, p_headers) with ordinality i (input, key, start_at, headers, n)
+    where i.key is not null
+    order by i.key, i.n
+  loop
+    v_run_ids[v_some.n] := quantumflow.start_flow(
+      p_workflow_slug, v_some.input, priority => p_priority, start_at => v_some.start_at, idempotency_key => v_some.key,
+      headers => v_some.headers);
+  end loop;
+
+  return v_run_ids;
+end
+$_start_various$;
+
+comment on function quantumflow._start_various(text, jsonb[], int, text[], timestamptz[], jsonb[]) is
+'Starts a run per input that have keys, times or headers of their own; their ids in the order of the inputs.
+
+Errors: QF206, QF208, QF210 not as many as inputs; and as start_flow.';
+
+create function quantumflow._refuse_uneven(p_argument text, p_code text, p_values int, p_inputs int)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_uneven$
+begin
+  if p_values <> p_inputs then
+    raise exception '% must have a value for each input', p_argument
+    using
+      errcode = p_code,
+      detail = format('There are %s, for %s inputs.', p_values, p_inputs),
+      hint = 'Null stands for an input that has none.';
+  end if;
+end
+$_refuse_uneven$;
+
+comment on function quantumflow._refuse_uneven(text, text, int, int) is
+'Refuses an array of arguments that has not as many values as there are inputs.
+
+Errors: QF206, QF208, QF210, as it is told.';

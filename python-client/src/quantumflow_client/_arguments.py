@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from .errors import BadArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._json import Json
+
+T = TypeVar("T")
 
 
 def seconds_of(timeout: float | timedelta | None) -> float | None:
@@ -85,6 +87,19 @@ def inputs(name: str, value: Iterable[Json]) -> Iterable[Json]:
             hint=f"For one run {name}=[...], or start_flow.",
         )
     return value
+
+
+def each(
+    name: str, values: Iterable[T] | None, check: Callable[[str, T], object]
+) -> list[object] | None:
+    """Values of an argument, one for each input, each checked by itself.
+
+    Raises:
+        BadArgument: It is one text or one object; or as the check says.
+    """
+    if values is None:
+        return None
+    return [check(f"{name}[{i}]", value) for i, value in enumerate(inputs(name, values))]
 
 
 def moment(name: str, value: datetime | None) -> datetime | None:

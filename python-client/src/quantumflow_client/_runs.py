@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import typing
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 from uuid import UUID
 
-from . import _typed
+from . import _json, _typed
 from ._json import Json
+from ._wanted import Wanted
+from .errors import BadArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import TypeVar
 
     OutT_co = TypeVar("OutT_co", default=Any, covariant=True)
@@ -36,6 +41,31 @@ def reader_of(run_id: object) -> _typed.Reader | None:
     """What reads the output of a run; None: it is as JSON is."""
     output = vars(run_id).get("_output") if isinstance(run_id, RunId) else None
     return None if output is None else _typed.reader_of(output)
+
+
+def step_to_read(step: str | Callable[..., Any]) -> tuple[str, Callable[[str, int], Any]]:
+    """A step's slug, and what reads the outputs of its items by the function's annotation.
+
+    Raises:
+        BadArgument: The function is no step of a flow.
+    """
+    if isinstance(step, str):
+        return step, lambda text, index: _json.decode(text, f"output {index}")
+    wanted = getattr(step, "output", None)
+    if not isinstance(wanted, Wanted) or wanted.step is None:
+        raise BadArgument(f"{step!r} is no step of a flow: it is a slug, or a step's function")
+    annotation = _typed.annotations_of(step)[0].get("return")
+    if wanted.in_chunks:
+        annotation = (*typing.get_args(annotation), None)[0]
+    reader = None if annotation is None else _typed.reader_of(annotation)
+
+    def read(text: str, index: int) -> Any:
+        what = f"output {index}"
+        if reader is None:
+            return _json.decode(text, what)
+        return reader(_json.decode(text, what, exact=reader.is_exact), what)
+
+    return wanted.step, read
 
 
 class RunState(TypedDict):

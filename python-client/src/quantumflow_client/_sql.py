@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from psycopg.adapt import PyFormat, Transformer
@@ -23,12 +23,14 @@ from ._call import Call
 from ._runs import RunId, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from psycopg.rows import TupleRow
     from typing_extensions import LiteralString
 
     from ._json import Json
+
+T = TypeVar("T")
 
 DEFAULT_QUEUE = "quantum_flow_queue"
 
@@ -308,7 +310,10 @@ _START_FLOWS = _statement(
     from quantumflow.start_flows(
       workflow_slug => %(workflow_slug)s,
       inputs => %(inputs)s::pg_catalog.jsonb[],
-      priority => %(priority)s::int) as run_id
+      priority => %(priority)s::int,
+      idempotency_keys => %(idempotency_keys)s::pg_catalog.text[],
+      start_at => %(start_at)s::pg_catalog.timestamptz[],
+      headers => %(headers)s::pg_catalog.jsonb[]) as run_id
     """,
 )
 
@@ -318,11 +323,19 @@ def start_flows(
     inputs: Iterable[Json],
     *,
     priority: int,
+    idempotency_keys: Iterable[str | None] | None = None,
+    start_at: Iterable[datetime | None] | None = None,
+    headers: Iterable[Mapping[str, Json] | None] | None = None,
     output: object = None,
     encode: _json.Encoder = _json.encode,
 ) -> Call[list[RunId[Any]]]:
     """Start a run for each input, all in one transaction."""
     listed = enumerate(_arguments.inputs("inputs", inputs))
+    keys = _arguments.each("idempotency_keys", idempotency_keys, _arguments.text)
+    times = _arguments.each("start_at", start_at, _arguments.moment)
+    heads = _arguments.each(
+        "headers", headers, lambda name, head: None if head is None else encode(head, name)
+    )
     return Call(
         _START_FLOWS,
         lambda rows: [RunId.of(row[0], output) for row in rows],
@@ -330,6 +343,9 @@ def start_flows(
             "workflow_slug": workflow_slug,
             "inputs": [encode(value, f"input {i}") for i, value in listed],
             "priority": priority,
+            "idempotency_keys": keys,
+            "start_at": times,
+            "headers": heads,
         },
     )
 
@@ -1396,6 +1412,41 @@ def step_output(run_id: UUID, step_slug: str) -> Call[str | None]:
     """A step's output, as JSON text; None if it has none."""
     parameters = {"run_id": run_id, "step_slug": step_slug}
     return Call(_STEP_OUTPUT, _scalar, parameters, is_repeatable=True)
+
+
+_LIST_OUTPUTS = _statement(
+    "list_outputs",
+    """
+    select item_index, output::pg_catalog.text
+    from quantumflow.list_outputs(
+      run_id => %(run_id)s,
+      step_slug => %(step_slug)s,
+      after_index => %(after_index)s::int,
+      max_items => %(max_items)s::int)
+    """,
+)
+
+
+def list_outputs(
+    run_id: UUID,
+    step_slug: str,
+    *,
+    after_index: int,
+    max_items: int,
+    read: Callable[[str, int], T],
+) -> Call[list[tuple[int, T]]]:
+    """Outputs of a map's items, each read from its JSON text."""
+    return Call(
+        _LIST_OUTPUTS,
+        lambda rows: [(index, read(text, index)) for index, text in rows],
+        {
+            "run_id": _arguments.run(run_id),
+            "step_slug": step_slug,
+            "after_index": after_index,
+            "max_items": max_items,
+        },
+        is_repeatable=True,
+    )
 
 
 # Workers

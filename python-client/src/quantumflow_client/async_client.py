@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from uuid import UUID
@@ -13,7 +13,7 @@ import psycopg
 
 from . import _connections, _json, _sql
 from ._arguments import patience, seconds_of, whole_number
-from ._runs import RunId, RunState, RunStatus
+from ._runs import RunId, RunState, RunStatus, step_to_read
 from ._sql import (
     Attempt,
     ConditionAnswer,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ._call import Call
     from ._json import Json
     from ._plain import Hook
+    from ._step import Step
     from .flow import Flow, InT, OutT
 
 T = TypeVar("T")
@@ -219,6 +220,9 @@ class AsyncClient:
         inputs: Iterable[InT],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: AsyncBorrowed | None = None,
     ) -> list[RunId[OutT]]: ...
 
@@ -229,6 +233,9 @@ class AsyncClient:
         inputs: Iterable[Json],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: AsyncBorrowed | None = None,
     ) -> list[RunId[Any]]: ...
 
@@ -238,6 +245,9 @@ class AsyncClient:
         inputs: Iterable[Json],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: AsyncBorrowed | None = None,
     ) -> list[RunId[Any]]:
         """Start many runs of a workflow; see Client.start_flows.
@@ -248,10 +258,56 @@ class AsyncClient:
             slug_of(workflow_slug),
             inputs,
             priority=priority,
+            idempotency_keys=idempotency_keys,
+            start_at=start_at,
+            headers=headers,
             output=output_of(workflow_slug),
             encode=self._encode,
         )
         return await self._run(call, connection)
+
+    @overload
+    def outputs(
+        self,
+        run_id: UUID,
+        step: Step[..., Any, Sequence[T]],
+        *,
+        page: int = 1000,
+        connection: AsyncBorrowed | None = None,
+    ) -> AsyncIterator[tuple[int, T]]: ...
+
+    @overload
+    def outputs(
+        self,
+        run_id: UUID,
+        step: str,
+        *,
+        page: int = 1000,
+        connection: AsyncBorrowed | None = None,
+    ) -> AsyncIterator[tuple[int, Json]]: ...
+
+    async def outputs(
+        self,
+        run_id: UUID,
+        step: str | Step[..., Any, Any],
+        *,
+        page: int = 1000,
+        connection: AsyncBorrowed | None = None,
+    ) -> AsyncIterator[tuple[int, Any]]:
+        """The outputs of a map's items, one after the other; see Client.outputs.
+
+        Calls quantumflow.list_outputs.
+        """
+        slug, read = step_to_read(step)
+        last = -1
+        while True:
+            call = _sql.list_outputs(run_id, slug, after_index=last, max_items=page, read=read)
+            found = await self._run(call, connection)
+            for item in found:
+                yield item
+            if not found:
+                return
+            last = found[-1][0]
 
     @overload
     async def status(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -16,7 +16,7 @@ from . import _connections, _json, _sql
 from ._arguments import duration, names, patience, seconds_of, whole_number
 from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
-from ._runs import RunId, RunState, RunStatus
+from ._runs import RunId, RunState, RunStatus, step_to_read
 from ._sql import (
     DEFAULT_QUEUE,
     Attempt,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ._call import Call
     from ._json import Json
     from ._plain import Hook
+    from ._step import Step
     from .flow import InT, OutT
 
 T = TypeVar("T")
@@ -372,6 +373,9 @@ class Client:
         inputs: Iterable[InT],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: Borrowed | None = None,
     ) -> list[RunId[OutT]]: ...
 
@@ -382,6 +386,9 @@ class Client:
         inputs: Iterable[Json],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: Borrowed | None = None,
     ) -> list[RunId[Any]]: ...
 
@@ -391,6 +398,9 @@ class Client:
         inputs: Iterable[Json],
         *,
         priority: int = 0,
+        idempotency_keys: Iterable[str | None] | None = None,
+        start_at: Iterable[datetime | None] | None = None,
+        headers: Iterable[Mapping[str, Json] | None] | None = None,
         connection: Borrowed | None = None,
     ) -> list[RunId[Any]]:
         """Start many runs of a workflow, all of them or, after an error, none.
@@ -399,6 +409,10 @@ class Client:
             workflow_slug: The workflow.
             inputs: What each run is started with.
             priority: As for `start_flow`.
+            idempotency_keys: As for `start_flow`, one for each input; None where it has none. What
+                was started with a key before is that run.
+            start_at: As for `start_flow`, one for each input, or None.
+            headers: As for `start_flow`, one for each input, or None.
             connection: As for `start_flow`.
 
         Returns:
@@ -414,10 +428,74 @@ class Client:
             slug_of(workflow_slug),
             inputs,
             priority=priority,
+            idempotency_keys=idempotency_keys,
+            start_at=start_at,
+            headers=headers,
             output=output_of(workflow_slug),
             encode=self._encode,
         )
         return self._run(call, connection)
+
+    @overload
+    def outputs(
+        self,
+        run_id: UUID,
+        step: Step[..., Any, Sequence[T]],
+        *,
+        page: int = 1000,
+        connection: Borrowed | None = None,
+    ) -> Iterator[tuple[int, T]]: ...
+
+    @overload
+    def outputs(
+        self,
+        run_id: UUID,
+        step: str,
+        *,
+        page: int = 1000,
+        connection: Borrowed | None = None,
+    ) -> Iterator[tuple[int, Json]]: ...
+
+    def outputs(
+        self,
+        run_id: UUID,
+        step: str | Step[..., Any, Any],
+        *,
+        page: int = 1000,
+        connection: Borrowed | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        """The outputs of a map's items, one after the other, in the order of the items.
+
+        They are fetched page by page, so that a map of any size can be gone through. It has what
+        has completed: while the map goes on, and where tasks have failed, items are left out.
+
+        Args:
+            run_id: The run.
+            step: The map: its slug, or its function, whose annotation says what outputs are read
+                as. Of a single step there is one output, as item 0.
+            page: How many items are fetched at once, 10,000 at most; fewer where they are large.
+            connection: As for `start_flow`.
+
+        Yields:
+            Each item's position, from 0, and its output.
+
+        Raises:
+            UnknownRun: There is no such run.
+            UnknownStep: The run has no such step.
+            BadPageSize: The page is out of range.
+            UnsupportedValue: An output cannot be read as what the annotation says.
+
+        Calls quantumflow.list_outputs.
+        """
+        slug, read = step_to_read(step)
+        last = -1
+        while True:
+            call = _sql.list_outputs(run_id, slug, after_index=last, max_items=page, read=read)
+            found = self._run(call, connection)
+            yield from found
+            if not found:
+                return
+            last = found[-1][0]
 
     @overload
     def status(

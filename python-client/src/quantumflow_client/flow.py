@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
 
 from ._sql import DEFAULT_QUEUE
+from ._wanted import Wanted
 from ._worker.handlers import Handler, is_again, name_of
-from ._worker.steps import Wanted, steps_of, wanted_of
+from ._worker.steps import steps_of, wanted_of
 
 if TYPE_CHECKING:
     from typing_extensions import Required, TypeVar, Unpack
@@ -344,7 +345,8 @@ class Flow(Generic[InT, OutT]):
             raise
         self._functions[command] = function
         self._slugs.setdefault(function, slug)
-        for attribute, wanted in wanted_of(self.slug, slug).items():
+        in_chunks = "chunk_size" in self._steps[slug]
+        for attribute, wanted in wanted_of(self.slug, slug, in_chunks=in_chunks).items():
             if not hasattr(function, attribute):
                 with suppress(AttributeError):  # of a bound method, say: it is not asked for then
                     setattr(function, attribute, wanted)

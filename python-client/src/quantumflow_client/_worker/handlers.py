@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from quantumflow_client import _json, _typed
 from quantumflow_client._log import logger
+from quantumflow_client._wanted import Wanted
 from quantumflow_client.errors import UnknownStep
 
-from .steps import CONTEXT, GIVEN, OF_A_TASK, Wanted, listed, steps_of
+from .steps import CONTEXT, GIVEN, OF_A_TASK, listed, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quantumflow_client._wanted import Wanted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -33,30 +35,12 @@ _OF_CALLBACKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What stands as the default of a handler's parameter: `paid: Paid = charge.output`.
-
-    Attributes:
-        flow: The flow's slug.
-        step: The step whose output it is, or an item of it; None for what is the run's.
-        name: What it is called in the task's input.
-    """
-
-    flow: str
-    step: str | None
-    name: str
-
-    def __repr__(self) -> str:
-        return f"{self.name} of {self.flow}{'' if self.step is None else f'.{self.step}'}"
-
-
-def wanted_of(flow: str, step: str | None = None) -> dict[str, Wanted]:
+def wanted_of(flow: str, step: str | None = None, *, in_chunks: bool = False) -> dict[str, Wanted]:
     """What may be wanted of a step, or of the run, by what Python calls it."""
     if step is None:
         return {"input": Wanted(flow, None, "run")}
     names = {"output": step, "each": "item", "chunk": "items"}
-    return {attribute: Wanted(flow, step, name) for attribute, name in names.items()}
+    return {attribute: Wanted(flow, step, name, in_chunks) for attribute, name in names.items()}
 
 
 @dataclass(frozen=True, slots=True)
