@@ -176,19 +176,21 @@ create function quantumflow._task_input(
   p_dependencies text[],
   p_counts       boolean,
   p_gathers      boolean,
-  p_chunk_size   int)
+  p_chunk_size   int,
+  p_most         int)
 returns table (input jsonb, fresh_since int)
 language sql
 stable
 begin atomic
   select
     case
+      when pg_column_size(case when p_gathers then p_item_value else p_run_input end) > p_most then null
       when p_chunk_size is not null then jsonb_build_object('items', p_item_value, 'index', p_task_index * p_chunk_size)
       when p_gathers then jsonb_build_object('item', p_item_value, 'index', p_task_index)
       when not p_counts then quantumflow._callback_input(p_run_id, p_step_slug)
       when p_dependencies = '{}' then jsonb_build_object('run', p_run_input)
       else (
-        select jsonb_object_agg(g.key, g.value)
+        select jsonb_object_agg(g.key, g.value) filter (where pg_column_size(g.value) <= p_most)
         from (
           select 'run' as key, p_run_input as value
           union all
@@ -201,19 +203,20 @@ begin atomic
             limit 1
           ) o
         ) g
+        having max(pg_column_size(g.value)) <= p_most
       )
     end,
     case when p_retries > 0 then quantumflow._fresh_since(p_run_id, p_step_slug, p_task_index) else 0 end
   offset 0;
 end;
 
-comment on function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int) is
+comment on function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int) is
 'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, {"items", "index"}
 for one of a map in chunks, with the index of the first item, which fetches the rest on
 demand, or {"run", "output"} or {"run", "error", "failure"} for a callback.
 
 A dependency that was skipped is absent; one whose output is null is null. Nothing is merged, so no key can hide another.
-fresh_since: see _fresh_since.';
+p_most: the input is null if a part of it is larger, in bytes as it is stored. fresh_since: see _fresh_since.';
 
 create function quantumflow._output_bytes(p_run_id uuid, p_step_slug text)
 returns bigint

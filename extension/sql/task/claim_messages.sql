@@ -114,8 +114,10 @@ begin
           for update skip locked
         ) l
         cross join lateral quantumflow._task_input(
-          r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size) i
-        where (r.status = 'started' or not w.counts)
+          r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size,
+          100000) i
+        where i.input is not null
+          and (r.status = 'started' or not w.counts)
           and (p_offer.commands is null or w.command = any (p_offer.commands))
       ) k
       where k.tasks = cardinality(p_messages)
@@ -151,8 +153,8 @@ $_claim_plain$;
 
 comment on function quantumflow._claim_plain(text, quantumflow._message[], quantumflow._offer, timestamptz) is
 'Claims the tasks that messages name, in one statement, if there is nothing to be said against any of them, which is nearly always so:
-each can be held, waits for its first worker or for one after a failure, and was never lost, its run goes on, and what is asked for is not too large to be handed
-out at once. Else it claims none. It may miss one that was changed since the statement began.';
+each can be held, waits for its first worker or for one after a failure, and was never lost, its run goes on, and its input is not so large that it had better be handed
+out by itself. Else it claims none. It may miss one that was changed since the statement began.';
 
 create function quantumflow._still_claimed(p_plain quantumflow.claimed_task[])
 returns quantumflow.claimed_task[]

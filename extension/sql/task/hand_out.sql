@@ -106,7 +106,8 @@ begin
     limit 1
   ) w
   cross join lateral quantumflow._task_input(
-    k.run_id, k.step_slug, k.task_index, t.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size) i;
+    k.run_id, k.step_slug, k.task_index, t.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size,
+    2147483647) i;
 end
 $_hand_out$;
 
