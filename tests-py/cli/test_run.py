@@ -83,6 +83,19 @@ def test_an_input_may_come_from_elsewhere(
     assert quantumflow.json("status", quantumflow.start("one"))["input"] == {}
 
 
+def test_a_status_says_why_a_step_was_skipped(quantumflow: Command, define: Define) -> None:
+    steps = [{"name": "a", "if": "$.run.n > 5"}, {"name": "b", "depends_on": ["a"]}]
+    define({"slug": "skipping", "steps": steps})
+    run = quantumflow("start", "skipping", '{"n": 3}').stdout.strip()
+    shown = quantumflow("status", run).stdout.splitlines()
+    assert any(
+        line.endswith("its condition was false: strict $.run.n > 5; it saw $.run.n 3")
+        for line in shown
+    )
+    assert any(line.endswith("too few of its dependencies completed") for line in shown)
+    assert "its condition was false: strict $.run.n > 5; it saw" in quantumflow("watch", run).stdout
+
+
 def test_a_status_in_text(quantumflow: Command, define: Define, work_once: Work) -> None:
     run_id = quantumflow.start(define(DIAMOND), '{"n": 1}', "--key", "k", "--priority", 3)
     work_once()

@@ -1872,6 +1872,183 @@ PASSING_ON = [
     ),
 ]
 
+_UNKNOWN = _sql("definition/a_condition_is_true_false_or_unknown")
+_ASKS = _sql("definition/a_condition_asks_only_for_what_the_step_is_given")
+_LINEAR = _sql("definition/a_condition_takes_no_time_that_grows_faster_than_its_input")
+_PLAIN = _sql("definition/a_step_is_plain_if_nothing_before_it_can_be_missing")
+
+CONDITIONS = [
+    Mutation(
+        "an error of a condition fails whoever asks",
+        "_holds",
+        "    return null;\nend",
+        "    raise;\nend",
+        _UNKNOWN,
+    ),
+    Mutation(
+        "an unknown condition is false",
+        "_holds",
+        "  return jsonb_path_match(p_input, p_condition::jsonpath, p_variables, silent => true);",
+        "  return coalesce("
+        "jsonb_path_match(p_input, p_condition::jsonpath, p_variables, silent => true), false);",
+        _UNKNOWN,
+    ),
+    Mutation(
+        "a condition looks at an input of any size",
+        "_holds",
+        "    return null;\n  end if;",
+        "    null;\n  end if;",
+        _UNKNOWN,
+    ),
+    Mutation(
+        "the size of an input is what a table has made of it",
+        "_holds",
+        "pg_column_size(p_input #> '{}')",
+        "pg_column_size(p_input)",
+        _UNKNOWN,
+    ),
+    Mutation(
+        "a condition is lax unless it says so",
+        "_with_mode",
+        "'strict ' || p_if",
+        "p_if",
+        _sql("definition/a_step_says_when_it_runs_and_what_its_failure_means"),
+    ),
+    Mutation(
+        "a condition may ask for what its step is not given",
+        "_unknown_in_path",
+        "    and n.key <> all ('run'::text || p_dependencies)",
+        "    and false",
+        _ASKS,
+    ),
+    Mutation(
+        "a condition may ask for everything at once",
+        "_unknown_in_path",
+        "    and n.key is null\n",
+        "    and false\n",
+        _ASKS,
+    ),
+    Mutation(
+        "a condition may ask for any variable",
+        "_unknown_in_path",
+        "  where n.variable <> 'status'",
+        "  where false",
+        _ASKS,
+    ),
+    Mutation(
+        "many values are compared with many",
+        "_loop_problems",
+        "        if v_many[v_depth] and v_left_many[v_depth] then",
+        "        if false then",
+        _LINEAR,
+    ),
+    Mutation(
+        "a path in lax mode counts as one value",
+        "_loop_problems",
+        " or (p_is_lax and v_token in ('$', '@'))",
+        "",
+        _LINEAR,
+    ),
+    Mutation(
+        "what brackets hold may be many, and is forgotten behind them",
+        "_loop_problems",
+        " or (v_had_many[v_depth + 1] and v_opened[v_depth + 1] <> '?(')",
+        "",
+        _LINEAR,
+    ),
+    Mutation(
+        "a filter may hold another, or a wildcard",
+        "_loop_problems",
+        "    if v_filters > 0 and (v_is_many or v_token = '?(') then",
+        "    if false then",
+        _LINEAR,
+    ),
+    Mutation(
+        "a filter works on what is outside of it, for each item",
+        "_loop_problems",
+        "        if v_filters > 0 and v_of_input[v_depth] and v_worked[v_depth] then",
+        "        if false then",
+        _LINEAR,
+    ),
+    Mutation(
+        "any number of long numbers is multiplied",
+        "_loop_problems",
+        "  where v_products > 1\n",
+        "  where false\n",
+        _LINEAR,
+    ),
+    Mutation(
+        "a condition may be as long as it likes",
+        "_loop_problems",
+        "  where v_work > case when v_loops then 50 else 200 end",
+        "  where false",
+        _LINEAR,
+    ),
+    Mutation(
+        "a pattern may go back, or look around",
+        "_pattern_size",
+        "    return null;",
+        "    null;",
+        _LINEAR,
+    ),
+    Mutation(
+        "repetitions in a pattern count as one character",
+        "_pattern_size",
+        "sum(greatest(1, m.part[1]::int, m.part[2]::int))",
+        "count(*)",
+        _LINEAR,
+    ),
+    Mutation(
+        "a number in a condition may have any number of digits",
+        "_condition_problems",
+        "  if length(v_path) > 4000 then",
+        "  if false then",
+        _LINEAR,
+    ),
+    Mutation(
+        "what waits for a step that can be missing is plain",
+        "_compiled_steps",
+        "      and not coalesce(v_missing ?| quantumflow._texts(s.value -> 'dependencies'), false)",
+        "",
+        _PLAIN,
+    ),
+    Mutation(
+        "who waits far behind a step that can be missing is plain",
+        "_spread",
+        "        v_count := v_count + 1;\n        v_todo[v_count] := p_from[v_i];\n",
+        "",
+        _PLAIN,
+    ),
+    Mutation(
+        "a step that can fail without its run is always there",
+        "_may_be_missing",
+        " or coalesce(s.value ->> 'on_error' = 'continue', false)",
+        "",
+        _PLAIN,
+    ),
+    Mutation(
+        "who only comes after a step takes its output",
+        "_compiled_steps",
+        "bool_or(k.key = 'dependencies') as is_handed",
+        "true as is_handed",
+        _sql("definition/a_step_says_when_it_runs_and_what_its_failure_means"),
+    ),
+    Mutation(
+        "a cycle of what only comes after is none",
+        "_graph_problems",
+        "('after', s.after), ('prefer_after', s.prefer_after)",
+        "('after', '[]'::jsonb), ('prefer_after', '[]'::jsonb)",
+        _sql("definition/what_does_not_go_with_a_join_or_a_failure_is_refused"),
+    ),
+    Mutation(
+        "the order of what it comes after makes another version",
+        "_content_hash",
+        "array['dependencies', 'after', 'prefer_after']",
+        "array['dependencies']",
+        _sql("definition/the_same_content_again_is_the_same_version"),
+    ),
+]
+
 KINDS = [
     Mutation(
         "a run waits for its callbacks",
@@ -2402,6 +2579,7 @@ MUTATIONS = [
     *MENDING,
     *HANDING_OVER,
     *PASSING_ON,
+    *CONDITIONS,
     *KINDS,
     *CHUNKS,
     *TRUST,

@@ -6,7 +6,8 @@ select lives_ok(
   select quantumflow.define_flow('{"slug": "order", "title": "Orders", "timeout": 60, "steps": [
     {"name": "a"},
     {"name": "b", "type": "map", "dependencies": ["a"]},
-    {"name": "c", "dependencies": ["a", "b"]}
+    {"name": "c", "dependencies": ["a", "b"]},
+    {"name": "d", "after": ["a", "b"], "if": "$.run.x == 1"}
   ]}');
   select quantumflow.start_flow('order')
   $$,
@@ -21,9 +22,11 @@ select results_eq(
   from (
     values
       (quantumflow.define_flow('{"slug": "order", "title": "Orders", "timeout": 60, "steps": [
-        {"name": "a"}, {"name": "b", "type": "map", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a", "b"]}]}')),
+        {"name": "a"}, {"name": "b", "type": "map", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a", "b"]},
+        {"name": "d", "after": ["a", "b"], "if": "$.run.x == 1"}]}')),
       (quantumflow.define_flow('{"slug": "order", "title": "Orders", "timeout": 60.00, "version": "1.0", "steps": [
         {"slug": "c", "type": "task", "depends_on": ["b", "a", "b"], "start_delay": 0},
+        {"name": "d", "after": ["b", "a"], "prefer_after": [], "if": "  STRICT  $.run.x == 1\n", "otherwise": "skip"},
         {"slug": "b", "type": "map", "map_over": "a", "depends_on": ["a"]},
         {"name": "a", "type": "single", "dependencies": []}]}'))
   ) as v(version)
@@ -39,7 +42,7 @@ select results_eq(
 
 select is(
   (quantumflow.define_flow('{"slug": "order", "title": "All orders", "timeout": 60, "steps": [
-    {"name": "a"}, {"name": "b", "type": "map", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a", "b"]}]}')).version,
+    {"name": "a"}, {"name": "b", "type": "map", "dependencies": ["a"]}, {"name": "c", "dependencies": ["a", "b"]}, {"name": "d"}]}')).version,
   2,
   'another title is other content');
 

@@ -46,8 +46,8 @@ comment on function quantumflow.status(uuid, boolean) is
 
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
 occurs, "total" and "failures", the attempts that did not complete. gave_up: how many steps and tasks the run went on without, null where
-its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, fell_back whether its output is its
-fallback, and failed_tasks how many of its tasks failed and were tolerated. Try: select jsonb_pretty(quantumflow.status(run_id)).
+its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, saw what that found in the input of a step
+that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, and failed_tasks how many of its tasks failed and were tolerated. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 summary: only the row, without the input: one row is read, however many steps and tasks the run has.
 
@@ -78,6 +78,10 @@ begin
               'ended_at', coalesce(s.completed_at, s.failed_at, s.skipped_at),
               'skip_reason', s.skip_reason,
               'condition', w.condition,
+              'saw', case
+                when s.skip_reason = 'condition' and m.by_condition <= 100
+                then quantumflow._seen_by_condition(s.run_id, s.step_slug, r.input, w.dependencies, w.after, w.condition)
+              end,
               'fell_back', s.status = 'completed' and s.error_message is not null,
               'failed_tasks', coalesce(s.failed_tasks, 0),
               'error_message', s.error_message,
@@ -87,6 +91,12 @@ begin
         from quantumflow.step_states s
         join quantumflow.workflow_steps w
           on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
+        cross join (
+          select count(*) as by_condition
+          from quantumflow.step_states l
+          where l.run_id = p_run_id
+            and l.skip_reason = 'condition'
+        ) m
         where s.run_id = r.id
       ),
       'callbacks', (
@@ -112,6 +122,35 @@ $_describe_run$;
 
 comment on function quantumflow._describe_run(uuid) is
 'What status adds to a run''s row: its input, its steps, its callbacks.';
+
+create function quantumflow._seen_by_condition(
+  p_run_id       uuid,
+  p_step_slug    text,
+  p_run_input    jsonb,
+  p_dependencies text[],
+  p_after        text[],
+  p_condition    text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_seen_by_condition$
+begin
+  return (
+    select quantumflow._saw(p_condition, i.input, jsonb_build_object('status', coalesce(w.statuses, '{}')))
+    from quantumflow._task_input(p_run_id, p_step_slug, 0, null, p_run_input, 0, p_dependencies, true, false, null) i
+    cross join (
+      select jsonb_object_agg(s.step_slug, s.status) as statuses
+      from unnest(p_dependencies || p_after) u (slug)
+      join quantumflow.step_states s
+        on (s.run_id, s.step_slug) = (p_run_id, u.slug)
+    ) w
+  );
+end
+$_seen_by_condition$;
+
+comment on function quantumflow._seen_by_condition(uuid, text, jsonb, text[], text[], text) is
+'What a step''s condition found in its input, which is there still, as _saw() has it. Arguments are of the run and of the step''s definition.';
 
 create function quantumflow._count_tasks(p_run_id uuid, p_step_slug text)
 returns jsonb

@@ -207,10 +207,18 @@ def _why(step: dict[str, Any]) -> str | None:
         return f"fell back: {error}"
     match step.get("skip_reason"):
         case "condition":
-            return f"its condition was false: {step['condition']}"
+            return f"its condition was false: {step['condition']}{_saw(step)}"
         case "dependency":
             return "too few of its dependencies completed"
     return error
+
+
+def _saw(step: dict[str, Any]) -> str:
+    saw = [
+        f"{path} {as_json(seen[0] if isinstance(seen, list) and len(seen) == 1 else seen)}"
+        for path, seen in (step.get("saw") or {}).items()
+    ]
+    return f"; it saw {', '.join(saw)}" if saw else ""
 
 
 def _tasks(step: dict[str, Any]) -> str:
