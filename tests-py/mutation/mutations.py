@@ -117,13 +117,6 @@ CLAIMING = [
         _sql("task/of_several_commands_what_has_been_visible_longest_is_claimed_first"),
     ),
     Mutation(
-        "a claim of several commands takes what was taken while it looked",
-        "_read_first_statement",
-        "      where m.vt <= $4\n        and ",
-        "      where ",
-        CLAIMS,
-    ),
-    Mutation(
         "a claim of several commands takes what is of another one with the same hash",
         "_read_first_statement",
         "        and m.message ->> 'command' = any ($1)\n",
