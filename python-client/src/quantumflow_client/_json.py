@@ -81,7 +81,9 @@ class Encoder:
         except TypeError:
             # Of keys that are no texts, maybe.
             text = self._encode(self._with_texts_as_keys(value))
-        return _plain.with_numbers(with_fractions(text))
+        if "e+" in text:
+            text = with_fractions(text)
+        return _plain.with_numbers(text) if _plain.MARK in text else text
 
     def _plain(self, value: object) -> Json:
         """What is to be encoded in place of what json does not know."""

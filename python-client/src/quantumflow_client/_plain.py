@@ -26,8 +26,10 @@ Hook = Callable[[Any], Any]
 _MOST_DIGITS = 4300
 """Of a whole number that Python reads: sys.set_int_max_str_digits."""
 
-_MARK = os.urandom(12).hex()
-_MARKED = re.compile(rf'"\\u0000{_MARK}([^"]*)"')
+MARK = os.urandom(12).hex()
+"""Stands where a number is to be, of a JSON text that is not finished."""
+
+_MARKED = re.compile(rf'"\\u0000{MARK}([^"]*)"')
 
 
 @singledispatch
@@ -63,7 +65,7 @@ def _(value: timedelta) -> int | str:
 @plain.register
 def _(value: Decimal) -> str:
     # No encoder writes a number that is none of its own: it gets a text, and that is made a number.
-    return f"\0{_MARK}{_digits(value)}"
+    return f"\0{MARK}{_digits(value)}"
 
 
 @plain.register(UUID)
@@ -86,7 +88,7 @@ def _(value: bytes | bytearray | memoryview) -> str:
 
 def with_numbers(text: str) -> str:
     """A JSON text in which what `plain` made of a Decimal is a number."""
-    return _MARKED.sub(r"\1", text) if _MARK in text else text
+    return _MARKED.sub(r"\1", text)
 
 
 def key(value: object) -> str:
