@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import copy
 import itertools
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
@@ -57,6 +59,12 @@ class _Graph:
         self.nodes = {node.name: node for node in random_graph(chance)}
         self.run = [chance.randint(0, 3) for _ in range(chance.randint(0, 4))]
 
+    def mended(self) -> _Graph:
+        """The same without a task that fails."""
+        found = copy.copy(self)
+        found.nodes = {n: replace(node, failing=frozenset()) for n, node in self.nodes.items()}
+        return found
+
 
 class _Player:
     """A session that does what the nodes say: completes, fails, or leaves a task to its lease."""
@@ -97,17 +105,29 @@ class _Player:
         return [[task.task_index] for _ in task.input["items"]]
 
 
+def _steer(engine: Engine, verb: str, run_ids: list[UUID]) -> None:
+    """Pause or resume those of the runs that have not ended."""
+    engine.rows(
+        f"select quantumflow.{verb}(id) from quantumflow.workflow_runs "
+        "where id = any (%s) and status in ('started', 'paused')",
+        run_ids,
+    )
+
+
 def _play(engines: list[Engine], graphs: dict[UUID, _Graph], chance: random.Random) -> None:
     players = [_Player(engine, graphs, random.Random(chance.random())) for engine in engines]
     for number in itertools.count():
         assert number < 50, f"messages are left: {engines[0].messages()}"
         for engine in engines:
             engine.set_clock(number * _ROUND)
+        paused = chance.sample(list(graphs), len(graphs) // 3) if number == 0 else []
+        _steer(engines[0], "pause_run", paused)
         with concurrent.futures.ThreadPoolExecutor(len(players)) as pool:
             for future in [pool.submit(player.work) for player in players]:
                 future.result()
         engines[0].set_clock(number * _ROUND + 1)
         engines[0].sweep()
+        _steer(engines[0], "resume_run", paused)
         assert engines[0].problems() == []
         if engines[0].messages() == 0:
             return
@@ -161,5 +181,15 @@ def test_a_graph_ends_as_a_fold_over_it_says_whoever_works_in_whatever_order(
         runs = {look.start(graph.slug, graph.run): graph for graph in graphs}
         _play(sessions, runs, random.Random(portion))
         for run_id, graph in runs.items():
+            _check(look, graph, run_id)
+
+        # What was given up runs again, and nothing fails any more: as if nothing had failed before.
+        retried = look.rows(
+            "select id, (quantumflow.retry_run(id, given_up => true)).status "
+            "from quantumflow.workflow_runs where status = 'completed' and gave_up > 0"
+        )
+        mended = {run_id: runs[run_id].mended() for run_id, _ in retried}
+        _play(sessions, mended, random.Random(portion))
+        for run_id, graph in mended.items():
             _check(look, graph, run_id)
         remove_runs(look.connection)
