@@ -21,7 +21,7 @@ select is_empty(
     '$.run.a[*] == $.b[*]', '$.run.* != $.b[0 to 5]', '$.run[0,1,2] < $.b.*', '$.run.keyvalue().key == $.b.keyvalue().key',
     '($.run.a[*] > 1).type() == $.b[*]', '$.run.x == 1 && -$.run.a[*] <= +$.b[*]', '$.run.a[$.a.x[*]] == $.b[*]',
     'lax $.run.a == $.b', 'lax $.a ? (@.x == @.y).z == 1', 'exists($.run ? (($.a[*] + 1) == $.b[*]))']) as c(text)
-  where pg_temp.problem(c.text) not like '%compares many values with many%'$$,
+  where (pg_temp.problem(c.text) like '%compares many values with many%') is not true$$,
   'many are not compared with many');
 
 select is_empty(
@@ -29,21 +29,21 @@ select is_empty(
     'exists($.run.a[*] ? (@.b[*] == 1))', 'exists($.run.a[*] ? (@.* == 1))', 'exists($.run.a[*] ? (@[0 to 9] == 1))',
     'exists($.run.a[*] ? (exists(@.b ? (@ == 1))))', 'exists($.run.a[*] ? (@.keyvalue().key == "x"))', 'exists($.run.a[*] ? ($.b[*] == 1))'
     ]) as c(text)
-  where pg_temp.problem(c.text) not like '%has a wildcard, a range or a filter inside a filter%'$$,
+  where (pg_temp.problem(c.text) like '%has a wildcard, a range or a filter inside a filter%') is not true$$,
   'nothing runs over many values inside a filter');
 
 select is_empty(
   $$select c.text, pg_temp.problem(c.text) from unnest(array[
     'exists($.run.a[*] ? (@ == $.b.n + 1))', 'exists($.run.a[*] ? ($.b.text like_regex "x"))', 'exists($.run.a[*] ? ($.b.text.double() > @))',
     'exists($.run.a[*] ? (-$.b.n == @))', 'exists($.run.a[*] ? ((@ + 1) * $.b.n > 2))', 'lax exists($.run.a ? ($.b == 1))']) as c(text)
-  where pg_temp.problem(c.text) not like '%works on a value of $ in a filter%'$$,
+  where (pg_temp.problem(c.text) like '%works on a value of $ in a filter%') is not true$$,
   'nor does a filter work again and again on what is outside of it');
 
 select is_empty(
   $$select c.text, pg_temp.problem(c.text) from unnest(array[
     '$.run.a * $.run.b * $.run.c > 1', 'exists($.run[*] ? (@.a * @.b > 1))', '$.run.a / $.run.b > 1', '$.run.a % $.run.b == 1',
     '2 / $.run.a > 1', '$.run.a * 2 * $.run.b * $.run.c > 1']) as c(text)
-  where pg_temp.problem(c.text) not like '%multiplies values with each other%'$$,
+  where (pg_temp.problem(c.text) like '%multiplies values with each other%') is not true$$,
   'numbers may have a hundred thousand digits: two are multiplied, and none divides');
 
 select is_empty(
@@ -51,7 +51,7 @@ select is_empty(
     '$.run.x like_regex "(a*)\\1"', '$.run.x like_regex "a(?=.*b)"', '$.run.x like_regex "(?<!a)b"', '$.run.x like_regex "(ab){2}"',
     '$.run.x like_regex "(?i)a"', '$.run.x like_regex "***:(?i)a"', '$.run.x like_regex "a.{0,64}b"', '$.run.x like_regex "[a-z]{60,}b{5}"',
     '$.run.x like_regex "a{40}" || $.run.y like_regex "b{40}"']) as c(text)
-  where pg_temp.problem(c.text) not like '%pattern%'$$,
+  where (pg_temp.problem(c.text) like '%pattern%') is not true$$,
   'a pattern is read once, and has few states');
 
 select is(

@@ -8,14 +8,14 @@ select is(
     {"name": "c", "depends_on": ["a", "b"], "join": "any"},
     {"name": "d", "after": ["c", "c"], "prefer_after": ["b"], "on_error": "continue"},
     {"name": "m", "type": "map", "depends_on": ["c"], "tolerate": "2.5%", "fallback": []},
-    {"name": "n", "type": "map", "tolerate": 3.0}, {"name": "o", "type": "map", "tolerate": 0}]}')).definition -> 'steps',
+    {"name": "n", "type": "map", "after": ["d"], "tolerate": 3.0}, {"name": "o", "type": "map", "tolerate": 0}]}')).definition -> 'steps',
   '[
     {"name": "a", "type": "single", "if": "$.run.n > 1"},
     {"name": "b", "type": "single", "dependencies": ["a"], "if": "lax $.a.n == 1", "otherwise": "fail", "fallback": null},
     {"name": "c", "type": "single", "dependencies": ["a", "b"], "join": "any"},
     {"name": "d", "type": "single", "after": ["c"], "prefer_after": ["b"], "on_error": "continue"},
     {"name": "m", "type": "map", "map_over": "c", "dependencies": ["c"], "tolerate": "2.5%", "fallback": []},
-    {"name": "n", "type": "map", "tolerate": 3},
+    {"name": "n", "type": "map", "after": ["d"], "tolerate": 3},
     {"name": "o", "type": "map"}]'::jsonb,
   'what means nothing is absent, a condition is as it was written');
 
@@ -28,15 +28,15 @@ select results_eq(
     ('a', 'all', 'skip', 'strict $.run.n > 1', '{}', '{}', '{}', '{b,c}', false, false, null::jsonb, null::int, null::numeric),
     ('b', 'all', 'fail', 'lax $.a.n == 1', '{a}', '{}', '{}', '{c,d}', false, false, 'null', null, null),
     ('c', 'any', 'skip', null, '{a,b}', '{}', '{}', '{d,m}', false, false, null, null, null),
-    ('d', 'all', 'skip', null, '{}', '{c,b}', '{b}', '{}', true, true, null, null, null),
+    ('d', 'all', 'skip', null, '{}', '{c,b}', '{b}', '{n}', true, true, null, null, null),
     ('m', 'all', 'skip', null, '{c}', '{}', '{}', '{}', true, false, '[]', null, 0.025),
-    ('n', 'all', 'skip', null, '{}', '{}', '{}', '{}', true, false, null, 3, null),
+    ('n', 'all', 'skip', null, '{}', '{d}', '{}', '{}', true, false, null, 3, null),
     ('o', 'all', 'skip', null, '{}', '{}', '{}', '{}', true, false, null, null, null)$$,
   'all of it is compiled; who only comes after takes nothing');
 
 select results_eq(
   $$select step_slug collate "default", depends_on_step collate "default", order_only from quantumflow.workflow_step_edges order by 1, 2$$,
-  $$values ('b', 'a', false), ('c', 'a', false), ('c', 'b', false), ('d', 'b', true), ('d', 'c', true), ('m', 'c', false)$$,
+  $$values ('b', 'a', false), ('c', 'a', false), ('c', 'b', false), ('d', 'b', true), ('d', 'c', true), ('m', 'c', false), ('n', 'd', true)$$,
   'edges are of either kind');
 
 select is(
