@@ -138,7 +138,7 @@ as $_seen_by_condition$
 begin
   return (
     select quantumflow._saw(p_condition, i.input, jsonb_build_object('status', coalesce(w.statuses, '{}')))
-    from quantumflow._task_input(p_run_id, p_step_slug, 0, null, p_run_input, 0, p_dependencies, true, false, null) i
+    from quantumflow._task_input(p_run_id, p_step_slug, 0, null, p_run_input, 0, p_dependencies, true, false, null, 2147483647) i
     cross join (
       select jsonb_object_agg(s.step_slug, s.status) as statuses
       from unnest(p_dependencies || p_after) u (slug)
