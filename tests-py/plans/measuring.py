@@ -64,6 +64,15 @@ class Meter:
         )
         return self.pages("select * from quantumflow.complete_tasks(%s::jsonb)", reports)
 
+    def pass_on(self, commands: list[str]) -> int:
+        """Complete the one task that was claimed, and claim what it makes ready; the pages."""
+        return self.pages(
+            "select * from quantumflow.complete_and_claim(%s, "
+            "(select jsonb_agg(to_jsonb(b) || '{\"output\": 1}') from batch b), commands => %s)",
+            self.engine.worker_id,
+            commands,
+        )
+
     def drain(self, quantity: int = 100) -> dict[str, list[Batch]]:
         """Claim and complete all there is; answers what each full batch cost, by step."""
         found: dict[str, list[Batch]] = {}

@@ -226,6 +226,46 @@ def test_a_claim_does_not_pay_for_what_waits_of_others(
 
 
 @_TASKS
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(_nothing, _nothing, id="no statistics"),
+        pytest.param(_empty_and_analyze, _nothing, id="those of empty tables"),
+        pytest.param(_nothing, _analyze, id="those of full tables"),
+    ],
+)
+def test_a_result_alone_costs_the_same_beside_full_tables(
+    engine: Engine,
+    worker: Meter,
+    record_property: Callable[[str, object], None],
+    before: Callable[[Engine], None],
+    after: Callable[[Engine], None],
+    tasks: int,
+) -> None:
+    _warm_up(engine, worker)
+    before(engine)
+    pages = {}
+    for others in (0, tasks):
+        if others:
+            _load_chains(engine, others)
+            after(engine)
+        costs = []
+        for _ in range(8):
+            engine.start("chain")
+            worker.claim(1, ["a"])
+            costs.append(worker.pass_on(["b"]))
+        pages[others] = sorted(costs)[4]
+        record_property(f"pages of a hand-over beside {others}", pages[others])
+    passed_on = engine.value(
+        "select count(*) from quantumflow.step_tasks a join quantumflow.step_tasks b "
+        "using (run_id, message_id) where (a.step_slug, b.step_slug) = ('a', 'b')"
+    )
+
+    assert passed_on == 16
+    assert pages[tasks] <= 1.5 * pages[0]
+
+
+@_TASKS
 def test_a_claim_that_finds_nothing_stays_cheap(engine: Engine, worker: Meter, tasks: int) -> None:
     """After so many tasks have passed through the queue, and with a thousand waiting for later."""
     _warm_up(engine, worker)
