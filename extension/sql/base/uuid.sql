@@ -1,3 +1,19 @@
+-- Without a path of its own, so that it is inlined where it is called. 48 bits of milliseconds, the version, 12 bits of the fraction of the
+-- millisecond; the rest is random.
+create function quantumflow._uuid_v7_of(p_us bigint)
+returns uuid
+language sql
+volatile
+return encode(
+  overlay(
+    uuid_send(gen_random_uuid())
+    placing int8send((p_us / 1000 << 16) | 28672 | (p_us % 1000 * 4096 / 1000))
+    from 1 for 8),
+  'hex')::uuid;
+
+comment on function quantumflow._uuid_v7_of(bigint) is
+'A version 7 uuid of a moment, in microseconds since 1970.';
+
 create function quantumflow._uuid_v7()
 returns uuid
 language plpgsql
@@ -7,13 +23,7 @@ as $_uuid_v7$
 declare
   v_us bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
 begin
-  -- 48 bits of milliseconds, the version, 12 bits of the fraction of the millisecond; the rest is random.
-  return encode(
-    overlay(
-      uuid_send(gen_random_uuid())
-      placing int8send((v_us / 1000 << 16) | 28672 | (v_us % 1000 * 4096 / 1000))
-      from 1 for 8),
-    'hex')::uuid;
+  return quantumflow._uuid_v7_of(v_us);
 end
 $_uuid_v7$;
 

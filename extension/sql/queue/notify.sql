@@ -4,21 +4,23 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_notify$
+declare
+  v_command text;
 begin
   -- Idle workers look at least once a second: where work of a command has waited for longer, nobody who has it is idle, so there is
   -- nobody to wake. And to notify has a price: commits that do are written to disk one after the other.
   -- When the server's queue for notifications is half full, nobody is told either. One forgotten listener of any database can fill it,
   -- and once it is full, no transaction that notifies can commit.
-  if quantumflow._limit('notify') = 1
-    and pg_notification_queue_usage() < 0.5
-    and exists (
-      select
-      from unnest(p_commands) c (command)
-      where not quantumflow._is_ahead(p_queue, array[c.command], p_now - interval '1 s', p_now)
-    )
-  then
-    perform pg_notify('quantumflow', p_queue);
+  if quantumflow._limit('notify') = 0 or pg_notification_queue_usage() >= 0.5 then
+    return;
   end if;
+
+  foreach v_command in array p_commands loop
+    if not quantumflow._is_ahead(p_queue, array[v_command], p_now - interval '1 s', p_now) then
+      perform pg_notify('quantumflow', p_queue);
+      return;
+    end if;
+  end loop;
 end
 $_notify$;
 

@@ -113,9 +113,13 @@ begin
     return;
   end if;
 
-  select array_agg(quantumflow._uuid_v7() order by i.n), array_agg(coalesce(i.input, '{}') order by i.n)
+  select array_agg(quantumflow._uuid_v7_of(i.us) order by i.n), array_agg(coalesce(i.input, '{}') order by i.n)
   into v_run_ids, v_inputs
-  from unnest(start_flows.inputs) with ordinality i (input, n);
+  from (
+    select u.input, u.n, (extract(epoch from clock_timestamp()) * 1000000)::bigint as us
+    from unnest(start_flows.inputs) with ordinality u (input, n)
+    offset 0
+  ) i;
 
   v_run_ids := quantumflow._start_runs(
     start_flows.workflow_slug, null, coalesce(v_run_ids, '{}'), coalesce(v_inputs, '{}'),

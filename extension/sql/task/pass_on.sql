@@ -12,27 +12,31 @@
 -- Whatever is not so, the ordinary way does, as if nobody had looked.
 
 create type quantumflow._passable as (
-  run_id       uuid,
-  step_slug    text,
-  tid          tid,
-  queue        text,
-  message_id   bigint,
-  attempts     int,
-  lease_token  bigint,
-  started_at   timestamptz,
-  began_at     timestamptz,
-  usage        jsonb,
-  priority     int,
-  headers      jsonb,
-  next_step    text,
-  next_command text,
-  next_timeout interval,
-  claimed      quantumflow.claimed_task
+  run_id        uuid,
+  workflow_slug text,
+  version       int,
+  input         jsonb,
+  headers       jsonb,
+  priority      int,
+  step_slug     text,
+  tid           tid,
+  queue         text,
+  message_id    bigint,
+  attempts      int,
+  lease_token   bigint,
+  started_at    timestamptz,
+  began_at      timestamptz,
+  usage         jsonb,
+  next_step     text,
+  step_type     text,
+  command       text,
+  args          jsonb,
+  timeout       interval,
+  max_attempts  int
 );
 
 comment on type quantumflow._passable is
-'A started task whose result makes one other ready, which its worker could have: what is to be written, and the claimed task that comes of
-it.';
+'A started task whose result makes one other ready, which its worker could have, and what it is: from next_step on, of that other.';
 
 create function quantumflow._find_passable(p_results jsonb, p_offer quantumflow._offer, p_now timestamptz)
 returns quantumflow._passable
@@ -44,14 +48,9 @@ declare
   v_found quantumflow._passable;
 begin
   select
-    p.run_id, p.step_slug, t.tid, t.queue, t.message_id, t.attempts, t.lease_token, t.started_at,
-    greatest(t.started_at, p_now - p.seconds), p.usage, r.priority, r.headers, n.step_slug, n.command, n.timeout,
-    row(
-      p.run_id, r.workflow_slug, n.step_slug, 0, n.command, n.args,
-      jsonb_build_object('run', r.input, p.step_slug, coalesce(p_results -> 0 -> 'output', 'null')),
-      1, n.max_attempts, quantumflow._token_of(gen_random_uuid(), 0), p_now + least(p_offer.lease, n.timeout), p_now + n.timeout, t.queue, t.message_id, r.headers, 0,
-      n.step_type, 0, 0, r.version
-    )::quantumflow.claimed_task
+    p.run_id, r.workflow_slug, r.version, r.input, r.headers, r.priority,
+    p.step_slug, t.tid, t.queue, t.message_id, t.attempts, t.lease_token, t.started_at, greatest(t.started_at, p_now - p.seconds), p.usage,
+    n.step_slug, n.step_type, n.command, n.args, n.timeout, n.max_attempts
   into v_found
   from quantumflow._parse_reports(p_results) p
   cross join lateral (
@@ -127,8 +126,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_pass_on$
 declare
-  v_this quantumflow._passable;
-  v_next quantumflow.claimed_task;
+  v_this   quantumflow._passable;
+  v_output jsonb := coalesce(p_results -> 0 -> 'output', 'null');
+  v_token  bigint := quantumflow._token_of(gen_random_uuid(), 0);
+  v_msg_id bigint;
 begin
   -- The sizes: what the next task is given must be one jsonb value. _may_exceed knows the limits of an output.
   if jsonb_array_length(p_results) <> 1
@@ -144,12 +145,10 @@ begin
     return null;
   end if;
 
-  v_next := v_this.claimed;
-
   update quantumflow.step_tasks t
   set
     status = 'completed',
-    output = coalesce(p_results -> 0 -> 'output', 'null'),
+    output = v_output,
     usage = v_this.usage,
     started_at = v_this.began_at,
     completed_at = p_now,
@@ -190,16 +189,16 @@ begin
   insert into quantumflow.step_tasks
     (run_id, step_slug, task_index, queue, message_id, queued_at, attempts, worker_id, lease_token, started_at, status)
   values
-    (v_this.run_id, v_this.next_step, 0, v_this.queue, v_this.message_id, p_now, 1, p_offer.worker_id, v_next.lease_token, p_now, 'started');
+    (v_this.run_id, v_this.next_step, 0, v_this.queue, v_this.message_id, p_now, 1, p_offer.worker_id, v_token, p_now, 'started');
 
-  if not quantumflow._pass_on_message(
-    v_this.queue, v_this.message_id,
-    quantumflow._message_of(v_this.run_id, v_this.next_step, 0, false, v_this.next_command), v_next.lease_expires_at, p_now)
-  then
-    v_next := quantumflow._send_anew(v_this, v_next);
-  end if;
+  v_msg_id := quantumflow._pass_message_on(v_this, p_now + least(p_offer.lease, v_this.timeout), p_now);
 
-  return v_next;
+  return row(
+    v_this.run_id, v_this.workflow_slug, v_this.next_step, 0, v_this.command, v_this.args,
+    jsonb_build_object('run', v_this.input, v_this.step_slug, v_output), 1, v_this.max_attempts, v_token,
+    p_now + least(p_offer.lease, v_this.timeout), p_now + v_this.timeout, v_this.queue, v_msg_id, v_this.headers, 0, v_this.step_type, 0, 0,
+    v_this.version
+  )::quantumflow.claimed_task;
 end
 $_pass_on$;
 
@@ -250,26 +249,30 @@ $_put_back$;
 comment on function quantumflow._put_back(quantumflow._passable) is
 'Makes a task that this transaction has completed what it was, since its run is not what it was. Its error_message is written by what comes next.';
 
-create function quantumflow._send_anew(p_this quantumflow._passable, p_next quantumflow.claimed_task)
-returns quantumflow.claimed_task
+create function quantumflow._pass_message_on(p_this quantumflow._passable, p_vt timestamptz, p_now timestamptz)
+returns bigint
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_send_anew$
+as $_pass_message_on$
+declare
+  v_message jsonb := quantumflow._message_of(p_this.run_id, p_this.next_step, 0, false, p_this.command);
+  v_msg_id  bigint;
 begin
-  p_next.message_id := (quantumflow._send_messages(
-    p_this.queue,
-    array[quantumflow._message_of(p_this.run_id, p_this.next_step, 0, false, p_this.next_command)],
-    array[p_this.headers],
-    p_next.lease_expires_at))[1];
+  if quantumflow._pass_on_message(p_this.queue, p_this.message_id, v_message, p_vt, p_now) then
+    return p_this.message_id;
+  end if;
+
+  -- Somebody has taken it away.
+  v_msg_id := (quantumflow._send_messages(p_this.queue, array[v_message], array[p_this.headers], p_vt))[1];
 
   update quantumflow.step_tasks t
-  set message_id = p_next.message_id
+  set message_id = v_msg_id
   where (t.run_id, t.step_slug, t.task_index) = (p_this.run_id, p_this.next_step, 0);
 
-  return p_next;
+  return v_msg_id;
 end
-$_send_anew$;
+$_pass_message_on$;
 
-comment on function quantumflow._send_anew(quantumflow._passable, quantumflow.claimed_task) is
-'Sends the next task a message of its own, where somebody has taken away the one that was to be passed on; returns the task with it.';
+comment on function quantumflow._pass_message_on(quantumflow._passable, timestamptz, timestamptz) is
+'Passes the message of the task that is done on to the next one, or sends it another one where that is gone; returns the id of its message.';
