@@ -236,7 +236,7 @@ CLAIMING = [
         "_claim_plain",
         "          for update skip locked\n",
         "          limit 1\n",
-        MEETINGS,
+        CLAIMS,
     ),
     Mutation(
         "a claim of plain tasks waits for the task",
