@@ -1,5 +1,5 @@
 begin;
-select plan(4);
+select plan(5);
 
 select quantumflow.define_flow('{"slug": "others", "steps": [{"name": "a", "type": "map", "command": "theirs"}]}');
 select quantumflow.define_flow('{"slug": "ours", "steps": [{"name": "a", "type": "map", "command": "ours"}]}');
@@ -18,9 +18,17 @@ select results_eq(
     group by 1, 2 order by 1, 2$$,
   $$values ('ours', 'queued', 6::bigint), ('ours', 'started', 4), ('theirs', 'queued', 30)$$,
   'and takes four');
+
+-- First comes what is no task's: having found nothing but that, the claim looks at ten times as much.
+select pgmq.send('quantum_flow_queue', '{"command": "ours"}');
+update pgmq.q_quantum_flow_queue set vt = vt - interval '1 hour' where message = '{"command": "ours"}';
+select is(
+  (select array_agg(task_index) from quantumflow.claim_tasks(gen_random_uuid(), 1, commands => '{ours}')),
+  '{4}'::int[],
+  'nor does it take more when it looks at more');
 select is(
   (select array_agg(task_index) from quantumflow.claim_tasks(gen_random_uuid(), 10, commands => '{ours}')),
-  '{4,5,6,7,8,9}'::int[],
+  '{5,6,7,8,9}'::int[],
   'the others of its own are there at once');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
