@@ -60,7 +60,10 @@ def test_both_clients_have_the_same_verbs() -> None:
     def verbs(kind: type) -> set[str]:
         return {name for name, value in vars(kind).items() if inspect.isfunction(value)}
 
-    of_a_worker = {"command", "register", "poll_and_run", "stop", "with_source"}
+    of_a_worker = {
+        *("command", "around", "resource", "register"),
+        *("poll_and_run", "stop", "with_source"),
+    }
     hidden = {name for name in verbs(Client) | verbs(AsyncClient) if name.startswith("_")}
     assert verbs(Client) - of_a_worker - hidden == verbs(AsyncClient) - hidden
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import Connection
 
-from docs import a_web_framework
+from docs import a_web_framework, pictures
 from docs.pages import Block, blocks
 from quantumflow_client import Client
 from support.server import REPOSITORY
@@ -76,6 +76,7 @@ def test_every_block_runs(
     monkeypatch.setenv("QUANTUMFLOW_DSN", dsn)
     if page.name != "frameworks.md":  # which has the real one
         monkeypatch.setitem(sys.modules, "fastapi", a_web_framework)
+    monkeypatch.setitem(sys.modules, "pictures", pictures)
     connection = connect()
     for block in blocks(page):
         where = f"{page.name}:{block.line}"

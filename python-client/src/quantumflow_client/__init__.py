@@ -31,7 +31,7 @@ from ._sql import (
 from ._version import __version__ as __version__
 from .async_client import AsyncClient
 from .client import Client
-from .context import Context
+from .context import Context, TaskFilter, current_task
 from .errors import (
     AccessError,
     BadArgument,
@@ -42,6 +42,7 @@ from .errors import (
     NoDatabase,
     NotInstalled,
     PermanentError,
+    ProcessDied,
     QuantumflowError,
     QueueError,
     RetryAfter,
@@ -76,6 +77,7 @@ __all__ = [
     "NotInstalled",
     "PathStep",
     "PermanentError",
+    "ProcessDied",
     "PrunedRuns",
     "QuantumflowError",
     "QueueError",
@@ -91,9 +93,11 @@ __all__ = [
     "RunStatus",
     "Size",
     "TaskError",
+    "TaskFilter",
     "UnsupportedValue",
     "WaitTimeout",
     "WorkerHung",
     "WorkerSummary",
     "WorkflowVersion",
+    "current_task",
 ]

@@ -44,7 +44,7 @@ class Encoder:
         Args:
             hook: Is asked for what has no form in JSON, and returns what has one.
         """
-        self._hook = hook
+        self.hook = hook
         # json.dumps would make this anew for each value. That keys are sorted costs little, and
         # finds those of several kinds: 1 and "1" would become one.
         self._encode = json.JSONEncoder(
@@ -92,9 +92,9 @@ class Encoder:
         try:
             return _plain.plain(value)
         except TypeError:
-            if self._hook is None:
+            if self.hook is None:
                 raise
-        made = self._hook(value)
+        made = self.hook(value)
         if made is value:
             raise TypeError(f"`encode` returned the {type(value).__name__} that it was given")
         return made

@@ -157,21 +157,26 @@ class Client:
 
     # Handlers
 
-    def command(self, name: str) -> Callable[[F], F]:
+    def command(self, name: str, *, process: bool = False) -> Callable[[F], F]:
         """Let a function handle a command: a decorator.
 
         Args:
             name: The command, as steps name it.
+            process: Whether to call it in a process of its own: for what computes, and for what may
+                crash. The process is begun when one is needed, and kept for the next task; it is
+                killed when the task's time is over, or a second after the handler was told to stop.
+                Its `ctx` has all but `transaction()` and `complete()`.
 
         Raises:
             TypeError: The function's parameters cannot be filled by name, or a step of a flow that
-                was registered or deployed here will not have them.
+                was registered or deployed here will not have them; or it is to have a process,
+                which cannot import it: it is nested, or of the program that was started.
             ValueError: The command has another handler. The same function, defined again in a
                 notebook, takes its own place.
         """
 
         def register(function: F) -> F:
-            self._handlers.add(name, function)
+            self._handlers.add(name, function, process=process)
             self._queues[DEFAULT_QUEUE] = None
             return function
 
@@ -184,9 +189,69 @@ class Client:
             TypeError: A handler of one of its commands asks for what its tasks do not have.
             ValueError: One of its commands has another handler.
         """
-        self._handlers.add_flow(flow.definition(), flow.handlers())
+        self._handlers.add_flow(flow.definition(), flow.handlers(), processes=flow.processes())
         self._flows[flow.slug] = flow
         self._queues |= dict.fromkeys(flow.queues())
+
+    def around(self, hook: F) -> F:
+        """Let a function be around every handler: a decorator.
+
+        @client.around
+        def timed(ctx, call):
+            began = time.monotonic()
+            try:
+                return call()
+            finally:
+                record(ctx.command, time.monotonic() - began)
+
+        It is called with the task's context, and a function that calls the next hook, or at last
+        the handler. What it returns is the output, what it raises the error; before it calls, it
+        may change `ctx.input`. The first that was given is the outermost. An `async def` one writes
+        `await call()`. Those of one kind are around handlers of the other, too, which takes another
+        thread for each.
+
+        Args:
+            hook: The function.
+
+        Raises:
+            TypeError: It does not take two arguments, or is a generator.
+        """
+        self._handlers.hooks.add(hook)
+        return hook
+
+    @overload
+    def resource(self, function: F, /) -> F: ...
+
+    @overload
+    def resource(self, name: str | None = None, /) -> Callable[[F], F]: ...
+
+    def resource(self, name_or_function: Any = None, /) -> Any:
+        """Let handlers ask by name for what a function makes: a decorator.
+
+        @client.resource
+        def http():
+            with httpx.Client() as http:
+                yield http
+
+        It is made once for each worker, before that claims anything, if a handler asks for it. What
+        it yields is closed, by its going on, after the last handler has ended; it may also return.
+        An `async def` one is for `async def` handlers, and lives on their event loop.
+
+        Args:
+            name_or_function: The name; by default the function's.
+
+        Raises:
+            TypeError: It takes arguments.
+            ValueError: The name is taken by another one, by what handlers may ask for anyway, or by
+                a step on which one of a flow at hand depends.
+        """
+        if callable(name_or_function):
+            return self._add_resource(name_or_function, None)
+        return lambda function: self._add_resource(function, name_or_function)
+
+    def _add_resource(self, function: F, name: str | None) -> F:
+        self._handlers.add_resource(name or function.__name__, function)
+        return function
 
     @property
     def flows(self) -> list[Flow]:
@@ -802,6 +867,7 @@ class Client:
         listen: bool | str = True,
         handle_signals: bool = True,
         name: str | None = None,
+        health: int | tuple[str, int] | None = None,
     ) -> int:
         """Be a worker: claim tasks, call their handlers, report; until SIGTERM, SIGINT or `stop`.
 
@@ -832,6 +898,8 @@ class Client:
                 A DSN: listen there, past a pooler.
             handle_signals: Whether to react to SIGTERM and SIGINT; only in the main thread.
             name: A name for people; by default the host and the process.
+            health: A port, or a host and a port, on which it tells by HTTP whether it goes on: 200
+                while the database has answered it in the last minute, else 503.
 
         Returns:
             How many tasks were run.
@@ -842,6 +910,7 @@ class Client:
             psycopg.OperationalError: The first connection failed.
             QuantumflowError: A claim is refused: the database is a copy, for example, or, with
                 `once` or `until_idle`, a queue is missing.
+            OSError: The port for `health` is not to be had.
             WorkerHung: As many handlers hang as there are slots, and at least three: they go on two
                 seconds after their timeout. It has finished what else it had; begin another
                 process.
@@ -859,6 +928,7 @@ class Client:
             until_idle=until_idle,
             listen=listen,
             name=name,
+            health=health,
         )
         listens = handle_signals and threading.current_thread() is threading.main_thread()
         with self._lock:
@@ -1071,6 +1141,8 @@ class Client:
         duration("lease", options["lease"])
         if isinstance(options["listen"], str):
             parts_of(options["listen"], "listen")
+        if isinstance(options.get("health"), int):
+            options["health"] = ("", options["health"])
         return Worker(
             self._connections,
             self._handlers,

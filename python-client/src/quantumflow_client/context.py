@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
 from copy import copy
 from datetime import datetime, timezone
 from functools import cached_property
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(_log.NAME)
 
 _AMOUNT_MOST = 10**18
+
+_DESCRIBED = ("run_id", "workflow_slug", "step_slug", "task_index", "attempt")
 
 _READ = {"input", "args", "headers", "run_input"}
 """What is kept once it was read."""
@@ -65,6 +68,41 @@ class OwnTransaction(Protocol):
         """As `complete`, on an asynchronous connection."""
 
 
+_current: ContextVar[Context | None] = ContextVar("quantumflow_task", default=None)
+
+
+def current_task() -> Context | None:
+    """The task whose handler, or hook, calls this; None where none does.
+
+    Also in functions that these call, in asyncio's tasks and `asyncio.to_thread`, but not in
+    threads that they begin, which have a context of their own.
+    """
+    return _current.get()
+
+
+def begin_on(ctx: Context) -> None:
+    """Let a task be the current one, in this context."""
+    _current.set(ctx)
+
+
+class TaskFilter(logging.Filter):
+    """Adds the current task to each record of a logging handler: `handler.addFilter(TaskFilter())`.
+
+    A record has run_id, workflow_slug, step_slug, task_index and attempt then, and task, a text for
+    people; all of them None, and task empty, outside of handlers.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        ctx = current_task()
+        for name in _DESCRIBED:
+            if not hasattr(record, name):
+                setattr(record, name, None if ctx is None else ctx._described[name])  # noqa: SLF001
+        if not hasattr(record, "task"):
+            record.task = "" if ctx is None else str(ctx)
+        return True
+
+
 class Context:
     """A task while its handler runs. What it says is read when it is first asked for."""
 
@@ -88,6 +126,13 @@ class Context:
         self._encode = encode
         self._outputs: dict[str, str] = {}
         self._is_exact = False
+
+    def __str__(self) -> str:
+        return said_of(self._task)
+
+    @cached_property
+    def _described(self) -> dict[str, object]:
+        return describe(self._task)
 
     @cached_property
     def run_id(self) -> UUID:
@@ -155,7 +200,7 @@ class Context:
 
         They are run_id, workflow_slug, step_slug, task_index and attempt.
         """
-        return _TaskLogger(_LOGGER, describe(self._task))
+        return _TaskLogger(_LOGGER, self._described)
 
     @property
     def idempotency_key(self) -> str:
@@ -322,6 +367,12 @@ class Context:
             del vars(exact)[name]
         vars(exact)["_is_exact"] = True
         return exact
+
+    def keep_input(self) -> None:
+        """Let the input be what somebody has made of it, wherever it is read from here on."""
+        vars(self).pop("exact", None)
+        if self.input != self._read(self._task.input, "the task's input"):
+            vars(self.exact)["input"] = self.input
 
     def _read(self, text: str | None, what: str) -> Json:
         return None if text is None else _json.decode(text, what, exact=self._is_exact)

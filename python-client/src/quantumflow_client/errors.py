@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     import psycopg
@@ -569,6 +570,29 @@ class WorkerHung(QuantumflowError):
 
     def __reduce__(self) -> tuple[type[WorkerHung], tuple[int]]:
         return type(self), (self.handlers,)
+
+
+class ProcessDied(QuantumflowError):
+    """The process of a handler with `process=True` ended before the handler did.
+
+    It crashed, exited, or was killed: when its task's time was over, for example.
+
+    Attributes:
+        how: How it ended.
+        exit_code: Its exit code; the number of a signal, negative; None if that is not known.
+    """
+
+    def __init__(self, how: str, *, exit_code: int | None = None) -> None:
+        super().__init__(f"the process of the handler {how}")
+        self.how = how
+        self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[Callable[..., ProcessDied], tuple[str, int | None]]:
+        return _process_died, (self.how, self.exit_code)
+
+
+def _process_died(how: str, exit_code: int | None) -> ProcessDied:
+    return ProcessDied(how, exit_code=exit_code)
 
 
 class BadArgument(QuantumflowError, ValueError):

@@ -48,8 +48,13 @@ _NONE: Any = object()
 
 
 class StepSettings(TypedDict, total=False):
-    """What a decorator takes for a step: see `Flow.add_step`, which is called with it."""
+    """What a decorator takes for a step: see `Flow.add_step`, which is called with it.
 
+    Beside that `process`: whether the function is called in a process of its own; see
+    `Client.command`.
+    """
+
+    process: bool
     depends_on: Iterable[StepRef]
     command: str | None
     max_attempts: int | None
@@ -112,6 +117,7 @@ class Flow(Generic[InT, OutT]):
         on_failure: StepRef | None = None,
         input: type[InT] | None = None,  # noqa: A002, ARG002 - for type checkers
         output: type[OutT] | None = None,
+        resources: Iterable[str] = (),
     ) -> None:
         """Begin a workflow. What is not given is left to the database's defaults.
 
@@ -129,9 +135,13 @@ class Flow(Generic[InT, OutT]):
             input: What its runs are started with, for type checkers.
             output: What `wait` returns of its runs: a dataclass, or whatever else an annotation may
                 say, whose members are the outputs of the leaf steps. By default as JSON is.
+            resources: What else its functions may ask for by name: what the clients that work on it
+                make with `Client.resource`.
         """
         self.slug = slug
         self.output = output
+        self.resources = tuple(resources)
+        self._processes: set[str] = set()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._steps: dict[str, dict[str, Json]] = {}
         self._slugs: dict[Callable[..., Any], str] = {}
@@ -309,6 +319,10 @@ class Flow(Generic[InT, OutT]):
         """The functions of the flow, by command."""
         return dict(self._functions)
 
+    def processes(self) -> set[str]:
+        """The commands whose functions are called in processes of their own."""
+        return set(self._processes)
+
     def queues(self) -> list[str]:
         """The queues where the flow's tasks wait."""
         usual = self._definition.get("queue", DEFAULT_QUEUE)
@@ -324,7 +338,8 @@ class Flow(Generic[InT, OutT]):
     def _add_function(
         self, function: F, slug: str | None, kind: Kind, settings: dict[str, Any]
     ) -> F:
-        handler = Handler.of(function)
+        is_process = settings.get("process", False)
+        handler = Handler.of(function, process=is_process)
         slug = slug or getattr(function, "__name__", None)
         if slug is None:
             raise TypeError(f"{function!r} has no name: say the step's, as in flow.step('name')")
@@ -333,17 +348,19 @@ class Flow(Generic[InT, OutT]):
         if before is not None and not is_again(function, before):
             raise ValueError(f"command {command!r} has a handler already: {name_of(before)}")
         named = {**settings, "command": command, **self._wanted_by(function, settings)}
+        named.pop("process", None)
         steps = dict(self._steps)
         if before is not None:
             self._steps.pop(slug, None)
         try:
             self.add_step(slug, type=kind, **named)
             for step in steps_of({"slug": self.slug, "steps": [self._steps[slug]]}):
-                step.refuse_unless_it_suits(handler.parameters)
+                step.refuse_unless_it_suits(handler.parameters, self.resources)
         except BaseException:
             self._steps = steps
             raise
         self._functions[command] = function
+        (self._processes.add if is_process else self._processes.discard)(command)
         self._slugs.setdefault(function, slug)
         in_chunks = "chunk_size" in self._steps[slug]
         for attribute, wanted in wanted_of(self.slug, slug, in_chunks=in_chunks).items():
@@ -386,7 +403,7 @@ class Flow(Generic[InT, OutT]):
         command = f"{self.slug}.{name}"
         handler = Handler.of(callback)
         for step in steps_of({"slug": self.slug, "steps": [], name: command}):
-            step.refuse_unless_it_suits(handler.parameters)
+            step.refuse_unless_it_suits(handler.parameters, self.resources)
         self._functions[command] = callback
         return command
 

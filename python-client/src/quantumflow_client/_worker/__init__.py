@@ -8,6 +8,9 @@
 - `watch`: who blocks others, cannot begin, or does not end
 - `slots`, `event_loop`: so many handlers at once, in threads and on a loop
 - `execution`: a handler is called, and what came of it is told
+- `hooks`, `resources`: functions around handlers, and what they are given by name
+- `process`, `child`: a process for a handler, and what runs in it
+- `health`: says on a port whether the worker goes on
 - `inbox`: what happened in other threads, until the loop hears of it
 - `core`, with `pace`, `apart`, `asides`: decides on `actions`, without clock, database or threads
 - `leases`, `clock`, `offer`: what a worker holds, until when, and who it is

@@ -44,7 +44,7 @@ class Loop:
         context: What jobs' contexts are copies of.
         ended: Told of each job that has ended, on the loop: its owner, and what it raised, if it
             raised or never began.
-        at_end: Is awaited on the loop before it ends, unless it was retired.
+        at_end: Is awaited on the loop before it ends, with whether no other has taken over.
 
     Attributes:
         has_told: Whether somebody was told that it is blocked, since its last sign of life.
@@ -54,7 +54,7 @@ class Loop:
         self,
         context: contextvars.Context,
         ended: Callable[[Any, BaseException | None], None],
-        at_end: Callable[[], Coroutine[Any, Any, None]],
+        at_end: Callable[..., Coroutine[Any, Any, None]],
     ) -> None:
         self._context = context
         self._ended = ended
@@ -79,6 +79,10 @@ class Loop:
         self._jobs.append((owner, job))
         if len(self._jobs) == 1:
             self._loop.call_soon_threadsafe(self._spawn)
+
+    def ask(self, question: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for something on the loop, from another thread."""
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result()
 
     def end(self) -> None:
         """Stop what runs, and the loop; wait a moment for it."""
@@ -203,8 +207,7 @@ class Loop:
             for task in tasks:
                 task.cancel()
             loop.run_until_complete(asyncio.wait(tasks, timeout=_PATIENCE / 4))
-        if not self._is_retired:
-            loop.run_until_complete(self._at_end())
+        loop.run_until_complete(self._at_end(is_last=not self._is_retired))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
 

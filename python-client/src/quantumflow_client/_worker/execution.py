@@ -9,28 +9,36 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from quantumflow_client import _json
 from quantumflow_client._log import logger
 from quantumflow_client._sql import Failure, Spent
-from quantumflow_client.context import Context, describe, said_of
-from quantumflow_client.errors import LeaseLost
+from quantumflow_client.context import Context, begin_on, describe, said_of
+from quantumflow_client.errors import LeaseLost, ProcessDied
 
+from .child import Job
 from .fork import end_child
 from .handlers import Unfit
-from .reports import completion_of, failure_of
+from .hooks import in_thread
+from .reports import FailedElsewhere, completion_of, failure_of
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from quantumflow_client._call import Call
+    from quantumflow_client._json import Json
     from quantumflow_client._sql import Completion, Task, TaskRef
 
+    from .child import Answer
     from .handlers import Handler
+    from .hooks import Hooks
+    from .process import Processes
+    from .resources import Resources
     from .steps import Step
     from .transaction import TaskTransaction
 
@@ -38,7 +46,17 @@ T = TypeVar("T")
 
 
 class Host(Protocol):
-    """What an execution needs of the worker that runs it. For any thread."""
+    """What an execution needs of the worker that runs it. For any thread.
+
+    Attributes:
+        hooks: What is around handlers.
+        resources: What handlers may ask for by name.
+        processes: Where those run that have a process of their own.
+    """
+
+    hooks: Hooks
+    resources: Resources
+    processes: Processes
 
     def new_context(self) -> contextvars.Context:
         """A context for a handler: as it was when the worker began, whatever others did since."""
@@ -83,6 +101,7 @@ class Execution:
     Attributes:
         task: The task.
         handler: Its handler.
+        is_async: Whether the event loop calls it.
         step: What the flow at hand says of its step.
         start_by: When to hand the task back, unless the handler was called.
         deadline: When its time is over.
@@ -91,7 +110,8 @@ class Execution:
         seconds: How long the handler ran.
         error: What the handler raised, until that is told.
         thread: The thread that runs, or has run, the handler.
-        async_task: The asyncio task of an `async def` handler, while that runs.
+        async_task: The asyncio task of a handler that the loop calls, while that runs.
+        told_to_stop_at: When the handler was told to stop.
     """
 
     __slots__ = (
@@ -112,6 +132,7 @@ class Execution:
         "deadline",
         "error",
         "handler",
+        "is_async",
         "is_over",
         "look_at",
         "seconds",
@@ -119,6 +140,7 @@ class Execution:
         "step",
         "task",
         "thread",
+        "told_to_stop_at",
     )
 
     def __init__(
@@ -132,6 +154,7 @@ class Execution:
     ) -> None:
         self.task = task
         self.handler = handler
+        self.is_async = handler.is_async or host.hooks.need_loop
         self.step = step
         self.start_by = start_by
         self.deadline = self.look_at = deadline
@@ -140,6 +163,7 @@ class Execution:
         self.error: BaseException | None = None
         self.thread: int | None = None
         self.async_task: asyncio.Task[None] | None = None
+        self.told_to_stop_at: float | None = None
         self._host = host
         self._process = os.getpid()
         self._transaction: TaskTransaction | None = None
@@ -169,6 +193,7 @@ class Execution:
                 return
             self._cancelled = reason
             self._is_lost = is_lost
+            self.told_to_stop_at = time.monotonic()
             if self._loop is not None and self.async_task is not None:
                 with suppress(RuntimeError):  # the loop may have ended
                     self._loop.call_soon_threadsafe(self.async_task.cancel)
@@ -182,7 +207,7 @@ class Execution:
             return True
 
     def run(self) -> None:
-        """Call a `def` handler."""
+        """Call the handler, in this thread."""
         if not self._begin():
             return
         try:
@@ -195,7 +220,7 @@ class Execution:
         self._end(report)
 
     async def run_async(self) -> None:
-        """Call an `async def` handler."""
+        """Call the handler, from the event loop."""
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self.async_task = asyncio.current_task()
@@ -205,21 +230,29 @@ class Execution:
             report = await self._call_async()
             self._has_ended = True
             if self._transaction is not None:
-                report = await self._transaction.asettle(report)
+                report = await self._settled(self._transaction, report)
         except BaseException as error:
             report = self._raised(error)
         self._end(report)
 
     def broke(self, error: BaseException, *, had_begun: bool) -> None:
-        """Something ended an `async def` handler from outside."""
+        """Something ended a handler that the loop calls from outside."""
         if self._state is not _State.ENDED:
             self._end(self._raised(error) if had_begun else None)
 
     def _call(self) -> Completion | Failure | None:
         try:
             ctx = self._context()
-            arguments = self.handler.arguments(ctx, self.step)
-            output = self._host.new_context().run(self.handler.function, **arguments)
+            hooks = self._host.hooks
+            if self.handler.place is not None and not hooks:
+                return self._reported_by(self._in_process())
+            arguments = self.handler.arguments(ctx, self.step, self._host.resources.values)
+            context = self._host.new_context()
+            context.run(begin_on, ctx)
+            if hooks:
+                output = context.run(hooks.call, ctx, lambda: self._call_within(ctx))
+            else:
+                output = context.run(self.handler.function, **arguments)
         except BaseException as error:
             self._end_child(error)
             return self._raised(error)
@@ -229,11 +262,18 @@ class Execution:
     async def _call_async(self) -> Completion | Failure | None:
         try:
             ctx = self._context()
-            if self.handler.needs_fetching(ctx):
-                arguments = await asyncio.to_thread(self.handler.arguments, ctx, self.step)
+            begin_on(ctx)
+            hooks, resources = self._host.hooks, await self._host.resources.on_loop()
+            if self.handler.needs_fetching(ctx, resources):
+                arguments = await asyncio.to_thread(
+                    self.handler.arguments, ctx, self.step, resources
+                )
             else:
-                arguments = self.handler.arguments(ctx, self.step)
-            output = await self.handler.function(**arguments)
+                arguments = self.handler.arguments(ctx, self.step, resources)
+            if hooks:
+                output = await hooks.acall(ctx, lambda: self._acall_within(ctx, resources))
+            else:
+                output = await self.handler.function(**arguments)
         except BaseException as error:
             self._end_child(error)
             return self._raised(error)
@@ -243,6 +283,77 @@ class Execution:
                 self.async_task = None
         self._end_child(None)
         return self._returned(output)
+
+    def _call_within(self, ctx: Context) -> Json:
+        """Call the handler within its hooks, which may have changed the input."""
+        if self.handler.place is not None:
+            return self._output_of(self._in_process(ctx.input))
+        return self.handler.function(**self._arguments_within(ctx, self._host.resources.values))
+
+    async def _acall_within(self, ctx: Context, resources: Mapping[str, Any]) -> Json:
+        """As `_call_within`, from the event loop."""
+        if not self.handler.is_async:
+            return await in_thread(lambda: self._call_within(ctx))
+        if self.handler.needs_fetching(ctx, resources):
+            arguments = await asyncio.to_thread(self._arguments_within, ctx, resources)
+        else:
+            arguments = self._arguments_within(ctx, resources)
+        return await self.handler.function(**arguments)
+
+    def _arguments_within(self, ctx: Context, resources: Mapping[str, Any]) -> dict[str, Any]:
+        ctx.keep_input()
+        try:
+            return self.handler.arguments(ctx, None, resources)
+        except Unfit as unfit:
+            raise TypeError(f"a hook has changed the input: {unfit}") from None
+
+    # In a process of its own
+
+    def _in_process(self, changed: dict[str, Json] | None = None) -> Answer:
+        """What a process makes of the task."""
+        assert self.handler.place is not None
+        level = logging.getLogger().getEffectiveLevel()
+        job = Job(self.handler.place, self.task, self.step, changed, level)
+        try:
+            return self._host.processes.do(job, self)
+        except ProcessDied as died:
+            if self._cancelled is not None and not self._is_lost:
+                # The worker had to end: the task is handed back, as one that did not begin.
+                raise asyncio.CancelledError(self._cancelled) from died
+            raise
+
+    def _reported_by(self, answer: Answer) -> Completion | Failure | None:
+        """What to report of what a process made."""
+        if answer.unfit is not None:
+            raise Unfit(answer.unfit)
+        report: Completion | Failure = answer.value
+        self._ran = report.spent.seconds
+        if isinstance(report, Failure):
+            self.error = FailedElsewhere(report)
+        return report
+
+    def _output_of(self, answer: Answer) -> Json:
+        """The output of what a process made, for the hooks around it."""
+        if answer.unfit is not None:
+            raise TypeError(f"a hook has changed the input: {answer.unfit}")
+        report: Completion | Failure = answer.value
+        for name, amount in _json.decode(report.spent.usage or "{}").items():
+            self._used[name] = self._used.get(name, 0) + amount
+        if isinstance(report, Failure):
+            raise FailedElsewhere(report)
+        return _json.decode(report.output, "the output")
+
+    def fetch(self, call: Call[T]) -> T:
+        """Carry out a call of the handler's."""
+        return self._host.fetch(call)
+
+    async def _settled(
+        self, transaction: TaskTransaction, report: Completion | Failure | None
+    ) -> Completion | Failure | None:
+        if self.handler.is_async:
+            return await transaction.asettle(report)
+        settled: Completion | Failure | None = await in_thread(lambda: transaction.settle(report))
+        return settled
 
     def _end_child(self, error: BaseException | None) -> None:
         """End a process that the handler has forked, and that comes back here."""
@@ -282,8 +393,8 @@ class Execution:
     def _context(self) -> Context:
         return Context(
             self.task,
-            cancelled=self._is_cancelled,
-            heartbeat=self._heartbeat,
+            cancelled=self.is_cancelled,
+            heartbeat=self.heartbeat,
             fetch=self._host.fetch,
             transaction=self._own_transaction,
             used=self._used,
@@ -314,13 +425,15 @@ class Execution:
                 self._transaction.settle(None)
         return self._transaction
 
-    def _is_cancelled(self) -> bool:
+    def is_cancelled(self) -> bool:
+        """Whether the handler is to stop."""
         return self._cancelled is not None or self._host.is_over(self.task.ref)
 
-    def _heartbeat(self) -> bool:
-        if not self._is_cancelled():
+    def heartbeat(self) -> bool:
+        """Extend the lease now; whether the task is still this worker's."""
+        if not self.is_cancelled():
             self._host.extend(self.task.ref)
-        return not self._is_cancelled()
+        return not self.is_cancelled()
 
     def _returned(self, output: object) -> Completion | Failure:
         self._ran = self._seconds()
@@ -344,6 +457,8 @@ class Execution:
         if self._ran is None:
             self._ran = self._seconds()
         self.error = error
+        if isinstance(error, FailedElsewhere):
+            return replace(error.failure, spent=self._spent())
         return failure_of(self.task.ref, error, self._spent())
 
     def _tell_settled(self, report: Completion | Failure | None) -> None:

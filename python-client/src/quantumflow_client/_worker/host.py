@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 from quantumflow_client._log import logger
 from quantumflow_client.context import describe
 
+from .process import Processes
 from .transaction import TaskTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Connections
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .core import Core
+    from .hooks import Hooks
     from .inbox import Inbox
     from .leases import Held
     from .renewal import Renewal
     from .reports import Report
+    from .resources import Resources
 
 T = TypeVar("T")
 
@@ -41,6 +43,8 @@ class WorkerHost:
         connections: For handlers' calls.
         concurrency: How many handlers run at once.
         patience: How many seconds the server may be silent.
+        hooks: What is around handlers.
+        resources: What handlers may ask for by name.
     """
 
     def __init__(
@@ -54,7 +58,12 @@ class WorkerHost:
         *,
         concurrency: int,
         patience: float,
+        hooks: Hooks,
+        resources: Resources,
     ) -> None:
+        self.hooks = hooks
+        self.resources = resources
+        self.processes = Processes()
         self.context = contextvars.copy_context()
         self._core = core
         self._inbox = inbox
@@ -68,14 +77,17 @@ class WorkerHost:
         self._patience = patience
         self._unfit_steps: set[tuple[str, int, str]] = set()
 
-    @property
-    def at_loops_end(self) -> Callable[[], Coroutine[Any, Any, None]]:
-        """What is awaited on the handlers' event loop before it ends."""
-        return self._async_transactions.close
+    async def at_loops_end(self, *, is_last: bool) -> None:
+        """Close what handlers have used on an event loop, which is about to end."""
+        await self.resources.close_on_loop()
+        if is_last:
+            await self._async_transactions.close()
 
     def close(self) -> None:
-        """Close what handlers' transactions have left open."""
+        """Close what handlers have used, but for what is of an event loop."""
+        self.processes.close()
         self._transactions.close()
+        self.resources.close()
 
     def new_context(self) -> contextvars.Context:
         """A context for a handler: as it was when the worker began, whatever others did since."""

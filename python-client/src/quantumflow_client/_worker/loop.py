@@ -15,7 +15,7 @@ import uuid
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -41,6 +41,7 @@ from .claims import Claims
 from .clock import Clock
 from .core import MISSING_MOST, Core, Stopping
 from .delivery import Delivery, Undelivered
+from .health import Health
 from .host import WorkerHost
 from .inbox import Inbox
 from .leases import LOOK_EVERY, Held
@@ -48,6 +49,7 @@ from .listener import Ear, listening
 from .offer import Offer
 from .refusals import Verdict, can_never_succeed, verdict_of
 from .renewal import Renewal
+from .resources import Resources
 from .second import Second
 from .slots import Slots
 from .watch import Watch
@@ -68,6 +70,12 @@ _PATIENCE = 5.0
 
 Or a lease, if that is longer; a third of it for what cannot wait for locks, so that a lease can
 still be renewed.
+"""
+
+_ALIVE = 60.0
+"""For how many seconds after the last answer of the database a worker is taken to be alive.
+
+It asks every few seconds, to claim, to sweep or to say that it is there, unless it is stopping.
 """
 
 _UNEXPECTED_MOST = 3
@@ -91,6 +99,7 @@ class Worker:
         until_idle: bool = False,
         listen: bool | str = True,
         name: str | None = None,
+        health: tuple[str, int] | None = None,
     ) -> None:
         """Describe a worker.
 
@@ -106,6 +115,7 @@ class Worker:
             until_idle: Whether to return when there is nothing to claim and nothing runs.
             listen: Whether to listen for new work, or where.
             name: A name for people; by default the host and the process.
+            health: Where to tell whether it goes on, if anywhere.
         """
         name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._offer = Offer(uuid.uuid4(), name, tuple(commands), tuple(queues), lease)
@@ -139,6 +149,8 @@ class Worker:
             connections,
             concurrency=concurrency,
             patience=patience,
+            hooks=handlers.hooks,
+            resources=Resources(handlers.makers, handlers.wanted(commands)),
         )
         self._handlers = handlers
         self._concurrency = concurrency
@@ -169,7 +181,9 @@ class Worker:
         self._is_new = True
         self._is_without_queues = False
         self._missing: str | None = None
-        self._began_at = time.monotonic()
+        self._began_at = self._looked_at = self._answered_at = time.monotonic()
+        self._health_at = health
+        self._health: Health | None = None
 
     def try_connection(self) -> None:
         """Connect once, to learn of what would end `run` at once."""
@@ -185,8 +199,15 @@ class Worker:
             QuantumflowError, psycopg.Error: The first connection failed, or a claim can never
             succeed.
             WorkerHung: Too many handlers hang.
+            OSError: The port for its health is not to be had.
+            BaseException: A resource cannot be made.
         """
         try:
+            if self._health_at is not None:
+                self._health = Health(self._health_at, self._say_health)
+            self._host.resources.open()
+            if self._host.resources.need_loop:
+                self._slots.begin_loop(self._host.resources.on_loop)
             self._work()
         finally:
             self._renewal.stop()
@@ -196,6 +217,8 @@ class Worker:
             self._host.close()
             self._renewal.join()
             self._disconnect()
+            if self._health is not None:
+                self._health.close()
         if self._error is not None:
             raise self._error
         return self._core.tasks_run
@@ -219,7 +242,7 @@ class Worker:
     def _go_on(self) -> bool:
         """Do what is next; whether it was the last."""
         self._hear()
-        now = time.monotonic()
+        now = self._looked_at = time.monotonic()
         self._renewal.tell_lapsed(now)
         hung = self._watch.look(now)
         if hung is not None and self._error is None:
@@ -238,11 +261,27 @@ class Worker:
             return False
         try:
             self._take(action)
+            self._answered_at = time.monotonic()
         except Undelivered as undelivered:
             self._failed(action, undelivered.error)
         except (psycopg.Error, QuantumflowError) as error:
             self._failed(action, error)
         return False
+
+    def _say_health(self) -> dict[str, Any]:
+        """Whether it goes on, by what the database has answered; for another thread."""
+        is_stopping = self._core.stopping is not Stopping.NO
+        seen_at = self._looked_at if is_stopping else self._answered_at
+        now = time.monotonic()
+        return {
+            "alive": now < seen_at + _ALIVE,
+            "worker": self._offer.name,
+            "worker_id": str(self._offer.worker_id),
+            "answered_seconds_ago": round(now - self._answered_at, 3),
+            "held": self._core.held,
+            "tasks_run": self._core.tasks_run,
+            "stopping": is_stopping,
+        }
 
     def _end_after(self, error: Exception) -> None:
         """Something happened that should not: end, and leave as little behind as possible."""

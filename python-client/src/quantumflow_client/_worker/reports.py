@@ -37,6 +37,19 @@ _OUTPUT_LIMIT = 1_000_000_000
 """Characters: PostgreSQL's protocol ends a connection on which a longer message arrives."""
 
 
+class FailedElsewhere(Exception):  # noqa: N818 - it says what happened in a process
+    """What a handler has raised in a process of its own, with its traceback there.
+
+    Attributes:
+        failure: What to report of it.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        lines = _json.decode(failure.details or "{}").get("traceback")
+        super().__init__(f"{failure.message}\n{lines}" if lines else failure.message)
+        self.failure = failure
+
+
 def completion_of(
     task: TaskRef,
     output: object,

@@ -60,7 +60,7 @@ class Slots:
     def __init__(
         self,
         count: int,
-        at_end: Callable[[], Coroutine[Any, Any, None]],
+        at_end: Callable[..., Coroutine[Any, Any, None]],
         context: contextvars.Context,
     ) -> None:
         self._lock = threading.Lock()
@@ -80,6 +80,15 @@ class Slots:
         self._new_loop = partial(Loop, context, self._ended_async, at_end)
         self._loop: Loop | None = None
         self._stuck_loops: list[Loop] = []
+
+    def begin_loop(self, first: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Have an event loop, and await something on it before all else.
+
+        Raises:
+            BaseException: What that raised.
+        """
+        self._loop = self._new_loop()
+        self._loop.ask(first())
 
     def add(self, executions: Iterable[Execution]) -> None:
         """Start them as soon as there is room."""
@@ -211,7 +220,7 @@ class Slots:
         mine = None
         while self._free and self._waiting:
             first = self._waiting[0]
-            if first.handler.is_async:
+            if first.is_async:
                 self._start_async(first)
             elif here and mine is None:
                 mine = first

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from quantumflow_client._wanted import Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from quantumflow_client._json import Json
     from quantumflow_client.context import Context
@@ -29,10 +29,17 @@ OF_A_CHUNK = frozenset({"items", "index"})
 OF_A_TASK = OF_AN_ITEM ^ OF_A_CHUNK
 """What no task has together."""
 
+OF_A_LOOP = frozenset({"iteration", "last"})
+
 _OF_CALLBACKS = {
     "on_complete": frozenset({"run", "output"}),
     "on_failure": frozenset({"run", "error", "failure"}),
 }
+
+RESERVED = frozenset.union(
+    GIVEN, OF_A_RUN, OF_AN_ITEM, OF_A_CHUNK, OF_A_LOOP, *_OF_CALLBACKS.values()
+)
+"""What no resource can be called."""
 
 
 def wanted_of(flow: str, step: str | None = None, *, in_chunks: bool = False) -> dict[str, Wanted]:
@@ -63,11 +70,14 @@ class Step:
     names: frozenset[str]
     in_chunks: bool = False
 
-    def refuse_unless_it_suits(self, parameters: Mapping[str, bool]) -> None:
+    def refuse_unless_it_suits(
+        self, parameters: Mapping[str, bool], resources: Collection[str] = ()
+    ) -> None:
         """Refuse a handler that its tasks could never call.
 
         Args:
             parameters: The names that the handler asks for, and whether it can do without.
+            resources: What else it may ask for.
 
         Raises:
             TypeError: It asks for something that no task of the step will have.
@@ -75,12 +85,18 @@ class Step:
         wants = [
             name
             for name, is_optional in parameters.items()
-            if not is_optional and name not in GIVEN and name not in self.names
+            if not is_optional
+            and name not in GIVEN
+            and name not in self.names
+            and name not in resources
         ]
         if wants:
+            there_is = listed(sorted(GIVEN | self.names))
+            if resources:
+                there_is += f", and the resources {listed(sorted(resources))}"
             raise TypeError(
                 f"the function of step {self.slug!r} asks for {listed(wants)}: {self._described()} "
-                f"has {listed(sorted(GIVEN | self.names))}"
+                f"has {there_is}"
             )
 
     def another_than(self, ctx: Context, parameters: Mapping[str, bool]) -> str | None:

@@ -15,6 +15,7 @@ import click
 
 from quantumflow_client._log import logger
 from quantumflow_client.client import Client
+from quantumflow_client.context import TaskFilter
 from quantumflow_client.flow import Flow
 
 from . import _output, _processes, _sources
@@ -81,6 +82,12 @@ if TYPE_CHECKING:
 @click.option("--no-listen", is_flag=True, help="Only look for new work; listen nowhere.")
 @click.option("--name", metavar="TEXT", help="A name for people.  [default: host and process]")
 @click.option(
+    "--health",
+    metavar="[HOST:]PORT",
+    callback=lambda _context, _option, value: _address(value),
+    help="Where to tell by HTTP whether it goes on; of --processes, each has the next port.",
+)
+@click.option(
     "--deploy", is_flag=True, help="Define the flows in the database first, if they changed."
 )
 def worker(
@@ -96,6 +103,7 @@ def worker(
     listen_on: str | None,
     no_listen: bool,
     name: str | None,
+    health: tuple[str, int] | None,
     deploy: bool,
 ) -> None:
     """Run the handlers of a Python module until told to stop.
@@ -117,6 +125,7 @@ def worker(
         "until_idle": until_idle,
         "listen": not no_listen and (listen_on or True),
         "name": name,
+        "health": health,
     }
     try:
         if processes == 1:
@@ -150,6 +159,9 @@ def _work(
     app.dsn, app.as_json = dsn, as_json
     if options["name"]:
         options = options | {"name": f"{options['name']} {number}"}
+    if options["health"]:
+        host, port = options["health"]
+        options = options | {"health": (host, port + number - 1)}
     try:
         with closing(_client_of(app, source, deploy=False)) as client:
             worker = client._worker(**options)  # noqa: SLF001
@@ -190,6 +202,16 @@ def _client_of(app: App, source: str, *, deploy: bool) -> Client:
     return client
 
 
+def _address(text: str | None) -> tuple[str, int] | None:
+    """A host, none for every address, and a port."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise click.BadParameter(f"{text!r} is no port, nor a host and a port")
+    return host.strip("[]"), int(port)
+
+
 def _ready(client: Client) -> Client:
     """The client; without handlers it will call nothing, and that is the first thing to say."""
     return trusted(client) if client.commands or client.flows else client
@@ -199,6 +221,8 @@ def _log_to_stderr(*, as_json: bool) -> None:
     """Log what the worker does, unless somebody set logging up already."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter(_FORMAT))
+    if as_json:
+        handler.addFilter(TaskFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
@@ -218,5 +242,9 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        extra = {name: v for name, v in record.__dict__.items() if name not in _USUAL}
+        extra = {
+            name: value
+            for name, value in record.__dict__.items()
+            if name not in _USUAL and value not in (None, "")
+        }
         return json.dumps(document | extra, default=str)
