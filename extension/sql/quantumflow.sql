@@ -23,6 +23,7 @@
 \ir base/texts.sql
 \ir base/uuid.sql
 \ir base/version.sql
+\ir base/audit.sql
 \ir base/isolation.sql
 \ir base/identity.sql
 \ir base/levels.sql

@@ -6,7 +6,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $configure$
 declare
-  v_limit record;
+  v_limit  record;
+  v_before text;
 begin
   select *
   into v_limit
@@ -29,6 +30,8 @@ begin
       hint = format('Null sets it back to %s.', v_limit.usual);
   end if;
 
+  v_before := quantumflow._limit(v_limit.name)::text;
+
   if configure.value is null then
     delete from quantumflow.settings s
     where s.name = v_limit.name;
@@ -38,6 +41,10 @@ begin
     on conflict on constraint settings_pkey do update
     set value = excluded.value;
   end if;
+
+  perform quantumflow._record_act(
+    'configure', quantumflow._now(),
+    p_detail => jsonb_build_object('setting', v_limit.name, 'before', v_before, 'value', configure.value));
 
   return quantumflow._limit(v_limit.name)::text;
 end

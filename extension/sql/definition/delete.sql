@@ -42,7 +42,13 @@ begin
   delete from quantumflow.workflows w
   where w.workflow_slug = delete_flow.workflow_slug;
 
-  return found;
+  if not found then
+    return false;
+  end if;
+
+  perform quantumflow._record_act('delete_flow', quantumflow._now(), delete_flow.workflow_slug);
+
+  return true;
 end
 $delete_flow$;
 

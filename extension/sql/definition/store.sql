@@ -204,6 +204,7 @@ declare
   v_slug       text;
   v_hash       text;
   v_version    quantumflow.workflow_versions;
+  v_changes    boolean;
 begin
   perform quantumflow._raise_problems(p_definition, p_may_be_empty, p_workflow_slug);
 
@@ -237,7 +238,8 @@ begin
   where v.workflow_slug = v_slug
     and v.content_hash = v_hash;
 
-  if not found then
+  v_changes := not found;
+  if v_changes then
     v_version := quantumflow._store_content(v_slug, v_hash, v_definition, p_may_replace => p_rollback);
   end if;
 
@@ -245,6 +247,12 @@ begin
   set current_version = v_version.version
   where w.workflow_slug = v_slug
     and (w.current_version < v_version.version or (p_rollback and w.current_version > v_version.version));
+
+  -- Content that stays behind a later version has changed nothing: programs define their workflows whenever they start.
+  if found or v_changes then
+    perform quantumflow._record_act(
+      'define_flow', quantumflow._now(), v_slug, p_detail => jsonb_build_object('version', v_version.version));
+  end if;
 
   return v_version;
 end

@@ -16,6 +16,8 @@ begin
   on conflict (name) do update
   set value = excluded.value;
 
+  perform quantumflow._record_act('adopt', quantumflow._now(), p_detail => jsonb_build_object('identity', v_identity));
+
   return v_identity;
 end
 $adopt$;

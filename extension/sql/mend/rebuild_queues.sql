@@ -42,6 +42,8 @@ begin
       v_run_ids[n * 10000 + 1 : (n + 1) * 10000], v_tids[n * 10000 + 1 : (n + 1) * 10000], v_now);
   end loop;
 
+  perform quantumflow._record_act('rebuild_queues', v_now);
+
   return query
   select n.queue, count(t.queue)
   from quantumflow._named_queues() n (queue)

@@ -29,6 +29,7 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $repair$
 declare
+  v_now      timestamptz := quantumflow._now();
   v_problems quantumflow.state_problem[] := quantumflow._problems_to_mend();
   v_errors   jsonb;
   v_left     text[];
@@ -46,7 +47,10 @@ begin
   if exists (select from unnest(v_problems) p where p.remedy = 'compile it again') then
     perform quantumflow._correct_facts();
   end if;
-  v_errors := quantumflow._repair_runs(v_problems, quantumflow._now());
+  v_errors := quantumflow._repair_runs(v_problems, v_now);
+  if v_problems <> '{}' then
+    perform quantumflow._record_act('repair', v_now, p_detail => jsonb_build_object('problems', cardinality(v_problems)));
+  end if;
 
   select array_agg(quantumflow._key_of(p))
   into v_left

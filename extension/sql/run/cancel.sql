@@ -25,6 +25,7 @@ begin
   into v_run;
 
   perform quantumflow._stop_runs(array[v_run.id], v_now);
+  perform quantumflow._record_act('cancel_run', v_now, v_run.workflow_slug, v_run.id, p_reason => cancel_run.reason);
 
   return v_run;
 end

@@ -1,4 +1,4 @@
-create function quantumflow.delete_run(run_id uuid)
+create function quantumflow.delete_run(run_id uuid, reason text default null)
 returns quantumflow.workflow_runs
 language plpgsql
 volatile
@@ -12,15 +12,40 @@ begin
 
   v_run := quantumflow._hold_resting_run(delete_run.run_id, 'deleted');
   perform quantumflow._delete_runs(array[v_run.id]);
+  perform quantumflow._record_act(
+    'delete_run', quantumflow._now(), v_run.workflow_slug, v_run.id, p_reason => delete_run.reason,
+    p_detail => quantumflow._end_of(v_run));
 
   return v_run;
 end
 $delete_run$;
 
-comment on function quantumflow.delete_run(uuid) is
+comment on function quantumflow.delete_run(uuid, text) is
 'Deletes a run that has ended, with its steps, tasks and history, and returns what it was. Its idempotency key may be used again.
+reason is kept in audit_log, with how the run had ended.
 
 Errors: QF201 unknown run; QF213 the run has not ended, or its callback has not; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._end_of(p_run quantumflow.workflow_runs)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_end_of$
+begin
+  return jsonb_build_object(
+    'status', p_run.status,
+    'version', p_run.version,
+    'created_at', p_run.created_at,
+    'ended_at', coalesce(p_run.completed_at, p_run.failed_at, p_run.cancelled_at),
+    'retries', p_run.retries,
+    'idempotency_key', p_run.idempotency_key,
+    'error_message', p_run.error_message);
+end
+$_end_of$;
+
+comment on function quantumflow._end_of(quantumflow.workflow_runs) is
+'How a run had ended, for audit_log: what a retry or a deletion overwrites.';
 
 create function quantumflow._delete_runs(p_run_ids uuid[])
 returns void

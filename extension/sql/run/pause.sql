@@ -1,4 +1,4 @@
-create function quantumflow.pause_run(run_id uuid)
+create function quantumflow.pause_run(run_id uuid, reason text default null)
 returns quantumflow.workflow_runs
 language plpgsql
 volatile
@@ -36,14 +36,16 @@ begin
       v_batch.queue, v_batch.msg_ids, array_fill('infinity'::timestamptz, array[cardinality(v_batch.msg_ids)]));
   end loop;
 
+  perform quantumflow._record_act('pause_run', v_now, v_run.workflow_slug, v_run.id, p_reason => pause_run.reason);
+
   return v_run;
 end
 $pause_run$;
 
-comment on function quantumflow.pause_run(uuid) is
+comment on function quantumflow.pause_run(uuid, text) is
 'Pauses a run: no step of it starts and no task of it is handed out until resume_run.
 
 Tasks that workers have already are not disturbed: they keep their leases, and what they report is recorded. A run that has nothing
-left to do ends even while it is paused. Pausing it again changes nothing.
+left to do ends even while it is paused. Pausing it again changes nothing. reason is kept in audit_log.
 
 Errors: QF201 unknown run; QF207 the run has ended.';

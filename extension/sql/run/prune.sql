@@ -1,4 +1,8 @@
-create function quantumflow.prune(older_than interval, max_runs int default 1000, workflow_slug text default null)
+create function quantumflow.prune(
+  older_than    interval,
+  max_runs      int default 1000,
+  workflow_slug text default null,
+  reason        text default null)
 returns bigint
 language plpgsql
 volatile
@@ -6,12 +10,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $prune$
 declare
+  v_now     timestamptz := quantumflow._now();
   v_before  timestamptz;
   v_run_ids uuid[];
 begin
   perform quantumflow._require_read_committed('prune');
   perform quantumflow._refuse_bad_prune(prune.older_than, prune.max_runs);
-  v_before := quantumflow._now() - quantumflow._as_seconds(prune.older_than);
+  v_before := v_now - quantumflow._as_seconds(prune.older_than);
 
   -- An id of version 7 tells when its run was created, which was before it ended. For other ids there is an index.
   select array_agg(p.id order by p.id)
@@ -54,20 +59,28 @@ begin
   -- One that has not said that it stops may only be out of sight, for the time that the network or the server is.
   delete from quantumflow.workers w
   where case
-    when w.stopped_at is null then w.last_seen_at < least(v_before, quantumflow._now() - interval '1 hour')
+    when w.stopped_at is null then w.last_seen_at < least(v_before, v_now - interval '1 hour')
     else w.stopped_at < v_before
   end;
+
+  perform quantumflow._forget_acts(quantumflow._as_seconds(prune.older_than), v_now);
+  if v_run_ids is not null then
+    perform quantumflow._record_act(
+      'prune', v_now, prune.workflow_slug, p_reason => prune.reason,
+      p_detail => jsonb_build_object('older_than', prune.older_than, 'runs', cardinality(v_run_ids)));
+  end if;
 
   return coalesce(cardinality(v_run_ids), 0)::bigint;
 end
 $prune$;
 
-comment on function quantumflow.prune(interval, int, text) is
+comment on function quantumflow.prune(interval, int, text, text) is
 'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
 that stopped longer ago, or were not seen since, for an hour at the least. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
 older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
-workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. Runs that go on, and ended ones whose callback is still to be done, stay.
+workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. reason is kept in audit_log, whose
+rows of four times as long ago, and of 30 days at the least, go too. Runs that go on, and ended ones whose callback is still to be done, stay.
 
 Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
 

@@ -1,4 +1,4 @@
-create function quantumflow.resume_run(run_id uuid)
+create function quantumflow.resume_run(run_id uuid, reason text default null)
 returns quantumflow.workflow_runs
 language plpgsql
 volatile
@@ -26,6 +26,7 @@ begin
   perform quantumflow._start_ready(v_run, v_now);
 
   perform quantumflow._show_queued(v_run, v_now);
+  perform quantumflow._record_act('resume_run', v_now, v_run.workflow_slug, v_run.id, p_reason => resume_run.reason);
 
   select *
   into v_run
@@ -36,9 +37,9 @@ begin
 end
 $resume_run$;
 
-comment on function quantumflow.resume_run(uuid) is
+comment on function quantumflow.resume_run(uuid, text) is
 'Lets a paused run go on: its tasks can be claimed again, from their old places in the queue, delays that were running kept, and the
-steps that became ready meanwhile start. Resuming a run that is not paused changes nothing.
+steps that became ready meanwhile start. Resuming a run that is not paused changes nothing. reason is kept in audit_log.
 
 Errors: QF201 unknown run; QF207 the run has ended; QF401 the queue of a step that would start is gone; 0A000 unless the
 transaction is read committed.';

@@ -11,7 +11,8 @@ create function quantumflow.retry_run(
   run_id         uuid,
   from_step      text default null,
   from_iteration int default null,
-  given_up       boolean default false)
+  given_up       boolean default false,
+  reason         text default null)
 returns quantumflow.workflow_runs
 language plpgsql
 volatile
@@ -19,15 +20,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $retry_run$
 declare
-  v_now   timestamptz := quantumflow._now();
-  v_run   quantumflow.workflow_runs;
-  v_plan  quantumflow._retried_step[];
-  v_steps text[];
+  v_now    timestamptz := quantumflow._now();
+  v_run    quantumflow.workflow_runs;
+  v_before jsonb;
+  v_plan   quantumflow._retried_step[];
+  v_steps  text[];
 begin
   perform quantumflow._require_read_committed('retry a run');
   perform quantumflow._refuse_iteration(retry_run.from_step, retry_run.from_iteration);
 
   v_run := quantumflow._hold_resting_run(retry_run.run_id, 'retried');
+  v_before := quantumflow._end_of(v_run);
   v_plan := array(select p from quantumflow._plan_retry(v_run, retry_run.from_step, retry_run.given_up) p);
   v_steps := array(select p.step_slug from unnest(v_plan) p order by p.step_slug);
 
@@ -72,6 +75,9 @@ begin
   into v_run;
 
   perform quantumflow._start_ready(v_run, v_now, array(select p.step_slug from unnest(v_plan) p where p.has_passed));
+  perform quantumflow._record_act(
+    'retry_run', v_now, v_run.workflow_slug, v_run.id, p_reason => retry_run.reason,
+    p_detail => v_before || jsonb_build_object('from_step', retry_run.from_step, 'given_up', nullif(retry_run.given_up, false)));
 
   select *
   into v_run
@@ -82,7 +88,7 @@ begin
 end
 $retry_run$;
 
-comment on function quantumflow.retry_run(uuid, text, int, boolean) is
+comment on function quantumflow.retry_run(uuid, text, int, boolean, text) is
 'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too. With given_up also what the run
 went on without, steps and tasks of maps, and all that depends on that, even if the run is completed.
 
@@ -92,7 +98,8 @@ that has another idempotency key then (fresh_since of claimed_task). A callback 
 be done is cancelled. retry_preview shows what would run again.
 
 A step that was skipped stays so, unless it depends on what runs again. A step that had started, and now runs again without anything that it
-depends on, does not pass the gate again; one that its condition has failed does. from_iteration is for loops, which there are none of yet.
+depends on, does not pass the gate again; one that its condition has failed does. from_iteration is for loops, which there are none of yet. reason is kept in audit_log,
+with how the run had ended.
 
 Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
 QF215 the run has no such step; QF221 a from_iteration; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';

@@ -130,7 +130,7 @@ comment on function quantumflow._answers(quantumflow._held_task[], text, jsonb) 
 'The answer to a batch of reports, in its order, which is p_reports; p_acts: what one that acts has done, completed or retrying. To be called
 in a statement after the one that has acted, whose changes it tells.';
 
-create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_acts text, p_lease_token bigint)
+create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_function text, p_acts text, p_lease_token bigint)
 returns text
 language plpgsql
 volatile
@@ -146,11 +146,14 @@ begin
   if p_lease_token is null and p_held[1].outcome in ('acts', 'violates', 'fails') then
     raise log 'task %/% of run % is % by hand', v_answer.step_slug, v_answer.task_index, v_answer.run_id, v_answer.outcome
     using detail = format('By session_user "%s", role "%s".', session_user, current_setting('role'));
+    perform quantumflow._record_act(
+      p_function, quantumflow._now(), p_held[1].workflow_slug, v_answer.run_id, v_answer.step_slug, v_answer.task_index,
+      p_detail => jsonb_build_object('outcome', v_answer.outcome));
   end if;
 
   return v_answer.outcome;
 end
 $_answer_by_hand$;
 
-comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, bigint) is
-'The answer to a report of one task. One that a person made without a lease is told to the server''s log.';
+comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, text, bigint) is
+'The answer to a report of one task. One that a person made without a lease is kept in audit_log, and told to the server''s log.';

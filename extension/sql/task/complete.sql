@@ -30,14 +30,14 @@ begin
       'output', complete_task.output)),
     quantumflow._now(), null, p_by_hand => true);
 
-  return quantumflow._answer_by_hand(v_done.held, 'completed', complete_task.lease_token);
+  return quantumflow._answer_by_hand(v_done.held, 'complete_task', 'completed', complete_task.lease_token);
 end
 $complete_task$;
 
 comment on function quantumflow.complete_task(uuid, text, int, jsonb, bigint) is
 'Completes a task by hand: complete_tasks with one result. Returns its outcome.
 
-Without a lease_token it acts on whatever attempt is live, a queued task too, and the server''s log says who did it.
+Without a lease_token it acts on whatever attempt is live, a queued task too, and audit_log and the server''s log say who did it.
 
 Errors: none of its own; a task that does not exist is "stale".';
 

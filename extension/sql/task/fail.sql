@@ -28,7 +28,7 @@ begin
       'error_details', fail_task.error_details)),
     quantumflow._now(), p_by_hand => true);
 
-  return quantumflow._answer_by_hand(v_held, 'retrying', fail_task.lease_token);
+  return quantumflow._answer_by_hand(v_held, 'fail_task', 'retrying', fail_task.lease_token);
 end
 $fail_task$;
 
@@ -36,7 +36,7 @@ comment on function quantumflow.fail_task(uuid, text, int, text, bigint, boolean
 'Fails a task by hand: fail_tasks with one result. Returns its outcome.
 
 retryable false fails the task for good; retry_after replaces the step''s own delay before the next attempt.
-Without a lease_token it acts on whatever attempt is live, a queued task too, and the server''s log says who did it.
+Without a lease_token it acts on whatever attempt is live, a queued task too, and audit_log and the server''s log say who did it.
 
 Errors: none of its own; a task that does not exist is "stale".';
 

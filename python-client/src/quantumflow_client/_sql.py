@@ -442,23 +442,27 @@ def cancel_run(run_id: UUID, reason: str | None) -> Call[None]:
 
 
 _PAUSE_RUN = _statement(
-    "pause_run", "select status from quantumflow.pause_run(run_id => %(run_id)s)"
+    "pause_run",
+    "select status from quantumflow.pause_run(run_id => %(run_id)s, reason => %(reason)s)",
 )
 
 
-def pause_run(run_id: UUID) -> Call[str]:
+def pause_run(run_id: UUID, reason: str | None) -> Call[str]:
     """Hold a run; its status then."""
-    return Call(_PAUSE_RUN, _scalar, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
+    parameters = {"run_id": _arguments.run(run_id), "reason": reason}
+    return Call(_PAUSE_RUN, _scalar, parameters, is_repeatable=True)
 
 
 _RESUME_RUN = _statement(
-    "resume_run", "select status from quantumflow.resume_run(run_id => %(run_id)s)"
+    "resume_run",
+    "select status from quantumflow.resume_run(run_id => %(run_id)s, reason => %(reason)s)",
 )
 
 
-def resume_run(run_id: UUID) -> Call[str]:
+def resume_run(run_id: UUID, reason: str | None) -> Call[str]:
     """Let a run go on; its status then."""
-    return Call(_RESUME_RUN, _scalar, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
+    parameters = {"run_id": _arguments.run(run_id), "reason": reason}
+    return Call(_RESUME_RUN, _scalar, parameters, is_repeatable=True)
 
 
 _RETRY_RUN = _statement(
@@ -466,17 +470,27 @@ _RETRY_RUN = _statement(
     """
     select status
     from quantumflow.retry_run(
-      run_id => %(run_id)s, from_step => %(from_step)s, given_up => %(given_up)s)
+      run_id => %(run_id)s,
+      from_step => %(from_step)s,
+      given_up => %(given_up)s,
+      reason => %(reason)s)
     """,
 )
 
 
-def retry_run(run_id: UUID, from_step: str | None, *, given_up: bool) -> Call[str]:
+def retry_run(
+    run_id: UUID, from_step: str | None, *, given_up: bool, reason: str | None
+) -> Call[str]:
     """Run again what an ended run did not finish; its status then."""
     return Call(
         _RETRY_RUN,
         _scalar,
-        {"run_id": _arguments.run(run_id), "from_step": from_step, "given_up": given_up},
+        {
+            "run_id": _arguments.run(run_id),
+            "from_step": from_step,
+            "given_up": given_up,
+            "reason": reason,
+        },
     )
 
 
@@ -556,13 +570,15 @@ def failed_items(run_id: UUID, step_slug: str) -> Call[list[FailedItem]]:
 
 
 _DELETE_RUN = _statement(
-    "delete_run", "select status from quantumflow.delete_run(run_id => %(run_id)s)"
+    "delete_run",
+    "select status from quantumflow.delete_run(run_id => %(run_id)s, reason => %(reason)s)",
 )
 
 
-def delete_run(run_id: UUID) -> Call[str]:
+def delete_run(run_id: UUID, reason: str | None) -> Call[str]:
     """Delete an ended run with all that is its; the status that it had."""
-    return Call(_DELETE_RUN, _scalar, {"run_id": _arguments.run(run_id)})
+    parameters = {"run_id": _arguments.run(run_id), "reason": reason}
+    return Call(_DELETE_RUN, _scalar, parameters)
 
 
 _PRUNE = _statement(
@@ -571,15 +587,29 @@ _PRUNE = _statement(
     select quantumflow.prune(
       older_than => %(older_than)s::interval,
       max_runs => %(max_runs)s::int,
-      workflow_slug => %(workflow_slug)s)
+      workflow_slug => %(workflow_slug)s,
+      reason => %(reason)s)
     """,
 )
 
 
-def prune(older_than: timedelta | str, max_runs: int, workflow_slug: str | None) -> Call[int]:
+def prune(
+    older_than: timedelta | str,
+    max_runs: int,
+    workflow_slug: str | None,
+    reason: str | None,
+) -> Call[int]:
     """Delete runs that ended before that; how many."""
-    parameters = {"older_than": older_than, "max_runs": max_runs, "workflow_slug": workflow_slug}
-    return Call(_PRUNE, _scalar, parameters)
+    return Call(
+        _PRUNE,
+        _scalar,
+        {
+            "older_than": older_than,
+            "max_runs": max_runs,
+            "workflow_slug": workflow_slug,
+            "reason": reason,
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

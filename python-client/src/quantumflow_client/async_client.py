@@ -372,19 +372,23 @@ class AsyncClient:
         """
         await self._run(_sql.cancel_run(run_id, reason), connection)
 
-    async def pause(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
+    async def pause(
+        self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> str:
         """Hold a run; see Client.pause.
 
         Calls quantumflow.pause_run.
         """
-        return await self._run(_sql.pause_run(run_id), connection)
+        return await self._run(_sql.pause_run(run_id, reason), connection)
 
-    async def resume(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
+    async def resume(
+        self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> str:
         """Let a paused run go on; see Client.resume.
 
         Calls quantumflow.resume_run.
         """
-        return await self._run(_sql.resume_run(run_id), connection)
+        return await self._run(_sql.resume_run(run_id, reason), connection)
 
     async def retry(
         self,
@@ -392,13 +396,16 @@ class AsyncClient:
         from_step: str | None = None,
         *,
         given_up: bool = False,
+        reason: str | None = None,
         connection: AsyncBorrowed | None = None,
     ) -> str:
         """Run again what an ended run did not finish; see Client.retry.
 
         Calls quantumflow.retry_run.
         """
-        return await self._run(_sql.retry_run(run_id, from_step, given_up=given_up), connection)
+        return await self._run(
+            _sql.retry_run(run_id, from_step, given_up=given_up, reason=reason), connection
+        )
 
     async def retry_preview(
         self,
@@ -423,18 +430,21 @@ class AsyncClient:
         """
         return await self._run(_sql.failed_items(run_id, step_slug), connection)
 
-    async def delete(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> None:
+    async def delete(
+        self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> None:
         """Delete a run that has ended; see Client.delete.
 
         Calls quantumflow.delete_run.
         """
-        await self._run(_sql.delete_run(run_id), connection)
+        await self._run(_sql.delete_run(run_id, reason), connection)
 
     async def prune(
         self,
         older_than: timedelta,
         max_runs: int = 1000,
         workflow_slug: str | None = None,
+        reason: str | None = None,
         *,
         connection: AsyncBorrowed | None = None,
     ) -> int:
@@ -442,7 +452,7 @@ class AsyncClient:
 
         Calls quantumflow.prune.
         """
-        return await self._run(_sql.prune(older_than, max_runs, workflow_slug), connection)
+        return await self._run(_sql.prune(older_than, max_runs, workflow_slug, reason), connection)
 
     async def prune_preview(
         self,
@@ -456,6 +466,8 @@ class AsyncClient:
         Args:
             older_than: How long ago they ended.
             workflow_slug: Only runs of this workflow.
+            reason: Why; kept in audit_log, with how the run had ended.
+            reason: Why; kept in audit_log.
             connection: As for `start_flow`.
 
         Raises:
@@ -489,6 +501,9 @@ class AsyncClient:
 
         Args:
             run_id: The run.
+            reason: Why; kept in audit_log.
+            reason: Why; kept in audit_log.
+            reason: Why; kept in audit_log.
             only_stuck: Only what does not go on until somebody does something.
             connection: As for `start_flow`.
 

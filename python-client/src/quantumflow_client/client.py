@@ -664,11 +664,14 @@ class Client:
         """
         self._run(_sql.cancel_run(run_id, reason), connection)
 
-    def pause(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
+    def pause(
+        self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> str:
         """Hold a run: nothing of it starts until `resume`. What workers have goes on.
 
         Args:
             run_id: The run.
+            reason: Why; kept in audit_log.
             connection: As for `start_flow`.
 
         Returns:
@@ -680,13 +683,16 @@ class Client:
 
         Calls quantumflow.pause_run.
         """
-        return self._run(_sql.pause_run(run_id), connection)
+        return self._run(_sql.pause_run(run_id, reason), connection)
 
-    def resume(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
+    def resume(
+        self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> str:
         """Let a paused run go on.
 
         Args:
             run_id: The run.
+            reason: Why; kept in audit_log.
             connection: As for `start_flow`.
 
         Returns:
@@ -698,7 +704,7 @@ class Client:
 
         Calls quantumflow.resume_run.
         """
-        return self._run(_sql.resume_run(run_id), connection)
+        return self._run(_sql.resume_run(run_id, reason), connection)
 
     def retry(
         self,
@@ -706,6 +712,7 @@ class Client:
         from_step: str | None = None,
         *,
         given_up: bool = False,
+        reason: str | None = None,
         connection: Borrowed | None = None,
     ) -> str:
         """Run again what an ended run did not finish; what it finished keeps its outputs.
@@ -714,6 +721,7 @@ class Client:
             run_id: The run.
             from_step: Run this step again, too, and all that depends on it.
             given_up: Run again, too, what the run went on without, and all that depends on that.
+            reason: Why; kept in audit_log, with how the run had ended.
             connection: As for `start_flow`.
 
         Returns:
@@ -725,7 +733,9 @@ class Client:
 
         Calls quantumflow.retry_run.
         """
-        return self._run(_sql.retry_run(run_id, from_step, given_up=given_up), connection)
+        return self._run(
+            _sql.retry_run(run_id, from_step, given_up=given_up, reason=reason), connection
+        )
 
     def retry_preview(
         self,
@@ -768,11 +778,14 @@ class Client:
         """
         return self._run(_sql.failed_items(run_id, step_slug), connection)
 
-    def delete(self, run_id: UUID, *, connection: Borrowed | None = None) -> None:
+    def delete(
+        self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> None:
         """Delete a run that has ended, with its steps, tasks and history.
 
         Args:
             run_id: The run.
+            reason: Why; kept in audit_log.
             connection: As for `start_flow`.
 
         Raises:
@@ -781,13 +794,14 @@ class Client:
 
         Calls quantumflow.delete_run.
         """
-        self._run(_sql.delete_run(run_id), connection)
+        self._run(_sql.delete_run(run_id, reason), connection)
 
     def prune(
         self,
         older_than: timedelta,
         max_runs: int = 1000,
         workflow_slug: str | None = None,
+        reason: str | None = None,
         *,
         connection: Borrowed | None = None,
     ) -> int:
@@ -797,6 +811,7 @@ class Client:
             older_than: How long ago.
             max_runs: How many at most; call again until it returns less.
             workflow_slug: Only runs of this workflow.
+            reason: Why; kept in audit_log.
             connection: As for `start_flow`.
 
         Returns:
@@ -807,7 +822,7 @@ class Client:
 
         Calls quantumflow.prune.
         """
-        return self._run(_sql.prune(older_than, max_runs, workflow_slug), connection)
+        return self._run(_sql.prune(older_than, max_runs, workflow_slug, reason), connection)
 
     def prune_preview(
         self,

@@ -163,19 +163,21 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
 
 @command("pause", example="quantumflow pause 0198c0de-0000-7000-8000-000000000000")
 @click.argument("run_id", metavar="RUN", type=click.UUID)
-def pause(app: App, run_id: UUID) -> None:
+@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
+def pause(app: App, run_id: UUID, reason: str | None) -> None:
     """Hold a run: nothing of it starts until it is resumed.
 
     Tasks that run are not disturbed, and what they report is kept.
     """
-    _show_status(app, run_id, app.client.pause(run_id))
+    _show_status(app, run_id, app.client.pause(run_id, reason))
 
 
 @command("resume", example="quantumflow resume 0198c0de-0000-7000-8000-000000000000")
 @click.argument("run_id", metavar="RUN", type=click.UUID)
-def resume(app: App, run_id: UUID) -> None:
+@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
+def resume(app: App, run_id: UUID, reason: str | None) -> None:
     """Let a paused run go on."""
-    _show_status(app, run_id, app.client.resume(run_id))
+    _show_status(app, run_id, app.client.resume(run_id, reason))
 
 
 @command(
@@ -187,7 +189,15 @@ def resume(app: App, run_id: UUID) -> None:
 @click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
 @click.option("--given-up", is_flag=True, help="Also what the run went on without.")
 @click.option("--preview", is_flag=True, help="Only say what would run again.")
-def retry(app: App, run_id: UUID, from_step: str | None, given_up: bool, preview: bool) -> None:
+@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
+def retry(
+    app: App,
+    run_id: UUID,
+    from_step: str | None,
+    given_up: bool,
+    preview: bool,
+    reason: str | None,
+) -> None:
     """Run again what an ended run did not finish.
 
     What it finished keeps its outputs, but for --from STEP and all that depends on it. --given-up
@@ -197,7 +207,8 @@ def retry(app: App, run_id: UUID, from_step: str | None, given_up: bool, preview
         steps = app.client.retry_preview(run_id, from_step, given_up=given_up)
         app.show_rows(steps, _view.RETRY_COLUMNS, none="")
     else:
-        _show_status(app, run_id, app.client.retry(run_id, from_step, given_up=given_up))
+        status = app.client.retry(run_id, from_step, given_up=given_up, reason=reason)
+        _show_status(app, run_id, status)
 
 
 @command(
@@ -214,9 +225,10 @@ def failed_items(app: App, run_id: UUID, step: str) -> None:
 
 @command("delete", example="quantumflow delete 0198c0de-0000-7000-8000-000000000000")
 @click.argument("run_id", metavar="RUN", type=click.UUID)
-def delete(app: App, run_id: UUID) -> None:
+@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
+def delete(app: App, run_id: UUID, reason: str | None) -> None:
     """Delete an ended run, with its tasks and their history."""
-    app.client.delete(run_id)
+    app.client.delete(run_id, reason)
     app.show({"run_id": run_id, "deleted": True}, f"{run_id} is deleted.")
 
 
@@ -235,7 +247,15 @@ def delete(app: App, run_id: UUID) -> None:
 )
 @click.option("--workflow", metavar="SLUG", help="Only runs of this workflow.")
 @click.option("--preview", is_flag=True, help="Only say what would be deleted.")
-def prune(app: App, older_than: str, batch: int, workflow: str | None, preview: bool) -> None:
+@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
+def prune(
+    app: App,
+    older_than: str,
+    batch: int,
+    workflow: str | None,
+    preview: bool,
+    reason: str | None,
+) -> None:
     """Delete the runs that ended longer ago than AGE.
 
     AGE is an interval as PostgreSQL reads it: '30 days', '12 hours'.
@@ -244,9 +264,9 @@ def prune(app: App, older_than: str, batch: int, workflow: str | None, preview: 
         found = app.run(_sql.prune_preview(older_than, workflow))
         app.show_rows(found, _view.PRUNE_COLUMNS, none="There are no such runs.")
         return
-    deleted = last = app.run(_sql.prune(older_than, batch, workflow))
+    deleted = last = app.run(_sql.prune(older_than, batch, workflow, reason))
     while last == batch:
-        last = app.run(_sql.prune(older_than, batch, workflow))
+        last = app.run(_sql.prune(older_than, batch, workflow, reason))
         deleted += last
     app.show({"deleted": deleted}, f"{deleted} runs are deleted.")
 
