@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from ._call import Call
 
-_OF_VALUES = {"22003", "22P05", "22021", "54000", "54001"}
-"""A number too long; no such character in the database's encoding; a value too large, or nested too
-deep."""
+_OF_VALUES = {"22P05", "22021", "54000", "54001"}
+"""No such character in the database's encoding; a value too large, or nested too deep."""
 
 
 @contextmanager
