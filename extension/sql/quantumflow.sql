@@ -114,6 +114,7 @@
 \ir task/answer.sql
 \ir task/output.sql
 \ir task/hold_steps.sql
+\ir task/record.sql
 \ir task/complete.sql
 \ir task/pass_on.sql
 \ir task/hand_over.sql

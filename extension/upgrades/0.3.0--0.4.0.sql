@@ -99,6 +99,7 @@ alter table quantumflow.workflow_steps
   add column fallback jsonb,
   add column tolerate_tasks int,
   add column tolerate_share numeric,
+  add column concludes boolean not null default false,
   add constraint workflow_steps_joins_known check (joins in ('all', 'any', 'none')),
   add constraint workflow_steps_otherwise_known check (otherwise in ('skip', 'fail')),
   add constraint workflow_steps_preferred_are_waited_for check (prefer_after <@ after),
@@ -113,8 +114,21 @@ set leaf = true
 where s.dependents = '{}'
   and s.counts;
 
+update quantumflow.workflow_steps s
+set concludes = true
+where s.leaf
+  and s.known_tasks = 1
+  and not exists (
+    select
+    from quantumflow.workflow_steps o
+    where (o.workflow_slug, o.version) = (s.workflow_slug, s.version)
+      and o.step_slug <> s.step_slug
+      and (o.leaf or o.step_slug = '_on_complete')
+  );
+
 alter table quantumflow.workflow_steps
-  alter column leaf drop default;
+  alter column leaf drop default,
+  alter column concludes drop default;
 
 alter table quantumflow.workflow_step_edges
   add column order_only boolean not null default false;

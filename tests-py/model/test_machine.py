@@ -69,6 +69,8 @@ class Machine(RuleBasedStateMachine):
             "select from quantumflow.define_flow(%s)", (Jsonb(flow.definition(self.slug)),)
         )
         remove_runs(self.engine.connection)
+        # Some maps are counted in one row, some in several.
+        self.engine.count_apart_from(2)
         # A claim remembers for some milliseconds where messages begin, and this clock stands still.
         self.engine.connection.execute("vacuum pgmq.q_quantum_flow_queue")
         self.engine.value("select set_config('quantumflow.front_quantum_flow_queue', '', false)")
@@ -378,8 +380,11 @@ class Machine(RuleBasedStateMachine):
         assert {
             row[:2]: row[2:]
             for row in rows(
-                "select run_id, step_slug, status, remaining_deps, remaining_tasks, output "
-                "from quantumflow.step_states"
+                """
+                select run_id, step_slug, s.status, s.remaining_deps, f.remaining_tasks, s.output
+                from quantumflow.step_states s
+                join quantumflow._step_facts f using (run_id, step_slug)
+                """
             )
         } == {
             (run.id, name): (step.status, step.remaining_deps, step.remaining_tasks, step.output)

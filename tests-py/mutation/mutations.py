@@ -670,11 +670,53 @@ REPORTS = [
         _sql("task/outcomes_are_decided_in_their_order_of_precedence_also_in_a_batch"),
     ),
     Mutation(
-        "a task completes twice by one batch",
-        "_record_outputs",
-        "  if cardinality(v_recorded) = cardinality(p_held) then\n",
-        "  if true then\n",
+        "a second result of an attempt is passed over",
+        "_record_results",
+        "  if cardinality(v_recorded.ords) < jsonb_array_length(p_results) then\n",
+        "  if cardinality(v_recorded.ords) = 0 then\n",
         _sql("task/outcomes_are_decided_in_their_order_of_precedence_also_in_a_batch"),
+    ),
+    Mutation(
+        "any token records a result",
+        "_record_ordinary",
+        "      and t.lease_token::text = k.token\n",
+        "",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a token records the result of a task that is queued again",
+        "_record_ordinary",
+        "      and t.status = 'started'\n",
+        "      and t.status in ('queued', 'started')\n",
+        OUTCOMES,
+    ),
+    Mutation(
+        "a result with a key that nobody knows is recorded",
+        "_record_ordinary",
+        "          and not p.is_odd\n",
+        "",
+        _sql("task/a_report_with_a_key_that_nobody_knows_is_refused_alone"),
+    ),
+    Mutation(
+        "an output that may be too large is not looked at",
+        "_record_ordinary",
+        "        where not v_may_exceed\n          and not",
+        "        where not",
+        _sql("task/an_output_over_the_limit_fails_its_task_at_once"),
+    ),
+    Mutation(
+        "a result that offends a map stays recorded",
+        "_record_results",
+        "  if v_progress.has_shapes then\n",
+        "  if false then\n",
+        _sql("task/an_output_that_a_map_cannot_map_over_fails_the_run_at_once"),
+    ),
+    Mutation(
+        "a result that offends a map is not put back",
+        "_put_misfits_back",
+        "      status = 'started',\n",
+        "      status = t.status,\n",
+        _sql("task/an_output_that_a_map_cannot_map_over_fails_the_run_at_once"),
     ),
     Mutation(
         "any token reports a started task",
@@ -742,8 +784,8 @@ REPORTS = [
     Mutation(
         "a handler began before its task was claimed",
         "_began_at",
-        "greatest(p_held.started_at, p_now - p_held.seconds)",
-        "coalesce(p_now - p_held.seconds, p_held.started_at)",
+        "greatest(p_claimed_at, p_now - p_seconds)",
+        "coalesce(p_now - p_seconds, p_claimed_at)",
         _sql("task/a_report_may_say_for_how_long_its_handler_ran"),
     ),
     Mutation(
@@ -811,40 +853,88 @@ REPORTS = [
     ),
     Mutation(
         "a map is given what is no array",
-        "_read_reported",
-        "v.feeds_map and v.output_type is distinct from 'array'",
-        "v.feeds_map and false",
+        "_fits",
+        "  if not p_feeds_map and p_chunk_size is null then\n",
+        "  if p_chunk_size is null then\n",
         _sql("task/an_output_that_a_map_cannot_map_over_fails_the_run_at_once"),
     ),
     Mutation(
         "a report does not lock its step",
-        "_hold_steps",
+        "_hold_maps",
         "    for no key update\n",
         "    limit 1\n",
         JOINS,
     ),
     Mutation(
+        "who finds no counter that suffices keeps those that it has, and waits",
+        "_hold_counters",
+        "        p_step := quantumflow._hold_all_counters(p_step);\n",
+        "        raise;\n",
+        JOINS,
+    ),
+    Mutation(
+        "a counter that somebody has is waited for",
+        "_hold_counters",
+        "  limit 1\n  for no key update skip locked;\n",
+        "  limit 1\n  for no key update;\n",
+        JOINS,
+    ),
+    Mutation(
+        "a counter is taken beside somebody who has it",
+        "_hold_counters",
+        "  limit 1\n  for no key update skip locked;\n",
+        "  limit 1;\n",
+        JOINS,
+    ),
+    Mutation(
+        "a counter that comes to nothing does not concern the map's row",
+        "_hold_counters",
+        "case v_free.remaining_tasks when p_step.done_tasks then v_free.initial_tasks else 0 end",
+        "0",
+        _sql("step/a_large_map_is_counted_in_several_rows"),
+    ),
+    Mutation(
+        "counters are not told together",
+        "_fold_counters",
+        "greatest(0, s.remaining_tasks - k.counted)",
+        "s.remaining_tasks",
+        _sql("mend/repair_counts_a_large_map_in_its_own_row"),
+    ),
+    Mutation(
+        "a repair folds the counters of reports that are under way",
+        "_free_steps",
+        "          and c.ctid <> all (v_here)\n",
+        "          and false\n",
+        REPAIRS,
+    ),
+    Mutation(
+        "a retry leaves the counters of before",
+        "retry_run",
+        "  delete from quantumflow._map_counters c\n  where c.run_id = v_run.id\n",
+        "  delete from quantumflow._map_counters c\n  where false\n",
+        _sql("run/the_counters_of_a_large_map_go_with_its_run"),
+    ),
+    Mutation(
         "reports lock steps in the order in which they came",
-        "_hold_steps",
-        "    order by h.run_id, h.step_slug\n    offset 0",
-        "    order by min(h.ord)\n    offset 0",
+        "_progress_of",
+        "    order by u.run_id, u.step_slug\n    offset 0",
+        "    order by md5(u.step_slug || pg_backend_pid())\n    offset 0",
         JOINS,
     ),
     Mutation(
         "a report that ends a step shares the run with others",
         "_complete",
-        "when exists (select from unnest(v_steps) s where s.ends) then 'no key update'",
-        "when exists (select from unnest(v_steps) s where s.ends) then 'key share'",
+        "when v_progress.some_end then 'no key update'",
+        "when v_progress.some_end then 'key share'",
         JOINS,
     ),
     Mutation(
         "reports lock runs in the order in which they came",
         "_hold_runs",
-        "    select distinct h.run_id\n    from unnest(p_held) h\n"
-        "    where h.outcome in ('acts', 'violates', 'fails')\n    order by h.run_id);",
-        "    select h.run_id\n    from unnest(p_held) h\n"
-        "    where h.outcome in ('acts', 'violates', 'fails')\n    group by h.run_id\n"
-        "    order by min(h.ord));",
+        "    select distinct u.run_id\n    from unnest(p_run_ids) u (run_id)\n"
+        "    order by u.run_id);",
+        "    select u.run_id\n    from unnest(p_run_ids) u (run_id)\n    group by u.run_id\n"
+        "    order by md5(u.run_id::text || pg_backend_pid()));",
         JOINS,
     ),
     Mutation(
@@ -855,9 +945,16 @@ REPORTS = [
         MEETINGS,
     ),
     Mutation(
+        "a complete does not look at the run again when it has it",
+        "_without_late",
+        "          and r.status not in ('started', 'paused')\n",
+        "          and false\n",
+        MEETINGS,
+    ),
+    Mutation(
         "a complete that comes too late leaves its task as it is",
         "_complete",
-        "    perform quantumflow._cancel_late(v_held);\n",
+        "    perform quantumflow._cancel_late(v_reported.held);\n",
         "",
         (_pair("moving", "complete", "fail right"), *OUTCOMES),
     ),
@@ -878,7 +975,7 @@ REPORTS = [
     Mutation(
         "a complete that comes too late counts for its step",
         "_complete",
-        "    v_steps := quantumflow._without_ended_runs(v_steps);\n",
+        "    v_progress := quantumflow._without_ended_runs(v_progress);\n",
         "",
         MEETINGS,
     ),
@@ -963,6 +1060,27 @@ REPORTS = [
 
 RUNS = [
     Mutation(
+        "a run has the output of the step that ended it alone",
+        "_compiled_steps",
+        "count(*) filter (where f.leaf) over () = 1",
+        "true",
+        _sql("step/the_output_of_a_run_is_keyed_by_leaf"),
+    ),
+    Mutation(
+        "a run that one step concludes calls nobody",
+        "_compiled_steps",
+        "      and not v_flow ? 'on_complete'\n",
+        "",
+        _sql("step/on_complete_is_a_task_in_the_transaction_that_ends_the_run"),
+    ),
+    Mutation(
+        "an output too deep for its run is put into it at once",
+        "_concluding",
+        "pg_column_size(p_output) <= 2000",
+        "true",
+        _sql("task/json_nested_too_deep_fails_what_it_belongs_to"),
+    ),
+    Mutation(
         "a step that waits for two that end in one call counts one of them",
         "_release_dependents",
         "u.step_slug, count(*)::int as done_deps",
@@ -979,8 +1097,8 @@ RUNS = [
     Mutation(
         "steps that end in one call count as one",
         "_count_finished",
-        "select f.run_id, count(*)::int as steps",
-        "select f.run_id, 1 as steps",
+        "f.run_id, count(*)::int as steps,",
+        "f.run_id, 1 as steps,",
         (
             *_sql(
                 "task/a_batch_may_hold_results_of_any_runs",
@@ -1435,14 +1553,14 @@ MENDING = [
 HANDING_OVER = [
     Mutation(
         "results write tasks in the order in which they came",
-        "_read_reported",
+        "_record_ordinary",
         "order by p.run_id, p.step_slug, p.task_index, p.ord",
         "order by p.ord",
         JOINS,
     ),
     Mutation(
         "a result that came second is not looked at again",
-        "_record_results",
+        "_record_others",
         "    exit when v_missed is null;\n",
         "    exit;\n",
         MEETINGS,
@@ -2125,14 +2243,14 @@ CHUNKS = [
     ),
     Mutation(
         "a chunk may have any output",
-        "_read_reported",
-        "v.chunk_size is not null and not",
-        "v.chunk_size < 0 and not",
+        "_fits",
+        "  if not p_feeds_map and p_chunk_size is null then\n",
+        "  if not p_feeds_map then\n",
         (*_sql("task/an_output_that_does_not_fit_its_chunk_fails_the_run_at_once"), *MODEL),
     ),
     Mutation(
         "a chunk may have too many outputs",
-        "_fits_chunk",
+        "_fits",
         "jsonb_array_length(p_output) = (",
         "jsonb_array_length(p_output) >= (",
         _sql("task/an_output_that_does_not_fit_its_chunk_fails_the_run_at_once"),
@@ -2473,7 +2591,7 @@ GATES = [
     ),
     Mutation(
         "a report does not see that its map is over",
-        "_hold_steps",
+        "_hold_maps",
         "l.status <> 'started' as is_over",
         "false as is_over",
         ("tests-py/races/test_steps_gone_on_without.py",),

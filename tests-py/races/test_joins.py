@@ -44,6 +44,8 @@ def engine(new_engine: Callable[[], Engine]) -> Engine:
                 {"name": "second", "dependencies": [branches[0], branches[-1]]},
             ],
         )
+    # Maps narrower than that are counted in one row, wider ones in several.
+    engine.count_apart_from(8)
     engine.define("two_maps", [{"name": name, "type": "map"} for name in ("one", "two")])
     engine.define(
         "gather", [{"name": "each", "type": "map"}, {"name": "first", "dependencies": ["each"]}]
@@ -300,6 +302,29 @@ def test_every_map_is_gathered_exactly_once(
     after = engine.claim(runs * 2)
     assert len({task.run_id for task in after}) == len(after) == runs
     assert all(task.input["each"] == [n * 10 for n in range(width)] for task in after)
+    assert engine.problems() == []
+
+
+def test_reports_of_a_large_map_do_not_wait_for_each_other(
+    engine: Engine, reporters: list[Engine]
+) -> None:
+    """Each takes its tasks off other counters; who finds too little in what is free waits."""
+    one, other, third = reporters[:3]
+    other.connection.execute("set lock_timeout = '5s'")
+    engine.start("gather", list(range(32)))
+    tasks = engine.claim(32)
+
+    with one.connection.transaction():
+        assert one.complete(tasks[0], 0) == "completed"
+        assert other.complete(tasks[1], 1) == "completed"
+        assert other.complete_all([(task, 0) for task in tasks[2:12]]) == ["completed"] * 10
+        late = [(task, 0) for task in tasks[12:]]
+        rest = Call(third, lambda session: session.complete_all(late))
+        assert rest.settle(engine)
+
+    assert rest.result() == ["completed"] * 20
+    other.connection.execute("reset lock_timeout")
+    assert [task.step_slug for task in engine.claim(2)] == ["first"]
     assert engine.problems() == []
 
 

@@ -119,3 +119,29 @@ def test_a_repair_leaves_the_step_of_a_task_that_somebody_has(
     assert worker.complete(task, 1) == "completed"
     assert worker.run_status(run_id) == "completed"
     assert worker.problems() == []
+
+
+def test_a_repair_leaves_a_large_map_whose_counter_somebody_has(
+    new_engine: Callable[[], Engine],
+) -> None:
+    """Who reports a task of it has a counter, not the step, and may be waiting for the run."""
+    worker, person, stopper, watcher = (new_engine() for _ in range(4))
+    remove_runs(worker.connection)
+    worker.count_apart_from(16)
+    worker.define("wide", [{"name": "each", "type": "map"}])
+    run_id = worker.start("wide", list(range(16)))
+    tasks = worker.claim(16)
+    worker.rows(f"{_COUNT} 15 returning 1")
+
+    with holding(stopper, "run", run_id):
+        repair = Call(person, _repair)
+        assert repair.settle(watcher)
+        report = Call(worker, lambda engine: engine.complete(tasks[0], 1))
+        assert report.settle(watcher)
+    assert report.result() == "completed"
+    assert repair.result() == [(run_id, "not done: it is still so")]
+
+    assert _repair(person) == [(run_id, "done: recount")]
+    assert set(worker.complete_all([(task, 1) for task in tasks[1:]])) == {"completed"}
+    assert worker.run_status(run_id) == "completed"
+    assert worker.problems() == []

@@ -11,8 +11,10 @@ select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 update quantumflow.workflow_steps set dependencies = '{}' where step_slug = 'z';
 insert into quantumflow.workflow_versions (workflow_slug, version, content_hash, definition) values ('v', 1, '', '{}');
 insert into quantumflow.workflow_steps
+  (workflow_slug, version, step_slug, step_index, step_type, command, map_over, dependencies, dependents, feeds_map,
+  max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size, counts, known_tasks, gathers, plain, leaf, concludes)
 select 'u', version, step_slug, step_index, step_type, command, map_over, dependencies, dependents, feeds_map,
-  max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size, counts, known_tasks, gathers, plain, leaf
+  max_attempts, max_lost, retry_delay, timeout, start_delay, queue, args, chunk_size, counts, known_tasks, gathers, plain, leaf, concludes
 from quantumflow.workflow_steps
 where step_slug = 'a';
 

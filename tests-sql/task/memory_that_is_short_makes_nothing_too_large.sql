@@ -4,6 +4,7 @@ select plan(12);
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "max_attempts": 2, "retry_delay": 60, "steps": [{"name": "a"}]}');
+select quantumflow.define_flow('{"slug": "two", "steps": [{"name": "a"}, {"name": "b"}]}');
 select quantumflow.define_flow('{"slug": "maps", "steps": [{"name": "m", "type": "map"}]}');
 select quantumflow.start_flow('w', '"short"', '10000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('w', '"fits"', '10000000-0000-0000-0000-000000000002');
@@ -62,7 +63,7 @@ end
 $$;
 drop function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int);
 alter function quantumflow._really_task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int) rename to _task_input;
-select quantumflow.start_flow('w', run_id => '20000000-0000-0000-0000-000000000001');
+select quantumflow.start_flow('two', run_id => '20000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('maps', '[1, 2]', '30000000-0000-0000-0000-000000000001');
 create temporary table claimed on commit drop as
 select c.run_id, to_jsonb(c) || '{"output": 1}' as report from quantumflow.claim_tasks(gen_random_uuid(), 10) c
@@ -73,7 +74,7 @@ select count(*)::int from quantumflow.complete_tasks((select jsonb_agg(report) f
 select throws_ok($$execute report('2%')$$, '53200', 'out of memory', 'a result whose run cannot end for want of memory is refused');
 select throws_ok($$execute report('3%')$$, '53200', 'out of memory', 'so is the last of a map that cannot be gathered');
 select is(
-  (select count(*)::int from quantumflow.step_tasks where status = 'started' and run_id::text ~ '^[23].*1$'), 3, 'nothing is recorded');
+  (select count(*)::int from quantumflow.step_tasks where status = 'started' and run_id::text ~ '^[23].*1$'), 4, 'nothing is recorded');
 select is(
   (select count(*)::int from quantumflow.workflow_runs where status = 'started' and id::text ~ '^[23].*1$'), 2, 'no run fails');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');

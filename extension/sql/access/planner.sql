@@ -25,6 +25,8 @@ begin
         -- Both of these read a table from one end to the other. What is left is a loop over the array that drives a statement.
         set enable_hashjoin = off
         set enable_mergejoin = off
+        -- It keeps what an inner side gave for each key. Here keys come once, and to keep it takes longer than the look at the index.
+        set enable_memoize = off
         -- A bitmap has no order: of a backlog, a claim would read and sort all to take the first few.
         set enable_bitmapscan = off
         -- It would keep what was looked up, by all that the look-up was given: the input of a run, hashed for each of its tasks.

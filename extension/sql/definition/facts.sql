@@ -12,9 +12,9 @@ begin
   join quantumflow.workflow_steps s
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
   where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
-      s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share)
+      s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes)
     is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
-      c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share);
+      c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes);
 end
 $_wrong_facts$;
 
@@ -46,7 +46,8 @@ begin
     goes_on = w.goes_on,
     fallback = w.fallback,
     tolerate_tasks = w.tolerate_tasks,
-    tolerate_share = w.tolerate_share
+    tolerate_share = w.tolerate_share,
+    concludes = w.concludes
   from quantumflow._wrong_facts() w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

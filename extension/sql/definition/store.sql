@@ -163,7 +163,7 @@ begin
     k.gathers,
     not s.value ?| array['if', 'join', 'after', 'prefer_after']
       and not coalesce(v_missing ?| quantumflow._texts(s.value -> 'dependencies'), false),
-    k.counts and not coalesce(v_handed ? s.step_slug, false),
+    f.leaf,
     coalesce(s.value ->> 'join', 'all'),
     coalesce(s.value ->> 'otherwise', 'skip'),
     quantumflow._with_mode(s.value ->> 'if'),
@@ -172,14 +172,17 @@ begin
     coalesce(s.value ->> 'on_error' = 'continue', false),
     s.value -> 'fallback',
     case when jsonb_typeof(s.value -> 'tolerate') = 'number' then (s.value ->> 'tolerate')::int end,
-    case when jsonb_typeof(s.value -> 'tolerate') = 'string' then trim_scale(rtrim(s.value ->> 'tolerate', '%')::numeric / 100) end
+    case when jsonb_typeof(s.value -> 'tolerate') = 'string' then trim_scale(rtrim(s.value ->> 'tolerate', '%')::numeric / 100) end,
+    f.leaf and count(*) filter (where f.leaf) over () = 1 and k.known_tasks is not distinct from 1 and not k.gathers
+      and not v_flow ? 'on_complete'
   from step s
   cross join lateral (
     select *
     from quantumflow._kinds() l
     where l.step_type = s.step_type
     limit 1
-  ) k;
+  ) k
+  cross join lateral (select k.counts and not coalesce(v_handed ? s.step_slug, false) as leaf) f;
 end
 $_compiled_steps$;
 

@@ -87,6 +87,7 @@ create table quantumflow.workflow_steps (
   fallback       jsonb,
   tolerate_tasks int,
   tolerate_share numeric,
+  concludes      boolean not null,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
   constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
@@ -162,6 +163,8 @@ comment on column quantumflow.workflow_steps.fallback is
 comment on column quantumflow.workflow_steps.tolerate_tasks is 'So many of a map''s tasks may fail; null: none, unless tolerate_share says so.';
 comment on column quantumflow.workflow_steps.tolerate_share is
 'The share of a map''s tasks that may fail, 0.05 for 5 %, rounded down to tasks; null: none, unless tolerate_tasks says so.';
+comment on column quantumflow.workflow_steps.concludes is
+'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is no on_complete.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

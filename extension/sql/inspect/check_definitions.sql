@@ -106,6 +106,9 @@ begin
       'the step belongs to no run, or not to its version' as problem
     from quantumflow.step_states s
     union all
+    select c.run_id, c.step_slug, null, null, null, format('counter %s belongs to no step', c.counter)
+    from quantumflow._map_counters c
+    union all
     select t.run_id, t.step_slug, t.task_index, t.queue, t.message_id, 'the task belongs to no step and is no callback'
     from quantumflow.step_tasks t
     union all

@@ -4,7 +4,7 @@ select
   s.step_slug,
   s.status,
   s.remaining_deps,
-  s.remaining_tasks,
+  s.remaining_tasks - case s.status when 'completed' then 0 else coalesce(a.counted, 0) end as remaining_tasks,
   s.initial_tasks,
   coalesce(s.failed_tasks, 0) as failed_tasks,
   s.status = 'completed' and s.error_message is not null as fell_back,
@@ -44,7 +44,13 @@ left join (
   where not quantumflow._has_ended(o.status, x.goes_on)
   group by o.run_id, e.step_slug
 ) d
-  on (d.run_id, d.step_slug) = (s.run_id, s.step_slug);
+  on (d.run_id, d.step_slug) = (s.run_id, s.step_slug)
+left join (
+  select c.run_id, c.step_slug, sum(c.initial_tasks - c.remaining_tasks)::int as counted
+  from quantumflow._map_counters c
+  group by c.run_id, c.step_slug
+) a
+  on (a.run_id, a.step_slug) = (s.run_id, s.step_slug);
 
 comment on view quantumflow._step_facts is
 'Each step of each run with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.';
@@ -52,7 +58,7 @@ comment on column quantumflow._step_facts.run_id is 'The run.';
 comment on column quantumflow._step_facts.step_slug is 'The step.';
 comment on column quantumflow._step_facts.status is 'Its status.';
 comment on column quantumflow._step_facts.remaining_deps is 'What its row says.';
-comment on column quantumflow._step_facts.remaining_tasks is 'What its row says.';
+comment on column quantumflow._step_facts.remaining_tasks is 'What its row says, less what is counted apart.';
 comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
 comment on column quantumflow._step_facts.failed_tasks is 'How many tasks its row says to have failed and been tolerated.';
 comment on column quantumflow._step_facts.fell_back is 'Whether its output is its fallback.';

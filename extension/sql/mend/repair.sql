@@ -243,6 +243,13 @@ begin
   end if;
 
   v_steps := quantumflow._free_steps(v_run);
+  perform quantumflow._fold_counters(
+    p_run_id,
+    array(
+      select p.step_slug
+      from quantumflow._check_steps(p_run_id) p
+      where p.remedy in ('recount', 'complete it')
+        and p.step_slug = any (v_steps)));
   perform quantumflow._complete_steps(p_run_id, v_steps, p_now);
   perform quantumflow._recount(p_run_id, v_steps);
 
@@ -310,8 +317,13 @@ declare
       and t.status in ('queued', 'started')
       and w.known_tasks is not null);
   v_free tid[] := quantumflow._free_tasks(p_run.id, v_tids);
+  v_here tid[] := array(
+    select c.ctid
+    from quantumflow._map_counters c
+    where c.run_id = p_run.id
+    for update skip locked);
 begin
-  -- Who reports the only task of a step holds that, and not the step.
+  -- Who reports the only task of a step holds that, and not the step; and who reports a task of a large map a counter of it.
   return array(
     select s.step_slug
     from quantumflow.step_states s
@@ -321,6 +333,12 @@ begin
         from quantumflow.step_tasks t
         where t.run_id = p_run.id
           and t.ctid in (select unnest(v_tids) except select unnest(v_free))
+      )
+      and s.step_slug not in (
+        select c.step_slug
+        from quantumflow._map_counters c
+        where c.run_id = p_run.id
+          and c.ctid <> all (v_here)
       )
     order by s.step_slug
     for update skip locked);

@@ -65,6 +65,9 @@ begin
   delete from quantumflow._unfinished_ends e
   where e.run_id = any (p_run_ids);
 
+  delete from quantumflow._map_counters c
+  where c.run_id = any (p_run_ids);
+
   delete from quantumflow.step_states s
   where s.run_id = any (p_run_ids);
 

@@ -56,6 +56,10 @@ begin
     and s.step_slug = any (v_steps)
     and (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug);
 
+  delete from quantumflow._map_counters c
+  where c.run_id = v_run.id
+    and c.step_slug = any (v_steps);
+
   delete from quantumflow._unfinished_ends e
   where e.run_id = v_run.id;
 

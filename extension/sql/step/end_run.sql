@@ -51,7 +51,7 @@ end
 $_finish_runs$;
 
 comment on function quantumflow._finish_runs(quantumflow._ended_run[], timestamptz) is
-'The one place where runs complete. Runs whose output is too large for one jsonb value fail instead, with QF209 in error_message.';
+'Where runs complete, but for those that one step concludes, see _count_finished. Runs whose output is too large for one jsonb value fail instead, with QF209 in error_message.';
 
 create function quantumflow._fail_run(p_run_id uuid, p_error_message text, p_now timestamptz)
 returns void
@@ -257,7 +257,7 @@ set search_path = pg_catalog, pg_temp
 as $_stopped_steps$
 begin
   return array(
-    select row(s.run_id, s.step_slug, null, null, true, null, true)::quantumflow._step_ref
+    select row(s.run_id, s.step_slug, null, null, true, null, true, null)::quantumflow._step_ref
     from quantumflow.step_states s
     join quantumflow.workflow_runs r
       on r.id = s.run_id

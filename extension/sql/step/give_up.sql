@@ -60,7 +60,7 @@ begin
       and s.run_id is not distinct from k.run_id
       and s.ctid = c.tid
     returning
-      row(k.run_id, k.step_slug, k.workflow_slug, k.version, true, w.dependents, true)::quantumflow._step_ref as step,
+      row(k.run_id, k.step_slug, k.workflow_slug, k.version, true, w.dependents, true, null)::quantumflow._step_ref as step,
       s.failed_tasks, w.known_tasks, s.started_at
   ),
   counted as (

@@ -62,22 +62,28 @@ declare
   v_runs    int;
 begin
   with finished as (
-    select f.run_id, count(*)::int as steps
+    select
+      f.run_id, count(*)::int as steps,
+      (array_agg(jsonb_build_object(f.step_slug, f.output)) filter (where f.output is not null))[1] as output
     from unnest(p_finished) f
     group by f.run_id
   ),
   counted as (
     update quantumflow.workflow_runs r
-    set remaining_steps = r.remaining_steps - k.steps
+    set
+      remaining_steps = case when c.ends then 0 else r.remaining_steps - k.steps end,
+      status = case when c.ends then 'completed' else r.status end,
+      output = case when c.ends then k.output end,
+      completed_at = case when c.ends then p_now end
     from finished k
     cross join lateral (
-      select l.ctid as tid
+      select l.ctid as tid, l.remaining_steps <= k.steps as ends
       from quantumflow.workflow_runs l
       where l.id = k.run_id
-        and l.remaining_steps > k.steps
       limit 1
     ) c
-    where r.id is not distinct from k.run_id
+    where (not c.ends or k.output is not null)
+      and r.id is not distinct from k.run_id
       and r.ctid = c.tid
     returning r.id
   )
@@ -92,7 +98,8 @@ end
 $_count_finished$;
 
 comment on function quantumflow._count_finished(quantumflow._step_ref[], timestamptz) is
-'Takes the steps that are done off their runs'' counters. A run that has no step left ends, and its counter is written with its end.';
+'Takes the steps that are done off their runs'' counters. A run that has no step left ends, and its counter is written with its end: here
+where its last step concludes it, else by _finish_runs.';
 
 create function quantumflow._release_dependents(p_done quantumflow._step_ref[], p_now timestamptz)
 returns quantumflow._step_ref[]
@@ -141,7 +148,7 @@ begin
       and s.ctid = m.tid
   )
   select array_agg(
-    row(m.run_id, m.step_slug, m.workflow_slug, m.version, m.starts, m.dependents, m.plain)::quantumflow._step_ref)
+    row(m.run_id, m.step_slug, m.workflow_slug, m.version, m.starts, m.dependents, m.plain, null)::quantumflow._step_ref)
   into v_ready
   from met m
   where m.becomes_ready;
@@ -195,6 +202,10 @@ begin
       sum(m.tasks)
     into v_taskless, v_tasks
     from quantumflow._mark_started(v_steps, p_now) m;
+
+    if v_tasks >= quantumflow._counted_apart_from() then
+      perform quantumflow._make_counters(v_steps);
+    end if;
   end if;
 
   if v_tasks > c_portion then
@@ -282,7 +293,8 @@ begin
   select
     array_agg(
       row(
-        s.run_id, s.step_slug, w.workflow_slug, w.version, false, w.dependents, w.plain or s.step_slug = any (p_passed)
+        s.run_id, s.step_slug, w.workflow_slug, w.version, false, w.dependents, w.plain or s.step_slug = any (p_passed),
+        null
       )::quantumflow._step_ref
       order by s.step_slug),
     array_agg(distinct w.queue)

@@ -320,7 +320,7 @@ as $_first_steps$
 begin
   return array(
     select row(
-      u.run_id, w.step_slug, w.workflow_slug, w.version, w.plain and coalesce(w.known_tasks > 0, false), w.dependents, w.plain
+      u.run_id, w.step_slug, w.workflow_slug, w.version, w.plain and coalesce(w.known_tasks > 0, false), w.dependents, w.plain, null
     )::quantumflow._step_ref
     from unnest(p_run_ids) u (run_id)
     cross join quantumflow.workflow_steps w

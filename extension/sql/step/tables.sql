@@ -39,7 +39,9 @@ comment on column quantumflow.step_states.failed_at is 'When a task of it failed
 comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
 comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
 comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
-comment on column quantumflow.step_states.remaining_tasks is 'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown.';
+comment on column quantumflow.step_states.remaining_tasks is
+'Tasks that are not done yet; 0 completes the step. Null while a map''s size is unknown. Of a map of 4,000 tasks or more what is done is
+counted in _map_counters first, and taken off here by the eighth of the map: how many are done at the moment is in status().';
 comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
 comment on column quantumflow.step_states.output is
@@ -49,3 +51,24 @@ comment on column quantumflow.step_states.skipped_at is 'When the step was skipp
 comment on column quantumflow.step_states.skip_reason is
 'Why it was skipped. condition: its condition was false. dependency: too few of its dependencies had completed.';
 comment on column quantumflow.step_states.failed_tasks is 'How many of its tasks have failed and were tolerated; null for none.';
+
+create table quantumflow._map_counters (
+  run_id          uuid not null,
+  step_slug       text collate "C" not null,
+  counter         int not null,
+  initial_tasks   int not null,
+  remaining_tasks int not null,
+  constraint _map_counters_pkey primary key (run_id, step_slug, counter),
+  constraint _map_counters_remaining_within_initial check (remaining_tasks between 1 and initial_tasks)
+) with (fillfactor = 30, autovacuum_vacuum_scale_factor = 0.02);
+
+comment on table quantumflow._map_counters is
+'The counters of large maps: of each several, so that workers that report tasks of the same map at the same time do not wait for each other.
+
+A task that is done is taken off any of them. One that has come to nothing is deleted, and its initial_tasks are taken off
+remaining_tasks of step_states; so what is not done yet is that number, less what these have counted.';
+comment on column quantumflow._map_counters.run_id is 'The run.';
+comment on column quantumflow._map_counters.step_slug is 'The map.';
+comment on column quantumflow._map_counters.counter is 'Which of the map''s counters it is, from 0.';
+comment on column quantumflow._map_counters.initial_tasks is 'How many tasks it counts.';
+comment on column quantumflow._map_counters.remaining_tasks is 'How many of them are not done yet.';

@@ -158,29 +158,52 @@ create type quantumflow._step_ref as (
   version       int,
   is_started    boolean,
   dependents    text[],
-  plain         boolean
+  plain         boolean,
+  output        jsonb
 );
 
 comment on type quantumflow._step_ref is
-'A step of a run: whether its row says that it has started, what waits for it, and whether it starts without passing the gate.';
+'A step of a run: whether its row says that it has started, what waits for it, and whether it starts without passing the gate; of one that
+is done, and concludes its run if that ends, the output, unless it may be too large.';
 
 create type quantumflow._step_progress as (
   run_id        uuid,
   step_slug     text,
-  tid           tid,
   workflow_slug text,
   version       int,
   known_tasks   int,
   gathers       boolean,
   dependents    text[],
   done_tasks    int,
+  some_fail     boolean,
+  is_apart      boolean,
+  counters      int[],
+  taken         int[],
+  row_tasks     int,
   ends          boolean,
-  is_over       boolean
+  is_over       boolean,
+  output        jsonb
 );
 
 comment on type quantumflow._step_progress is
-'A step of tasks that this call holds: how many of them it completes, whether that ends the step, and whether it had ended before, without
-them.';
+'A step of tasks that this call holds: how many of them it completes, whether some fail, whether it ends by that, and whether it had ended
+before, without them.
+
+is_apart: it is counted in _map_counters; taken is then taken off its counters, and row_tasks off its own row. output: that of one that may
+conclude its run, as in _step_ref.';
+
+create type quantumflow._progress as (
+  steps      quantumflow._step_progress[],
+  some_end   boolean,
+  some_over  boolean,
+  has_maps   boolean,
+  has_apart  boolean,
+  has_shapes boolean
+);
+
+comment on type quantumflow._progress is
+'The steps of the tasks that a call holds, by key; whether it ends one, and whether one is over; whether one may have other tasks, as a map;
+whether one is counted apart; and whether one asks for outputs of a shape.';
 
 create type quantumflow._ended_run as (
   run_id        uuid,

@@ -100,37 +100,53 @@ $_next_attempt$;
 comment on function quantumflow._next_attempt(quantumflow._held_task) is
 'When a task that has failed is tried again, in words for people.';
 
-create function quantumflow._answers(p_held quantumflow._held_task[], p_acts text, p_reports jsonb default null)
+create function quantumflow._answers(
+  p_held     quantumflow._held_task[],
+  p_acts     text,
+  p_reports  jsonb default null,
+  p_recorded quantumflow._recorded default null)
 returns setof quantumflow.task_outcome
 language sql
 stable
 begin atomic
   select
-    h.run_id,
-    h.step_slug,
-    h.task_index,
-    case h.outcome
+    a.run_id,
+    a.step_slug,
+    a.task_index,
+    case a.outcome
       when 'acts' then p_acts
       when 'violates' then 'type_violation'
       when 'fails' then 'failed'
       when 'odd' then 'stale'
-      else h.outcome
+      else a.outcome
     end,
-    case when h.outcome <> 'acts' then quantumflow._reason_of(h) end,
+    case when a.outcome <> 'acts' then quantumflow._reason_of(a.held) end,
     case
-      when h.outcome = 'odd' then quantumflow._oddness_of(p_reports -> h.ord)
-      when h.outcome <> 'acts' then quantumflow._explained(h)
-      when p_acts = 'retrying' then quantumflow._next_attempt(h)
+      when a.outcome = 'odd' then quantumflow._oddness_of(p_reports -> a.ord)
+      when a.outcome <> 'acts' then quantumflow._explained(a.held)
+      when p_acts = 'retrying' then quantumflow._next_attempt(a.held)
     end
-  from unnest(p_held) h
-  order by h.ord;
+  from (
+    select r.ord, r.run_id, r.step_slug, r.task_index, 'acts' as outcome, null::quantumflow._held_task as held
+    from unnest((p_recorded).ords, (p_recorded).run_ids, (p_recorded).step_slugs, (p_recorded).task_indexes)
+      r (ord, run_id, step_slug, task_index)
+    union all
+    select h.ord, h.run_id, h.step_slug, h.task_index, h.outcome, h
+    from unnest(p_held) h
+  ) a
+  order by a.ord;
 end;
 
-comment on function quantumflow._answers(quantumflow._held_task[], text, jsonb) is
-'The answer to a batch of reports, in its order, which is p_reports; p_acts: what one that acts has done, completed or retrying. To be called
-in a statement after the one that has acted, whose changes it tells.';
+comment on function quantumflow._answers(quantumflow._held_task[], text, jsonb, quantumflow._recorded) is
+'The answer to a batch of reports, in its order, which is p_reports; p_acts: what one that acts has done, completed or retrying;
+p_recorded: more that have acted. To be called in a statement after the one that has acted, whose changes it tells.';
 
-create function quantumflow._answer_by_hand(p_held quantumflow._held_task[], p_function text, p_acts text, p_lease_token bigint)
+create function quantumflow._answer_by_hand(
+  p_held        quantumflow._held_task[],
+  p_function    text,
+  p_acts        text,
+  p_lease_token bigint,
+  p_recorded    quantumflow._recorded default null)
 returns text
 language plpgsql
 volatile
@@ -141,7 +157,7 @@ declare
 begin
   select *
   into v_answer
-  from quantumflow._answers(p_held, p_acts);
+  from quantumflow._answers(p_held, p_acts, p_recorded => p_recorded);
 
   if p_lease_token is null and p_held[1].outcome in ('acts', 'violates', 'fails') then
     raise log 'task %/% of run % is % by hand', v_answer.step_slug, v_answer.task_index, v_answer.run_id, v_answer.outcome
@@ -155,5 +171,5 @@ begin
 end
 $_answer_by_hand$;
 
-comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, text, bigint) is
+comment on function quantumflow._answer_by_hand(quantumflow._held_task[], text, text, bigint, quantumflow._recorded) is
 'The answer to a report of one task. One that a person made without a lease is kept in audit_log, and told to the server''s log.';

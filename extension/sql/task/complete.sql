@@ -1,10 +1,12 @@
 create type quantumflow._completion as (
-  held  quantumflow._held_task[],
-  offer quantumflow._offer
+  recorded quantumflow._recorded,
+  held     quantumflow._held_task[],
+  offer    quantumflow._offer
 );
 
 comment on type quantumflow._completion is
-'What became of reported results, and the offer of the worker that reported them with the tasks that it was given.';
+'What became of reported results: those that are recorded, and the others; and the offer of the worker that reported them with the tasks
+that it was given.';
 
 create function quantumflow.complete_task(
   run_id      uuid,
@@ -30,7 +32,7 @@ begin
       'output', complete_task.output)),
     quantumflow._now(), null, p_by_hand => true);
 
-  return quantumflow._answer_by_hand(v_done.held, 'complete_task', 'completed', complete_task.lease_token);
+  return quantumflow._answer_by_hand(v_done.held, 'complete_task', 'completed', complete_task.lease_token, v_done.recorded);
 end
 $complete_task$;
 
@@ -56,7 +58,7 @@ begin
 
   return query
   select *
-  from quantumflow._answers(v_done.held, 'completed', complete_tasks.results);
+  from quantumflow._answers(v_done.held, 'completed', complete_tasks.results, v_done.recorded);
 end
 $complete_tasks$;
 
@@ -90,46 +92,59 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_complete$
 declare
-  v_held  quantumflow._held_task[];
-  v_steps quantumflow._step_progress[];
-  v_mode  text;
-  v_fails boolean;
-  v_offer quantumflow._offer;
+  v_reported quantumflow._reported;
+  v_progress quantumflow._progress;
+  v_run_ids  uuid[];
+  v_changed  uuid[];
+  v_mode     text;
+  v_fails    boolean;
+  v_offer    quantumflow._offer;
 begin
   -- Lock: the tasks, which are written at once, their steps, their runs.
-  v_held := quantumflow._record_results(p_results, p_now, p_by_hand);
-  v_steps := quantumflow._hold_steps(v_held);
+  v_reported := quantumflow._record_results(p_results, p_now, p_by_hand);
+  v_progress := v_reported.progress;
 
-  select case
-    when bool_or(h.outcome in ('violates', 'fails')) or exists (select from unnest(v_steps) s where s.is_over) then 'update'
-    when exists (select from unnest(v_steps) s where s.ends) then 'no key update'
-    else 'key share'
-  end
-  into v_mode
-  from unnest(v_held) h;
-
-  v_fails := v_mode = 'update';
-  if v_fails then
-    v_held := quantumflow._judge_failures(v_held, v_steps);
-    v_mode := quantumflow._mode_to_fail(v_held);
+  if v_progress.has_maps then
+    v_progress := quantumflow._hold_maps(v_progress);
   end if;
 
-  v_held := quantumflow._hold_runs(v_held, v_mode);
+  if v_progress.some_over then
+    v_reported := quantumflow._look_closer(p_results, v_reported, quantumflow._results_of(v_reported.recorded, v_progress.steps));
+  end if;
+
+  v_fails := cardinality(v_reported.held) > 0 and (
+    v_progress.some_over or exists (select from unnest(v_reported.held) h where h.outcome in ('violates', 'fails')));
+  v_mode := case when v_progress.some_end then 'no key update' else 'key share' end;
+
+  if v_fails then
+    v_reported := quantumflow._judge_reported(v_reported, v_progress.steps);
+    v_mode := quantumflow._mode_to_fail(v_reported.held);
+  end if;
+
+  v_run_ids := (v_reported.recorded).run_ids;
+  if cardinality(v_reported.held) > 0 then
+    v_run_ids := v_run_ids || quantumflow._runs_of(v_reported.held);
+  end if;
+  v_changed := quantumflow._hold_runs(v_run_ids, v_mode);
 
   -- Change: what came too late, then steps, what they lead to, messages.
-  if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
-    perform quantumflow._cancel_late(v_held);
-    v_steps := quantumflow._without_ended_runs(v_steps);
+  if v_changed is not null then
+    v_reported := quantumflow._without_late(p_results, v_reported, v_changed);
   end if;
 
-  v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_steps, p_now), '{}', p_now, p_offer);
-  perform quantumflow._remove_reported(v_held);
+  if cardinality(v_reported.held) > 0 and exists (select from unnest(v_reported.held) h where h.outcome = 'run_ended') then
+    perform quantumflow._cancel_late(v_reported.held);
+    v_progress := quantumflow._without_ended_runs(v_progress);
+  end if;
+
+  v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_progress, p_now), '{}', p_now, p_offer);
+  perform quantumflow._remove_reported(v_reported.recorded, v_reported.held);
 
   if v_fails then
-    perform quantumflow._fail_for_good(quantumflow._offending(v_held), p_now);
+    perform quantumflow._fail_for_good(quantumflow._offending(v_reported.held), p_now);
   end if;
 
-  return row(v_held, v_offer)::quantumflow._completion;
+  return row(v_reported.recorded, v_reported.held, v_offer)::quantumflow._completion;
 end
 $_complete$;
 
@@ -137,95 +152,112 @@ comment on function quantumflow._complete(jsonb, timestamptz, quantumflow._offer
 'What complete_tasks does: records results, moves their runs on, and hands what becomes ready over to the worker that has made an
 offer, if any. Returns that offer with what was taken, and what became of each result.';
 
-create function quantumflow._record_results(p_results jsonb, p_now timestamptz, p_by_hand boolean)
-returns quantumflow._held_task[]
+create function quantumflow._judge_reported(p_reported quantumflow._reported, p_steps quantumflow._step_progress[])
+returns quantumflow._reported
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_record_results$
-declare
-  v_held   quantumflow._held_task[] := array[]::quantumflow._held_task[];
-  v_read   quantumflow._held_task[] := quantumflow._read_reported(p_results, 'complete', p_by_hand);
-  v_missed int[];
+as $_judge_reported$
 begin
-  -- Nearly always one turn; another for tasks that somebody changed while this call waited for them, or that were named twice.
-  loop
-    v_missed := quantumflow._record_outputs(p_results, v_read, p_now);
+  p_reported.held := quantumflow._judge_failures(p_reported.held, p_steps);
 
-    exit when v_missed is null;
-
-    v_held := v_held || array(select r from unnest(v_read) r where r.ord <> all (v_missed));
-    v_read := quantumflow._read_reported(p_results, 'complete', p_by_hand, v_missed);
-  end loop;
-
-  return v_held || v_read;
+  return p_reported;
 end
-$_record_results$;
+$_judge_reported$;
 
-comment on function quantumflow._record_results(jsonb, timestamptz, boolean) is
-'Writes results to their tasks, in order of their keys, waiting for each, and says what each result comes to, as the tasks were.
+comment on function quantumflow._judge_reported(quantumflow._reported, quantumflow._step_progress[]) is
+'What became of results, with what the failures among them mean for their runs.';
 
-The update is the lock: to lock rows that are about to be written costs a record of the log each. Should a run turn out to have ended,
-_cancel_late takes it back.';
-
-create function quantumflow._record_outputs(p_results jsonb, p_held quantumflow._held_task[], p_now timestamptz)
+create function quantumflow._results_of(p_recorded quantumflow._recorded, p_steps quantumflow._step_progress[])
 returns int[]
 language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_results_of$
+begin
+  return array(
+    select k.ord
+    from unnest(p_recorded.ords, p_recorded.run_ids, p_recorded.step_slugs) k (ord, run_id, step_slug)
+    where exists (
+      select
+      from unnest(p_steps) s
+      where s.is_over
+        and (s.run_id, s.step_slug) = (k.run_id, k.step_slug)
+    ));
+end
+$_results_of$;
+
+comment on function quantumflow._results_of(quantumflow._recorded, quantumflow._step_progress[]) is
+'Which of the recorded results are of steps that are over.';
+
+create function quantumflow._look_closer(p_results jsonb, p_reported quantumflow._reported, p_ords int[])
+returns quantumflow._reported
+language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_record_outputs$
+as $_look_closer$
 declare
-  v_recorded int[];
-  v_missed   int[];
+  v_recorded quantumflow._recorded := p_reported.recorded;
+  v_held     quantumflow._held_task[];
 begin
-  with recorded as (
-    update quantumflow.step_tasks t
-    set
-      status = case h.outcome when 'acts' then 'completed' else 'failed' end,
-      attempts = h.attempts + (h.outcome <> 'acts' and h.status = 'queued')::int,
-      output = case when h.outcome <> 'fails' then coalesce(p_results -> h.ord -> 'output', 'null') end,
-      usage = case h.outcome when 'acts' then h.usage end,
-      started_at = coalesce(quantumflow._began_at(h, p_now), p_now),
-      completed_at = case h.outcome when 'acts' then p_now end,
-      failed_at = case when h.outcome <> 'acts' then p_now end,
-      error_message = case h.outcome
-        when 'violates' then quantumflow._violation(p_results -> h.ord -> 'output', t.item_value)
-        when 'fails' then quantumflow._excess(p_results -> h.ord -> 'output', true)
-      end
-    from unnest(p_held) h
-    where h.outcome in ('acts', 'violates', 'fails')
-      and t.run_id is not distinct from h.run_id
-      and t.ctid = h.tid
-      and t.status = h.status
-      and t.message_id = h.message_id
-      and t.attempts = h.attempts
-      and t.lease_token is not distinct from h.lease_token
-    returning h.ord
-  )
-  select array_agg(r.ord)
-  into v_recorded
-  from recorded r;
-
-  if cardinality(v_recorded) = cardinality(p_held) then
-    return null;
+  if p_ords = '{}' then
+    return p_reported;
   end if;
 
-  select array_agg(h.ord)
-  into v_missed
-  from unnest(p_held) h
-  where h.outcome in ('acts', 'violates', 'fails')
-    and (h.ord = any (v_recorded)) is not true;
+  v_held := quantumflow._read_reported(p_results, 'complete', false, p_ords);
 
-  return v_missed;
+  for n in 1 .. cardinality(v_held) loop
+    v_held[n].outcome := 'acts';
+    v_held[n].status := 'started';
+    v_held[n].started_at := v_recorded.claimed_at[array_position(v_recorded.ords, v_held[n].ord)];
+  end loop;
+
+  p_reported.held := p_reported.held || v_held;
+  p_reported.recorded := quantumflow._without(v_recorded, p_ords);
+
+  return p_reported;
 end
-$_record_outputs$;
+$_look_closer$;
 
-comment on function quantumflow._record_outputs(jsonb, quantumflow._held_task[], timestamptz) is
-'Writes what tasks were completed with, unless they have changed since they were read; returns which results those are, null for none.
-A second result for a task is one of them: by then the first has changed it.
-An output that offends a map is kept on its failed task, one too large is not.
+comment on function quantumflow._look_closer(jsonb, quantumflow._reported, int[]) is
+'Holds these of the recorded tasks as one that is looked at closer, as they were before.';
 
-Such an output given by hand to a queued task counts as an attempt, as failing it by hand does.';
+create function quantumflow._without_late(p_results jsonb, p_reported quantumflow._reported, p_changed uuid[])
+returns quantumflow._reported
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_without_late$
+declare
+  v_recorded quantumflow._recorded := p_reported.recorded;
+begin
+  -- What was recorded for a run that had ended by then, and is part of it.
+  p_reported := quantumflow._look_closer(
+    p_results,
+    p_reported,
+    array(
+      select k.ord
+      from unnest(v_recorded.ords, v_recorded.run_ids, v_recorded.step_slugs) k (ord, run_id, step_slug)
+      where k.run_id = any (p_changed)
+        and exists (
+          select
+          from quantumflow.workflow_runs r
+          join quantumflow.workflow_steps w
+            on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, k.step_slug)
+          where r.id = k.run_id
+            and r.status not in ('started', 'paused')
+            and w.counts
+          offset 0
+        )));
+  p_reported.held := quantumflow._as_their_runs_are(p_reported.held);
+
+  return p_reported;
+end
+$_without_late$;
+
+comment on function quantumflow._without_late(jsonb, quantumflow._reported, uuid[]) is
+'What became of results, as their runs are now: what was recorded for a run that had ended when this call got hold of it is held with the
+outcome run_ended, and is to be taken back. p_changed: the runs that are not as was assumed.';
 
 create function quantumflow._offending(p_held quantumflow._held_task[])
 returns quantumflow._failed_attempt[]

@@ -80,18 +80,26 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fail$
 declare
-  v_held  quantumflow._held_task[];
-  v_steps quantumflow._step_progress[];
+  v_held     quantumflow._held_task[];
+  v_progress quantumflow._progress;
+  v_changed  uuid[];
 begin
   -- Lock: the tasks, the steps that fail, the runs.
   v_held := quantumflow._hold_reported(p_results, 'fail', p_by_hand);
-  v_steps := quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
+  v_progress := quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
 
-  if v_steps = '{}' then
-    v_held := quantumflow._hold_runs(v_held, 'key share');
+  if v_progress.steps is null then
+    v_changed := quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share');
   else
-    v_held := quantumflow._judge_failures(v_held, v_steps);
-    v_held := quantumflow._hold_runs(v_held, quantumflow._mode_to_fail(v_held));
+    v_held := quantumflow._judge_failures(v_held, v_progress.steps);
+    v_changed := quantumflow._hold_runs(quantumflow._runs_of(v_held), quantumflow._mode_to_fail(v_held));
+  end if;
+
+  if v_changed is not null then
+    v_held := quantumflow._as_their_runs_are(v_held);
+  end if;
+
+  if v_progress.steps is not null then
     v_held := quantumflow._end_with_others(v_held);
   end if;
 
@@ -208,7 +216,7 @@ begin
       set
         status = 'queued',
         attempts = h.attempts + (h.status = 'queued')::int,
-        started_at = quantumflow._began_at(f.held, p_now),
+        started_at = quantumflow._began_at(h.started_at, h.seconds, p_now),
         queued_at = p_now + d.delay,
         error_message = f.error_message
       from unnest(p_attempts) f

@@ -13,13 +13,13 @@ comment on type quantumflow._failed_attempt is
 it was, and not found by its lease.';
 
 -- Without a path of its own, so that it is inlined where it is called.
-create function quantumflow._began_at(p_held quantumflow._held_task, p_now timestamptz)
+create function quantumflow._began_at(p_claimed_at timestamptz, p_seconds interval, p_now timestamptz)
 returns timestamptz
 language sql
 stable
-return greatest(p_held.started_at, p_now - p_held.seconds);
+return greatest(p_claimed_at, p_now - p_seconds);
 
-comment on function quantumflow._began_at(quantumflow._held_task, timestamptz) is
+comment on function quantumflow._began_at(timestamptz, interval, timestamptz) is
 'When the handler of an attempt that ends now began: as its report says, but not before the claim; else the claim.';
 
 create function quantumflow._record_failures(p_attempts quantumflow._failed_attempt[], p_now timestamptz)
@@ -38,7 +38,7 @@ begin
     f.kind,
     case h.status when 'started' then h.worker_id end,
     case h.status when 'started' then h.lease_token end,
-    case h.status when 'started' then quantumflow._began_at(f.held, p_now) end,
+    case h.status when 'started' then quantumflow._began_at(h.started_at, h.seconds, p_now) end,
     p_now, f.error_message, f.error_details, h.queued_at, f.reported, h.usage
   from unnest(p_attempts) f
   cross join lateral (select (f.held).*) h;
@@ -63,7 +63,7 @@ begin
     attempts = h.attempts + (h.status = 'queued')::int,
     losses = h.losses + (f.kind = 'lost')::int,
     lease_token = case when f.reported then t.lease_token end,
-    started_at = quantumflow._began_at(f.held, p_now),
+    started_at = quantumflow._began_at(h.started_at, h.seconds, p_now),
     failed_at = p_now,
     error_message = f.error_message
   from unnest(p_attempts) f

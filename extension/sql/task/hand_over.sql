@@ -54,7 +54,7 @@ begin
     o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
     null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
     o.reason, o.detail, null::int, null::int, null::int
-  from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results) o;
+  from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results, v_done.recorded) o;
 
   return query
   select

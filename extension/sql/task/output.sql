@@ -69,23 +69,34 @@ $_may_exceed$;
 comment on function quantumflow._may_exceed(jsonb) is
 'Whether results are so large together that the output of one may exceed a limit.';
 
-create function quantumflow._fits_chunk(p_run_id uuid, p_step_slug text, p_task_index int, p_output jsonb)
+create function quantumflow._fits(
+  p_feeds_map  boolean,
+  p_chunk_size int,
+  p_run_id     uuid,
+  p_step_slug  text,
+  p_task_index int,
+  p_output     jsonb)
 returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_fits_chunk$
+as $_fits$
 begin
-  return case
-    when jsonb_typeof(p_output) = 'array' then jsonb_array_length(p_output) = (
-      select jsonb_array_length(t.item_value)
-      from quantumflow.step_tasks t
-      where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
-    )
-    else false
-  end;
-end
-$_fits_chunk$;
+  if not p_feeds_map and p_chunk_size is null then
+    return true;
+  end if;
 
-comment on function quantumflow._fits_chunk(uuid, text, int, jsonb) is
-'Whether an output is an array with an entry for each item of the task''s chunk.';
+  if jsonb_typeof(p_output) is distinct from 'array' then
+    return false;
+  end if;
+
+  return p_chunk_size is null or jsonb_array_length(p_output) = (
+    select jsonb_array_length(t.item_value)
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index));
+end
+$_fits$;
+
+comment on function quantumflow._fits(boolean, int, uuid, text, int, jsonb) is
+'Whether an output is what its step asks for: an array where a map maps over it, with an entry for each item of the task''s chunk where
+the step''s tasks are chunks.';

@@ -23,7 +23,9 @@ begin
     raise warning 'a task is not handed back: %', v_odd;
   end loop;
 
-  v_held := quantumflow._hold_runs(v_held, 'key share');
+  if quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share') is not null then
+    v_held := quantumflow._as_their_runs_are(v_held);
+  end if;
 
   if exists (select from unnest(v_held) h where h.outcome = 'run_ended') then
     perform quantumflow._cancel_late(v_held);

@@ -110,7 +110,6 @@ returns table (
   token       text,
   is_by_hand  boolean,
   is_final    boolean,
-  output_type text,
   seconds     interval,
   usage       jsonb,
   is_odd      boolean)
@@ -125,7 +124,6 @@ begin atomic
     e.report ->> 'lease_token',
     p_by_hand and coalesce(jsonb_typeof(e.report -> 'lease_token') = 'null', false),
     coalesce(e.report ->> 'retryable' = 'false', false),
-    jsonb_typeof(e.report -> 'output'),
     quantumflow._reported_seconds(e.report -> 'seconds'),
     case when e.report -> 'usage' is not null then quantumflow._reported_usage(e.report -> 'usage') end,
     case
@@ -235,9 +233,8 @@ begin
         when v.is_odd then 'odd'
         when v.status is null then 'stale'
         when v.is_live and v_may_exceed and quantumflow._excess(p_reports -> v.ord -> 'output', v.feeds_map) is not null then 'fails'
-        when v.is_live and p_verb = 'complete' and v.feeds_map and v.output_type is distinct from 'array' then 'violates'
-        when v.is_live and p_verb = 'complete' and v.chunk_size is not null and not quantumflow._fits_chunk(
-          v.run_id, v.step_slug, v.task_index, p_reports -> v.ord -> 'output')
+        when v.is_live and p_verb = 'complete' and not quantumflow._fits(
+          v.feeds_map, v.chunk_size, v.run_id, v.step_slug, v.task_index, p_reports -> v.ord -> 'output')
         then 'violates'
         when v.is_live and p_verb = 'fail' and (v.is_final or v.failures >= v.max_attempts) then 'fails'
         when v.is_live then 'acts'
@@ -320,58 +317,86 @@ $_has_failed_with$;
 comment on function quantumflow._has_failed_with(uuid, text, int, text) is
 'Whether the holder of this lease has reported its failure already.';
 
-create function quantumflow._hold_runs(p_held quantumflow._held_task[], p_mode text)
-returns quantumflow._held_task[]
+create function quantumflow._runs_of(p_held quantumflow._held_task[])
+returns uuid[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_runs_of$
+begin
+  return array(
+    select h.run_id
+    from unnest(p_held) h
+    where h.outcome in ('acts', 'violates', 'fails'));
+end
+$_runs_of$;
+
+comment on function quantumflow._runs_of(quantumflow._held_task[]) is
+'The runs of the reports that change something, one for each report.';
+
+create function quantumflow._hold_runs(p_run_ids uuid[], p_mode text)
+returns uuid[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
   v_run_ids uuid[] := array(
-    select distinct h.run_id
-    from unnest(p_held) h
-    where h.outcome in ('acts', 'violates', 'fails')
-    order by h.run_id);
-  v_differ  boolean;
+    select distinct u.run_id
+    from unnest(p_run_ids) u (run_id)
+    order by u.run_id);
+  v_changed uuid[];
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: to take a stronger one later could deadlock.
   if p_mode = 'key share' then
-    select bool_or(r.status <> 'started' or r.retries > 0)
-    into v_differ
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
+    into v_changed
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select l.status, l.retries
+      select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for key share
     ) r;
   elsif p_mode = 'no key update' then
-    select bool_or(r.status <> 'started' or r.retries > 0)
-    into v_differ
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
+    into v_changed
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select l.status, l.retries
+      select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for no key update
     ) r;
   else
-    select bool_or(r.status <> 'started' or r.retries > 0)
-    into v_differ
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
+    into v_changed
     from unnest(v_run_ids) k (run_id)
     cross join lateral (
-      select l.status, l.retries
+      select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for update
     ) r;
   end if;
 
-  -- Nearly always the runs are as was assumed: started, and never retried.
-  if v_differ is not true then
-    return p_held;
-  end if;
+  return v_changed;
+end
+$_hold_runs$;
 
+comment on function quantumflow._hold_runs(uuid[], text) is
+'Locks runs, in order of their ids, waiting for each, and returns those that are not as was assumed, started and never retried; null where
+all are, as nearly always.
+
+p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails.';
+
+create function quantumflow._as_their_runs_are(p_held quantumflow._held_task[])
+returns quantumflow._held_task[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_as_their_runs_are$
+begin
   return array(
     select quantumflow._as_its_run_is(h, r.status, r.retries)
     from unnest(p_held) h
@@ -382,14 +407,10 @@ begin
       limit 1
     ) r on true);
 end
-$_hold_runs$;
+$_as_their_runs_are$;
 
-comment on function quantumflow._hold_runs(quantumflow._held_task[], text) is
-'Locks the runs of the reports that act, in order of their ids, waiting for each, and adds what they say now if that is not what was
-assumed.
-
-p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails. A report whose run has ended
-meanwhile gets the outcome run_ended.';
+comment on function quantumflow._as_their_runs_are(quantumflow._held_task[]) is
+'Held tasks with what their runs say now; a report whose run has ended meanwhile gets the outcome run_ended.';
 
 create function quantumflow._as_its_run_is(p_held quantumflow._held_task, p_status text, p_retries int)
 returns quantumflow._held_task
@@ -469,20 +490,26 @@ $_cancel_late$;
 comment on function quantumflow._cancel_late(quantumflow._held_task[]) is
 'Cancels the held tasks of runs that have ended, whatever this call has written to them, and removes their messages.';
 
-create function quantumflow._remove_reported(p_held quantumflow._held_task[])
+create function quantumflow._remove_reported(p_recorded quantumflow._recorded, p_held quantumflow._held_task[])
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_remove_reported$
 begin
-  perform quantumflow._remove_messages(h.queue, array_agg(h.message_id order by h.message_id))
-  from unnest(p_held) h
-  where h.outcome = 'acts'
-  group by h.queue
-  order by h.queue;
+  perform quantumflow._remove_messages(m.queue, array_agg(m.message_id order by m.message_id))
+  from (
+    select *
+    from unnest(p_recorded.queues, p_recorded.message_ids) r (queue, message_id)
+    union all
+    select h.queue, h.message_id
+    from unnest(p_held) h
+    where h.outcome = 'acts'
+  ) m
+  group by m.queue
+  order by m.queue;
 end
 $_remove_reported$;
 
-comment on function quantumflow._remove_reported(quantumflow._held_task[]) is
+comment on function quantumflow._remove_reported(quantumflow._recorded, quantumflow._held_task[]) is
 'Removes the messages of the tasks that their reports have ended, last of all locks.';

@@ -143,3 +143,26 @@ comment on column quantumflow.task_lease.task_index is 'The task.';
 comment on column quantumflow.task_lease.state is 'held, lost or cancelled.';
 comment on column quantumflow.task_lease.lease_expires_at is 'Until when it is held, unless its rows were busy; null when it is not.';
 comment on column quantumflow.task_lease.detail is 'Why a row that has a key which nobody knows is not held; else null.';
+
+create type quantumflow._recorded as (
+  ords         int[],
+  run_ids      uuid[],
+  step_slugs   text[],
+  task_indexes int[],
+  queues       text[],
+  message_ids  bigint[],
+  claimed_at   timestamptz[]
+);
+
+comment on type quantumflow._recorded is
+'Tasks that their results have completed, each at its place in all of the arrays: which result it was, the task, its message, and when
+it was claimed.';
+
+create type quantumflow._reported as (
+  recorded quantumflow._recorded,
+  held     quantumflow._held_task[],
+  progress quantumflow._progress
+);
+
+comment on type quantumflow._reported is
+'What became of results: those that one update has recorded, the others with what each came to, and the steps of both.';

@@ -70,6 +70,120 @@ $_kept_tasks$;
 comment on function quantumflow._kept_tasks(uuid, text) is
 'How many tasks a step has before it starts: those that a retry kept, which are completed.';
 
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._counted_apart_from()
+returns int
+language sql
+immutable
+return 4000;
+
+comment on function quantumflow._counted_apart_from() is
+'From how many tasks on a map is counted in several rows. Counters with less than five calls of a hundred each come to their end soon, and
+all at once, and then workers wait as for one.';
+
+create function quantumflow._make_counters(p_steps quantumflow._step_ref[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_counters$
+begin
+  insert into quantumflow._map_counters (run_id, step_slug, counter, initial_tasks, remaining_tasks)
+  select k.run_id, k.step_slug, n.n, q.tasks, q.tasks
+  from unnest(p_steps) k
+  cross join lateral (
+    select l.remaining_tasks as tasks
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+    limit 1
+  ) s
+  cross join lateral (
+    select true as may_be
+    from quantumflow.workflow_steps l
+    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
+      and coalesce(l.tolerate_tasks, l.tolerate_share) is null
+    limit 1
+  ) w
+  cross join generate_series(0, 7) n (n)
+  cross join lateral (select s.tasks / 8 + (n.n < s.tasks % 8)::int as tasks) q
+  where not k.is_started
+    and s.tasks >= quantumflow._counted_apart_from()
+    and q.tasks > 0;
+end
+$_make_counters$;
+
+comment on function quantumflow._make_counters(quantumflow._step_ref[]) is
+'Makes the counters of those of the steps just started that are large maps: eight, with an eighth of the tasks each. What tolerates failures
+has none, since whether one more is tolerated is known of all of them together.';
+
+create function quantumflow._take_off_counters(p_steps quantumflow._step_progress[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_take_off_counters$
+begin
+  -- What comes to nothing first: what is left of others may be as much as was taken.
+  delete from quantumflow._map_counters m
+  using unnest(p_steps) k
+  cross join lateral unnest(k.counters, k.taken) u (counter, taken)
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow._map_counters l
+    where (l.run_id, l.step_slug, l.counter) = (k.run_id, k.step_slug, u.counter)
+      and l.remaining_tasks = u.taken
+    limit 1
+  ) c
+  where k.row_tasks > 0
+    and m.run_id is not distinct from k.run_id
+    and m.ctid = c.tid;
+
+  update quantumflow._map_counters m
+  set remaining_tasks = m.remaining_tasks - u.taken
+  from unnest(p_steps) k
+  cross join lateral unnest(k.counters, k.taken) u (counter, taken)
+  cross join lateral (
+    select l.ctid as tid
+    from quantumflow._map_counters l
+    where (l.run_id, l.step_slug, l.counter) = (k.run_id, k.step_slug, u.counter)
+      and l.remaining_tasks > u.taken
+    limit 1
+  ) c
+  where m.run_id is not distinct from k.run_id
+    and m.ctid = c.tid;
+end
+$_take_off_counters$;
+
+comment on function quantumflow._take_off_counters(quantumflow._step_progress[]) is
+'Takes completed tasks off the counters that the caller holds, and deletes those that come to nothing.';
+
+create function quantumflow._fold_counters(p_run_id uuid, p_step_slugs text[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_fold_counters$
+begin
+  with folded as (
+    delete from quantumflow._map_counters c
+    where c.run_id = p_run_id
+      and c.step_slug = any (p_step_slugs)
+    returning c.step_slug, c.initial_tasks - c.remaining_tasks as counted
+  )
+  update quantumflow.step_states s
+  set remaining_tasks = greatest(0, s.remaining_tasks - k.counted)
+  from (
+    select f.step_slug, sum(f.counted)::int as counted
+    from folded f
+    group by f.step_slug
+  ) k
+  where (s.run_id, s.step_slug) = (p_run_id, k.step_slug);
+end
+$_fold_counters$;
+
+comment on function quantumflow._fold_counters(uuid, text[]) is
+'Puts what is counted apart of these maps into their own rows, in which they are counted from then on. The caller holds them.';
+
 create function quantumflow._end_map(
   p_run_id        uuid,
   p_step_slug     text,
