@@ -1,5 +1,5 @@
 begin;
-select plan(5);
+select plan(7);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -54,6 +54,26 @@ select results_eq(
   'each task of a claim has its own');
 select ok(
   (select bool_and(lease_token between 0 and 9007199254740991) from quantumflow.step_tasks where lease_token is not null), 'as a number');
+
+-- One task again and again, after the same seed: released, then lost, and lost again.
+select quantumflow.define_flow('{"slug": "again", "steps": [{"name": "c", "max_lost": 9}]}');
+select quantumflow.start_flow('again');
+create function pg_temp.claimed() returns bigint language plpgsql as $$
+begin
+  perform setseed(0.42);
+  return (select c.lease_token from quantumflow.claim_tasks(gen_random_uuid(), lease => '10 s', commands => '{c}') c);
+end
+$$;
+create temporary table again on commit drop as select pg_temp.claimed() as first, null::bigint as second, null::bigint as third;
+select quantumflow.release_tasks(jsonb_agg(jsonb_build_object(
+  'run_id', t.run_id, 'step_slug', 'c', 'task_index', 0, 'lease_token', t.lease_token)))
+from quantumflow.step_tasks t where t.step_slug = 'c';
+select isnt(pg_temp.claimed(), first, 'a task that was released has another one') from again;
+set local quantumflow.now = '2030-01-01 00:02:00+00';
+update again set second = pg_temp.claimed();
+set local quantumflow.now = '2030-01-01 00:03:00+00';
+update again set third = pg_temp.claimed();
+select ok(second <> third, 'so has one that was lost twice') from again;
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();
