@@ -1968,18 +1968,11 @@ PASSING_ON = [
         PASSED_ON,
     ),
     Mutation(
-        "what is passed on overlooks that its run has been paused",
+        "what is passed on overlooks that its run has ended",
         "_pass_on",
         "    and r.status = 'started'\n",
         "",
-        (_pair("passing", "pause", "exchange"),),
-    ),
-    Mutation(
-        "a report passes on what another one has ended",
-        "_pass_on",
-        "    and t.status = 'started'\n",
-        "",
-        (_pair("passing", "fail once", "exchange"),),
+        ("tests-py/races/test_passing_on.py",),
     ),
 ]
 
