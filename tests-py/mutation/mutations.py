@@ -407,7 +407,7 @@ CLAIMING = [
         "_still_claimed",
         "        and l.status = 'started'\n",
         "",
-        _sql("task/a_task_whose_run_a_later_round_of_its_claim_ends_is_not_handed_out"),
+        _sql("task/a_task_whose_run_a_later_queue_of_its_claim_ends_is_not_handed_out"),
     ),
     Mutation(
         "a claim hands out what a later round of its own has cancelled",
