@@ -253,18 +253,11 @@ CLAIMING = [
         _sql("task/a_message_that_is_not_the_one_its_task_names_is_archived"),
     ),
     Mutation(
-        "a claim of plain tasks believes a message of another queue",
-        "_claim_plain",
-        "            and k.queue = p_queue\n",
-        "",
-        _sql("task/a_message_that_is_not_the_one_its_task_names_is_archived"),
-    ),
-    Mutation(
         "a claim takes as plain what was claimed before",
         "_claim_plain",
         "            and k.status = 'queued'\n",
         "",
-        _sql("task/a_lost_lease_counts_apart_from_failures"),
+        _sql("task/a_task_whose_run_a_later_queue_of_its_claim_ends_is_not_handed_out"),
     ),
     Mutation(
         "a claim takes as plain what was lost before",
@@ -278,7 +271,7 @@ CLAIMING = [
         "_claim_plain",
         "k.tasks = cardinality(p_messages)",
         "true",
-        _sql("task/a_task_lost_before_is_handed_out_alone"),
+        _sql("task/a_task_lost_before_that_has_waited_longest_goes_before_others"),
     ),
     Mutation(
         "a claim takes as plain what is of a run that does not go on",
