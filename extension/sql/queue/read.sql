@@ -44,7 +44,7 @@ begin
       select row(l.lane, m.vt)::quantumflow._sighting
       from unnest($1) l (lane)
       cross join lateral (
-        select q.vt
+        select q.vt, q.msg_id
         from pgmq.%I q
         where %s = hashtext(l.lane)
           and q.vt >= $2
@@ -52,7 +52,7 @@ begin
         order by q.vt
         limit 1
       ) m
-      order by m.vt)
+      order by m.vt, m.msg_id)
     $$,
     'q_' || p_queue, quantumflow._lane())
   using p_lanes, p_front, p_now
