@@ -47,14 +47,14 @@ def driver() -> Iterator[Driver]:
             CHAIN,
             Load(200),
             Quantumflow(),
-            Cost(1973, 0.49, 0.021, 78.09, 6.1, 1.0, 0),
+            Cost(1973, 0.453, 0.021, 78.09, 6.1, 1.0, 0),
             id="chain step",
         ),
         pytest.param(
             CHAIN,
             Load(200),
             Quantumflow(hands_over=True),
-            Cost(1500, 0.471, 0.0115, 68.15, 4.3, 1.0, 0),
+            Cost(1500, 0.427, 0.0115, 63.87, 4.3, 1.0, 0),
             id="chain step handed over",
         ),
         # One run at a time, by a worker that has nothing else: each result passes its message on.

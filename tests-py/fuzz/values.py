@@ -81,6 +81,9 @@ class Known:
         if kind == "jsonb[]":
             values = st.lists(self._json(name).map(_dump) | st.none(), max_size=4)
             return _rarely(st.none(), values)
+        if kind == "timestamp with time zone[]":
+            values = st.lists(st.sampled_from(_MOMENTS) | st.none(), max_size=4)
+            return _rarely(st.none(), values)
         if kind == "text[]":
             values = st.lists(self._text(name) | st.none(), max_size=4)
             return _rarely(st.none() | st.just([["a", "b"], ["c", "d"]]), values)

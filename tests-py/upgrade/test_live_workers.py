@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from quantumflow_client import Client, _connections, _extension
+from quantumflow_client import Client, _connections, _extension, _sql
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task
 from support.server import REPOSITORY
@@ -50,6 +50,7 @@ def worker(dsn: str, output: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_workers_go_on(
+    monkeypatch: pytest.MonkeyPatch,
     old: Installation,
     old_connection: Connection,
     connect: Callable[..., Connection],
@@ -57,6 +58,10 @@ def test_workers_go_on(
 ) -> None:
     engine = Engine(old_connection)
     runs, items = 150, 4
+    # As 0.3.0's client asks.
+    asks = _sql._STATUS.replace(", summary => %(summary)s", "")
+    assert asks != _sql._STATUS
+    monkeypatch.setattr(_sql, "_STATUS", asks)
     steps: list[dict[str, Any]] = [
         {"name": "first"},
         {"name": "each", "type": "map"},

@@ -41,7 +41,9 @@ left join (
     on (x.workflow_slug, x.version, x.step_slug) = (p.workflow_slug, p.version, o.step_slug)
   join quantumflow.workflow_step_edges e
     on (e.workflow_slug, e.version, e.depends_on_step) = (p.workflow_slug, p.version, o.step_slug)
-  where not quantumflow._has_ended(o.status, x.goes_on)
+  -- As _has_ended, which who reads the view may not call.
+  where o.status not in ('completed', 'skipped')
+    and not (o.status = 'failed' and x.goes_on)
   group by o.run_id, e.step_slug
 ) d
   on (d.run_id, d.step_slug) = (s.run_id, s.step_slug)

@@ -8,24 +8,25 @@ begin
     select *
     from (
       values
-        ('_hide', 'oid[], tid[], timestamptz[]', null, null, quantumflow._hide_statement('quantum_flow_queue')),
+        ('_hide', 'p_parts oid[], p_tids tid[], p_vts timestamptz[]', null, null, quantumflow._hide_statement('quantum_flow_queue')),
         (
-          '_look', 'text[], timestamptz, timestamptz, int[]', 'out o_vt timestamptz', 'o_vt',
+          '_look', 'p_lanes text[], p_front timestamptz, p_now timestamptz, p_hashes int[]', 'out o_vt timestamptz', 'o_vt',
           quantumflow._look_statement('quantum_flow_queue')
         ),
         (
-          '_read_first', 'text[], int, timestamptz, timestamptz, int[]',
+          '_read_first', 'p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz, p_hashes int[]',
           'out o_reading quantumflow._reading', 'o_reading',
           quantumflow._read_first_statement('quantum_flow_queue')
         ),
         (
-          '_read_lane', 'text, int, bigint[], timestamptz, timestamptz', 'out o_messages quantumflow._message[]', 'o_messages',
+          '_read_lane', 'p_lane text, p_quantity int, p_except bigint[], p_front timestamptz, p_now timestamptz',
+          'out o_messages quantumflow._message[]', 'o_messages',
           quantumflow._read_lane_statement('quantum_flow_queue')
         )
     ) s (name, takes, gives, into_what, text)
   loop
     execute format(
-      'create or replace function quantumflow.%I(%s) %s language plpgsql volatile set search_path = pg_catalog, pg_temp as %L',
+      'create function quantumflow.%I(%s) %s language plpgsql volatile set search_path = pg_catalog, pg_temp as %L',
       v_statement.name || '_default',
       concat_ws(', ', v_statement.takes, v_statement.gives),
       case when v_statement.gives is null then 'returns void' end,

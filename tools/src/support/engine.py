@@ -239,6 +239,7 @@ def remove_runs(connection: Connection) -> None:
         delete from quantumflow.step_tasks;
         delete from quantumflow.task_failures;
         delete from quantumflow.undone_tasks;
+        delete from quantumflow._map_counters;
         delete from quantumflow._unfinished_ends;
         delete from pgmq.q_quantum_flow_queue;
         """
