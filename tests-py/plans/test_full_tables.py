@@ -41,7 +41,7 @@ _MOST = {
     "retry_run": 420,
     "delete_run": 120,
     "register_worker": 400,
-    "sweep": 250,
+    "sweep": 420,
     # Before PostgreSQL 17 a list of ids is looked up one by one.
     "prune": 45 * _TASKS,
     "prune in vain": 150,
