@@ -217,6 +217,11 @@ begin
   using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue))
   into v_msg_ids;
 
+  -- Nearly always there is none.
+  if v_msg_ids is null then
+    return 0;
+  end if;
+
   execute format(
     'select array_agg(k.msg_id) from (select q.msg_id from pgmq.%I q where q.msg_id = any ($1) for update skip locked) k',
     'q_' || p_queue)
