@@ -93,7 +93,7 @@ begin
         select
         from quantumflow.workers w
         where w.stopped_at is null
-          and w.last_seen_at >= $3 - interval '1 min'
+          and not quantumflow._is_silent(w.last_seen_at, $3)
           and $2 = any (w.queues)
           and l.lane = any (w.commands)
       )

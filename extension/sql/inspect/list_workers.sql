@@ -46,7 +46,7 @@ begin
   cross join lateral (
     select case
       when w.stopped_at is not null then 'stopped'
-      when w.last_seen_at < v_now - interval '1 min' then 'silent'
+      when quantumflow._is_silent(w.last_seen_at, v_now) then 'silent'
       when w.running is null then 'alive'
       when w.running = 0 then 'idle'
       when w.running >= w.slots then 'busy'

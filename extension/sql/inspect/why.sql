@@ -212,7 +212,7 @@ begin
     and n.status = 'started'
   cross join lateral (
     select case
-      when n.status = 'started' and (o.stopped_at is not null or o.last_seen_at < p_now - interval '1 min') then 'held by a silent worker'
+      when n.status = 'started' and (o.stopped_at is not null or quantumflow._is_silent(o.last_seen_at, p_now)) then 'held by a silent worker'
       when n.status = 'started' then 'running'
       when n.run_status = 'paused' and n.counts then 'paused'
       when not s.is_there then 'its queue is gone'
@@ -249,7 +249,7 @@ begin
     select w.commands is null or p_command = any (w.commands) as has_command
   ) k
   where w.stopped_at is null
-    and w.last_seen_at >= p_now - interval '1 min'
+    and not quantumflow._is_silent(w.last_seen_at, p_now)
     and p_queue = any (w.queues);
 end
 $_service$;
