@@ -803,9 +803,9 @@ def test_a_worker_that_cannot_extend_its_leases_tells_its_handlers(
         raise psycopg.OperationalError("no route to host")
 
     monkeypatch.setattr("quantumflow_client._worker.renewal.Renewal.extend", unreachable)
-    work(lease=timedelta(seconds=0.5))
+    work(lease=timedelta(seconds=0.5), concurrency=1, prefetch=0)
     assert told.wait(30)
-    # Nobody else took it: the late result counts.
+    # Nobody else took it, and its worker has no second place: the late result counts.
     assert client.wait(run_id, timeout=30) == {"a": None}
     assert task(connection, run_id)["losses"] == 0
 

@@ -168,6 +168,7 @@ def chosen(error: psycopg.Error) -> str:
 
 @pytest.fixture(scope="module")
 def database(server: EmbeddedServer, template: str) -> Iterator[Database]:
+    before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(200_000)
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("create database fuzz template {}").format(sql.Identifier(template)))
@@ -175,3 +176,4 @@ def database(server: EmbeddedServer, template: str) -> Iterator[Database]:
         with psycopg.connect(server.dsn("fuzz"), autocommit=True, options=options) as connection:
             yield Database(connection)
         admin.execute("drop database fuzz with (force)")
+    sys.set_int_max_str_digits(before)
