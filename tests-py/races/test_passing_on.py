@@ -12,18 +12,21 @@ from support.engine import Engine
 
 pytestmark = pytest.mark.system
 
-_CHAIN: list[dict[str, Any]] = [{"name": "left"}, {"name": "next", "dependencies": ["left"]}]
+_ALONE: list[dict[str, Any]] = [{"name": "left"}]
+_CHAIN: list[dict[str, Any]] = [*_ALONE, {"name": "next", "dependencies": ["left"]}]
 
 
+@pytest.mark.parametrize("steps", [_CHAIN, _ALONE], ids=["chain", "end"])
 @pytest.mark.parametrize(
     ("steer", "outcome"), [("cancel_run", "run_ended"), ("pause_run", "completed")]
 )
 def test_a_run_that_does_not_go_on_is_handed_nothing(
-    new_engine: Callable[[], Engine], steer: str, outcome: str
+    new_engine: Callable[[], Engine], steer: str, outcome: str, steps: list[dict[str, Any]]
 ) -> None:
     setup, third, steering, reporting = (new_engine() for _ in range(4))
-    setup.define(f"passed_{steer}", _CHAIN)
-    run_id = setup.start(f"passed_{steer}")
+    slug = f"passed_{steer}_{len(steps)}"
+    setup.define(slug, steps)
+    run_id = setup.start(slug)
     (task,) = setup.claim()
 
     # Who steers waits for the run first, and who reports has the task by then.

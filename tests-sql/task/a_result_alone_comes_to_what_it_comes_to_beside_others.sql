@@ -1,6 +1,8 @@
 -- One result may go a shorter way (task/pass_on.sql). Each case is tried twice, as it is, and with a report beside it that names nothing, which
--- makes it go the long way; all that is there afterwards must be the same. is_passed_on: whether its message is the next task's.
+-- makes it go the long way; all that is there afterwards must be the same. is_passed_on: whether its message is the next task's. ends: whether
+-- it goes the shorter way because it ends its run.
 begin;
+set local track_functions = 'pl';
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
 
@@ -15,7 +17,9 @@ create temporary table cases (
   queues       text[] default '{quantum_flow_queue}',
   commands     text[],
   input        jsonb default '{"in": 1}',
-  priority     int default 0
+  priority     int default 0,
+  ends         boolean default false,
+  callbacks    jsonb default '{}'
 );
 
 insert into cases (what, is_passed_on, steps) values
@@ -25,7 +29,7 @@ insert into cases (what, is_passed_on, steps) values
   ('one that waits for another too', false, '[{"name": "a"}, {"name": "z"}, {"name": "b", "dependencies": ["a", "z"]}]'),
   ('a delay', false, '[{"name": "a"}, {"name": "b", "dependencies": ["a"], "start_delay": 5}]'),
   ('a map over no array', false, '[{"name": "a"}, {"name": "b", "type": "map", "dependencies": ["a"]}]'),
-  ('none that waits', false, '[{"name": "a"}]'),
+  ('several that end a run', false, '[{"name": "a"}, {"name": "z"}]'),
   ('a timeout shorter than the lease', true, '[{"name": "a"}, {"name": "b", "dependencies": ["a"], "timeout": 7}]');
 insert into cases (what, is_passed_on, steps, queues) values
   ('a queue of its own', true, '[{"name": "a", "queue": "q2"}, {"name": "b", "dependencies": ["a"], "queue": "q2"}]', '{q2}'),
@@ -89,6 +93,32 @@ insert into cases (what, is_passed_on, before, commands) values
 insert into cases (what, is_passed_on, quantity, queues) values
   ('room for more, and another queue', false, 5, '{quantum_flow_queue,q2}');
 
+-- What ends its run.
+insert into cases (what, ends, report, before, quantity) values
+  ('the end', true, default, default, default),
+  ('the end, without an output', true, '{}', default, 5),
+  ('the end, with much output', false, jsonb_build_object('output', repeat('x', 3000)), default, default),
+  ('the end, with another token', false, '{"output": 1, "lease_token": 1}', default, default),
+  ('the end, paused', false, default, 'select quantumflow.pause_run(id) from quantumflow.workflow_runs where workflow_slug = ''w''', default),
+  ('the end, counted wrongly', false, default, 'update quantumflow.workflow_runs set remaining_steps = 2 where workflow_slug = ''w''', default),
+  ('the end, archived', false, default, 'insert into quantumflow.queues (queue, archive) values (''quantum_flow_queue'', true)', default),
+  ('the end, the message is gone', true, default, 'delete from pgmq.q_quantum_flow_queue', default),
+  ('the end, and something to claim', true, default,
+    'select quantumflow.start_flow(''other'', run_id => ''12000000-0000-0000-0000-000000000001'')', 3);
+update cases
+set
+  steps = '[{"name": "a"}]',
+  is_passed_on = false
+where what like 'the end%';
+insert into cases (what, is_passed_on, ends, steps, callbacks) values
+  ('the end, of which somebody is told', false, false, '[{"name": "a"}]', '{"on_complete": "done"}'),
+  ('the end, of whose failure somebody would be told', false, true, '[{"name": "a"}]', '{"on_failure": "failed"}');
+insert into cases (what, is_passed_on, ends, steps, queues) values
+  ('the end, in a queue of its own', false, true, '[{"name": "a", "queue": "q2"}]', '{q2}'),
+  ('the end, and two queues', false, true, '[{"name": "a"}]', '{quantum_flow_queue,q2}');
+insert into cases (what, is_passed_on, steps, input) values
+  ('a map that ends its run', false, '[{"name": "a", "type": "map"}]', '[1]');
+
 select quantumflow.define_flow('{"slug": "other", "steps": [{"name": "x"}]}');
 select quantumflow.define_flow('{"slug": "far", "queue": "q2", "steps": [{"name": "x"}]}');
 create temporary table claimed (like quantumflow.step_tasks);
@@ -114,13 +144,18 @@ create function pg_temp.everything() returns jsonb language sql as $$
     'problems', (select jsonb_agg(to_jsonb(p) - '{message_id}'::text[]) from quantumflow.check_state() p))
 $$;
 
+create function pg_temp.times_long() returns bigint language sql as $$
+  select coalesce(sum(f.calls), 0) from pg_stat_xact_user_functions f where (f.schemaname, f.funcname) = ('quantumflow', '_complete')
+$$;
+
 create function pg_temp.tried(p_case cases, p_beside jsonb) returns jsonb language plpgsql as $$
 declare
   v_answer jsonb;
   v_passed boolean;
+  v_long   bigint;
 begin
   begin
-    perform quantumflow.define_flow(jsonb_build_object('slug', 'w', 'steps', p_case.steps));
+    perform quantumflow.define_flow(jsonb_build_object('slug', 'w', 'steps', p_case.steps) || p_case.callbacks);
     perform quantumflow.start_flow(
       'w', p_case.input, run_id => '10000000-0000-0000-0000-000000000001', priority => p_case.priority, headers => '{"h": 1}');
     insert into claimed
@@ -128,6 +163,7 @@ begin
       '20000000-0000-0000-0000-000000000001', queues => '{quantum_flow_queue,q2}', lease => '30 s', commands => '{a}') c;
     perform quantumflow.claim_tasks('20000000-0000-0000-0000-000000000002', 9, commands => '{z}');
     execute p_case.before;
+    v_long := pg_temp.times_long();
 
     select jsonb_agg(to_jsonb(x) - '{message_id,lease_token}'::text[] order by x.outcome, x.step_slug)
     into v_answer
@@ -142,7 +178,7 @@ begin
       select from quantumflow.step_tasks t, quantumflow.step_tasks o
       where (t.run_id, t.step_slug, t.message_id) = (o.run_id, 'a', o.message_id) and o.step_slug = 'b');
     raise exception using errcode = 'QFEND', message = jsonb_build_object(
-      'answer', v_answer, 'there', pg_temp.everything(), 'passed on', v_passed);
+      'answer', v_answer, 'there', pg_temp.everything(), 'passed on', v_passed, 'long', pg_temp.times_long() > v_long);
   exception
     when sqlstate 'QFEND' then
       return sqlerrm::jsonb;
@@ -154,14 +190,17 @@ create temporary table tried as
 select c.*, pg_temp.tried(c, '[]') as alone, pg_temp.tried(c, '[{"run_id": "none"}]') as beside
 from cases c;
 
-select plan(2 * count(*)::int + 1) from cases;
-select is(t.alone - 'passed on', t.beside - 'passed on', t.what || ': the same')
+select plan(3 * count(*)::int + 1) from cases;
+select is(t.alone - '{passed on,long}'::text[], t.beside - '{passed on,long}'::text[], t.what || ': the same')
 from tried t
 order by t.n;
 select is((t.alone -> 'passed on')::boolean, coalesce(t.is_passed_on, false), t.what || case when t.is_passed_on then ': passed on' else ': not passed on' end)
 from tried t
 order by t.n;
-select is_empty($$select what from tried where (beside -> 'passed on')::boolean$$, 'what is beside others is never passed on');
+select is(not (t.alone -> 'long')::boolean, coalesce(t.is_passed_on, true) or t.ends, t.what || ': which way')
+from tried t
+order by t.n;
+select is_empty($$select what from tried where (beside -> 'passed on')::boolean or not (beside -> 'long')::boolean$$, 'what is beside others never goes the shorter way');
 
 select * from finish();
 rollback;

@@ -1,21 +1,30 @@
-create function quantumflow._now()
+create function quantumflow._set_now()
 returns timestamptz
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_now$
+as $_set_now$
 begin
-  if coalesce(current_setting('quantumflow.now', true), '') = '' then
-    return clock_timestamp();
-  end if;
-
   if exists (select from quantumflow.settings s where s.name = 'test_clock' and s.value = 'on') then
     return current_setting('quantumflow.now')::timestamptz;
   end if;
 
   return clock_timestamp();
 end
-$_now$;
+$_set_now$;
+
+comment on function quantumflow._set_now() is
+'The time that a session has set, where that is allowed; else the time.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._now()
+returns timestamptz
+language sql
+volatile
+return case
+  when coalesce(current_setting('quantumflow.now', true), '') = '' then clock_timestamp()
+  else quantumflow._set_now()
+end;
 
 comment on function quantumflow._now() is
 'The one clock: clock_timestamp(), read once per call into a variable.

@@ -35,17 +35,12 @@ $_limit$;
 comment on function quantumflow._limit(text) is
 'A limit in force: as configured, else as usual.';
 
+-- Without a path of its own, so that it is inlined where it is called. The path to the whole value unpacks what a table had compressed.
 create function quantumflow._bytes(p_value jsonb)
 returns bigint
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_bytes$
-begin
-  -- The path to the whole value unpacks what a table had compressed.
-  return pg_column_size(p_value #> '{}')::bigint;
-end
-$_bytes$;
+language sql
+stable
+return pg_column_size(p_value #> '{}')::bigint;
 
 comment on function quantumflow._bytes(jsonb) is
 'The size of a JSON value, in the bytes that PostgreSQL keeps it in before it compresses them: about those of its text.';

@@ -29,14 +29,15 @@ return 'quantumflow.front_' || p_queue || coalesce('_' || to_hex(hashtext(p_comm
 comment on function quantumflow._front_name(text, text[]) is
 'The setting that notes where the visible messages of these commands begin in a queue; null: those of all.';
 
-create function quantumflow._front(p_queue text, p_commands text[], p_now timestamptz)
+create function quantumflow._noted_front(p_note text, p_now timestamptz)
 returns timestamptz
 language plpgsql
 stable
+strict
 set search_path = pg_catalog, pg_temp
-as $_front$
+as $_noted_front$
 declare
-  v_noted numeric[] := nullif(current_setting(quantumflow._front_name(p_queue, p_commands), true), '')::numeric[];
+  v_noted numeric[] := p_note::numeric[];
 begin
   if extract(epoch from p_now) between v_noted[1] and v_noted[2] then
     return to_timestamp(v_noted[1]);
@@ -44,7 +45,19 @@ begin
 
   return '-infinity'::timestamptz;
 end
-$_front$;
+$_noted_front$;
+
+comment on function quantumflow._noted_front(text, timestamptz) is
+'What _remember_front has noted, as long as it counts; -infinity after that.';
+
+-- Without a path of its own, so that it is inlined where it is called: nearly always nothing is noted.
+create function quantumflow._front(p_queue text, p_commands text[], p_now timestamptz)
+returns timestamptz
+language sql
+stable
+return coalesce(
+  quantumflow._noted_front(nullif(current_setting(quantumflow._front_name(p_queue, p_commands), true), ''), p_now),
+  '-infinity');
 
 comment on function quantumflow._front(text, text[], timestamptz) is
 'From which vt on this session is to look for visible messages of these commands, or of all: -infinity, or what _remember_front has noted.';

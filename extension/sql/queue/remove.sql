@@ -16,12 +16,8 @@ begin
     and quantumflow._hold_queue(p_queue, 'a_') is not null
   then
     perform quantumflow._archive_messages(p_queue, p_msg_ids);
-  elsif p_queue = 'quantum_flow_queue' then
-    delete from pgmq.q_quantum_flow_queue q
-    where q.msg_id = any (p_msg_ids);
   else
-    execute format('delete from pgmq.%I where msg_id = any ($1)', 'q_' || p_queue)
-    using p_msg_ids;
+    perform quantumflow._delete_messages(p_queue, p_msg_ids);
   end if;
 end
 $_remove_messages$;
@@ -29,6 +25,26 @@ $_remove_messages$;
 comment on function quantumflow._remove_messages(text, bigint[]) is
 'Takes messages out of a queue: deleted, or archived where the queue''s settings say so and there is an archive. A dropped queue has
 none.';
+
+create function quantumflow._delete_messages(p_queue text, p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_delete_messages$
+begin
+  if p_queue = 'quantum_flow_queue' then
+    delete from pgmq.q_quantum_flow_queue q
+    where q.msg_id = any (p_msg_ids);
+  else
+    execute format('delete from pgmq.%I where msg_id = any ($1)', 'q_' || p_queue)
+    using p_msg_ids;
+  end if;
+end
+$_delete_messages$;
+
+comment on function quantumflow._delete_messages(text, bigint[]) is
+'Deletes messages of a queue, which the caller holds and which keeps no archive.';
 
 create function quantumflow._archive_messages(p_queue text, p_msg_ids bigint[])
 returns void

@@ -197,21 +197,27 @@ comment on function quantumflow._hold_queue(text, text) is
 To be called before the first statement of a transaction on a queue. One that was dropped may have been made again by somebody else,
 and the time between look and use is as long as somebody likes who holds a row that is waited for.';
 
-create function quantumflow._is_named(p_queue text)
+create function quantumflow._is_own_or_set(p_queue text)
 returns boolean
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_is_named$
+as $_is_own_or_set$
 begin
-  if p_queue = 'quantum_flow_queue' then
-    return true;
-  end if;
-
   return exists (select from quantumflow._own_queues o where o.queue = p_queue)
     or exists (select from quantumflow.queues q where q.queue = p_queue);
 end
-$_is_named$;
+$_is_own_or_set$;
+
+comment on function quantumflow._is_own_or_set(text) is
+'Whether a queue is one that quantumflow has made, or one that its owner has put into quantumflow.queues.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._is_named(p_queue text)
+returns boolean
+language sql
+stable
+return p_queue = 'quantum_flow_queue' or quantumflow._is_own_or_set(p_queue);
 
 comment on function quantumflow._is_named(text) is
 'Whether a queue is quantumflow''s by name: the default one, one that it has made, or one of which its owner says so.';

@@ -15,9 +15,13 @@ set search_path = pg_catalog, pg_temp
 as $start_flow$
 declare
   v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
-  v_found  uuid := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
+  v_found  uuid;
 begin
   -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now.
+  if start_flow.idempotency_key is not null then
+    v_found := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
+  end if;
+
   if v_found is not null then
     return v_found;
   end if;

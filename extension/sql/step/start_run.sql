@@ -14,7 +14,7 @@ create type quantumflow._start as (
 
 comment on type quantumflow._start is
 'What a start must know: of the database whether it is recorded which one it is; of a version how many steps count, and whether some map
-over the run''s input; of the steps that wait for nothing the queues, each once, the names and, in the same order, the commands.
+over the run''s input; of the steps that wait for nothing the queues, the names and the commands, in the same order.
 
 is_simple: these are plain and have one task each, at once, and all in one queue. can_give_up: some of the version''s steps, or of their
 tasks, can fail without ending the run.';
@@ -160,7 +160,7 @@ begin
     v.version, v.content_hash, v.frozen_at is not null,
     exists (select from quantumflow.settings l where l.name = 'identity'),
     s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
-    coalesce(s.are_simple and cardinality(s.queues) = 1, false),
+    coalesce(s.are_simple and s.first_queue = s.last_queue, false),
     s.can_give_up
   into v_start
   from quantumflow.workflows w
@@ -174,15 +174,21 @@ begin
     select
       count(*)::int as steps,
       coalesce(bool_or(l.gathers and l.map_over is null), false) as maps_input,
-      array_agg(distinct l.queue) filter (where i.is_first) as queues,
-      array_agg(l.step_slug order by l.step_slug) filter (where i.is_first) as first_steps,
-      array_agg(l.command order by l.step_slug) filter (where i.is_first) as commands,
-      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where i.is_first) as are_simple,
+      array_agg(l.queue) filter (where l.is_first) as queues,
+      min(l.queue) filter (where l.is_first) as first_queue,
+      max(l.queue) filter (where l.is_first) as last_queue,
+      array_agg(l.step_slug) filter (where l.is_first) as first_steps,
+      array_agg(l.command) filter (where l.is_first) as commands,
+      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.is_first) as are_simple,
       bool_or(l.goes_on or l.fallback is not null or coalesce(l.tolerate_tasks, l.tolerate_share) is not null) as can_give_up
-    from quantumflow.workflow_steps l
-    cross join lateral (select l.dependencies = '{}' and l.after = '{}' as is_first) i
-    where (l.workflow_slug, l.version) = (w.workflow_slug, v.version)
-      and l.counts
+    from (
+      -- In order of their names, as the index has them: an order of each array's own would be a sort for each.
+      select k.*, k.dependencies = '{}' and k.after = '{}' as is_first
+      from quantumflow.workflow_steps k
+      where (k.workflow_slug, k.version) = (w.workflow_slug, v.version)
+        and k.counts
+      order by k.step_slug
+    ) l
   ) s
   where w.workflow_slug = p_workflow_slug;
 
@@ -225,7 +231,7 @@ begin
 
   -- A single queue is looked at when it is held.
   if not p_start.is_simple then
-    perform quantumflow._refuse_unusable_queues(p_start.queues);
+    perform quantumflow._refuse_unusable_queues(array(select distinct u.queue from unnest(p_start.queues) u (queue) order by u.queue));
   end if;
 end
 $_refuse_unfit$;

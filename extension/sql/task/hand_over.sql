@@ -21,8 +21,6 @@ declare
   v_done    quantumflow._completion;
   v_found   quantumflow._catch;
 begin
-  perform quantumflow._refuse_copy();
-
   v_results := quantumflow._checked_array(complete_and_claim.results, 'results');
   v_offer := quantumflow._checked_offer(
     complete_and_claim.worker_id, complete_and_claim.quantity, complete_and_claim.queues, complete_and_claim.lease,
@@ -36,32 +34,43 @@ begin
     )::quantumflow.task_exchange;
     return next v_answer;
 
-    v_answer := row(
-      null, v_next.run_id, v_next.workflow_slug, v_next.step_slug, v_next.task_index, v_next.command, v_next.args, v_next.input,
-      v_next.attempt, v_next.max_attempts, v_next.lease_token, v_next.lease_expires_at, v_next.deadline, v_next.queue, v_next.message_id,
-      v_next.headers, v_next.losses, v_next.step_type, null, null, v_next.retries, v_next.fresh_since, v_next.version
-    )::quantumflow.task_exchange;
-    return next v_answer;
+    if v_next.step_slug is not null then
+      v_answer := row(
+        null, v_next.run_id, v_next.workflow_slug, v_next.step_slug, v_next.task_index, v_next.command, v_next.args, v_next.input,
+        v_next.attempt, v_next.max_attempts, v_next.lease_token, v_next.lease_expires_at, v_next.deadline, v_next.queue, v_next.message_id,
+        v_next.headers, v_next.losses, v_next.step_type, null, null, v_next.retries, v_next.fresh_since, v_next.version
+      )::quantumflow.task_exchange;
+      return next v_answer;
 
-    return;
+      return;
+    end if;
+
+    if quantumflow._is_quiet(v_offer, v_now) then
+      return;
+    end if;
+
+    v_found := quantumflow._claim(v_offer, v_now);
+  else
+    perform quantumflow._refuse_copy();
+
+    v_done := quantumflow._complete(v_results, v_now, v_offer);
+    v_offer := v_done.offer;
+    v_found := quantumflow._claim(v_offer, v_now);
+
+    return query
+    select
+      o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
+      null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
+      o.reason, o.detail, null::int, null::int, null::int
+    from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results, v_done.recorded) o;
   end if;
-
-  v_done := quantumflow._complete(v_results, v_now, v_offer);
-  v_found := quantumflow._claim(v_done.offer, v_now);
-
-  return query
-  select
-    o.outcome, o.run_id, null::text, o.step_slug, o.task_index, null::text, null::jsonb, null::jsonb, null::int, null::int,
-    null::bigint, null::timestamptz, null::timestamptz, null::text, null::bigint, null::jsonb, null::int, null::text,
-    o.reason, o.detail, null::int, null::int, null::int
-  from quantumflow._answers(v_done.held, 'completed', complete_and_claim.results, v_done.recorded) o;
 
   return query
   select
     null::text, c.run_id, c.workflow_slug, c.step_slug, c.task_index, c.command, c.args, c.input, c.attempt, c.max_attempts,
     c.lease_token, c.lease_expires_at, c.deadline, c.queue, c.message_id, c.headers, c.losses, c.step_type,
     null::text, null::text, c.retries, c.fresh_since, c.version
-  from quantumflow._hand_out_all(v_found, (v_done.offer).lease, v_now) c;
+  from quantumflow._hand_out_all(v_found, v_offer.lease, v_now) c;
 end
 $complete_and_claim$;
 

@@ -43,28 +43,31 @@ $_excess$;
 comment on function quantumflow._excess(jsonb, boolean) is
 'The error message of an output that exceeds a limit; null when it exceeds none. p_is_mapped: a map maps over it.';
 
-create function quantumflow._may_exceed(p_results jsonb)
+create function quantumflow._exceeds_some_limit(p_results jsonb)
 returns boolean
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $_may_exceed$
-declare
-  v_bytes bigint := quantumflow._bytes(p_results);
+as $_exceeds_some_limit$
 begin
-  -- No limit can be lower than 1000, and an item has four bytes at least.
-  if v_bytes <= 1000 then
-    return false;
-  end if;
-
-  return v_bytes > (
+  return quantumflow._bytes(p_results) > (
     select min(coalesce(s.value::bigint, l.usual) * case l.name when 'max_map_items' then 4 else 1 end)
     from quantumflow._limits() l
     left join quantumflow.settings s
       on s.name = l.name
     where l.name in ('max_output_bytes', 'max_map_items'));
 end
-$_may_exceed$;
+$_exceeds_some_limit$;
+
+comment on function quantumflow._exceeds_some_limit(jsonb) is
+'Whether results have more bytes together than the output of one may have, or must have before it exceeds a limit.';
+
+-- Without a path of its own, so that it is inlined where it is called. No limit can be lower than 1000, and an item has four bytes at least.
+create function quantumflow._may_exceed(p_results jsonb)
+returns boolean
+language sql
+stable
+return quantumflow._bytes(p_results) > 1000 and quantumflow._exceeds_some_limit(p_results);
 
 comment on function quantumflow._may_exceed(jsonb) is
 'Whether results are so large together that the output of one may exceed a limit.';

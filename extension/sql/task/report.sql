@@ -1,30 +1,40 @@
 -- What complete and fail share: which reports count, and the locks they take, in the order tasks, steps, runs.
 
-create function quantumflow._checked_array(p_value jsonb, p_name text)
+create function quantumflow._refuse_no_array(p_value jsonb, p_name text)
 returns jsonb
 language plpgsql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
-as $_checked_array$
+as $_refuse_no_array$
 begin
-  if p_value is null or jsonb_typeof(p_value) <> 'array' then
-    raise exception '% must be a JSON array', p_name
-    using
-      errcode = 'QF301',
-      detail = format('It is %s.', coalesce('JSON of type ' || jsonb_typeof(p_value), 'null')),
-      hint = 'For example [{"run_id": "...", "step_slug": "...", "task_index": 0, "lease_token": 1}].';
-  end if;
-
-  return p_value;
+  raise exception '% must be a JSON array', p_name
+  using
+    errcode = 'QF301',
+    detail = format('It is %s.', coalesce('JSON of type ' || jsonb_typeof(p_value), 'null')),
+    hint = 'For example [{"run_id": "...", "step_slug": "...", "task_index": 0, "lease_token": 1}].';
 end
-$_checked_array$;
+$_refuse_no_array$;
+
+comment on function quantumflow._refuse_no_array(jsonb, text) is
+'Refuses what should be an array of reports.
+
+Errors: QF301 always.';
+
+-- Without paths of their own, so that they are inlined where they are called.
+
+create function quantumflow._checked_array(p_value jsonb, p_name text)
+returns jsonb
+language sql
+stable
+return case
+  when jsonb_typeof(p_value) = 'array' then p_value
+  else quantumflow._refuse_no_array(p_value, p_name)
+end;
 
 comment on function quantumflow._checked_array(jsonb, text) is
 'The array of reports that it is given, and nothing else.
 
 Errors: QF301 when it is no JSON array.';
-
--- Without paths of their own, so that they are inlined where they are called.
 
 create function quantumflow._report_keys()
 returns text[]
@@ -101,6 +111,20 @@ comment on function quantumflow._unknown_keys(jsonb) is
 
 The columns of a claimed task and of step_tasks are known, and mean nothing, so that such a row is a report as soon as it has an output.';
 
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._is_odd(p_report jsonb)
+returns boolean
+language sql
+stable
+return case
+  when jsonb_typeof(p_report) <> 'object' then false
+  when p_report - quantumflow._report_keys() = '{}' then false
+  else quantumflow._unknown_keys(p_report) is not null
+end;
+
+comment on function quantumflow._is_odd(jsonb) is
+'Whether a report, or what names a task, has a key that nobody knows.';
+
 create function quantumflow._parse_reports(p_reports jsonb, p_by_hand boolean default false)
 returns table (
   ord         int,
@@ -126,11 +150,7 @@ begin atomic
     coalesce(e.report ->> 'retryable' = 'false', false),
     quantumflow._reported_seconds(e.report -> 'seconds'),
     case when e.report -> 'usage' is not null then quantumflow._reported_usage(e.report -> 'usage') end,
-    case
-      when jsonb_typeof(e.report) <> 'object' then false
-      when e.report - quantumflow._report_keys() = '{}' then false
-      else quantumflow._unknown_keys(e.report) is not null
-    end
+    quantumflow._is_odd(e.report)
   from jsonb_array_elements(p_reports) with ordinality e (report, n);
 end;
 

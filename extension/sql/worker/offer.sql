@@ -1,5 +1,57 @@
 -- Without a default for p_held: a claim of 0.3.0 that an update overtakes does not find it (42883), and its worker claims again.
 
+create function quantumflow._bad_offer(
+  p_flaw     text,
+  p_quantity int,
+  p_queues   text[],
+  p_commands text[],
+  p_held     int)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_bad_offer$
+begin
+  case p_flaw
+    when 'worker_id' then
+      raise exception 'worker_id must not be null'
+      using
+        errcode = 'QF304',
+        detail = 'The worker_id is null.',
+        hint = 'Any uuid does: gen_random_uuid() for example.';
+    when 'quantity' then
+      raise exception 'quantity must be between 1 and 10000'
+      using
+        errcode = 'QF302',
+        detail = format('The quantity is %s.', coalesce(p_quantity::text, 'null')),
+        hint = 'Claim as many tasks as can be started at once.';
+    when 'held' then
+      raise exception 'held must not be negative'
+      using
+        errcode = 'QF302',
+        detail = format('It is %s.', coalesce(p_held::text, 'null')),
+        hint = 'It is how many tasks the worker has that it has not reported; leave it out for 0.';
+    when 'queues' then
+      raise exception 'queues must name at least one queue'
+      using
+        errcode = 'QF401',
+        detail = format('The queues are %s.', coalesce(p_queues::text, 'null')),
+        hint = 'Leave queues out for the default one, quantum_flow_queue.';
+    else
+      raise exception 'a worker serves at most 1000 queues and 10000 commands'
+      using
+        errcode = 'QF302',
+        detail = format('These are %s queues and %s commands.', cardinality(p_queues), coalesce(cardinality(p_commands), 0)),
+        hint = 'Leave commands out for all of them; let several workers share the queues.';
+  end case;
+end
+$_bad_offer$;
+
+comment on function quantumflow._bad_offer(text, int, text[], text[], int) is
+'Says what is wrong with an offer.
+
+Errors: QF302 bad quantity, or held, or too many queues or commands; QF304 no worker_id; QF401 no queue.';
+
 create function quantumflow._checked_offer(
   p_worker_id  uuid,
   p_quantity   int,
@@ -14,48 +66,20 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_checked_offer$
 declare
+  -- One expression for all, since each has its price.
+  v_flaw     text := case
+    when p_worker_id is null then 'worker_id'
+    when p_quantity is null or p_quantity not between 1 and 10000 then 'quantity'
+    when p_held is null or p_held < 0 then 'held'
+    when p_queues is null or cardinality(p_queues) = 0 then 'queues'
+    when cardinality(p_queues) > 1000 or cardinality(p_commands) > 10000 then 'too many'
+  end;
   v_queue    text;
   v_queues   text[] := array[]::text[];
   v_unusable text;
 begin
-  if p_worker_id is null then
-    raise exception 'worker_id must not be null'
-    using
-      errcode = 'QF304',
-      detail = 'The worker_id is null.',
-      hint = 'Any uuid does: gen_random_uuid() for example.';
-  end if;
-
-  if p_quantity is null or p_quantity not between 1 and 10000 then
-    raise exception 'quantity must be between 1 and 10000'
-    using
-      errcode = 'QF302',
-      detail = format('The quantity is %s.', coalesce(p_quantity::text, 'null')),
-      hint = 'Claim as many tasks as can be started at once.';
-  end if;
-
-  if p_held is null or p_held < 0 then
-    raise exception 'held must not be negative'
-    using
-      errcode = 'QF302',
-      detail = format('It is %s.', coalesce(p_held::text, 'null')),
-      hint = 'It is how many tasks the worker has that it has not reported; leave it out for 0.';
-  end if;
-
-  if p_queues is null or cardinality(p_queues) = 0 then
-    raise exception 'queues must name at least one queue'
-    using
-      errcode = 'QF401',
-      detail = format('The queues are %s.', coalesce(p_queues::text, 'null')),
-      hint = 'Leave queues out for the default one, quantum_flow_queue.';
-  end if;
-
-  if cardinality(p_queues) > 1000 or cardinality(p_commands) > 10000 then
-    raise exception 'a worker serves at most 1000 queues and 10000 commands'
-    using
-      errcode = 'QF302',
-      detail = format('These are %s queues and %s commands.', cardinality(p_queues), coalesce(cardinality(p_commands), 0)),
-      hint = 'Leave commands out for all of them; let several workers share the queues.';
+  if v_flaw is not null then
+    perform quantumflow._bad_offer(v_flaw, p_quantity, p_queues, p_commands, p_held);
   end if;
 
   -- This takes every element, also of an array of several dimensions.
@@ -85,24 +109,35 @@ cannot be used are left out, unless there is no other, or p_all_queues.
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
 QF403 a queue that is somebody else''s.';
 
-create function quantumflow._checked_lease(p_lease interval)
+create function quantumflow._refuse_lease(p_lease interval)
 returns interval
 language plpgsql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
-as $_checked_lease$
+as $_refuse_lease$
 begin
-  if p_lease is null or extract(epoch from p_lease) not between 0.001 and 86400 then
-    raise exception 'lease must be between 1 ms and 1 day'
-    using
-      errcode = 'QF303',
-      detail = format('The lease is %s.', coalesce(p_lease::text, 'null')),
-      hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
-  end if;
-
-  return quantumflow._as_seconds(p_lease);
+  raise exception 'lease must be between 1 ms and 1 day'
+  using
+    errcode = 'QF303',
+    detail = format('The lease is %s.', coalesce(p_lease::text, 'null')),
+    hint = 'Take a short one, 30 s for example, and extend it while the work goes on.';
 end
-$_checked_lease$;
+$_refuse_lease$;
+
+comment on function quantumflow._refuse_lease(interval) is
+'Says what is wrong with a lease.
+
+Errors: QF303 always.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._checked_lease(p_lease interval)
+returns interval
+language sql
+stable
+return case
+  when extract(epoch from p_lease) between 0.001 and 86400 then quantumflow._as_seconds(p_lease)
+  else quantumflow._refuse_lease(p_lease)
+end;
 
 comment on function quantumflow._checked_lease(interval) is
 'The lease that it is given, in seconds, if it is a length of time to work in.
