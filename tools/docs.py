@@ -69,11 +69,11 @@ GROUPS = {
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
         "retry_preview delete_run prune prune_preview status list_runs run_input step_output "
-        "failed_items list_outputs"
+        "failed_items list_outputs send_signal send_signal_by_key list_waits"
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
-        "extend_leases release_tasks hold_task list_failures sweep"
+        "extend_leases release_tasks hold_task list_failures sweep settle"
     ),
     "Workers": "register_worker stop_worker",
     "Looking": (

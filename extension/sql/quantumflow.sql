@@ -66,6 +66,7 @@
 \ir definition/names.sql
 \ir definition/validate.sql
 \ir definition/gate_problems.sql
+\ir definition/kind_problems.sql
 \ir definition/canonical.sql
 \ir definition/missing.sql
 \ir definition/store.sql
@@ -83,6 +84,10 @@
 -- begins and ends.
 \ir step/kind/callback.sql
 \ir step/queue_tasks.sql
+\ir step/kind/sleep.sql
+\ir step/kind/wait.sql
+\ir step/kind/deadline.sql
+\ir step/settled.sql
 \ir step/output.sql
 \ir step/hand_over.sql
 \ir step/end_run.sql
@@ -122,6 +127,7 @@
 \ir task/extend.sql
 \ir task/hold.sql
 \ir task/release.sql
+\ir task/settle.sql
 
 -- Run: what people call. Start it, steer it, look at it.
 \ir run/start.sql
@@ -139,8 +145,11 @@
 \ir run/status.sql
 \ir run/list.sql
 \ir run/failures.sql
+\ir run/send_signal.sql
+\ir run/list_waits.sql
 
 -- Tend: what time brings.
+\ir tend/settle.sql
 \ir tend/sweep.sql
 
 -- Inspect: views for people, the rules that must always hold, and what is not well.
@@ -157,6 +166,7 @@
 \ir inspect/check_messages.sql
 \ir inspect/check_steps.sql
 \ir inspect/check_gates.sql
+\ir inspect/check_waits.sql
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql

@@ -4,7 +4,7 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'notify'));
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'notify'));
 
 -- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
 -- operator, reports by hand.
@@ -149,3 +149,19 @@ alter table quantumflow.workflow_runs
 alter table quantumflow.task_failures
   drop constraint task_failures_kind_known,
   add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition'));
+
+-- Steps that no worker is given.
+alter table quantumflow.workflow_steps
+  alter column timeout drop not null,
+  add column settled boolean not null default false,
+  add column sleep_for interval,
+  add column sleep_until text,
+  add column signals text[] collate "C",
+  add column tells_signal boolean not null default false,
+  drop constraint workflow_steps_type_known,
+  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'callback')),
+  add constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
+  add constraint workflow_steps_settled_once check (
+    not settled or ((queue, max_attempts, max_lost) = ('quantum_flow_system', 1, 1) and not (plain and counts))),
+  add constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
+  add constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}'));

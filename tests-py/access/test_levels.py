@@ -95,12 +95,14 @@ def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation
         *("claim_tasks", "extend_leases", "release_tasks", "hold_task", "run_input", "step_output"),
         "failed_items",
         *("complete_tasks", "complete_and_claim", "fail_tasks"),
-        *("register_worker", "stop_worker", "sweep", "version"),
+        *("register_worker", "stop_worker", "settle", "sweep", "version"),
     }
 
 
 def test_a_caller_starts_and_asks_and_nothing_else(installation: Installation) -> None:
-    assert installation.may_call("caller") == {"start_flow", "start_flows", "status", "version"}
+    assert installation.may_call("caller") == {
+        *("start_flow", "start_flows", "send_signal", "send_signal_by_key", "status", "version"),
+    }
 
 
 def test_operators_do_not_define_and_authors_do_not_mend(installation: Installation) -> None:

@@ -18,7 +18,7 @@ select throws_ok($$select quantumflow.grant_access('public', 'viewer')$$, 'QF501
 select is(
   quantumflow.grant_access('a_role', 'worker'),
   'a_role may call claim_tasks, complete_and_claim, complete_tasks, extend_leases, fail_tasks, failed_items, hold_task, '
-    || 'register_worker, release_tasks, run_input, step_output, stop_worker, sweep, version',
+    || 'register_worker, release_tasks, run_input, settle, step_output, stop_worker, sweep, version',
   'it says what the role may call');
 select is(
   quantumflow.grant_access('a "quoted" role', 'author'),
@@ -43,7 +43,7 @@ select is(
 
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'all go at once');
 select is(
-  quantumflow.grant_access('a_role', 'caller'), 'a_role may call start_flow, start_flows, status, version',
+  quantumflow.grant_access('a_role', 'caller'), 'a_role may call send_signal, send_signal_by_key, start_flow, start_flows, status, version',
   'an application that only starts runs and asks for them');
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'and again');
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'also when there is nothing left');

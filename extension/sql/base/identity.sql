@@ -53,6 +53,25 @@ $_record_identity$;
 comment on function quantumflow._record_identity() is
 'Remembers which database this is, the first time a run starts. Waits for nobody.';
 
+create function quantumflow._is_copy()
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_is_copy$
+begin
+  return exists (
+    select
+    from quantumflow.settings s
+    where s.name = 'identity'
+      and s.value <> quantumflow._identity()
+  );
+end
+$_is_copy$;
+
+comment on function quantumflow._is_copy() is
+'Whether this database is a copy of the one where its runs were started. The original may go on with them: what they wait for is its business.';
+
 create function quantumflow._refuse_copy()
 returns void
 language plpgsql

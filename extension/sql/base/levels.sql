@@ -22,6 +22,7 @@ begin
     ('list_queues', '{viewer}'),
     ('list_runs', '{viewer}'),
     ('list_sizes', '{viewer}'),
+    ('list_waits', '{viewer}'),
     ('list_workers', '{viewer}'),
     ('prune_preview', '{viewer}'),
     ('retry_preview', '{viewer}'),
@@ -47,6 +48,7 @@ begin
     -- By hand, without a lease.
     ('complete_task', '{operator}'),
     ('fail_task', '{operator}'),
+    ('settle', '{worker,operator}'),
     ('sweep', '{worker,operator}'),
 
     ('adopt', '{operator}'),
@@ -59,6 +61,8 @@ begin
     ('repair', '{operator}'),
     ('resume_run', '{operator}'),
     ('retry_run', '{operator}'),
+    ('send_signal', '{operator,caller}'),
+    ('send_signal_by_key', '{operator,caller}'),
     ('setup', '{operator,author}'),
     ('start_flow', '{operator,author,caller}'),
     ('start_flows', '{operator,author,caller}'),

@@ -13,6 +13,7 @@ begin atomic
     ('max_output_bytes', 67108864, 1000, 268435455),
     ('max_error_bytes', 131072, 1000, 268435455),
     ('max_condition_bytes', 1048576, 65536, 268435455),
+    ('max_signals', 10000, 1, 1000000),
     ('notify', 1, 0, 1);
 end;
 

@@ -14,7 +14,7 @@ begin
     and k.place in (p_place, 'both')
   cross join lateral (
     select case
-      when k.key = 'if' then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
+      when k.key in ('if', 'at') then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
       when k.json_types is null then e.value
       when jsonb_typeof(e.value) = 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
       when jsonb_typeof(e.value) = 'array' then quantumflow._without_repetitions(e.value)
@@ -88,7 +88,7 @@ $_canonical_definition$;
 comment on function quantumflow._canonical_definition(jsonb) is
 'The one form of a valid definition: what is stored and what get_flow returns.
 
-Keys have their first names (name, dependencies), each step says its type (single or map),
+Keys have their first names (name, dependencies), each step says its type,
 each map says what it maps over unless that is the run''s input. Settings that were not given stay absent.';
 
 create function quantumflow._content_hash(p_definition jsonb)

@@ -40,6 +40,7 @@ returns table (
   after        jsonb,
   prefer_after jsonb,
   is_map       boolean,
+  step_type    text,
   map_over     jsonb,
   step         jsonb)
 language sql
@@ -54,6 +55,7 @@ begin atomic
     quantumflow._array(s.value -> 'after'),
     quantumflow._array(s.value -> 'prefer_after'),
     coalesce(s.value ->> 'type', 'single') = 'map',
+    coalesce(nullif(s.value ->> 'type', 'task'), 'single'),
     case when jsonb_typeof(s.value -> 'map_over') = 'string' then s.value -> 'map_over' end,
     s.value
   from quantumflow._elements(p_definition) as s

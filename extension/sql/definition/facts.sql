@@ -12,9 +12,11 @@ begin
   join quantumflow.workflow_steps s
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
   where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
-      s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes)
+      s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes, s.settled, s.sleep_for, s.sleep_until, s.signals,
+      s.tells_signal)
     is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
-      c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes);
+      c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes, c.settled, c.sleep_for, c.sleep_until,
+      c.signals, c.tells_signal);
 end
 $_wrong_facts$;
 
@@ -47,7 +49,12 @@ begin
     fallback = w.fallback,
     tolerate_tasks = w.tolerate_tasks,
     tolerate_share = w.tolerate_share,
-    concludes = w.concludes
+    concludes = w.concludes,
+    settled = w.settled,
+    sleep_for = w.sleep_for,
+    sleep_until = w.sleep_until,
+    signals = w.signals,
+    tells_signal = w.tells_signal
   from quantumflow._wrong_facts() w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

@@ -1,12 +1,14 @@
 create function quantumflow._kinds()
-returns table (step_type text, counts boolean, known_tasks int, gathers boolean)
+returns table (step_type text, counts boolean, known_tasks int, gathers boolean, plain boolean, settled boolean)
 language sql
 immutable
 begin atomic
   values
-    ('single', true, 1, false),
-    ('map', true, null, true),
-    ('callback', false, 1, false);
+    ('single', true, 1, false, true, false),
+    ('map', true, null, true, true, false),
+    ('sleep', true, 1, false, false, true),
+    ('wait', true, 1, false, false, true),
+    ('callback', false, 1, false, true, false);
 end;
 
 comment on function quantumflow._kinds() is

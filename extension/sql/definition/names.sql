@@ -38,12 +38,23 @@ begin
       where w.workflow_slug = v_slug
         and w.step_slug = s.value ->> k.key
     );
+
+  return query
+  select 'QF110', case s.index when -1 then 'queue' else format('steps[%s].queue', s.index) end,
+    format('queue must not be "%s", which is for what waits', quantumflow._system_queue()), s.index
+  from (
+    select -1 as index, p_definition -> 'queue' as queue
+    union all
+    select e.index, e.value -> 'queue'
+    from quantumflow._elements(p_definition) as e
+  ) as s
+  where s.queue = to_jsonb(quantumflow._system_queue());
 end
 $_name_problems$;
 
 comment on function quantumflow._name_problems(jsonb) is
 'Names in a definition that are reserved. What is stored stays valid: a name that the workflow, or a step of one of its versions, has
-already is none of them.';
+already is none of them. Nor may a queue be that of what waits.';
 
 create function quantumflow._with_slug(p_definition jsonb, p_workflow_slug text)
 returns jsonb

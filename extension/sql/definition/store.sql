@@ -136,7 +136,7 @@ begin
       'callback',
       jsonb_build_object('command', v_flow -> c.key),
       v_flow
-    from unnest(array['on_complete', 'on_failure']) with ordinality as c(key, number)
+    from unnest(array['on_complete', 'on_failure', 'run_timeout']) with ordinality as c(key, number)
     where v_flow ? c.key
   )
   select
@@ -145,23 +145,24 @@ begin
     s.step_slug,
     s.step_index::int,
     s.step_type,
-    coalesce(s.value ->> 'command', s.step_slug),
+    coalesce(i.waits_for, s.value ->> 'command', s.step_slug),
     s.value ->> 'map_over',
     quantumflow._texts(s.value -> 'dependencies'),
     quantumflow._texts(v_dependents -> s.step_slug),
     not k.gathers and coalesce(v_mapped ? s.step_slug, false),
-    (s.settings ->> 'max_attempts')::int,
-    (s.settings ->> 'max_lost')::int,
-    make_interval(secs => (s.settings ->> 'retry_delay')::double precision),
-    make_interval(secs => (s.settings ->> 'timeout')::double precision),
+    case when i.waits_for is null then (s.settings ->> 'max_attempts')::int else 1 end,
+    case when i.waits_for is null then (s.settings ->> 'max_lost')::int else 1 end,
+    case when i.waits_for is null then make_interval(secs => (s.settings ->> 'retry_delay')::double precision) else '0 s' end,
+    make_interval(secs => i.timeout::double precision),
     make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
-    s.settings ->> 'queue',
+    case when i.waits_for is null then s.settings ->> 'queue' else quantumflow._system_queue() end,
     s.value -> 'args',
     (s.value ->> 'chunk_size')::int,
     k.counts,
     k.known_tasks,
     k.gathers,
-    not s.value ?| array['if', 'join', 'after', 'prefer_after']
+    k.plain
+      and not s.value ?| array['if', 'join', 'after', 'prefer_after']
       and not coalesce(v_missing ?| quantumflow._texts(s.value -> 'dependencies'), false),
     f.leaf,
     coalesce(s.value ->> 'join', 'all'),
@@ -174,7 +175,16 @@ begin
     case when jsonb_typeof(s.value -> 'tolerate') = 'number' then (s.value ->> 'tolerate')::int end,
     case when jsonb_typeof(s.value -> 'tolerate') = 'string' then trim_scale(rtrim(s.value ->> 'tolerate', '%')::numeric / 100) end,
     f.leaf and count(*) filter (where f.leaf) over () = 1 and k.known_tasks is not distinct from 1 and not k.gathers
-      and not v_flow ? 'on_complete'
+      and not v_flow ?| array['on_complete', 'run_timeout'],
+    i.waits_for is not null,
+    make_interval(secs => (s.value ->> 'seconds')::double precision),
+    quantumflow._with_mode(s.value ->> 'at'),
+    case
+      when s.step_type <> 'wait' then null
+      when s.value ? 'signals' then quantumflow._texts(s.value -> 'signals')
+      else array[coalesce(s.value ->> 'signal', s.step_slug)]
+    end,
+    s.value ? 'signals'
   from step s
   cross join lateral (
     select *
@@ -182,14 +192,22 @@ begin
     where l.step_type = s.step_type
     limit 1
   ) k
-  cross join lateral (select k.counts and not coalesce(v_handed ? s.step_slug, false) as leaf) f;
+  cross join lateral (select k.counts and not coalesce(v_handed ? s.step_slug, false) as leaf) f
+  cross join lateral (
+    select o.waits_for, case o.waits_for
+        when 'run_timeout' then v_flow ->> 'run_timeout'
+        when s.step_type then s.value ->> 'timeout'
+        else s.settings ->> 'timeout'
+      end as timeout
+    from (select case when k.settled then s.step_type when s.step_slug = '_run_timeout' then 'run_timeout' end) o (waits_for)
+  ) i;
 end
 $_compiled_steps$;
 
 comment on function quantumflow._compiled_steps(text, int, jsonb) is
 'The rows of workflow_steps that a version''s definition comes to.
 
-Every setting is resolved here: the step''s value, else the flow''s, else the default; and what its type means.';
+Every setting is resolved here: the step''s value, else the flow''s, else the default; and what its type means. What is settled has no setting but its own.';
 
 create function quantumflow._store_definition(
   p_definition    jsonb,

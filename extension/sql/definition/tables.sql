@@ -68,7 +68,7 @@ create table quantumflow.workflow_steps (
   max_attempts   int not null,
   max_lost       int not null,
   retry_delay    interval not null,
-  timeout        interval not null,
+  timeout        interval,
   start_delay    interval not null,
   queue          text not null,
   args           jsonb,
@@ -88,8 +88,13 @@ create table quantumflow.workflow_steps (
   tolerate_tasks int,
   tolerate_share numeric,
   concludes      boolean not null,
+  settled        boolean not null default false,
+  sleep_for      interval,
+  sleep_until    text,
+  signals        text[] collate "C",
+  tells_signal   boolean not null default false,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
-  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'callback')),
+  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
   constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
   constraint workflow_steps_chunk_size_of_maps check (chunk_size is null or (chunk_size >= 1 and step_type = 'map')),
@@ -105,7 +110,12 @@ create table quantumflow.workflow_steps (
     coalesce(tolerate_tasks, tolerate_share) is null
     or (step_type = 'map' and num_nonnulls(tolerate_tasks, tolerate_share) = 1 and coalesce(tolerate_tasks, tolerate_share) >= 0)),
   constraint workflow_steps_gated_are_not_plain check (
-    not plain or (joins, otherwise, after) = ('all', 'skip', '{}') and condition is null)
+    not plain or (joins, otherwise, after) = ('all', 'skip', '{}') and condition is null),
+  constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
+  constraint workflow_steps_settled_once check (
+    not settled or ((queue, max_attempts, max_lost) = ('quantum_flow_system', 1, 1) and not (plain and counts))),
+  constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
+  constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}'))
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -120,8 +130,9 @@ comment on column quantumflow.workflow_steps.version is 'The version.';
 comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
 comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
 comment on column quantumflow.workflow_steps.step_type is
-'single: one task. map: one task per item or per chunk of items. callback: run when a run of this version ends.';
-comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step.';
+'single: one task. map: one task per item or per chunk of items. sleep: waits for a time. wait: waits for a signal. callback: run when a run of
+this version ends, or, as _run_timeout, what ends it.';
+comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step; of one that is settled what it waits for: sleep, wait or run_timeout.';
 comment on column quantumflow.workflow_steps.map_over is
 'The dependency whose array a map step maps over; null: the run''s input.';
 comment on column quantumflow.workflow_steps.dependencies is
@@ -131,7 +142,8 @@ comment on column quantumflow.workflow_steps.feeds_map is 'A single step over wh
 comment on column quantumflow.workflow_steps.max_attempts is 'How many failures (errors and timeouts) end a task.';
 comment on column quantumflow.workflow_steps.max_lost is 'How many lost leases end a task; 1 is "at most once".';
 comment on column quantumflow.workflow_steps.retry_delay is 'The delay before the second attempt; it doubles with each failure.';
-comment on column quantumflow.workflow_steps.timeout is 'How long one attempt may take from its claim.';
+comment on column quantumflow.workflow_steps.timeout is
+'How long one attempt may take from its claim; of a wait how long it waits at most, null for ever; of _run_timeout how long the run may take.';
 comment on column quantumflow.workflow_steps.start_delay is 'How long the step''s tasks wait once the step is ready.';
 comment on column quantumflow.workflow_steps.queue is 'The pgmq queue of the step''s tasks.';
 comment on column quantumflow.workflow_steps.args is 'Handed to the handler unchanged.';
@@ -145,7 +157,8 @@ comment on column quantumflow.workflow_steps.gathers is
 'Whether its output is made of those of its tasks, and kept on the step; else it is its only task''s, and kept there.';
 comment on column quantumflow.workflow_steps.plain is
 'Whether it starts as soon as what it waits for has ended: it has neither a condition nor a join nor steps that it comes after, and nothing
-that it waits for can be skipped, or fail without ending the run. A step that is not plain passes the gate first.';
+that it waits for can be skipped, or fail without ending the run. A step that is not plain passes the gate first, and one that is settled is
+never plain.';
 comment on column quantumflow.workflow_steps.leaf is
 'Whether no step is handed its output, which is therefore part of the run''s. Who only comes after it takes nothing.';
 comment on column quantumflow.workflow_steps.joins is
@@ -164,7 +177,15 @@ comment on column quantumflow.workflow_steps.tolerate_tasks is 'So many of a map
 comment on column quantumflow.workflow_steps.tolerate_share is
 'The share of a map''s tasks that may fail, 0.05 for 5 %, rounded down to tasks; null: none, unless tolerate_tasks says so.';
 comment on column quantumflow.workflow_steps.concludes is
-'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is no on_complete.';
+'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is neither an on_complete nor a run_timeout.';
+comment on column quantumflow.workflow_steps.settled is
+'Whether no worker is given its tasks: settle() ends them, when their time comes, or a signal.';
+comment on column quantumflow.workflow_steps.sleep_for is 'How long it sleeps; null: it does not, or until a moment.';
+comment on column quantumflow.workflow_steps.sleep_until is
+'The jsonpath, with its mode, that finds in its input until when it sleeps; null: it does not, or for so long. As a text, like condition.';
+comment on column quantumflow.workflow_steps.signals is 'The signals that it waits for, of which one is enough; null: it waits for none.';
+comment on column quantumflow.workflow_steps.tells_signal is
+'Whether its output says which signal it was, {"signal", "payload"}; else it is the payload.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

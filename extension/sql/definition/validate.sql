@@ -299,6 +299,8 @@ begin
     select c.* from quantumflow._condition_key_problems(v_definition) as c
     union all
     select w.* from quantumflow._gate_problems(v_definition) as w
+    union all
+    select i.* from quantumflow._kind_problems(v_definition) as i
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end
@@ -313,5 +315,5 @@ Rows are in order of code, then of place, and define_flow raises the first.
 Codes: QF101 wrong structure, QF102 unknown key, QF103 bad or reserved slug, QF104 duplicate step, QF105 unknown dependency,
 QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
 QF108 map rule, QF109 no steps, QF110 bad queue name, QF115 too large or too many steps (then nothing else is looked at),
-QF116 too long a chain of steps, QF117 bad condition, QF118 what does not go together with a join, a condition or a failure.
+QF116 too long a chain of steps, QF117 bad condition, QF118 what does not go together with a join, a condition, a failure or a type.
 Limits are settings: see configure().';

@@ -19,7 +19,8 @@ comment on column quantumflow.attempt.retries is
 'The run''s retries at that time; of what a later retry kept or undid, the last at which it is known to have been so.';
 comment on column quantumflow.attempt.attempt is 'Which of the task''s attempts since then, from 1; 0 of a task that was completed by hand before any.';
 comment on column quantumflow.attempt.due_at is
-'From when it could be claimed, so that began_at - due_at is how long it waited; null for failed attempts of before version 0.4.0.';
+'From when it could be claimed, so that began_at - due_at is how long it waited; the end of a sleep, the deadline of a wait. Null of a wait
+that has none, and for failed attempts of before version 0.4.0.';
 comment on column quantumflow.attempt.began_at is
 'When it was claimed; once it has ended, when its handler began, if its report says for how long that ran. Null if nobody claimed it.';
 comment on column quantumflow.attempt.ended_at is
@@ -41,7 +42,7 @@ as $_attempts$
 begin
   return query
   select
-    a.step_slug, a.task_index, a.retries, a.attempt, a.due_at, a.began_at, a.ended_at, a.outcome, a.kind,
+    a.step_slug, a.task_index, a.retries, a.attempt, nullif(a.due_at, 'infinity'), a.began_at, a.ended_at, a.outcome, a.kind,
     coalesce(w.name, a.worker_id::text), a.error_message
   from (
     select

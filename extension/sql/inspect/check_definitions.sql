@@ -117,6 +117,10 @@ begin
     union all
     select u.run_id, u.step_slug, u.task_index, null, null, format('the completion that retry %s undid belongs to no step', u.undone_by)
     from quantumflow.undone_tasks u
+    union all
+    select g.run_id, g.step_slug, null, null, null, format('signal %s was taken by no step of its run', g.number)
+    from quantumflow.signals g
+    where g.step_slug is not null
   ) k
   where (p_run_id is null or k.run_id = p_run_id)
     and not exists (
@@ -127,6 +131,12 @@ begin
       where r.id = k.run_id
         and w.step_slug = k.step_slug
     )
+  union all
+  select 0, g.run_id, null, null, null, null, format('signal %s belongs to no run', g.number), null
+  from quantumflow.signals g
+  where (p_run_id is null or g.run_id = p_run_id)
+    and g.step_slug is null
+    and not exists (select from quantumflow.workflow_runs r where r.id = g.run_id)
   union all
   select 0, e.run_id, null, null, null, null, 'the unfinished end belongs to no run', 'forget it'
   from quantumflow._unfinished_ends e

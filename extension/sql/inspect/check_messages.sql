@@ -48,7 +48,8 @@ begin
     and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
   union all
   select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
-    format('the callback is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
+    case when w.settled then 'the deadline ' else 'the callback ' end
+      || format('is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
   from quantumflow.step_tasks t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
@@ -57,7 +58,15 @@ begin
     and not w.counts
   where (p_run_id is null or t.run_id = p_run_id)
     and t.status in ('queued', 'started')
-    and (t.step_slug is distinct from quantumflow._callback_of(r.status) or r.retries <> t.task_index)
+    and (
+      r.retries <> t.task_index
+      or case
+        when w.settled
+        then r.status in ('completed', 'failed', 'cancelled')
+          and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
+        else t.step_slug is distinct from quantumflow._callback_of(r.status)
+      end
+    )
   union all
   select 9, s.run_id, s.step_slug, null, null, null,
     format('the step is %s although its run is %s', s.status, r.status),
@@ -125,7 +134,7 @@ begin
       coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id), t.run_id is not null, m.msg_id is not null,
       m.command, m.vt, t.status, k.deadline, w.command, w.counts, r.status, n.status, n.message_id <> m.msg_id or n.queue <> m.queue
     from (
-      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at
+      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at, k.queued_at
       from quantumflow.step_tasks k
       where k.status in ('queued', 'started')
         and ($1 is null or k.run_id = $1)
@@ -172,9 +181,10 @@ begin
       or (t.status = 'started' and m.vt > k.deadline and m.vt > $2 and m.vt < 'infinity')
       or (
         m.vt = 'infinity'
+        and (t.queued_at < 'infinity' or t.status = 'started')
         and case r.status
           when 'started' then true
-          when 'paused' then t.status = 'started'
+          when 'paused' then t.status = 'started' or not w.counts
           else not w.counts
         end
       )

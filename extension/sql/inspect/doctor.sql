@@ -59,6 +59,8 @@ begin
   union all
   select * from quantumflow._examine_left(v_now)
   union all
+  select * from quantumflow._examine_settling(v_now)
+  union all
   select * from quantumflow._examine_work(v_leases, v_now);
 end
 $doctor$;

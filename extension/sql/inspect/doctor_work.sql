@@ -89,6 +89,7 @@ begin
       select q.queue, q.message ->> 'command' as command, count(*) as due, date_trunc('second', min(q.vt)) as since
       from (%s) q
       where q.vt <= $1
+        and q.queue <> $4
       group by 1, 2
     ) w
     cross join lateral (
@@ -106,7 +107,7 @@ begin
     order by w.since, w.queue, w.command
     $$,
     quantumflow._all_messages())
-  using p_now, v_live, p_leases;
+  using p_now, v_live, p_leases, quantumflow._system_queue();
 end
 $_examine_commands$;
 
@@ -158,6 +159,59 @@ $_examine_left$;
 comment on function quantumflow._examine_left(timestamptz) is
 'doctor(): steps whose tasks have waited for 10 s because the code of the workers that had them could not do them, and why. Between two
 tries, a minute apart at most, their messages are hidden: so they are found.';
+
+create function quantumflow._examine_settling(p_now timestamptz)
+returns setof quantumflow.finding
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_examine_settling$
+declare
+  v_queue text := quantumflow._system_queue();
+begin
+  if quantumflow._hold_queue(v_queue) is null then
+    return;
+  end if;
+
+  return query execute format(
+    $$
+    select
+      'timers and signals',
+      case when k.due > 0 or k.refused > 0 then 'warning' else 'ok' end,
+      format('%%s are waited for', k.waiting)
+        || case when k.due > 0 then format(', %%s have been due for more than 10 s, since %%s', k.due, date_trunc('second', k.since)) else '' end
+        || case when k.refused > 0 then format(', %%s could not be settled, for example: %%s', k.refused, k.why) else '' end,
+      case
+        when k.refused > 0 then 'Each is tried again once a minute. select * from quantumflow.why() tells which these are.'
+        when k.due > 0 then 'Start a worker, or let pg_cron call quantumflow.sweep(): see the operators'' guide.'
+      end
+    from (
+      select
+        count(*) as waiting,
+        count(*) filter (where q.vt < $1 - interval '10 s') as due,
+        min(q.vt) as since,
+        count(*) filter (where starts_with(t.error_message, 'could not be settled')) as refused,
+        min(t.error_message) filter (where starts_with(t.error_message, 'could not be settled')) as why
+      from pgmq.%I q
+      left join lateral (
+        select l.error_message
+        from quantumflow.step_tasks l
+        where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+          and l.step_slug = q.message ->> 'step_name'
+          and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+          and l.status = 'queued'
+        limit 1
+      ) t
+        on q.vt <= $1 + interval '61 s'
+    ) k
+    $$,
+    'q_' || v_queue)
+  using p_now;
+end
+$_examine_settling$;
+
+comment on function quantumflow._examine_settling(timestamptz) is
+'doctor(): what no worker is given, whether its time is over and nobody settles it, and what could not be settled.';
 
 create function quantumflow._examine_work(p_leases quantumflow._live_lease[], p_now timestamptz)
 returns setof quantumflow.finding

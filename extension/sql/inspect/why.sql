@@ -16,12 +16,13 @@ comment on column quantumflow.reason.command is 'The command of the step.';
 comment on column quantumflow.reason.tasks is 'How many tasks; null for a step that has none yet.';
 comment on column quantumflow.reason.reason is
 'running, held by a silent worker, waits for a free worker, no live worker has its command, no live worker serves its queue,
-its queue is gone, left to other code, waits before its next attempt, not due yet, paused, waits for steps, skipped; of a run that has ended: completed,
+its queue is gone, left to other code, could not be settled, waits before its next attempt, waits for a signal, not due yet, waits to be settled, paused,
+waits for steps, skipped; of a run that has ended: completed,
 failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
 comment on column quantumflow.reason.until is
 'When that changes by itself, of the first of them: the deadline of what runs, the end of a silent worker''s lease, when what waits for a time is due. Null: it does not, or it is not known.';
-comment on column quantumflow.reason.detail is 'By whom, how many are ahead, the last error, which steps: what else is known.';
+comment on column quantumflow.reason.detail is 'By whom, how many are ahead, the last error, which signals, which steps: what else is known.';
 
 create type quantumflow._live_task as (
   run_id        uuid,
@@ -37,7 +38,8 @@ create type quantumflow._live_task as (
   worker        text,
   attempts      int,
   max_attempts  int,
-  error_message text
+  error_message text,
+  signals       text
 );
 
 comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not.';
@@ -70,13 +72,13 @@ begin
     select array_position(
       array[
         'its queue is gone', 'no live worker serves its queue', 'no live worker has its command', 'left to other code',
-        'held by a silent worker', 'waits for a free worker', 'waits before its next attempt', 'paused', 'running', 'not due yet',
-        'waits for steps', 'skipped'
+        'could not be settled', 'held by a silent worker', 'waits to be settled', 'waits for a free worker', 'waits before its next attempt',
+        'paused', 'running', 'waits for a signal', 'not due yet', 'waits for steps', 'skipped'
       ],
       r.reason) as place
   ) k
   where not why.only_stuck
-    or k.place <= 5
+    or k.place <= 6
   order by k.place, r.since nulls last, r.workflow_slug, r.step_slug;
 end
 $why$;
@@ -106,6 +108,9 @@ begin
       when 'waits for a free worker' then quantumflow._crowd(g.queue, g.command, g.first_due_at, p_now)
       when 'waits before its next attempt' then format('attempt %s of %s; the last: %s', g.attempts + 1, g.max_attempts, g.error_message)
       when 'left to other code' then g.error_message
+      when 'could not be settled' then g.error_message
+      when 'waits to be settled' then 'by a worker, settle() or sweep()'
+      when 'waits for a signal' then g.signals
       when 'no live worker has its command' then 'queue ' || g.queue
       when 'no live worker serves its queue' then 'queue ' || g.queue
       when 'its queue is gone' then 'queue ' || g.queue
@@ -114,7 +119,7 @@ begin
     select
       t.workflow_slug, t.step_slug, t.command, t.queue, t.reason, count(*) as tasks, min(t.since) as since, min(t.until) as until,
       min(t.due_at) as first_due_at, max(t.attempts) as attempts, max(t.max_attempts) as max_attempts,
-      min(t.error_message) as error_message, quantumflow._some_of(array_agg(distinct t.worker)) as workers
+      min(t.error_message) as error_message, min(t.signals) as signals, quantumflow._some_of(array_agg(distinct t.worker)) as workers
     from quantumflow._live_tasks(p_run_id, p_now) t
     group by t.workflow_slug, t.step_slug, t.command, t.queue, t.reason
   ) g;
@@ -162,7 +167,8 @@ begin
   named as (
     select
       t.run_id, r.workflow_slug, r.status as run_status, r.paused_at, t.step_slug, w.command, w.counts, t.queue, t.message_id, t.status,
-      t.queued_at, t.started_at, t.started_at + w.timeout as deadline, t.attempts, t.losses, w.max_attempts, t.error_message, t.worker_id
+      t.queued_at, t.started_at, t.started_at + w.timeout as deadline, t.attempts, t.losses, w.max_attempts, t.error_message,
+      t.worker_id, w.settled, array_to_string(w.signals, ' or ') as signals, s.started_at as waits_since
     from tasks t
     cross join lateral (
       select l.workflow_slug, l.version, l.status, l.paused_at
@@ -171,11 +177,18 @@ begin
       limit 1
     ) r
     cross join lateral (
-      select l.command, l.counts, l.timeout, l.max_attempts
+      select l.command, l.counts, l.timeout, l.max_attempts, l.settled, l.signals
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
       limit 1
     ) w
+    left join lateral (
+      select l.started_at
+      from quantumflow.step_states l
+      where (l.run_id, l.step_slug) = (t.run_id, t.step_slug)
+        and w.signals is not null
+      limit 1
+    ) s on true
   ),
   served as materialized (
     select n.queue, n.command, s.*
@@ -193,6 +206,7 @@ begin
       when 'held by a silent worker' then o.last_seen_at
       when 'paused' then n.paused_at
       when 'not due yet' then null
+      when 'waits for a signal' then n.waits_since
       when 'waits before its next attempt' then null
       else n.queued_at
     end,
@@ -200,10 +214,12 @@ begin
       when 'running' then n.deadline
       when 'held by a silent worker' then quantumflow._lease_until(n.queue, n.message_id)
       when 'not due yet' then nullif(n.queued_at, 'infinity')
+      when 'waits for a signal' then nullif(n.queued_at, 'infinity')
+      when 'could not be settled' then quantumflow._lease_until(n.queue, n.message_id)
       when 'waits before its next attempt' then n.queued_at
     end,
     case when n.status = 'started' then coalesce(o.name, n.worker_id::text) end,
-    n.attempts - n.losses, n.max_attempts, n.error_message
+    n.attempts - n.losses, n.max_attempts, n.error_message, n.signals
   from named n
   join served s
     on (s.queue, s.command) = (n.queue, n.command)
@@ -217,6 +233,9 @@ begin
       when n.run_status = 'paused' and n.counts then 'paused'
       when not s.is_there then 'its queue is gone'
       when starts_with(n.error_message, 'left to other code') then 'left to other code'
+      when n.settled and starts_with(n.error_message, 'could not be settled') then 'could not be settled'
+      when n.settled and n.queued_at > p_now and n.signals is not null then 'waits for a signal'
+      when n.settled and n.queued_at <= p_now then 'waits to be settled'
       when n.queued_at > p_now and n.attempts > n.losses then 'waits before its next attempt'
       when n.queued_at > p_now then 'not due yet'
       when s.serve_queue = 0 then 'no live worker serves its queue'

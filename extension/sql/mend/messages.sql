@@ -150,7 +150,7 @@ begin
         coalesce(array_agg(t.message_id order by t.message_id), '{}'),
         array_agg(
           case
-            when t.status = 'queued' then quantumflow._visible_at(t.queued_at, $2, $3)
+            when t.status = 'queued' then quantumflow._shown_at(t.run_id, w.signals, t.queued_at, $2, $3)
             when q.vt = 'infinity' then $3
             else greatest(w.deadline, $3)
           end
@@ -163,7 +163,7 @@ begin
         limit 1
       ) q
       cross join lateral (
-        select t.started_at + l.timeout as deadline
+        select t.started_at + l.timeout as deadline, l.counts, l.signals
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = ($6, $7, t.step_slug)
         limit 1
@@ -172,7 +172,8 @@ begin
         and t.queue = $4
         and (
           (t.status = 'started' and q.vt > w.deadline)
-          or (t.status = 'queued' and q.vt = 'infinity' and $5 <> 'paused')
+          or (t.status = 'queued' and q.vt = 'infinity' and ($5 <> 'paused' or not w.counts))
+          or (q.vt > $3 and w.signals is not null and $5 <> 'paused' and quantumflow._has_signal(t.run_id, w.signals))
         )
       $$,
       'q_' || v_queue)
@@ -185,7 +186,8 @@ end
 $_wake_messages$;
 
 comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
-'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of started
+'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of waits whose signal
+lies there at once, those of started
 tasks at once, and at its deadline what is leased beyond that. The caller holds the run with its tasks.';
 
 create function quantumflow._queue_model()

@@ -78,8 +78,8 @@ dry_run: true, the default, changes nothing and says what would be done.
 
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
 that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps, remaining_steps and gave_up anew,
-completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks that are
-missing, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
+completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks and deadlines that are
+missing, lets waits find signals that lie there, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
 is touched.
 A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
 
@@ -262,6 +262,10 @@ begin
   if v_run.status = 'started' then
     perform quantumflow._start_ready(v_run, p_now);
   end if;
+
+  perform quantumflow._make_deadlines(array[p.run_id], p_now)
+  from quantumflow._check_waits(p_run_id) p
+  where p.remedy = 'set its deadline';
 
   if exists (select from quantumflow._check_runs(p_run_id) p where p.remedy = 'end it') then
     perform quantumflow._finish_runs(

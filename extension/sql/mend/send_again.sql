@@ -27,8 +27,8 @@ begin
       p_ready_at => t.queued_at,
       p_vt => case
         when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
-        when r.status = 'paused' then 'infinity'
-        else quantumflow._visible_at(t.queued_at, r.priority, p_now)
+        when r.status = 'paused' and w.counts then 'infinity'
+        else quantumflow._shown_at(t.run_id, w.signals, t.queued_at, r.priority, p_now)
       end,
       p_headers => r.headers))
   into v_tasks
@@ -43,7 +43,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.gathers, l.command, l.timeout
+    select l.gathers, l.command, l.timeout, l.counts, l.signals
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     limit 1

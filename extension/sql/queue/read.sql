@@ -386,6 +386,40 @@ comment on function quantumflow._oldest_vt(text, text[], timestamptz) is
 'Since when the message of these commands has been visible that has been visible longest; null when none is. p_commands: null for all.
 The caller holds the queue.';
 
+create function quantumflow._next_vt(p_queue text, p_now timestamptz)
+returns timestamptz
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_next_vt$
+declare
+  v_next timestamptz;
+begin
+  execute format(
+    $$
+    select min(m.vt)
+    from unnest($1) l (lane)
+    cross join lateral (
+      select q.vt
+      from pgmq.%I q
+      where %s = hashtext(l.lane)
+        and q.vt > $2
+        and q.vt < 'infinity'
+      order by q.vt
+      limit 1
+    ) m
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using quantumflow._lanes_of(p_queue), p_now
+  into v_next;
+
+  return v_next;
+end
+$_next_vt$;
+
+comment on function quantumflow._next_vt(text, timestamptz) is
+'When the next message of a queue becomes visible that is not yet; null when none will by itself. The caller holds the queue.';
+
 create function quantumflow._read_strays(p_queue text, p_now timestamptz)
 returns quantumflow._message[]
 language plpgsql

@@ -13,6 +13,16 @@ comment on column quantumflow.queues.queue is
 comment on column quantumflow.queues.archive is
 'Whether a finished task''s message goes to pgmq''s archive instead of being deleted; default false, since the task row is the history.';
 
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._system_queue()
+returns text
+language sql
+immutable
+return 'quantum_flow_system';
+
+comment on function quantumflow._system_queue() is
+'The queue of what no worker is given: sleeps, waits and deadlines of runs. settle() alone reads it.';
+
 create table quantumflow._own_queues (
   queue text not null,
   constraint _own_queues_pkey primary key (queue)

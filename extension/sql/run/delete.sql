@@ -68,6 +68,9 @@ begin
   delete from quantumflow._map_counters c
   where c.run_id = any (p_run_ids);
 
+  delete from quantumflow.signals s
+  where s.run_id = any (p_run_ids);
+
   delete from quantumflow.step_states s
   where s.run_id = any (p_run_ids);
 

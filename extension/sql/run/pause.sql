@@ -27,6 +27,13 @@ begin
   for v_batch in
     select t.queue, array_agg(t.message_id order by t.message_id) as msg_ids
     from quantumflow.step_tasks t
+    cross join lateral (
+      select
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (v_run.workflow_slug, v_run.version, t.step_slug)
+        and l.counts
+      limit 1
+    ) w
     where t.run_id = v_run.id
       and t.status = 'queued'
     group by t.queue
@@ -46,6 +53,7 @@ comment on function quantumflow.pause_run(uuid, text) is
 'Pauses a run: no step of it starts and no task of it is handed out until resume_run.
 
 Tasks that workers have already are not disturbed: they keep their leases, and what they report is recorded. A run that has nothing
-left to do ends even while it is paused. Pausing it again changes nothing. reason is kept in audit_log.
+left to do ends even while it is paused; its run_timeout goes on, and fails a paused run too. Other times go on as well, and what they
+come to is seen at the resume; a signal is kept until then. Pausing it again changes nothing. reason is kept in audit_log.
 
 Errors: QF201 unknown run; QF207 the run has ended.';

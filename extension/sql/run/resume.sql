@@ -58,11 +58,12 @@ begin
     select
       t.queue,
       array_agg(t.message_id order by t.message_id) as msg_ids,
-      array_agg(quantumflow._visible_at(t.queued_at, p_run.priority, p_now) order by t.message_id) as vts,
+      array_agg(
+        quantumflow._shown_at(t.run_id, w.signals, t.queued_at, p_run.priority, p_now) order by t.message_id) as vts,
       array_agg(distinct w.command) as commands
     from quantumflow.step_tasks t
     cross join lateral (
-      select l.command
+      select l.command, l.signals
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (p_run.workflow_slug, p_run.version, t.step_slug)
       limit 1

@@ -79,6 +79,7 @@ begin
   into v_run;
 
   perform quantumflow._start_ready(v_run, v_now, array(select p.step_slug from unnest(v_plan) p where p.has_passed));
+  perform quantumflow._make_deadlines(array[v_run.id], v_now);
   perform quantumflow._record_act(
     'retry_run', v_now, v_run.workflow_slug, v_run.id, p_reason => retry_run.reason,
     p_detail => v_before || jsonb_build_object('from_step', retry_run.from_step, 'given_up', nullif(retry_run.given_up, false)));
@@ -99,7 +100,7 @@ went on without, steps and tasks of maps, and all that depends on that, even if 
 Finished steps keep their outputs, and so do the finished tasks of a map that did not finish. The tasks that run again have all their
 attempts again. task_failures keeps the history, under the run''s retries at that time, and undone_tasks what was completed and runs again;
 that has another idempotency key then (fresh_since of claimed_task). A callback of the ended run that is still to
-be done is cancelled. retry_preview shows what would run again.
+be done is cancelled, and its run_timeout counts anew. A wait that runs again waits for another signal than it had taken. retry_preview shows what would run again.
 
 A step that was skipped stays so, unless it depends on what runs again. A step that had started, and now runs again without anything that it
 depends on, does not pass the gate again; one that its condition has failed does. from_iteration is for loops, which there are none of yet. reason is kept in audit_log,
@@ -324,8 +325,14 @@ begin
       update quantumflow.step_tasks t
       set status = 'cancelled'
       where t.run_id = p_run.id
-        and t.step_slug = quantumflow._callback_of(p_run.status)
         and t.status in ('queued', 'started')
+        and exists (
+          select
+          from quantumflow.workflow_steps w
+          where (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, t.step_slug)
+            and not w.counts
+          offset 0
+        )
       returning t.queue, t.message_id
     )
     select m.queue, array_agg(m.message_id order by m.message_id) as msg_ids
@@ -346,5 +353,5 @@ end
 $_forget_tasks$;
 
 comment on function quantumflow._forget_tasks(quantumflow.workflow_runs, quantumflow._retried_step[]) is
-'Removes the tasks that a retry runs again, and notes those that were completed; cancels a callback that is still to be done, and removes
-what messages they have.';
+'Removes the tasks that a retry runs again, and notes those that were completed; cancels a callback that is still to be done, or a
+deadline that its end has left, and removes what messages they have.';

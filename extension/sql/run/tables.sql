@@ -73,3 +73,40 @@ comment on table quantumflow._unfinished_ends is
 'Runs that ended while another transaction held some of their rows: what was skipped is finished by the next claim or sweep.';
 comment on column quantumflow._unfinished_ends.run_id is 'The run.';
 comment on column quantumflow._unfinished_ends.recorded_at is 'When the run ended.';
+
+create table quantumflow.signals (
+  run_id       uuid not null,
+  number       int not null,
+  signal       text collate "C" not null,
+  payload      jsonb not null,
+  key          text,
+  sent_at      timestamptz not null,
+  sent_by      text not null,
+  on_behalf_of text,
+  taken_at     timestamptz,
+  step_slug    text collate "C",
+  constraint signals_pkey primary key (run_id, number),
+  constraint signals_counted_from_one check (number >= 1),
+  constraint signals_taken_by_a_step check (taken_at is null = (step_slug is null))
+);
+
+create unique index signals_key_unique
+  on quantumflow.signals (run_id, signal, key)
+  where key is not null;
+
+create index signals_untaken
+  on quantumflow.signals (run_id, signal, number)
+  where taken_at is null;
+
+comment on table quantumflow.signals is
+'What runs were sent: one row a signal, whether or not a step waits for it, until its run is deleted.';
+comment on column quantumflow.signals.run_id is 'The run.';
+comment on column quantumflow.signals.number is 'Which of the run''s signals it is, from 1: the oldest is taken first.';
+comment on column quantumflow.signals.signal is 'Its name, for which steps wait.';
+comment on column quantumflow.signals.payload is 'What it says: the output of the step that takes it.';
+comment on column quantumflow.signals.key is 'The sender''s own name for it, unique for the signal and the run: so it is kept once, however often it is sent.';
+comment on column quantumflow.signals.sent_at is 'When it was sent.';
+comment on column quantumflow.signals.sent_by is 'The role of SET ROLE, else the one that connected.';
+comment on column quantumflow.signals.on_behalf_of is 'For whom, as the session claims by setting quantumflow.actor. Nobody has checked it.';
+comment on column quantumflow.signals.taken_at is 'When a step took it; null if none has.';
+comment on column quantumflow.signals.step_slug is 'The step that took it.';

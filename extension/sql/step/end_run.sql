@@ -6,6 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $_finish_runs$
 declare
   v_completed uuid[];
+  v_timed     uuid[];
   v_oversized uuid;
 begin
   with completed as (
@@ -32,7 +33,11 @@ begin
   from completed c;
 
   if v_completed is not null then
-    perform quantumflow._fire_callbacks(v_completed, p_now);
+    v_timed := quantumflow._fire_callbacks(v_completed, p_now);
+  end if;
+
+  if v_timed is not null then
+    perform quantumflow._stop_runs(v_timed, p_now);
   end if;
 
   for v_oversized in
@@ -101,7 +106,7 @@ begin
           join quantumflow.workflow_steps w
             on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, l.step_slug)
           where r.id = l.run_id
-            and w.counts
+            and (w.counts or w.settled)
           offset 0
         )
       for update skip locked
@@ -179,7 +184,7 @@ begin
           join quantumflow.workflow_steps w
             on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
           where r.id = t.run_id
-            and w.counts
+            and (w.counts or w.settled)
           offset 0
         )
     )
@@ -193,7 +198,7 @@ end
 $_has_live_rows$;
 
 comment on function quantumflow._has_live_rows(uuid) is
-'Whether a run has a task or step, callbacks aside, that has not ended.';
+'Whether a run has a task or step, callbacks aside, that has not ended; its deadline is one of them.';
 
 create function quantumflow._stop_steps(p_steps quantumflow._step_ref[], p_now timestamptz)
 returns void

@@ -181,6 +181,8 @@ declare
   v_gated    quantumflow._gated;
   v_taskless quantumflow._step_ref[];
   v_tasks    bigint;
+  v_settled  quantumflow._step_ref[];
+  v_stranded quantumflow._new_task[];
   v_made     quantumflow._readied;
 begin
   select bool_or(not k.is_started), bool_or(not k.plain)
@@ -199,9 +201,22 @@ begin
   if v_marks then
     select
       array_agg(m.step order by (m.step).run_id, (m.step).step_slug) filter (where m.tasks = 0),
-      sum(m.tasks)
-    into v_taskless, v_tasks
+      sum(m.tasks) filter (where not m.settled),
+      array_agg(m.step) filter (where m.settled)
+    into v_taskless, v_tasks, v_settled
     from quantumflow._mark_started(v_steps, p_now) m;
+
+    if v_settled is not null then
+      v_stranded := quantumflow._make_settled_tasks(v_settled, p_now);
+      v_steps := array(
+        select k
+        from unnest(v_steps) k
+        where not exists (select from unnest(v_settled) s where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)));
+
+      if v_steps = '{}' then
+        return row(coalesce(v_gated.ended, '{}'), v_stranded, p_offer)::quantumflow._readied;
+      end if;
+    end if;
 
     if v_tasks >= quantumflow._counted_apart_from() then
       perform quantumflow._make_counters(v_steps);
@@ -214,16 +229,18 @@ begin
     v_made := quantumflow._make_tasks(v_steps, null, null, p_now, p_offer);
   end if;
 
-  return row(coalesce(v_gated.ended, '{}') || v_taskless, v_made.stranded, v_made.offer)::quantumflow._readied;
+  return row(
+    coalesce(v_gated.ended, '{}') || v_taskless, v_stranded || v_made.stranded, v_made.offer
+  )::quantumflow._readied;
 end
 $_start_steps$;
 
 comment on function quantumflow._start_steps(quantumflow._step_ref[], timestamptz, quantumflow._offer) is
-'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. What is not
+'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. What is settled gets its own here, too. What is not
 plain passes the gate first. Returns those that have ended without a task, what has no queue, and the offer with what was handed over.';
 
 create function quantumflow._mark_started(p_steps quantumflow._step_ref[], p_now timestamptz)
-returns table (step quantumflow._step_ref, tasks int)
+returns table (step quantumflow._step_ref, tasks int, settled boolean)
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -248,10 +265,11 @@ begin
           jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
           / coalesce(w.chunk_size, 1))::int) as tasks,
       w.gathers,
+      w.settled,
       quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
     from unnest(p_steps) k
     cross join lateral (
-      select l.known_tasks, l.gathers, l.chunk_size
+      select l.known_tasks, l.gathers, l.chunk_size, l.settled
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
       limit 1
@@ -267,12 +285,12 @@ begin
   ) d
   where s.run_id is not distinct from (m.step).run_id
     and s.ctid = d.tid
-  returning m.step, m.tasks;
+  returning m.step, m.tasks, m.settled;
 end
 $_mark_started$;
 
 comment on function quantumflow._mark_started(quantumflow._step_ref[], timestamptz) is
-'Marks those steps started that are not yet, and returns them with their numbers of tasks. A map learns its own here; what has no task,
+'Marks those steps started that are not yet, and returns them with their numbers of tasks, and whether these are settled. A map learns its own here; what has no task,
 as a map over an empty array, is done at once. A retried map has kept the tasks that were completed, and gets the others.
 
 Where a step is known to have tasks, whatever statement finds the step ready while it writes its row has marked it already.';

@@ -9,7 +9,8 @@ create type quantumflow._start as (
   first_steps  text[],
   commands     text[],
   is_simple    boolean,
-  can_give_up  boolean
+  can_give_up  boolean,
+  run_timeout  interval
 );
 
 comment on type quantumflow._start is
@@ -17,7 +18,7 @@ comment on type quantumflow._start is
 over the run''s input; of the steps that wait for nothing the queues, the names and the commands, in the same order.
 
 is_simple: these are plain and have one task each, at once, and all in one queue. can_give_up: some of the version''s steps, or of their
-tasks, can fail without ending the run.';
+tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -70,6 +71,10 @@ begin
     perform quantumflow._queue_first_tasks(v_start, p_run_ids, p_priority, p_start_at, p_headers, v_now);
   else
     perform quantumflow._advance('{}', quantumflow._first_steps(p_workflow_slug, v_start.version, p_run_ids), v_now);
+  end if;
+
+  if v_start.run_timeout is not null then
+    perform quantumflow._make_deadlines(p_run_ids, v_now);
   end if;
 
   return p_run_ids;
@@ -161,7 +166,8 @@ begin
     exists (select from quantumflow.settings l where l.name = 'identity'),
     s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
     coalesce(s.are_simple and s.first_queue = s.last_queue, false),
-    s.can_give_up
+    s.can_give_up,
+    s.run_timeout
   into v_start
   from quantumflow.workflows w
   cross join lateral (
@@ -172,7 +178,7 @@ begin
   ) v
   cross join lateral (
     select
-      count(*)::int as steps,
+      (count(*) filter (where l.counts))::int as steps,
       coalesce(bool_or(l.gathers and l.map_over is null), false) as maps_input,
       array_agg(l.queue) filter (where l.is_first) as queues,
       min(l.queue) filter (where l.is_first) as first_queue,
@@ -180,13 +186,13 @@ begin
       array_agg(l.step_slug) filter (where l.is_first) as first_steps,
       array_agg(l.command) filter (where l.is_first) as commands,
       bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.is_first) as are_simple,
-      bool_or(l.goes_on or l.fallback is not null or coalesce(l.tolerate_tasks, l.tolerate_share) is not null) as can_give_up
+      bool_or(l.goes_on or l.fallback is not null or coalesce(l.tolerate_tasks, l.tolerate_share) is not null) as can_give_up,
+      max(l.timeout) filter (where l.settled and not l.counts) as run_timeout
     from (
       -- In order of their names, as the index has them: an order of each array's own would be a sort for each.
-      select k.*, k.dependencies = '{}' and k.after = '{}' as is_first
+      select k.*, k.counts and k.dependencies = '{}' and k.after = '{}' as is_first
       from quantumflow.workflow_steps k
       where (k.workflow_slug, k.version) = (w.workflow_slug, v.version)
-        and k.counts
       order by k.step_slug
     ) l
   ) s

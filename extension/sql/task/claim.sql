@@ -46,7 +46,7 @@ along. One that has waited for 5 s for such a worker lets those that hold tasks 
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody
-else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started.';
+else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started; QF407 the queue of what waits.';
 
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
 returns quantumflow._catch

@@ -9,8 +9,8 @@ create type quantumflow._failed_attempt as (
 );
 
 comment on type quantumflow._failed_attempt is
-'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout or lost. reported:
-it was, and not found by its lease.';
+'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout, lost or condition. reported:
+it was, and not found by its lease, or by settle().';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._began_at(p_claimed_at timestamptz, p_seconds interval, p_now timestamptz)
@@ -102,7 +102,7 @@ returns text
 language sql
 stable
 return case
-  when p_attempt.reported then p_attempt.error_message
+  when p_attempt.reported or (p_attempt.held).status = 'queued' then p_attempt.error_message
   else format(
     '%s (attempt %s, lost %s times)',
     p_attempt.error_message, (p_attempt.held).attempts, (p_attempt.held).losses + (p_attempt.kind = 'lost')::int)

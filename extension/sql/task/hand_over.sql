@@ -84,4 +84,4 @@ Steps that the results make ready are handed over as they start, without a claim
 them and nothing in their queue is ahead of them by more than a second. What room is left is filled by a claim, from the queues in
 which anything was visible then.
 
-Errors: as complete_tasks and claim_tasks: QF301, QF302, QF303, QF304, QF401, QF403, QF404; then no result is recorded.';
+Errors: as complete_tasks and claim_tasks: QF301, QF302, QF303, QF304, QF401, QF403, QF404, QF407; then no result is recorded.';

@@ -31,14 +31,16 @@ create table quantumflow.step_tasks (
 comment on table quantumflow.step_tasks is
 'One row per task: index 0 for a single step, one per item for a map step.
 
-A run''s on_complete and on_failure tasks are here too, as steps _on_complete and _on_failure.';
+A run''s on_complete and on_failure tasks are here too, as steps _on_complete and _on_failure, and its deadline, as _run_timeout.';
 comment on column quantumflow.step_tasks.run_id is 'The run.';
 comment on column quantumflow.step_tasks.step_slug is 'The step.';
-comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback.';
+comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback, and for a deadline.';
 comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
 comment on column quantumflow.step_tasks.message_id is
 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended, or passed on to the next one of its run.';
-comment on column quantumflow.step_tasks.queued_at is 'From when it could be claimed: later than its creation after a delay, and after a failure.';
+comment on column quantumflow.step_tasks.queued_at is
+'From when it could be claimed: later than its creation after a delay, and after a failure. Of what no worker is given when it is due: the
+end of a sleep, the deadline of a wait, infinity where it has none.';
 comment on column quantumflow.step_tasks.failed_at is 'When it failed for good.';
 comment on column quantumflow.step_tasks.item_value is 'A map task''s item; null for others.';
 comment on column quantumflow.step_tasks.error_message is 'Its latest failure, or why it is left to other code.';
@@ -80,7 +82,7 @@ comment on column quantumflow.task_failures.step_slug is 'The step.';
 comment on column quantumflow.task_failures.task_index is 'The task.';
 comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
 comment on column quantumflow.task_failures.attempt is 'The attempt, from 1; 0 of a step that failed before it had a task.';
-comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task.';
+comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task, or of the moment until which it was to sleep.';
 comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
 comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
 comment on column quantumflow.task_failures.started_at is

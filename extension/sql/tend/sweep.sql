@@ -21,6 +21,9 @@ begin
       perform quantumflow._sort_out(v_queue, v_messages, quantumflow._hold_messages(v_queue, v_messages, '{}'), v_now);
     end if;
 
+    -- What is settled has no lease that could run out.
+    continue when v_queue = quantumflow._system_queue();
+
     v_messages := quantumflow._read_lapsed(v_queue, v_now);
     continue when v_messages = '{}';
 
@@ -37,16 +40,24 @@ begin
   values
     ('lapsed leases', v_lapsed),
     ('unfinished ends', quantumflow._finish_ends(1000, v_now));
+
+  if quantumflow._is_named(quantumflow._system_queue()) and quantumflow._is_read_committed() then
+    return query
+    select 'settled', s.settled
+    from quantumflow._settle(1000, v_now) s;
+  end if;
 end
 $sweep$;
 
 comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
-ends of runs that had to leave something. Never waits.
+ends of runs that had to leave something; and ends what no worker is given and whose time has come, as settle() does, 1,000 of it, if the
+transaction is read committed. Never waits.
 
 Claims do their share of it, so this matters when there are no claims. Of a queue it looks at 10,000 messages, an equal share for each
 command, those that have been visible longest: claims come to the rest in turn. Messages that name no command, or one that no step has,
 which claims do not look for, are sorted out: what is no task''s goes to pgmq''s archive, with a warning. Any worker or pg_cron may call it, every few seconds.
-Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends".
+Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends", tasks for "settled", where anything
+of that kind has been defined.
 
 Errors: none.';

@@ -37,6 +37,12 @@ begin
         errcode = 'QF401',
         detail = format('The queues are %s.', coalesce(p_queues::text, 'null')),
         hint = 'Leave queues out for the default one, quantum_flow_queue.';
+    when 'system queue' then
+      raise exception 'queue "%" has nothing for workers', quantumflow._system_queue()
+      using
+        errcode = 'QF407',
+        detail = 'In it is what waits for a time or a signal.',
+        hint = 'Leave it out: quantumflow.settle(), which workers call by themselves, serves it.';
     else
       raise exception 'a worker serves at most 1000 queues and 10000 commands'
       using
@@ -50,7 +56,7 @@ $_bad_offer$;
 comment on function quantumflow._bad_offer(text, int, text[], text[], int) is
 'Says what is wrong with an offer.
 
-Errors: QF302 bad quantity, or held, or too many queues or commands; QF304 no worker_id; QF401 no queue.';
+Errors: QF302 bad quantity, or held, or too many queues or commands; QF304 no worker_id; QF401 no queue; QF407 the queue of what waits.';
 
 create function quantumflow._checked_offer(
   p_worker_id  uuid,
@@ -73,6 +79,7 @@ declare
     when p_held is null or p_held < 0 then 'held'
     when p_queues is null or cardinality(p_queues) = 0 then 'queues'
     when cardinality(p_queues) > 1000 or cardinality(p_commands) > 10000 then 'too many'
+    when quantumflow._system_queue() = any (p_queues) then 'system queue'
   end;
   v_queue    text;
   v_queues   text[] := array[]::text[];
@@ -107,7 +114,7 @@ comment on function quantumflow._checked_offer(uuid, int, text[], interval, text
 cannot be used are left out, unless there is no other, or p_all_queues.
 
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
-QF403 a queue that is somebody else''s.';
+QF403 a queue that is somebody else''s; QF407 the queue of what waits.';
 
 create function quantumflow._refuse_lease(p_lease interval)
 returns interval

@@ -282,6 +282,18 @@ class RunInputTooLarge(RunError):
     code = "QF217"
 
 
+class InboxFull(RunError):
+    """The run has been sent as many signals as it may be."""
+
+    code = "QF218"
+
+
+class BadSignal(RunError):
+    """The name or the key of a signal is not valid."""
+
+    code = "QF222"
+
+
 class NoSuchIteration(RunError):
     """The step has no iteration of this number."""
 
@@ -384,6 +396,12 @@ class ForeignPgmq(QueueError):
     """pgmq belongs to somebody else, whose code would run with the owner's rights."""
 
     code = "QF406"
+
+
+class SystemQueue(QueueError):
+    """The queue is that of what waits for a time or a signal: no worker serves it."""
+
+    code = "QF407"
 
 
 class AccessError(QuantumflowError):

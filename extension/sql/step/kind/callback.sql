@@ -27,12 +27,12 @@ begin
           select jsonb_build_object(
             'message', coalesce(f.error_message, s.error_message, r.error_message),
             'step_slug', s.step_slug,
-            'task_index', f.task_index,
-            'attempt', f.attempt,
+            'task_index', case when s.step_slug is not null then f.task_index end,
+            'attempt', case when s.step_slug is not null then f.attempt end,
             'kind', coalesce(f.kind, 'error'))
           from (select) one
           -- What failed the run is the step that failed first, of those without which it does not go on, by the attempt that was the last of a
-          -- task then, or at the gate; there may be none of either.
+          -- task then, or at the gate; there may be none of either. Without such a step its deadline may have failed it.
           left join lateral (
             select l.step_slug, l.error_message, l.failed_at
             from quantumflow.step_states l
@@ -47,7 +47,8 @@ begin
           left join lateral (
             select l.task_index, l.attempt, l.kind, l.error_message
             from quantumflow.task_failures l
-            where (l.run_id, l.step_slug, l.retries, l.ended_at) = (r.id, s.step_slug, r.retries, s.failed_at)
+            where (l.run_id, l.step_slug, l.retries, l.ended_at)
+              = (r.id, coalesce(s.step_slug, '_run_timeout'), r.retries, coalesce(s.failed_at, r.failed_at))
               and (
                 l.attempt = 0
                 or exists (
@@ -73,13 +74,14 @@ comment on function quantumflow._callback_input(uuid, text) is
 attempt and kind, which are null where no task failed.';
 
 create function quantumflow._fire_callbacks(p_run_ids uuid[], p_now timestamptz)
-returns void
+returns uuid[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_fire_callbacks$
 declare
   v_tasks    quantumflow._new_task[];
+  v_timed    uuid[];
   v_stranded quantumflow._new_task[];
 begin
   select array_agg(
@@ -96,8 +98,9 @@ begin
       p_queue => w.queue,
       p_ready_at => p_now,
       p_vt => p_now - make_interval(secs => r.priority),
-      p_headers => r.headers))
-  into v_tasks
+      p_headers => r.headers)) filter (where not w.settled),
+    array_agg(r.id) filter (where w.settled)
+  into v_tasks, v_timed
   from unnest(p_run_ids) u (run_id)
   cross join lateral (
     select l.*
@@ -106,10 +109,11 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.step_slug, l.gathers, l.command, l.timeout, l.queue
+    select l.step_slug, l.gathers, l.command, l.timeout, l.queue, l.settled
     from quantumflow.workflow_steps l
-    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, quantumflow._callback_of(r.status))
-    limit 1
+    where (l.workflow_slug, l.version) = (r.workflow_slug, r.version)
+      and l.step_slug = any (array['_run_timeout', quantumflow._callback_of(r.status)])
+    offset 0
   ) w;
 
   if v_tasks is not null then
@@ -117,16 +121,18 @@ begin
   end if;
 
   if v_stranded is null then
-    return;
+    return v_timed;
   end if;
 
   -- A run that has ended has ended, whether or not anybody can be told.
   insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, attempts, failed_at, error_message, status)
   select t.run_id, t.step_slug, t.task_index, t.queue, 0, p_now, 0, p_now, quantumflow._why_stranded(t.queue), 'failed'
   from unnest(v_stranded) t;
+
+  return v_timed;
 end
 $_fire_callbacks$;
 
 comment on function quantumflow._fire_callbacks(uuid[], timestamptz) is
 'Makes the on_complete or on_failure task of runs that have just ended, where their version names a command for it. One
-whose queue is gone has failed.';
+whose queue is gone has failed. Returns those of the runs that have a deadline, which ends with them; null when there is none.';

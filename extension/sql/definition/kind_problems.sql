@@ -1,0 +1,68 @@
+create function quantumflow._kind_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_kind_problems$
+begin
+  -- What a key is of, and what nobody works on does not have.
+  return query
+  select
+    'QF118', format('steps[%s].%s', s.index, r.key), format('%s step %s has %s, which is of %s', s.step_type, s.shown, r.key, r.wanted),
+    s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join lateral (
+    values
+      ('seconds', 'a sleep', '{sleep}'::text[]),
+      ('at', 'a sleep', '{sleep}'),
+      ('signal', 'a wait', '{wait}'),
+      ('signals', 'a wait', '{wait}'),
+      ('timeout', 'a wait and of what workers do', '{single,map,wait}'),
+      ('command', 'what workers do', '{single,map}'),
+      ('args', 'what workers do', '{single,map}'),
+      ('queue', 'what workers do', '{single,map}'),
+      ('max_attempts', 'what workers do', '{single,map}'),
+      ('max_lost', 'what workers do', '{single,map}'),
+      ('retry_delay', 'what workers do', '{single,map}'),
+      ('start_delay', 'what workers do', '{single,map}')
+  ) as r(key, wanted, step_types)
+  where s.step ? r.key
+    and s.step_type <> all (r.step_types)
+    and s.step_type in (select k.step_type from quantumflow._kinds() k)
+
+  union all
+  select 'QF118', format('steps[%s]', s.index), format('%s step %s %s', s.step_type, s.shown, r.problem), s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join lateral (
+    values
+      ('has neither seconds nor at', s.step_type = 'sleep' and not s.step ?| array['seconds', 'at']),
+      ('has seconds and at, and only one of them can say until when', s.step_type = 'sleep' and s.step ?& array['seconds', 'at']),
+      ('has signal and signals, and only one of them can say what it waits for', s.step_type = 'wait' and s.step ?& array['signal', 'signals']),
+      ('waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]')
+  ) as r(problem, is_wrong)
+  where r.is_wrong
+
+  union all
+  select
+    'QF101', format('steps[%s].signals[%s]', s.index, d.number - 1),
+    'a signal must be text of 1 to 128 characters, not ' || quantumflow._shown(d.value), s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join jsonb_array_elements(quantumflow._array(s.step -> 'signals')) with ordinality as d(value, number)
+  where jsonb_typeof(d.value) <> 'string'
+    or length(d.value #>> '{}') not between 1 and 128
+
+  union all
+  select 'QF117', format('steps[%s].at', s.index), format('the time of step %s %s', s.shown, c.problem), s.index
+  from quantumflow._named_steps(p_definition) as s
+  cross join lateral quantumflow._condition_problems(
+    s.step ->> 'at',
+    quantumflow._texts(s.dependencies),
+    quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after)
+  ) as c(problem)
+  where jsonb_typeof(s.step -> 'at') = 'string'
+    and length(s.step ->> 'at') between 1 and 2000;
+end
+$_kind_problems$;
+
+comment on function quantumflow._kind_problems(jsonb) is
+'Steps of a definition that say what does not go with their type.';
