@@ -49,6 +49,26 @@ def worker(dsn: str, output: Path) -> Iterator[subprocess.Popen[str]]:
             process.communicate()
 
 
+# What only the new version knows, done by workers that only know the old one.
+DECIDING: list[dict[str, Any]] = [
+    {"name": "first"},
+    {"name": "each", "type": "map", "tolerate": 1},
+    {"name": "large", "command": "last", "dependencies": ["first"], "if": "$.first > 100"},
+    {"name": "small", "command": "last", "dependencies": ["first"], "if": "$.first <= 100"},
+    {"name": "last", "dependencies": ["large", "small"], "join": "any"},
+    {"name": "hopeless", "command": "last", "args": "fail", "on_error": "continue"},
+    {"name": "guess", "command": "last", "args": "fail", "fallback": 7},
+    {
+        "name": "sorry",
+        "command": "last",
+        "dependencies": ["hopeless"],
+        "join": "none",
+        "if": '$status.hopeless == "failed"',
+    },
+]
+DECIDED = {"each": [1, None], "last": 2, "guess": 7, "sorry": 2}
+
+
 def test_workers_go_on(
     monkeypatch: pytest.MonkeyPatch,
     old: Installation,
@@ -94,8 +114,11 @@ def test_workers_go_on(
         wait_until(is_under_way, timeout=60)
         old.update(connect(old.dsn))
         later = engine.start_many("load", inputs)
+        engine.define("load", DECIDING, timeout=3600)
+        decided = engine.start_many("load", [[1, "fail"]] * 20)
         assert outputs.result(60) == [{"last": items}] * runs
         assert [waiting.wait(run_id, timeout=60) for run_id in later] == [{"last": items}] * runs
+        assert [waiting.wait(run_id, timeout=60) for run_id in decided] == [DECIDED] * 20
         for process in (one, two):
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
@@ -104,11 +127,12 @@ def test_workers_go_on(
             assert process.returncode == 0, said
 
     called = Counter(line for file in files for line in file.read_text("utf-8").splitlines())
-    assert len(called) == total
+    assert len(called) == total + 20 * 8
     assert set(called.values()) == {1}
     assert {json.loads(line)[3] for line in called} == {1}
-    assert engine.value("select sum(attempts) from quantumflow.step_tasks") == total
-    assert engine.value("select count(*) from quantumflow.task_failures") == 0
+    assert engine.value("select sum(attempts) from quantumflow.step_tasks") == total + 20 * 8
+    assert engine.value("select count(*) from quantumflow.task_failures") == 20 * 3
+    assert engine.value("select sum(gave_up) from quantumflow.workflow_runs") == 20 * 3
     assert engine.problems() == []
     assert engine.value("select quantumflow.version()") == _extension.version()
 

@@ -13,12 +13,14 @@ import re
 import sys
 from typing import Any
 
-from quantumflow_client import Client, Context, _sql
+from quantumflow_client import Client, Context, PermanentError, _sql
 
 
 def handle(input: Any, ctx: Context) -> Any:  # noqa: A002 - so the client calls it
     line = json.dumps([str(ctx.run_id), ctx.step_slug, ctx.task_index, ctx.attempt])
     os.write(1, f"{line}\n".encode())  # at once: handlers run in several threads
+    if "fail" in (ctx.args, input.get("item")):
+        raise PermanentError("as it is meant to")
     return input["item"] if "item" in input else len(ctx.run_input)
 
 
