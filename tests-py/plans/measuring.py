@@ -64,6 +64,16 @@ class Meter:
         )
         return self.pages("select * from quantumflow.complete_tasks(%s::jsonb)", reports)
 
+    def fail(self, condition: str) -> int:
+        """Fail those of what was claimed for which it holds, for good; answers how many."""
+        return int(
+            self.engine.value(
+                f"with failing as (delete from batch where {condition} returning *) "
+                "select count(*) from quantumflow.fail_tasks((select coalesce(jsonb_agg("
+                "to_jsonb(f) || '{\"retryable\": false}'), '[]') from failing f))"
+            )
+        )
+
     def pass_on(self, commands: list[str]) -> int:
         """Complete the one task that was claimed, and claim what it makes ready; the pages."""
         return self.pages(
@@ -76,14 +86,14 @@ class Meter:
     def drain(self, quantity: int = 100) -> dict[str, list[Batch]]:
         """Claim and complete all there is; answers what each full batch cost, by step."""
         found: dict[str, list[Batch]] = {}
-        rows = _rows_read(self.engine)
+        rows = rows_read(self.engine)
         while True:
             pages = self.claim(quantity)
             claimed = self.claimed()
             if not claimed:
                 return found
             pages += self.complete()
-            before, rows = rows, _rows_read(self.engine)
+            before, rows = rows, rows_read(self.engine)
             if len(claimed) == 1 and claimed[0][1] == quantity:
                 found.setdefault(claimed[0][0], []).append(Batch(pages, rows - before))
 
@@ -121,7 +131,7 @@ def function_calls(engine: Engine) -> int:
     )
 
 
-def _rows_read(engine: Engine) -> int:
+def rows_read(engine: Engine) -> int:
     """Rows that scans of the engine's tables and queues found, up to now."""
     _flush(engine)
     return int(

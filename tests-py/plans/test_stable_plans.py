@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import mean
+from typing import Any
 
 import pytest
 
 from conftest import Connect
-from plans.measuring import HOT_TABLES, Meter, function_calls, table_counters
+from plans.measuring import HOT_TABLES, Meter, function_calls, rows_read, table_counters
 from support.engine import Engine, remove_runs
 
 pytestmark = pytest.mark.system
@@ -162,6 +163,58 @@ def test_the_work_for_a_map_is_linear_in_its_items(
         record_property(f"pages an item of {items}", pages[items] / items)
 
     assert pages[2_000] / 2_000 <= 1.5 * pages[500] / 500
+
+
+@pytest.mark.parametrize(
+    ("small", "large"), [(500, 2_000), pytest.param(10_000, 100_000, marks=pytest.mark.long)]
+)
+def test_the_work_for_a_map_that_tolerates_failures_is_linear_in_its_items(
+    engine: Engine,
+    worker: Meter,
+    record_property: Callable[[str, object], None],
+    small: int,
+    large: int,
+) -> None:
+    """With one of a hundred failing, from its start to the end of its run."""
+    steps: list[dict[str, Any]] = [
+        {"name": "each", "type": "map", "tolerate": "1%"},
+        {"name": "sum", "dependencies": ["each"]},
+    ]
+    engine.define("partial", steps)
+    _warm_up(engine, worker)
+    costs: dict[int, tuple[float, ...]] = {}
+    for items in (small, large):
+        before = _counted(worker.engine)
+        array = f"(select jsonb_agg(n) from generate_series(1, {items}) n)"
+        (run,) = worker.engine.rows(f"select quantumflow.start_flow('partial', {array})")[0]
+        failed = 0
+        while worker.claim() and worker.claimed():
+            failed += worker.fail("step_slug = 'each' and mod(task_index, 100) = 0")
+            worker.complete()
+        after = _counted(worker.engine)
+        costs[items] = tuple((b - a) / items for a, b in zip(before, after, strict=True))
+        record_property(f"calls, rows read, rows written an item of {items}", costs[items])
+        assert failed == items / 100
+        assert engine.rows(
+            "select status, gave_up from quantumflow.workflow_runs where id = %s", run
+        )[0] == ("completed", failed)
+        assert (
+            engine.value("select count(*) from quantumflow.failed_items(%s, 'each')", run) == failed
+        )
+
+    for less, more in zip(costs[small], costs[large], strict=True):
+        assert more <= 1.1 * less
+    assert engine.problems() == []
+
+
+def _counted(engine: Engine) -> tuple[int, int, int]:
+    """Calls of the engine's functions, rows read, rows written, up to now."""
+    calls, read = function_calls(engine), rows_read(engine)
+    written = engine.value(
+        "select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables "
+        "where schemaname in ('quantumflow', 'pgmq')"
+    )
+    return calls, read, int(written)
 
 
 @_TASKS
