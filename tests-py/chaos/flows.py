@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,15 @@ A transaction whose network is gone keeps its task until the deadline, so that i
 
 EFFECTS = {"effect", "aeffect"}
 """The commands that write in the task's own transaction."""
+
+CONDITIONS: dict[str, Callable[[Mapping[str, Json]], bool | None]] = {
+    "$.n % 2 == 0": lambda given: given["n"] % 2 == 0,
+    "!($.n % 2 == 0)": lambda given: given["n"] % 2 != 0,
+    # A map's places may be null; of one that is empty, or not there, nothing can be said.
+    "$.each[0] != null": lambda given: given["each"][0] is not None if given.get("each") else None,
+    '$status.each == "failed"': lambda given: bool(given["$status"]["each"] == "failed"),
+}
+"""The conditions that there are, and the same in Python; None: neither true nor false."""
 
 QUEUES = ("quantum_flow_queue", "chaos_side_queue")
 
@@ -66,6 +75,13 @@ class Kind:
     @property
     def steps(self) -> dict[str, dict[str, Any]]:
         return {step["name"]: step for step in self.definition["steps"]}
+
+    @property
+    def decides(self) -> bool:
+        """Whether its runs may go on without a step, or a task."""
+        return any(
+            step.keys() & {"on_error", "fallback", "tolerate"} for step in self.steps.values()
+        )
 
     @property
     def has_effects(self) -> bool:
@@ -204,6 +220,7 @@ def _known() -> list[Kind]:
             1,
             ends=frozenset({"failed"}),
         ),
+        *_deciding(),
         # At most once: a task that is lost fails its run instead of running again.
         Kind(
             flow("once", step("list", makes=[20, 60]), a_map("each", "list", command="log"))
@@ -211,6 +228,71 @@ def _known() -> list[Kind]:
             4,
             ends=frozenset({"completed", "failed"}),
             is_steered=False,
+        ),
+    ]
+
+
+def _deciding() -> list[Kind]:
+    """Workflows that branch, and go on without what fails, however the rest breaks."""
+
+    def flow(slug: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return PATIENT | {"slug": slug, "steps": list(steps)} | more
+
+    goes_on = {"on_error": "continue"}
+    return [
+        Kind(
+            flow(
+                "branches",
+                step("n"),
+                step("even", "n", **{"if": "$.n % 2 == 0"}),
+                step("odd", "n", **{"if": "!($.n % 2 == 0)"}, trouble="raises"),
+                a_map("evens", "list_evens", queue=QUEUES[1]),
+                step("list_evens", "even", makes=[0, 20]),
+                step("join", "evens", "odd", join="any"),
+                step("behind", "list_evens"),
+                step("end", "join", after=["behind"], command="effect"),
+                on_complete="note",
+            ),
+            6,
+        ),
+        Kind(
+            flow(
+                "partial",
+                step("list", makes=[0, 40], trouble="raises"),
+                a_map("each", "list", tolerate="40%", trouble="some die", **goes_on),
+                step("lost", "each", join="none", **{"if": '$status.each == "failed"'}),
+                step("first", "each", **{"if": "$.each[0] != null"}, fallback=7),
+                a_map("chunks", "list", chunk_size=3, tolerate=2, trouble="some die", fallback=[1]),
+                a_map("again", "chunks"),
+                step("sum", "first", "again", "each", join="any", command="acount"),
+                on_complete="note",
+            ),
+            6,
+        ),
+        Kind(
+            flow(
+                "mends",
+                step("n", command="effect"),
+                step("dies", "n", trouble="dies", **goes_on),
+                step("thanks", "dies"),
+                step("sorry", "dies", join="none"),
+                step("cleans", "n", after=["dies"], command="effect"),
+                step("guesses", "n", trouble="dies", fallback=[1, None, "x"]),
+                a_map("each", "guesses", command="effect"),
+            ),
+            4,
+        ),
+        # A condition that fails its run, at the gate.
+        Kind(
+            flow(
+                "picky",
+                step("n"),
+                step("even", "n", otherwise="fail", **{"if": "$.n % 2 == 0"}),
+                step("beside", "n"),
+                on_failure="note",
+            ),
+            2,
+            ends=frozenset({"completed", "failed"}),
         ),
     ]
 
@@ -354,6 +436,14 @@ class MisbehaviourError(Exception):
     """A handler fails, as it is meant to."""
 
 
+def dies(args: Mapping[str, Any], task_input: Json) -> bool:
+    """Whether a task with this input fails for good, whatever attempt it is."""
+    trouble = args.get("trouble")
+    return trouble == "dies" or (
+        trouble == "some die" and digest([args["name"], task_input, "dies"]) % 3 == 0
+    )
+
+
 def troubles(args: Mapping[str, Any], run_id: UUID, index: int) -> int:
     """How many of a task's attempts go wrong; most tasks have none that do."""
     return max(0, digest([args["name"], str(run_id), index]) % 6 - 3)
@@ -362,37 +452,129 @@ def troubles(args: Mapping[str, Any], run_id: UUID, index: int) -> int:
 # The same without an engine
 
 
+GONE = object()
+"""What a task returns that fails for good."""
+
+
 @dataclass(slots=True)
 class Expected:
-    """What a run's tasks return, by step, and what the run does if it completes."""
+    """What a run's tasks return, by step, and what the run does if it completes.
+
+    ends has what each step ends as, and why it is skipped; outputs those of the completed ones.
+    """
 
     tasks: dict[str, list[Json]] = field(default_factory=dict)
+    ends: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     outputs: dict[str, Json] = field(default_factory=dict)
     output: dict[str, Json] = field(default_factory=dict)
+    gave_up: int = 0
 
 
 def expect(kind: Kind, run_input: Json) -> Expected:
     """Compute a run in one loop; steps that nothing can complete are left out."""
     found = Expected()
-    for name, this in kind.steps.items():  # each comes after those that it depends on
-        dependencies = this["dependencies"]
-        if not all(d in found.outputs for d in dependencies):
+    for name in _in_order(kind.steps):
+        this = kind.steps[name]
+        if not all(
+            other in found.ends for other in [*this["dependencies"], *this.get("after", [])]
+        ):
             continue
-        if this.get("type") == "map":
-            over = this.get("map_over") or next(iter(dependencies), None)
-            items = run_input if over is None else found.outputs[over]
-            if not isinstance(items, Sequence):
-                continue
-            inputs = [{"index": n, "item": item} for n, item in enumerate(items)]
-            outputs = [compute(this["args"], given) for given in inputs]
-            size = this.get("chunk_size")
-            chunks = [outputs[n : n + size] for n in range(0, len(outputs), size)] if size else []
-            found.tasks[name] = chunks if size else outputs
-            found.outputs[name] = outputs
+        verdict = _pass_gate(this, run_input, found)
+        if verdict in ("dependency", "condition"):
+            found.ends[name] = ("skipped", verdict)
+        elif verdict == "fails":
+            _go_on_without(this, found)
+        elif this.get("type") == "map":
+            _run_map(this, run_input, found)
         else:
-            given = {"run": run_input} | {d: found.outputs[d] for d in dependencies}
-            found.outputs[name] = compute(this["args"], given)
-            found.tasks[name] = [found.outputs[name]]
+            given = _given(this, run_input, found)
+            if dies(this["args"], given):
+                found.tasks[name] = [GONE]
+                _go_on_without(this, found)
+            else:
+                found.outputs[name] = compute(this["args"], given)
+                found.tasks[name] = [found.outputs[name]]
+                found.ends[name] = ("completed", None)
     needed = {d for this in kind.steps.values() for d in this["dependencies"]}
     found.output = {name: value for name, value in found.outputs.items() if name not in needed}
     return found
+
+
+def _in_order(steps: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Their names, each after those that it waits for."""
+    order: list[str] = []
+    while len(order) < len(steps):
+        order += [
+            name
+            for name, this in steps.items()
+            if name not in order and {*this["dependencies"], *this.get("after", [])} <= {*order}
+        ]
+    return order
+
+
+def _given(this: Mapping[str, Any], run_input: Json, found: Expected) -> dict[str, Json]:
+    outputs = {d: found.outputs[d] for d in this["dependencies"] if d in found.outputs}
+    return {"run": run_input} | outputs
+
+
+def _pass_gate(this: Mapping[str, Any], run_input: Json, found: Expected) -> str:
+    """starts, fails, or why the step is skipped."""
+    done = [d in found.outputs for d in this["dependencies"]]
+    enough = {"all": all(done), "any": any(done) or not done, "none": True}
+    if not enough[this.get("join", "all")]:
+        return "dependency"
+    if "if" not in this:
+        return "starts"
+    status = {name: end for name, (end, _) in found.ends.items()}
+    holds = CONDITIONS[this["if"]](_given(this, run_input, found) | {"$status": status})
+    if holds is False and this.get("otherwise") != "fail":
+        return "condition"
+    return "starts" if holds else "fails"
+
+
+def _go_on_without(this: Mapping[str, Any], found: Expected) -> None:
+    """End a step that has failed; one without which its run does not go on is left out."""
+    if "fallback" in this:
+        found.outputs[this["name"]] = this["fallback"]
+        found.ends[this["name"]] = ("completed", None)
+        found.gave_up += 1
+    elif this.get("on_error") == "continue":
+        found.ends[this["name"]] = ("failed", None)
+        found.gave_up += 1
+
+
+def _run_map(this: Mapping[str, Any], run_input: Json, found: Expected) -> None:
+    over = this.get("map_over") or next(iter(this["dependencies"]), None)
+    items = run_input if over is None else found.outputs.get(over, [])
+    if not isinstance(items, Sequence):
+        return
+    size = this.get("chunk_size")
+    if size is None:
+        inputs: list[Json] = [{"index": n, "item": item} for n, item in enumerate(items)]
+    else:
+        inputs = [{"index": n, "items": items[n : n + size]} for n in range(0, len(items), size)]
+    outputs = [
+        GONE if dies(this["args"], given) else compute(this["args"], given) for given in inputs
+    ]
+    found.tasks[this["name"]] = outputs
+    gone = outputs.count(GONE)
+    tolerated = this.get("tolerate", 0)
+    if isinstance(tolerated, str):
+        tolerated = len(outputs) * int(tolerated.rstrip("%")) // 100
+    if gone > tolerated:
+        _go_on_without(this, found)
+        return
+    found.outputs[this["name"]] = [
+        place
+        for given, output in zip(inputs, outputs, strict=True)
+        for place in _places(given, output)
+    ]
+    found.ends[this["name"]] = ("completed", None)
+    found.gave_up += gone
+
+
+def _places(given: Json, output: Json) -> list[Json]:
+    """What of a map's output is a task's; null for each item of one that fails."""
+    if output is GONE:
+        return [None] * len(given.get("items", [None]))
+    return list(output) if "items" in given else [output]

@@ -40,6 +40,7 @@ class Operator:
         self._dsn = dsn
         self._chance = random.Random(f"{seed} operator")
         self._slugs = [kind.slug for kind in kinds]
+        self._decides = {kind.slug for kind in kinds if kind.decides}
         self._effects = {kind.slug for kind in kinds if kind.has_effects}
         self._steps = {kind.slug: list(kind.steps) for kind in kinds}
         self._connection: psycopg.Connection[Any] | None = None
@@ -91,12 +92,14 @@ class Operator:
         if run is None:
             return
         run_id, slug = run
-        step = None
+        step, given_up = None, False
         # Where effects are counted, nothing that was done may be done again.
         if slug not in self._effects and self._chance.random() < 0.5:
             step = self._chance.choice(self._steps[slug])
-        self._steer("retry_preview", run_id, step)
-        self._steer("retry_run", run_id, step)
+        if slug not in self._effects and slug in self._decides:
+            given_up = self._chance.random() < 0.5
+        self._steer("retry_preview", run_id, step, None, given_up)
+        self._steer("retry_run", run_id, step, None, given_up)
 
     def _sweep(self) -> None:
         self._ask("select * from quantumflow.sweep()")
@@ -133,7 +136,7 @@ class Operator:
 
     def _steer(self, verb: str, run_id: UUID, *arguments: object) -> None:
         insert = "insert into chaos.operations values (%s, %s, %s)"
-        self._ask(insert, run_id, verb, list(arguments))
+        self._ask(insert, run_id, verb, [None if a is None else str(a) for a in arguments])
         places = ", ".join(["%s"] * (1 + len(arguments)))
         try:
             self._ask(f"select * from quantumflow.{verb}({places})", run_id, *arguments)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from chaos.flows import EFFECTS, Expected, Kind, digest, expect, note
+from chaos.flows import EFFECTS, GONE, Expected, Kind, digest, expect, note
 from chaos.runs import SHOWN, Started, history, queues
 from support.engine import Engine
 
@@ -95,9 +95,14 @@ class _Court:
         self._runs = {
             row[0]: row[1:]
             for row in engine.rows(
-                "select id, status, output, retries, error_message from quantumflow.workflow_runs"
+                "select id, status, output, retries, gave_up from quantumflow.workflow_runs"
             )
         }
+        self._steps: dict[UUID, dict[str, tuple[str, str | None]]] = defaultdict(dict)
+        for run_id, slug, *end in engine.rows(
+            "select run_id, step_slug, status, skip_reason from quantumflow.step_states"
+        ):
+            self._steps[run_id][slug] = end[0], end[1]
         self._tasks: dict[UUID, dict[Key, Any]] = defaultdict(dict)
         for run_id, slug, index, *task in engine.rows(
             "select run_id, step_slug, task_index, status, output, attempts "
@@ -121,13 +126,14 @@ class _Court:
         if found is None:
             self._complain(run, ["it was started, and is not there"])
             return
-        status, output, retries, _error = found
+        status, output, retries, gave_up = found
         self.ends[status] += 1
         self.innocent_failed += status == "failed" and run.kind.is_innocent
         expected = expect(run.kind, run.input)
         tasks = self._tasks[run.run_id]
         problems = [
             *self._of_end(run, status, output, expected),
+            *self._of_steps(run, status, gave_up, expected),
             *_of_tasks(run.kind, tasks, expected),
             *self._of_callbacks(run, status, retries, output),
             *self._of_effects(run, tasks),
@@ -142,6 +148,22 @@ class _Court:
             yield f"its status is {status}"
         if status == "completed" and output != expected.output:
             yield f"its output is {output}, not {expected.output}"
+
+    def _of_steps(
+        self, run: Started, status: str, gave_up: int | None, expected: Expected
+    ) -> Iterator[str]:
+        """What was decided, of a run that came to its end."""
+        nothing_fails = expected.ends.keys() == run.kind.steps.keys()
+        if status == "failed" and run.kind.is_steered and nothing_fails:
+            yield "it failed, and nothing of it does"
+        if status != "completed":
+            return
+        steps = self._steps[run.run_id]
+        if steps != expected.ends:
+            wrong = {name: end for name, end in steps.items() if end != expected.ends.get(name)}
+            yield f"its steps are {wrong}, not {expected.ends}"
+        if gave_up != (expected.gave_up if run.kind.decides else None):
+            yield f"it gave up {gave_up}, not {expected.gave_up}"
 
     def _of_callbacks(self, run: Started, status: str, retries: int, output: Any) -> Iterator[str]:
         for name, end in (("on_complete", "completed"), ("on_failure", "failed")):
@@ -183,7 +205,7 @@ def _of_tasks(kind: Kind, tasks: Mapping[Key, Any], expected: Expected) -> Itera
         if status != "completed" or slug.startswith("_"):
             continue
         outputs = expected.tasks.get(slug, [])
-        if index >= len(outputs) or outputs[index] != output:
+        if index >= len(outputs) or outputs[index] is GONE or outputs[index] != output:
             yield f"task {slug}/{index} returned {output}, not {outputs[index : index + 1]}"
 
 

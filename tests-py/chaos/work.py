@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chaos.flows import MisbehaviourError, compute, digest, note, troubles
+from chaos.flows import MisbehaviourError, compute, dies, digest, note, troubles
 from quantumflow_client import Client, Context, PermanentError, RetryAfter
 
 Json = Any
@@ -33,8 +33,10 @@ def _misbehave(ctx: Context) -> float:
     trouble = ctx.args.get("trouble")
     if trouble is None:
         return 0
-    if trouble == "dies":
+    if dies(ctx.args, ctx.input):
         raise PermanentError("this never works")
+    if trouble == "some die":
+        return 0
     if not trouble.startswith("always") and ctx.attempt > troubles(
         ctx.args, ctx.run_id, ctx.task_index
     ):
