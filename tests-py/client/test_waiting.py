@@ -73,6 +73,11 @@ def test_no_time_at_all_still_looks_once() -> None:
     assert drive([{"status": "completed", "output": 1}], 0)[0] == 1
 
 
+def test_a_server_may_be_silent_for_the_time_that_is_left_or_a_second() -> None:
+    looks = [next(until_ended(RUN, timeout, Clock())) for timeout in (2, 0.1, None)]
+    assert [look.patience for look in looks if isinstance(look, Ask)] == [2, 1, None]
+
+
 def test_pauses_grow_to_a_limit() -> None:
     _, pauses = drive([STARTED] * 30 + [{"status": "completed", "output": 1}], None)
     assert pauses[0] == pytest.approx(0.01)

@@ -22,6 +22,19 @@ def seconds_of(timeout: float | timedelta | None) -> float | None:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
 
+def time_left(name: str, value: float | timedelta | None) -> float | None:
+    """How many seconds are left; None: as many as it takes. Less than none is none.
+
+    Raises:
+        BadArgument: It is no number, and no timedelta.
+    """
+    if value is None:
+        return None
+    seconds = seconds_of(value)
+    is_negative = isinstance(seconds, (int, float)) and seconds < 0
+    return 0.0 if is_negative else patience(name, value)
+
+
 def whole_number(name: str, value: int, *, least: int) -> int:
     """A whole number.
 
@@ -117,6 +130,70 @@ def moment(name: str, value: datetime | None) -> datetime | None:
         hint="For local time value.astimezone(), for UTC value.replace(tzinfo=timezone.utc); the "
         "time now is datetime.now(timezone.utc).",
     )
+
+
+def check(parameters: Mapping[str, object]) -> None:
+    """Refuse what no function of the database takes under a name: it would say that there is none.
+
+    Raises:
+        BadArgument: A value is of another type, or a number no integer of the database holds.
+    """
+    for name, value in parameters.items():
+        if value is not None and name in _WANTED:
+            _typed(name, value, _WANTED[name])
+
+
+def number(name: str, value: int | None) -> int | None:
+    """A whole number that an integer of the database holds, or nothing.
+
+    Raises:
+        BadArgument: It is something else.
+    """
+    return None if value is None else _typed(name, value, _NUMBER)
+
+
+def _typed(name: str, value: T, wanted: tuple[type, str]) -> T:
+    """A value of a type, which is said in words as well."""
+    kind, said = wanted
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        if not isinstance(value, int) or -(2**31) <= value < 2**31:
+            return value
+        said = f"{said}, {2**31 - 1} at most"
+    raise BadArgument(f"{name} is {_shown(value)}: it is {said}")
+
+
+_NUMBER = (int, "a whole number")
+_TEXT = (str, "a text")
+_FLAG = (bool, "True or False")
+_WANTED: dict[str, tuple[type, str]] = {
+    "priority": _NUMBER,
+    "from_version": _NUMBER,
+    "to_version": _NUMBER,
+    "max_runs": _NUMBER,
+    "max_failures": _NUMBER,
+    "workflow_slug": _TEXT,
+    "step_slug": _TEXT,
+    "from_step": _TEXT,
+    "status": _TEXT,
+    "reason": _TEXT,
+    "idempotency_key": _TEXT,
+    "rollback": _FLAG,
+    "summary": _FLAG,
+    "given_up": _FLAG,
+    "gave_up": _FLAG,
+    "only_stuck": _FLAG,
+    "alive_only": _FLAG,
+    "dry_run": _FLAG,
+    "older_than": (timedelta, "a timedelta: timedelta(days=30), for example"),
+    "before": (UUID, "a UUID, the run_id of the last run of the page before"),
+}
+"""What a parameter of a call is, by its name. Others are checked where the call is made, and so are
+those whose name means one thing here and another there."""
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
 def run(value: UUID | str | None) -> UUID | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import psycopg
 from psycopg.rows import TupleRow, tuple_row
 
+from ._arguments import check
 from ._borrowed import apsycopg_of, psycopg_of
 from .errors import translate
 
@@ -40,6 +41,9 @@ class Call(Generic[T]):
     read: Callable[[Sequence[TupleRow]], T]
     params: Mapping[str, object] = field(default_factory=dict)
     is_repeatable: bool = False
+
+    def __post_init__(self) -> None:
+        check(self.params)
 
     def on(self, connection: Borrowed) -> T:
         """Carry the call out.

@@ -161,7 +161,11 @@ _GET_FLOW = _statement(
 
 def get_flow(workflow_slug: str, version: int | None) -> Call[dict[str, Json]]:
     """A workflow's definition."""
-    return Call(_GET_FLOW, _decoded, {"workflow_slug": workflow_slug, "version": version})
+    return Call(
+        _GET_FLOW,
+        _decoded,
+        {"workflow_slug": workflow_slug, "version": _arguments.number("version", version)},
+    )
 
 
 _TEST_CONDITION = _statement(
@@ -212,7 +216,7 @@ def test_condition(
             "step_slug": step_slug,
             "input": encode(input, "the input"),
             "status": _json.encode(status, "status"),
-            "version": version,
+            "version": _arguments.number("version", version),
         },
         is_repeatable=True,
     )
@@ -298,7 +302,7 @@ def start_flow(
             "start_at": _arguments.moment("start_at", start_at),
             "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
             "headers": None if headers is None else encode(headers, "headers"),
-            "version": version,
+            "version": _arguments.number("version", version),
         },
     )
 
@@ -1473,7 +1477,7 @@ def list_outputs(
             "run_id": _arguments.run(run_id),
             "step_slug": step_slug,
             "after_index": after_index,
-            "max_items": max_items,
+            "max_items": _arguments.number("page", max_items),
         },
         is_repeatable=True,
     )

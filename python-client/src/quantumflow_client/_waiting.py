@@ -23,7 +23,7 @@ _AWAY_FIRST, _AWAY_MOST = 0.1, 1.0
 """How many seconds after a look that failed the next one comes: doubled each time."""
 
 
-PATIENCE_LEAST = 5.0
+PATIENCE_LEAST = 1.0
 """How many seconds the server may be silent at least before a look is given up."""
 
 

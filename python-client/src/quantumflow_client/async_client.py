@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from . import _connections, _json, _sql
-from ._arguments import patience, seconds_of, whole_number
+from ._arguments import patience, time_left, whole_number
 from ._runs import RunId, RunState, RunStatus, step_to_read
 from ._sql import (
     Attempt,
@@ -343,7 +343,7 @@ class AsyncClient:
 
         Calls quantumflow.status.
         """
-        waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
+        waiting = until_ended(run_id, time_left("timeout", timeout), time.monotonic)
         answer: RunStatus | Exception | None = None
         while True:
             try:

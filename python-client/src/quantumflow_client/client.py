@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg
 
 from . import _connections, _json, _sql
-from ._arguments import duration, names, patience, seconds_of, whole_number
+from ._arguments import duration, names, patience, time_left, whole_number
 from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
 from ._runs import RunId, RunState, RunStatus, step_to_read
@@ -626,7 +626,7 @@ class Client:
 
         Calls quantumflow.status.
         """
-        waiting = until_ended(run_id, seconds_of(timeout), time.monotonic)
+        waiting = until_ended(run_id, time_left("timeout", timeout), time.monotonic)
         answer: RunStatus | Exception | None = None
         while True:
             try:

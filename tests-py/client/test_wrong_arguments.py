@@ -1,0 +1,168 @@
+"""Whatever a verb is given, what shows through is an error of the client's, with name and value."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from quantumflow_client import AsyncClient, BadArgument, Client, Flow, QuantumflowError
+
+RUN_ID = UUID(int=7)
+
+# What is no type of any argument, or no value of it: each is handed in under each name.
+ODD: list[Any] = [
+    object(),
+    2**31,
+    -(2**70),
+    1.5,
+    float("nan"),
+    True,
+    "odd",
+    b"odd",
+    [object()],
+    {"odd": object()},
+    timedelta.max,
+    UUID(int=8),
+    None,
+]
+
+
+def _flow() -> Flow:
+    flow = Flow("odd_flow")
+
+    @flow.step
+    def only(run: Any) -> Any:
+        return run
+
+    return flow
+
+
+# The verbs, and what each needs; what does not ask the database is not among them.
+VERBS: dict[str, dict[str, Any]] = {
+    "deploy": {"flow": _flow()},
+    "test_condition": {"workflow_slug": "odd_flow", "step_slug": "only", "input": {}},
+    "start_flow": {"workflow_slug": "odd_flow"},
+    "start_flows": {"workflow_slug": "odd_flow", "inputs": [{}]},
+    "outputs": {"run_id": RUN_ID, "step": "only"},
+    "status": {"run_id": RUN_ID},
+    "wait": {"run_id": RUN_ID, "timeout": 0},
+    "cancel": {"run_id": RUN_ID},
+    "pause": {"run_id": RUN_ID},
+    "resume": {"run_id": RUN_ID},
+    "retry": {"run_id": RUN_ID},
+    "retry_preview": {"run_id": RUN_ID},
+    "failed_items": {"run_id": RUN_ID, "step_slug": "only"},
+    "delete": {"run_id": RUN_ID},
+    "prune": {"older_than": timedelta(days=1)},
+    "prune_preview": {"older_than": timedelta(days=1)},
+    "failures": {},
+    "why": {},
+    "timeline": {"run_id": RUN_ID},
+    "critical_path": {"run_id": RUN_ID},
+    "attempts": {"run_id": RUN_ID},
+    "queues": {},
+    "workers": {},
+    "sizes": {},
+    "diff": {"workflow_slug": "odd_flow", "from_version": 1, "to_version": 1},
+    "check": {},
+    "repair": {},
+    "rebuild_queues": {},
+    "adopt": {},
+}
+_OTHERS = {
+    *("around", "close", "command", "commands", "flows", "poll_and_run", "register", "resource"),
+    *("stop", "with_source"),
+}
+
+
+def test_each_verb_is_tried() -> None:
+    for client in (Client, AsyncClient):
+        public = {name for name, _ in inspect.getmembers(client, inspect.isfunction)}
+        assert {name for name in public if not name.startswith("_")} - _OTHERS <= set(VERBS)
+
+
+def _cases(client: type) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for verb, arguments in VERBS.items():
+        names = inspect.signature(getattr(client, verb)).parameters.keys() - {"self"}
+        for name, odd in itertools.product(sorted(names), ODD):
+            yield verb, name, arguments | {name: odd}
+
+
+def _found(error: Exception | None, name: str, value: Any) -> str | None:
+    """What is wrong with an error, if anything."""
+    if error is None or (
+        isinstance(error, QuantumflowError) and not isinstance(error, BadArgument)
+    ):
+        return None
+    if not isinstance(error, BadArgument):
+        return f"{type(error).__module__}.{type(error).__name__}: {error}"
+    return None if name in str(error) else f"without the name: {error}"
+
+
+async def _wrong(client: Any, answer: Callable[[Any], Awaitable[Any]]) -> list[str]:
+    wrong = []
+    for verb, name, arguments in _cases(type(client)):
+        error = None
+        try:
+            await answer(lambda v=verb, a=arguments: getattr(client, v)(**a))
+        except Exception as raised:
+            error = raised
+        if (what := _found(error, name, arguments[name])) is not None:
+            wrong.append(f"{verb}({name}={arguments[name]!r}): {what}")
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda c: c.start_flow("f", priority=2**40),
+            "priority is 1099511627776: it is a whole number, 2147483647 at most",
+        ),
+        (lambda c: c.start_flow("f", version=True), "version is True: it is a whole number"),
+        (lambda c: c.prune(5), r"older_than is 5: it is a timedelta: timedelta\(days=30\)"),
+        (lambda c: c.failures(max_failures="x"), "max_failures is 'x': it is a whole number"),
+        (lambda c: c.retry(RUN_ID, given_up=1), "given_up is 1: it is True or False"),
+        (lambda c: c.start_flow(b"f" * 999), r"workflow_slug is b'f{98}\.\.\.: it is a text"),
+        (lambda c: c.wait(RUN_ID, "2 s"), "timeout is '2 s': it is a number of seconds"),
+    ],
+)
+def test_it_says_what_was_wrong_before_it_asks_anybody(
+    call: Callable[[Client], object], said: str
+) -> None:
+    with pytest.raises(BadArgument, match=f"^{said}"):
+        call(Client(""))
+
+
+def test_no_verb_shows_an_error_of_the_drivers(client: Client) -> None:
+    async def answer(call: Callable[[], Any]) -> None:
+        found = call()
+        if inspect.isgenerator(found):
+            list(found)
+
+    client.deploy(_flow())
+    assert "\n".join(asyncio.run(_wrong(client, answer))) == ""
+
+
+def test_no_verb_of_the_asynchronous_client_does(dsn: str) -> None:
+    async def answer(call: Callable[[], Any]) -> None:
+        found = call()
+        if inspect.isasyncgen(found):
+            async for _ in found:
+                pass
+        else:
+            await found
+
+    async def all_verbs() -> list[str]:
+        async with AsyncClient(dsn) as client:
+            await client.deploy(_flow())
+            return await _wrong(client, answer)
+
+    assert "\n".join(asyncio.run(all_verbs())) == ""
