@@ -168,6 +168,7 @@ def test_the_work_for_a_map_is_linear_in_its_items(
 @pytest.mark.parametrize(
     ("small", "large"), [(500, 2_000), pytest.param(10_000, 100_000, marks=pytest.mark.long)]
 )
+@pytest.mark.timeout(900)
 def test_the_work_for_a_map_that_tolerates_failures_is_linear_in_its_items(
     engine: Engine,
     worker: Meter,
