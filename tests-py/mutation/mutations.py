@@ -1316,8 +1316,8 @@ STARTS = [
     Mutation(
         "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "_refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash)",
-        "_now()",
+        "perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);",
+        "null;",
         DEFINITIONS,
     ),
     Mutation(
@@ -1722,7 +1722,7 @@ HANDING_OVER = [
     Mutation(
         "listeners are told though it is switched off",
         "_notify",
-        "quantumflow._limit('notify') = 0",
+        "s.name = 'notify' and s.value::int = 0",
         "false",
         NOTIFIED,
     ),
@@ -2381,16 +2381,16 @@ TRUST = [
     ),
     Mutation(
         "a start does not look whether its version is being deleted",
-        "_refuse_deleted",
-        "    and v.xmax = 0\n",
+        "_insert_steps",
+        "          and v.xmax = 0\n",
         "",
         DEFINITIONS,
     ),
     Mutation(
         "a start takes a version that was deleted and defined anew",
-        "_refuse_deleted",
-        "    and v.content_hash = p_content\n    and v.frozen_at is not null\n    and v.xmax",
-        "    and v.xmax",
+        "_insert_steps",
+        "          and v.content_hash = p_start.content_hash\n          and v.frozen_at is not null\n          and v.xmax",
+        "          and v.xmax",
         _sql("run/a_version_that_was_defined_anew_meanwhile_is_not_started"),
     ),
     Mutation(

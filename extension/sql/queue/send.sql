@@ -64,6 +64,31 @@ $_send_messages$;
 comment on function quantumflow._send_messages(text, jsonb[], jsonb[], timestamptz) is
 'Puts messages into a queue, as pgmq.send_batch does, and returns their ids in order. p_headers may be null. The caller holds the queue.';
 
+create function quantumflow._send_message(p_queue text, p_message jsonb, p_headers jsonb, p_vt timestamptz)
+returns bigint
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_send_message$
+declare
+  v_msg_id bigint;
+begin
+  if p_queue <> 'quantum_flow_queue' then
+    return (quantumflow._send_messages(p_queue, array[p_message], array[p_headers], p_vt))[1];
+  end if;
+
+  insert into pgmq.q_quantum_flow_queue (vt, message, headers)
+  values (p_vt, p_message, p_headers)
+  returning msg_id
+  into v_msg_id;
+
+  return v_msg_id;
+end
+$_send_message$;
+
+comment on function quantumflow._send_message(text, jsonb, jsonb, timestamptz) is
+'Puts one message into a queue, as pgmq.send does, and returns its id. The caller holds the queue.';
+
 create function quantumflow._pass_on_message(p_queue text, p_msg_id bigint, p_message jsonb, p_vt timestamptz, p_now timestamptz)
 returns boolean
 language plpgsql

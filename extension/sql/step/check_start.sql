@@ -1,40 +1,61 @@
-create function quantumflow._refuse_bad_start(p_priority int, p_start_at timestamptz, p_headers jsonb)
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._start_flaw(p_priority int, p_start_at timestamptz, p_headers jsonb)
+returns text
+language sql
+immutable
+return case
+  when p_priority is null or p_priority < 0 then 'priority'
+  when not isfinite(p_start_at) or p_start_at >= '9999-01-01 00:00:00+00' then 'start_at'
+  when jsonb_typeof(p_headers) <> 'object' then 'headers'
+end;
+
+comment on function quantumflow._start_flaw(int, timestamptz, jsonb) is
+'Which of these arguments no run can start with; null: it can.';
+
+create function quantumflow._refuse_bad_start(p_flaw text, p_priority int, p_start_at timestamptz, p_headers jsonb)
 returns void
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_refuse_bad_start$
 begin
-  if p_priority is null or p_priority < 0 then
-    raise exception 'priority must not be negative'
-    using
-      errcode = 'QF205',
-      detail = format('The priority is %s.', coalesce(p_priority::text, 'null')),
-      hint = 'Leave it out for 0; a higher number overtakes by as many seconds.';
-  end if;
-
-  if not isfinite(p_start_at) or p_start_at >= '9999-01-01 00:00:00+00' then
-    raise exception 'start_at must be a moment before the year 9999'
-    using
-      errcode = 'QF210',
-      detail = format('It is %s.', p_start_at),
-      hint = 'Leave it out to start at once.';
-  end if;
-
-  if jsonb_typeof(p_headers) <> 'object' then
-    raise exception 'headers must be a JSON object'
-    using
-      errcode = 'QF208',
-      detail = format('It is JSON of type %s.', jsonb_typeof(p_headers)),
-      hint = 'For example {"traceparent": "00-..."}.';
-  end if;
+  case p_flaw
+    when 'priority' then
+      raise exception 'priority must not be negative'
+      using
+        errcode = 'QF205',
+        detail = format('The priority is %s.', coalesce(p_priority::text, 'null')),
+        hint = 'Leave it out for 0; a higher number overtakes by as many seconds.';
+    when 'start_at' then
+      raise exception 'start_at must be a moment before the year 9999'
+      using
+        errcode = 'QF210',
+        detail = format('It is %s.', p_start_at),
+        hint = 'Leave it out to start at once.';
+    else
+      raise exception 'headers must be a JSON object'
+      using
+        errcode = 'QF208',
+        detail = format('It is JSON of type %s.', jsonb_typeof(p_headers)),
+        hint = 'For example {"traceparent": "00-..."}.';
+  end case;
 end
 $_refuse_bad_start$;
 
-comment on function quantumflow._refuse_bad_start(int, timestamptz, jsonb) is
-'Refuses arguments with which no run can start.
+comment on function quantumflow._refuse_bad_start(text, int, timestamptz, jsonb) is
+'Refuses arguments with which no run can start; p_flaw: what _start_flaw says.
 
 Errors: QF205 negative priority; QF208 headers is no object; QF210 start_at is not a moment before the year 9999.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._are_small(p_inputs jsonb[], p_headers jsonb)
+returns boolean
+language sql
+stable
+return p_headers is null and pg_column_size(p_inputs) <= 1000;
+
+comment on function quantumflow._are_small(jsonb[], jsonb) is
+'Whether inputs and headers exceed no limit, whichever is set: none can be lower than 1000.';
 
 create function quantumflow._refuse_large_inputs(p_inputs jsonb[], p_headers jsonb, p_are_mapped boolean)
 returns void
@@ -47,8 +68,7 @@ declare
   v_max_items bigint;
   v_fact      text;
 begin
-  -- No limit can be lower than 1000.
-  if p_headers is null and pg_column_size(p_inputs) <= 1000 then
+  if quantumflow._are_small(p_inputs, p_headers) then
     return;
   end if;
 

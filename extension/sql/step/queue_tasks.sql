@@ -90,15 +90,9 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_send_tasks$
-declare
-  v_now timestamptz := quantumflow._now();
 begin
-  if quantumflow._hold_queue(p_queue) is null then
+  if quantumflow._hold_to_send(p_queue, p_commands, p_vt) is null then
     return null;
-  end if;
-
-  if p_vt <= v_now then
-    perform quantumflow._notify(p_queue, p_commands, v_now);
   end if;
 
   return quantumflow._send_messages(p_queue, p_messages, p_headers, p_vt);
@@ -108,6 +102,25 @@ $_send_tasks$;
 comment on function quantumflow._send_tasks(text, text[], jsonb[], jsonb[], timestamptz) is
 'Sends the messages of tasks, and returns their ids, in the order of the tasks; p_commands are theirs, each at least once. Idle workers are
 woken for what can be claimed at once. Null: the queue is gone, or somebody else''s.';
+
+create function quantumflow._hold_to_send(p_queue text, p_commands text[], p_vt timestamptz)
+returns regclass
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_to_send$
+declare
+  v_now     timestamptz := quantumflow._now();
+  v_table   regclass := quantumflow._hold_queue(p_queue);
+  v_is_told boolean := v_table is not null and p_vt <= v_now and quantumflow._notify(p_queue, p_commands, v_now);
+begin
+  return v_table;
+end
+$_hold_to_send$;
+
+comment on function quantumflow._hold_to_send(text, text[], timestamptz) is
+'Holds a queue to which messages are about to be sent that become visible at p_vt, and wakes idle workers for what can be claimed at once. Null:
+the queue is gone, or somebody else''s.';
 
 create function quantumflow._why_stranded(p_queue text)
 returns text

@@ -38,9 +38,13 @@ as $_start_runs$
 declare
   v_now     timestamptz := quantumflow._now();
   v_is_held boolean := false;
+  v_flaw    text := quantumflow._start_flaw(p_priority, p_start_at, p_headers);
   v_start   quantumflow._start;
 begin
-  perform quantumflow._refuse_bad_start(p_priority, p_start_at, p_headers);
+  if v_flaw is not null then
+    perform quantumflow._refuse_bad_start(v_flaw, p_priority, p_start_at, p_headers);
+  end if;
+
   v_start := quantumflow._read_start(p_workflow_slug, p_version);
 
   if not v_start.is_recorded then
@@ -52,7 +56,9 @@ begin
     v_start := quantumflow._read_start(p_workflow_slug, v_start.version);
   end if;
 
-  perform quantumflow._refuse_unfit(p_workflow_slug, v_start, p_inputs, p_headers);
+  if not (v_start.is_simple and not v_start.maps_input and quantumflow._are_small(p_inputs, p_headers)) then
+    perform quantumflow._refuse_unfit(p_workflow_slug, v_start, p_inputs, p_headers);
+  end if;
 
   -- A run that is not new may be there already.
   if cardinality(p_run_ids) = 0 or not quantumflow._insert_runs(
@@ -61,14 +67,16 @@ begin
     return array[]::uuid[];
   end if;
 
-  if not v_is_held then
+  if not quantumflow._insert_steps(p_workflow_slug, v_start, p_run_ids, v_is_held, v_now) then
     perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);
+
+    v_is_held := quantumflow._insert_steps(p_workflow_slug, v_start, p_run_ids, true, v_now);
   end if;
 
-  perform quantumflow._insert_steps(p_workflow_slug, v_start.version, p_run_ids, v_now);
-
   if v_start.is_simple then
-    perform quantumflow._queue_first_tasks(v_start, p_run_ids, p_priority, p_start_at, p_headers, v_now);
+    if not quantumflow._queue_first_tasks(v_start, p_run_ids, p_priority, p_start_at, p_headers, v_now) then
+      perform quantumflow._raise_unusable_queue(v_start.queues[1]);
+    end if;
   else
     perform quantumflow._advance('{}', quantumflow._first_steps(p_workflow_slug, v_start.version, p_run_ids), v_now);
   end if;
@@ -165,7 +173,7 @@ begin
     v.version, v.content_hash, v.frozen_at is not null,
     exists (select from quantumflow.settings l where l.name = 'identity'),
     s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
-    coalesce(s.are_simple and s.first_queue = s.last_queue, false),
+    coalesce(s.are_simple and s.queues[1] = all (s.queues), false),
     s.can_give_up,
     s.run_timeout
   into v_start
@@ -181,8 +189,6 @@ begin
       (count(*) filter (where l.counts))::int as steps,
       coalesce(bool_or(l.gathers and l.map_over is null), false) as maps_input,
       array_agg(l.queue) filter (where l.is_first) as queues,
-      min(l.queue) filter (where l.is_first) as first_queue,
-      max(l.queue) filter (where l.is_first) as last_queue,
       array_agg(l.step_slug) filter (where l.is_first) as first_steps,
       array_agg(l.command) filter (where l.is_first) as commands,
       bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.is_first) as are_simple,
@@ -289,13 +295,21 @@ $_insert_runs$;
 comment on function quantumflow._insert_runs(text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz) is
 'Writes the rows of runs that start. False: there is one of that id or idempotency key.';
 
-create function quantumflow._insert_steps(p_workflow_slug text, p_version int, p_run_ids uuid[], p_now timestamptz)
-returns void
+create function quantumflow._insert_steps(
+  p_workflow_slug text,
+  p_start         quantumflow._start,
+  p_run_ids       uuid[],
+  p_is_held       boolean,
+  p_now           timestamptz)
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_insert_steps$
 begin
+  -- The version is not locked, since every start would write that to the log. Whoever deletes it marks its row first, and then looks for
+  -- runs, and for transactions that have written to their table. This one has by now, and looks for the mark: one sees the other.
+  --
   -- A plain step that waits for nothing, and is known to have tasks, is started as it is written.
   insert into quantumflow.step_states
     (run_id, step_slug, status, remaining_deps, remaining_tasks, initial_tasks, created_at, started_at)
@@ -314,14 +328,29 @@ begin
       l.step_slug, l.dependencies, l.after, l.known_tasks,
       l.plain and l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) as starts
     from quantumflow.workflow_steps l
-    where (l.workflow_slug, l.version) = (p_workflow_slug, p_version)
+    where (l.workflow_slug, l.version) = (p_workflow_slug, p_start.version)
       and l.counts
-  ) w;
+  ) w
+  where p_is_held
+    or (
+      quantumflow._is_read_committed()
+      and exists (
+        select
+        from quantumflow.workflow_versions v
+        where (v.workflow_slug, v.version) = (p_workflow_slug, p_start.version)
+          and v.content_hash = p_start.content_hash
+          and v.frozen_at is not null
+          and v.xmax = 0
+      )
+    );
+
+  return found;
 end
 $_insert_steps$;
 
-comment on function quantumflow._insert_steps(text, int, uuid[], timestamptz) is
-'Writes the steps of runs that start.';
+comment on function quantumflow._insert_steps(text, quantumflow._start, uuid[], boolean, timestamptz) is
+'Writes the steps of runs that start, and have been inserted. False: it has not, since the version may have been deleted since its content was
+read, or may be about to be; unless p_is_held says that the caller knows better.';
 
 create function quantumflow._first_steps(p_workflow_slug text, p_version int, p_run_ids uuid[])
 returns quantumflow._step_ref[]
@@ -353,7 +382,7 @@ create function quantumflow._queue_first_tasks(
   p_start_at timestamptz,
   p_headers  jsonb,
   p_now      timestamptz)
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -366,6 +395,10 @@ declare
   v_headers  jsonb[];
   v_msg_ids  bigint[];
 begin
+  if cardinality(p_run_ids) * v_steps = 1 then
+    return quantumflow._queue_first_task(p_start, p_run_ids[1], p_priority, p_start_at, p_headers, p_now);
+  end if;
+
   v_messages := array(
     select quantumflow._message_of(u.run_id, k.step_slug, 0, false, k.command)
     from unnest(p_run_ids) with ordinality u (run_id, n)
@@ -380,20 +413,57 @@ begin
     v_queue, p_start.commands, v_messages, v_headers, quantumflow._visible_at(v_ready_at, p_priority, p_now));
 
   if v_msg_ids is null then
-    perform quantumflow._raise_unusable_queue(v_queue);
+    return false;
   end if;
 
   insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, status)
   select u.run_id, k.step_slug, 0, v_queue, v_msg_ids[(u.n - 1) * v_steps + k.n], v_ready_at, 'queued'
   from unnest(p_run_ids) with ordinality u (run_id, n)
   cross join unnest(p_start.first_steps) with ordinality k (step_slug, n);
+
+  return true;
 end
 $_queue_first_tasks$;
 
 comment on function quantumflow._queue_first_tasks(quantumflow._start, uuid[], int, timestamptz, jsonb, timestamptz) is
-'Makes the first tasks of runs that have just started, where p_start is simple: what _make_tasks does, of what is known already.
+'Makes the first tasks of runs that have just started, where p_start is simple: what _make_tasks does, of what is known already. False: the
+queue is gone, or somebody else''s.';
 
-Errors: QF401 the queue is gone; QF403 it is somebody else''s.';
+create function quantumflow._queue_first_task(
+  p_start    quantumflow._start,
+  p_run_id   uuid,
+  p_priority int,
+  p_start_at timestamptz,
+  p_headers  jsonb,
+  p_now      timestamptz)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_queue_first_task$
+declare
+  v_queue    text := p_start.queues[1];
+  v_step     text := p_start.first_steps[1];
+  v_ready_at timestamptz := greatest(p_now, p_start_at);
+  v_vt       timestamptz := quantumflow._visible_at(v_ready_at, p_priority, p_now);
+  v_msg_id   bigint;
+begin
+  if quantumflow._hold_to_send(v_queue, p_start.commands, v_vt) is null then
+    return false;
+  end if;
+
+  v_msg_id := quantumflow._send_message(
+    v_queue, quantumflow._message_of(p_run_id, v_step, 0, false, p_start.commands[1]), p_headers, v_vt);
+
+  insert into quantumflow.step_tasks (run_id, step_slug, task_index, queue, message_id, queued_at, status)
+  values (p_run_id, v_step, 0, v_queue, v_msg_id, v_ready_at, 'queued');
+
+  return true;
+end
+$_queue_first_task$;
+
+comment on function quantumflow._queue_first_task(quantumflow._start, uuid, int, timestamptz, jsonb, timestamptz) is
+'As _queue_first_tasks, of one run with one first step.';
 
 create function quantumflow._refuse_deleted(p_workflow_slug text, p_version int, p_content text)
 returns void
@@ -402,20 +472,6 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_refuse_deleted$
 begin
-  -- Not locked, since every start would write that to the log. Whoever deletes the version marks its row first, and then looks for
-  -- runs, and for transactions that have written to their table. This one has by now, and looks for the mark: one sees the other.
-  perform
-  from quantumflow.workflow_versions v
-  where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
-    and v.content_hash = p_content
-    and v.frozen_at is not null
-    and v.xmax = 0
-    and quantumflow._is_read_committed();
-
-  if found then
-    return;
-  end if;
-
   -- Somebody is deleting the version, or has; or the snapshot is older, and shows a row that is deleted: then this raises 40001.
   perform
   from quantumflow.workflow_versions v
@@ -437,8 +493,8 @@ end
 $_refuse_deleted$;
 
 comment on function quantumflow._refuse_deleted(text, int, text) is
-'Refuses a version that was deleted since its content was read, after waiting for whoever deletes it. To be called after runs were
-inserted.
+'Refuses a version that was deleted since its content was read, after waiting for whoever deletes it; else nobody deletes it until this
+transaction ends. To be called after runs were inserted.
 
 Errors: QF111 unknown workflow; QF112 unknown version; 40001 it was defined anew.';
 

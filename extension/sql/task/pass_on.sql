@@ -248,7 +248,7 @@ begin
 
   if not quantumflow._pass_on_message(p_this.queue, v_msg_id, v_message, v_expires, p_now) then
     -- Somebody has taken it away.
-    v_msg_id := (quantumflow._send_messages(p_this.queue, array[v_message], array[p_this.headers], v_expires))[1];
+    v_msg_id := quantumflow._send_message(p_this.queue, v_message, p_this.headers, v_expires);
 
     update quantumflow.step_tasks t
     set message_id = v_msg_id
