@@ -1316,7 +1316,8 @@ STARTS = [
     Mutation(
         "a start does not look whether its workflow was deleted",
         "_start_runs",
-        "perform quantumflow._refuse_deleted(p_workflow_slug, v_start.version, v_start.content_hash);",
+        "perform quantumflow._refuse_deleted"
+        "(p_workflow_slug, v_start.version, v_start.content_hash);",
         "null;",
         DEFINITIONS,
     ),
@@ -2389,8 +2390,9 @@ TRUST = [
     Mutation(
         "a start takes a version that was deleted and defined anew",
         "_insert_steps",
-        "          and v.content_hash = p_start.content_hash\n          and v.frozen_at is not null\n          and v.xmax",
-        "          and v.xmax",
+        "          and v.content_hash = p_start.content_hash\n"
+        "          and v.frozen_at is not null\n",
+        "",
         _sql("run/a_version_that_was_defined_anew_meanwhile_is_not_started"),
     ),
     Mutation(
