@@ -75,6 +75,9 @@ GROUPS = {
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
         "extend_leases release_tasks hold_task list_failures sweep settle"
     ),
+    "Schedules": (
+        "schedule_flow unschedule_flow pause_schedule resume_schedule list_schedules next_times"
+    ),
     "Workers": "register_worker stop_worker",
     "Looking": (
         "why timeline critical_path list_attempts list_queues list_workers list_sizes doctor "

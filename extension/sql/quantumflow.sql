@@ -37,6 +37,7 @@
 \ir task/tables.sql
 \ir task/types.sql
 \ir worker/tables.sql
+\ir tend/tables.sql
 
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
 \ir queue/trust.sql
@@ -149,6 +150,16 @@
 \ir run/list_waits.sql
 
 -- Tend: what time brings.
+\ir tend/cron.sql
+\ir tend/next_time.sql
+\ir tend/next_times.sql
+\ir tend/held_schedule.sql
+\ir tend/schedule.sql
+\ir tend/unschedule.sql
+\ir tend/pause_schedule.sql
+\ir tend/resume_schedule.sql
+\ir tend/due_times.sql
+\ir tend/start_due.sql
 \ir tend/settle.sql
 \ir tend/sweep.sql
 
@@ -161,6 +172,7 @@
 \ir inspect/list_queues.sql
 \ir inspect/list_workers.sql
 \ir inspect/list_sizes.sql
+\ir inspect/list_schedules.sql
 \ir inspect/check_state.sql
 \ir inspect/check_definitions.sql
 \ir inspect/check_messages.sql
@@ -171,6 +183,7 @@
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql
 \ir inspect/doctor_work.sql
+\ir inspect/doctor_schedules.sql
 
 -- Mend: after a restore, a copy, or an accident.
 \ir mend/messages.sql

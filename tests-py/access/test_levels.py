@@ -40,6 +40,8 @@ VALUES = {
     "older_than": "'0 s'",
     "role": "current_user",
     "access": "'viewer'",
+    "schedule_slug": "'nightly'",
+    "cron": "'@daily'",
 }
 ENDED_VALUES = VALUES | {"run_id": f"'{ENDED}'", "dry_run": "false"}
 
@@ -110,7 +112,9 @@ def test_operators_do_not_define_and_authors_do_not_mend(installation: Installat
     author = installation.may_call("author")
     assert viewer < operator & author
     assert author - operator == {"create_flow", "add_step", "define_flow", "delete_flow"}
-    assert author & operator - viewer == {"start_flow", "start_flows", "setup"}
+    assert author & operator - viewer == {
+        *("start_flow", "start_flows", "schedule_flow", "unschedule_flow", "setup"),
+    }
 
 
 @pytest.mark.parametrize("name", LEVELS)

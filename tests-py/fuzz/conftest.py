@@ -72,6 +72,7 @@ select quantumflow.start_flow('gated', run_id => '{_RUN}0');
 select quantumflow.fail_task('{_RUN}0', 'a', 0, 'no');
 select quantumflow.register_worker('{_WORKER}', 'w', '{{a,m}}', '{{other}}');
 select quantumflow.claim_tasks('{_WORKER}', 3);
+select quantumflow.schedule_flow('nightly', 'one', '30 2 * * *', 'Europe/Berlin');
 """
 
 

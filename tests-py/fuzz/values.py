@@ -116,6 +116,10 @@ class Known:
             "step_type": ["single", "map"],
             "role": ["pg_monitor", "public"],
             "access": ["viewer", "worker", "operator", "author"],
+            "schedule_slug": ["nightly", "other"],
+            "cron": ["* * * * *", "30 2 * * mon-fri", "0 0 29 2 7", "0 0 31 2 *", "@daily"],
+            "time_zone": ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "CET", "Etc/GMT+5"],
+            "overlap": ["skip", "allow", "queue", "cancel"],
             "setting": ["max_steps", "max_error_bytes", "test_clock", "identity"],
         }.get(name, ["a", "b"])
         return st.one_of(

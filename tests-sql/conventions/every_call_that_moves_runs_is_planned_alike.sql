@@ -1,7 +1,7 @@
 begin;
 select plan(2);
 
--- What stores definitions, gives access, or mends everything looks at each table as PostgreSQL finds best.
+-- What stores definitions and schedules, gives access, or mends everything looks at each table as PostgreSQL finds best.
 select results_eq(
   $$
   select p.proname::text collate "default"
@@ -15,7 +15,8 @@ select results_eq(
   $$
   values
     ('add_step'), ('adopt'), ('configure'), ('create_flow'), ('define_flow'), ('delete_flow'), ('doctor'), ('grant_access'),
-    ('rebuild_queues'), ('repair'), ('revoke_access'), ('setup'), ('stop_worker')
+    ('pause_schedule'), ('rebuild_queues'), ('repair'), ('resume_schedule'), ('revoke_access'), ('schedule_flow'), ('setup'),
+    ('stop_worker'), ('unschedule_flow')
   $$,
   'every other call that changes something has a plan that depends on no value');
 

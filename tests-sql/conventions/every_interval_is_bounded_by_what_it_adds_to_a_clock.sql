@@ -1,6 +1,6 @@
 -- Intervals compare otherwise than they add: a month as 30 days, wherever it is. So what compares as a second may be years.
 begin;
-select plan(12);
+select plan(14);
 
 select results_eq(
   $$select p.proname::text collate "default"
@@ -9,7 +9,8 @@ select results_eq(
       and p.proname !~ '^_'
       and 'interval'::regtype = any (p.proargtypes::oid[])
     order by 1$$,
-  $$values ('add_step'), ('claim_tasks'), ('complete_and_claim'), ('create_flow'), ('extend_leases'), ('fail_task'), ('prune'), ('prune_preview')$$,
+  $$values ('add_step'), ('claim_tasks'), ('complete_and_claim'), ('create_flow'), ('extend_leases'), ('fail_task'), ('prune'), ('prune_preview'),
+    ('schedule_flow')$$,
   'these are given an interval: what comes is to be tried here');
 
 insert into quantumflow.settings values ('test_clock', 'on');
@@ -48,6 +49,11 @@ select quantumflow.cancel_run('10000000-0000-0000-0000-000000000001');
 -- Now less a month and 30 days more is two days after now, in March.
 select is(
   (select quantumflow.prune(interval '1 mon -29 days')), 0::bigint, 'prune: not what ended less than a day ago');
+select throws_ok(
+  $$select quantumflow.schedule_flow('s', 'w', '@daily', jitter => pg_temp.sly())$$, 'QF220', null, 'schedule_flow: a jitter');
+select results_eq(
+  $$select jitter from quantumflow.schedule_flow('s', 'w', '@daily', jitter => interval '1 mon -30 days 2 s')$$,
+  $$values (interval '2 s')$$, 'which is seconds alone');
 select is_empty($$select quantumflow.prune_preview(interval '1 mon -29 days')$$, 'prune_preview: nor does it count that');
 
 select * from finish();

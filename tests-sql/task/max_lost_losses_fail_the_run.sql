@@ -14,7 +14,7 @@ select results_eq(
   $$values ('"poison"'::jsonb)$$, 'lost once: it is handed out again');
 set local quantumflow.now = '2030-01-01 00:00:20+00';
 
-select results_eq('select tasks from quantumflow.sweep()', 'values (1), (0)', 'lost twice: the sweep ends it');
+select results_eq('select tasks from quantumflow.sweep()', 'values (1), (0), (0)', 'lost twice: the sweep ends it');
 select results_eq(
   'select task_index, status, attempts, losses, lease_token is null from quantumflow.step_tasks where step_slug = ''m'' order by 1',
   $$values (0, 'failed', 2, 2, true), (1, 'cancelled', 1, 0, false)$$,

@@ -11,7 +11,7 @@ update quantumflow.workflow_runs set status = 'failed', failed_at = quantumflow.
 insert into quantumflow._unfinished_ends select id, quantumflow._now() from quantumflow.workflow_runs;
 select is_empty('select * from quantumflow.check_state() where rule in (1, 9)', 'a recorded end breaks no rule');
 
-select results_eq('select * from quantumflow.sweep()', $$values ('lapsed leases', 0), ('unfinished ends', 1)$$, 'the sweep says so');
+select results_eq('select * from quantumflow.sweep()', $$values ('lapsed leases', 0), ('unfinished ends', 1), ('schedules', 0)$$, 'the sweep says so');
 select results_eq(
   'select step_slug, status from quantumflow.step_tasks order by 1', $$values ('a' collate "C", 'cancelled'), ('b', 'cancelled')$$,
   'tasks are cancelled');
@@ -20,7 +20,7 @@ select results_eq(
   $$values ('a' collate "C", 'cancelled'), ('b', 'cancelled'), ('c', 'cancelled')$$, 'steps too');
 select is_empty('select from pgmq.q_quantum_flow_queue', 'messages are gone');
 select is_empty('select from quantumflow._unfinished_ends', 'and nothing is recorded any more');
-select results_eq('select * from quantumflow.sweep()', $$values ('lapsed leases', 0), ('unfinished ends', 0)$$, 'a second one finds nothing');
+select results_eq('select * from quantumflow.sweep()', $$values ('lapsed leases', 0), ('unfinished ends', 0), ('schedules', 0)$$, 'a second one finds nothing');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select * from finish();

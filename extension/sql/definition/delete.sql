@@ -55,9 +55,9 @@ $delete_flow$;
 comment on function quantumflow.delete_flow(text) is
 'Deletes a workflow with all its versions; true when there was one. Its queues stay.
 
-It refuses if there are runs, ended ones included. Else it waits for transactions that change the workflow, and for those that change runs,
+It refuses if there are runs, ended ones included, or schedules. Else it waits for transactions that change the workflow, and for those that change runs,
 since one of these may be starting one: for 5 s, or lock_timeout. Then it looks once more.
-Errors: QF101 when the argument is null; QF113 while runs exist; 55P03 when somebody''s open transaction may start one; 0A000 unless
+Errors: QF101 when the argument is null; QF113 while runs or schedules exist; 55P03 when somebody''s open transaction may start one; 0A000 unless
 the transaction is read committed.';
 
 create function quantumflow._refuse_runs_of(p_workflow_slug text)
@@ -67,7 +67,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_refuse_runs_of$
 declare
-  v_runs bigint := (select count(*) from quantumflow.workflow_runs r where r.workflow_slug = p_workflow_slug);
+  v_schedules text[];
+  v_runs      bigint := (select count(*) from quantumflow.workflow_runs r where r.workflow_slug = p_workflow_slug);
 begin
   if v_runs > 0 then
     raise exception 'workflow "%" has runs', p_workflow_slug
@@ -76,13 +77,26 @@ begin
       detail = format('%s of its runs are in workflow_runs.', v_runs),
       hint = 'Its runs, ended ones too, need their definition: see quantumflow.delete_run() and quantumflow.prune().';
   end if;
+
+  select array_agg(s.schedule_slug order by s.schedule_slug)
+  into v_schedules
+  from quantumflow.schedules s
+  where s.workflow_slug = p_workflow_slug;
+
+  if v_schedules is not null then
+    raise exception 'workflow "%" has schedules', p_workflow_slug
+    using
+      errcode = 'QF113',
+      detail = format('It is started by %s.', array_to_string(v_schedules, ', ')),
+      hint = format('Remove them first: select quantumflow.unschedule_flow(%L).', v_schedules[1]);
+  end if;
 end
 $_refuse_runs_of$;
 
 comment on function quantumflow._refuse_runs_of(text) is
-'Refuses to go on while a workflow has runs, ended ones included.
+'Refuses to go on while a workflow has runs, ended ones included, or schedules.
 
-Errors: QF113 while runs exist.';
+Errors: QF113 while there are some.';
 
 create function quantumflow._await_starts()
 returns void

@@ -20,6 +20,10 @@ begin
     from quantumflow.workflow_versions v
     where not exists (select from quantumflow.workflows w where w.workflow_slug = v.workflow_slug)
     union all
+    select null, format('schedule "%s" starts workflow "%s", which does not exist', s.schedule_slug, s.workflow_slug)
+    from quantumflow.schedules s
+    where not exists (select from quantumflow.workflows w where w.workflow_slug = s.workflow_slug)
+    union all
     select s.step_slug, format('the step belongs to no version, not to %s of workflow "%s"', s.version, s.workflow_slug)
     from quantumflow.workflow_steps s
     where not exists (

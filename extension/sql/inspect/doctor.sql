@@ -61,7 +61,9 @@ begin
   union all
   select * from quantumflow._examine_settling(v_now)
   union all
-  select * from quantumflow._examine_work(v_leases, v_now);
+  select * from quantumflow._examine_work(v_leases, v_now)
+  union all
+  select * from quantumflow._examine_schedules(v_now);
 end
 $doctor$;
 

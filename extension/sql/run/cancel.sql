@@ -15,16 +15,7 @@ begin
   end if;
   perform quantumflow._refuse_ended_run(v_run, 'cancelled');
 
-  update quantumflow.workflow_runs r
-  set
-    status = 'cancelled',
-    cancelled_at = v_now,
-    error_message = quantumflow._cut(cancel_run.reason)
-  where r.id = v_run.id
-  returning *
-  into v_run;
-
-  perform quantumflow._stop_runs(array[v_run.id], v_now);
+  v_run := quantumflow._cancel(v_run, cancel_run.reason, v_now);
   perform quantumflow._record_act('cancel_run', v_now, v_run.workflow_slug, v_run.id, p_reason => cancel_run.reason);
 
   return v_run;
@@ -38,3 +29,30 @@ reason is kept as the run''s error_message, cut to max_error_bytes. Cancelling i
 A worker that is executing a task learns of it when it next extends the lease.
 
 Errors: QF201 unknown run; QF207 the run has completed or failed.';
+
+create function quantumflow._cancel(p_run quantumflow.workflow_runs, p_reason text, p_now timestamptz)
+returns quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_cancel$
+declare
+  v_run quantumflow.workflow_runs;
+begin
+  update quantumflow.workflow_runs r
+  set
+    status = 'cancelled',
+    cancelled_at = p_now,
+    error_message = quantumflow._cut(p_reason)
+  where r.id = p_run.id
+  returning *
+  into v_run;
+
+  perform quantumflow._stop_runs(array[v_run.id], p_now);
+
+  return v_run;
+end
+$_cancel$;
+
+comment on function quantumflow._cancel(quantumflow.workflow_runs, text, timestamptz) is
+'Cancels a run that goes on, which the caller holds FOR UPDATE; the run then.';

@@ -17,13 +17,21 @@ declare
   v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
   v_found  uuid;
 begin
-  -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now.
-  if start_flow.idempotency_key is not null then
+  -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now. But schedules' keys are
+  -- nobody's who has not been told them.
+  if start_flow.idempotency_key is not null and not starts_with(start_flow.idempotency_key, '_schedule:') then
     v_found := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
   end if;
 
   if v_found is not null then
     return v_found;
+  end if;
+  if starts_with(start_flow.idempotency_key, '_') then
+    raise exception 'idempotency key "%" begins with an underscore', left(start_flow.idempotency_key, 80)
+    using
+      errcode = 'QF206',
+      detail = 'Such keys are those of runs that quantumflow starts by itself, for schedules.',
+      hint = 'Let it begin with anything else.';
   end if;
   if length(start_flow.idempotency_key) not between 1 and 255 then
     raise exception 'idempotency key is not valid'
@@ -60,7 +68,8 @@ input: any JSON, {} when left out; an array where the workflow maps over it.
 run_id: the id to use; made when left out.
 priority: seconds by which the run''s tasks overtake those of priority 0; 0 or more.
 start_at: the first steps wait until then; a moment in the past is now.
-idempotency_key: unique within the workflow; the same key again returns the same run, whatever else is passed.
+idempotency_key: unique within the workflow; the same key again returns the same run, whatever else is passed. It may not begin with an
+underscore; a key that did so before that was refused goes on returning its run.
 headers: an object that travels with every message of the run.
 version: the version to run; the current one when left out. The first run of a version freezes it.
 

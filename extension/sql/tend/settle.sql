@@ -5,6 +5,9 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $settle$
+declare
+  v_now     timestamptz := quantumflow._now();
+  v_started int;
 begin
   perform quantumflow._require_read_committed('settle');
 
@@ -16,17 +19,19 @@ begin
       hint = 'Leave it out for 100, and call again when the next one is due.';
   end if;
 
+  v_started := quantumflow._start_due_schedules(v_now);
+
   return query
-  select s.*
-  from quantumflow._settle(settle.max_tasks, quantumflow._now()) s;
+  select v_started + s.settled, least(s.next_due, quantumflow._next_schedule(v_now))
+  from quantumflow._settle(settle.max_tasks, v_now) s;
 end
 $settle$;
 
 comment on function quantumflow.settle(int) is
 'Ends what no worker is given and whose time has come: sleeps, waits whose signal lies there or whose deadline has passed, and runs that take longer
-than their run_timeout. What waited for them starts. Never waits: what somebody holds a row of comes back in 100 ms.
+than their run_timeout. What waited for them starts. And starts the runs that schedules are due, of 100 schedules at most. Never waits: what somebody holds a row of comes back in 100 ms.
 
-max_tasks: at most so many, 1 to 10,000. Returns how many it ended, and when the next one is due: now, if there may be more; null if
+max_tasks: at most so many, 1 to 10,000. Returns how many it ended, and runs it started, and when the next one is due: now, if there may be more; null if
 nothing waits for a time. Workers call it when they are told, when something is due, and every 5 s; sweep() does as much, for who has no worker.
 What cannot be settled comes back in a minute, with a warning, and why() and doctor() tell of it.
 

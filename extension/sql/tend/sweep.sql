@@ -39,7 +39,8 @@ begin
   return query
   values
     ('lapsed leases', v_lapsed),
-    ('unfinished ends', quantumflow._finish_ends(1000, v_now));
+    ('unfinished ends', quantumflow._finish_ends(1000, v_now)),
+    ('schedules', quantumflow._start_due_schedules(v_now));
 
   if quantumflow._is_named(quantumflow._system_queue()) and quantumflow._is_read_committed() then
     return query
@@ -51,13 +52,13 @@ $sweep$;
 
 comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
-ends of runs that had to leave something; and ends what no worker is given and whose time has come, as settle() does, 1,000 of it, if the
-transaction is read committed. Never waits.
+ends of runs that had to leave something; starts the runs that schedules are due, of 100 schedules at most; and ends what no worker is given
+and whose time has come, as settle() does, 1,000 of it, if the transaction is read committed. Never waits.
 
 Claims do their share of it, so this matters when there are no claims. Of a queue it looks at 10,000 messages, an equal share for each
 command, those that have been visible longest: claims come to the rest in turn. Messages that name no command, or one that no step has,
 which claims do not look for, are sorted out: what is no task''s goes to pgmq''s archive, with a warning. Any worker or pg_cron may call it, every few seconds.
-Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends", tasks for "settled", where anything
-of that kind has been defined.
+Returns what it did, with how many: tasks for "lapsed leases", runs for "unfinished ends" and for "schedules", tasks for "settled", where
+anything of that kind has been defined.
 
 Errors: none.';

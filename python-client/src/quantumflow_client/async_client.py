@@ -26,6 +26,7 @@ from ._sql import (
     QueueSummary,
     Reason,
     RetriedStep,
+    Schedule,
     Size,
     StateProblem,
     StateRepair,
@@ -555,6 +556,101 @@ class AsyncClient:
         Calls quantumflow.list_attempts.
         """
         return await self._run(_sql.list_attempts(run_id, step_slug), connection)
+
+    async def schedule(
+        self,
+        schedule_slug: str,
+        workflow_slug: str | Flow[Any, Any],
+        cron: str,
+        *,
+        time_zone: str = "UTC",
+        input: Json = NO_INPUT,  # noqa: A002
+        overlap: str = "skip",
+        catch_up: int = 1,
+        jitter: timedelta = timedelta(0),
+        priority: int = 0,
+        connection: AsyncBorrowed | None = None,
+    ) -> datetime | None:
+        """Start a workflow at certain times; see Client.schedule.
+
+        Calls quantumflow.schedule_flow.
+        """
+        call = _sql.schedule_flow(
+            schedule_slug,
+            slug_of(workflow_slug),
+            cron,
+            time_zone=time_zone,
+            input_=input,
+            overlap=overlap,
+            catch_up=catch_up,
+            jitter=jitter,
+            priority=priority,
+            encode=self._encode,
+        )
+        return await self._run(call, connection)
+
+    async def unschedule(
+        self, schedule_slug: str, *, connection: AsyncBorrowed | None = None
+    ) -> None:
+        """Remove a schedule; see Client.unschedule.
+
+        Calls quantumflow.unschedule_flow.
+        """
+        await self._run(_sql.unschedule_flow(schedule_slug), connection)
+
+    async def pause_schedule(
+        self,
+        schedule_slug: str,
+        reason: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> datetime:
+        """Let a schedule start nothing; see Client.pause_schedule.
+
+        Calls quantumflow.pause_schedule.
+        """
+        return await self._run(_sql.pause_schedule(schedule_slug, reason), connection)
+
+    async def resume_schedule(
+        self,
+        schedule_slug: str,
+        reason: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> datetime:
+        """Let a paused schedule go on; see Client.resume_schedule.
+
+        Calls quantumflow.resume_schedule.
+        """
+        return await self._run(_sql.resume_schedule(schedule_slug, reason), connection)
+
+    async def schedules(
+        self,
+        workflow_slug: str | Flow[Any, Any] | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[Schedule]:
+        """The schedules, that which comes next first; see Client.schedules.
+
+        Calls quantumflow.list_schedules.
+        """
+        slug = None if workflow_slug is None else slug_of(workflow_slug)
+        return await self._run(_sql.list_schedules(slug), connection)
+
+    async def next_times(
+        self,
+        cron: str,
+        time_zone: str = "UTC",
+        n: int = 5,
+        *,
+        after: datetime | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[datetime]:
+        """The next times of a cron text; see Client.next_times.
+
+        Calls quantumflow.next_times.
+        """
+        return await self._run(_sql.next_times(cron, time_zone, n, after), connection)
 
     async def queues(self, *, connection: AsyncBorrowed | None = None) -> list[QueueSummary]:
         """What waits and runs, by queue and command, what has waited longest first.

@@ -132,7 +132,7 @@ class UnknownVersion(DefinitionError):
 
 
 class WorkflowHasRuns(DefinitionError):
-    """A workflow with runs cannot be deleted."""
+    """A workflow with runs, or with schedules, cannot be deleted."""
 
     code = "QF113"
 
@@ -211,7 +211,7 @@ class NegativePriority(RunError):
 
 
 class BadIdempotencyKey(RunError):
-    """The idempotency key is empty or too long."""
+    """The idempotency key is empty, too long, or begins with an underscore."""
 
     code = "QF206"
 
@@ -288,16 +288,28 @@ class InboxFull(RunError):
     code = "QF218"
 
 
-class BadSignal(RunError):
-    """The name or the key of a signal is not valid."""
+class BadSchedule(RunError):
+    """A schedule cannot be what it is to be: its cron text, time zone, name or the like."""
 
-    code = "QF222"
+    code = "QF220"
 
 
 class NoSuchIteration(RunError):
     """The step has no iteration of this number."""
 
     code = "QF221"
+
+
+class BadSignal(RunError):
+    """The name or the key of a signal is not valid."""
+
+    code = "QF222"
+
+
+class UnknownSchedule(RunError):
+    """There is no such schedule."""
+
+    code = "QF223"
 
 
 class TaskError(QuantumflowError):

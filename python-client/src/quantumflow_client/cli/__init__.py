@@ -14,7 +14,7 @@ import click
 
 from quantumflow_client import __version__
 
-from . import demo, dev, examine, flow, install, look, mend, run, watch, worker
+from . import demo, dev, examine, flow, install, look, mend, run, schedule, watch, worker
 from ._command import App, Group, common, honour_no_color
 from ._errors import EXIT_CODES
 
@@ -56,6 +56,7 @@ for _command in (
     run.delete,
     run.prune,
     run.failures,
+    schedule.schedule,
     look.why,
     look.timeline,
     look.critical_path,

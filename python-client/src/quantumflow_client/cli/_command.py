@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -185,6 +185,18 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # of newer ones
         if seconds < self._least:
             self.fail(f"{value!r} is less than {self._least:g} s.", param, ctx)
         return seconds
+
+
+def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
+    """A time that an option names; without a zone, local."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+        return at.astimezone()
+    except (ValueError, OverflowError):
+        expected = "a time such as 2030-01-31T09:00+01:00"
+        raise click.BadParameter(f"{text!r} is not {expected}.", ctx, param) from None
 
 
 class Group(click.Group):

@@ -75,6 +75,19 @@ QUEUE_COLUMNS: dict[str, Callable[[Any], object]] = {
     "free slots": lambda queue: queue.free_slots,
 }
 
+SCHEDULE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "schedule": lambda schedule: schedule.schedule_slug,
+    "workflow": lambda schedule: schedule.workflow_slug,
+    "cron": lambda schedule: schedule.cron,
+    "zone": lambda schedule: schedule.time_zone,
+    "next": lambda schedule: when(schedule.next_at) or "paused",
+    "last": lambda schedule: when(schedule.last_at),
+    "status": lambda schedule: schedule.last_status,
+    "missed": lambda schedule: schedule.missed,
+    "skipped": lambda schedule: schedule.skipped,
+    "problem": lambda schedule: schedule.problem,
+}
+
 WORKER_COLUMNS: dict[str, Callable[[Any], object]] = {
     "name": lambda worker: worker.name or worker.worker_id,
     "state": lambda worker: worker.state,

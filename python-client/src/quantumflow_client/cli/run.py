@@ -12,19 +12,8 @@ from quantumflow_client import _sql
 from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
 
 from . import _output, _sources, _view
-from ._command import App, Seconds, command
+from ._command import App, Seconds, command, moment
 from ._errors import Exit
-
-
-def _moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
-        return moment.astimezone()
-    except (ValueError, OverflowError):
-        expected = "a time such as 2030-01-31T09:00+01:00"
-        raise click.BadParameter(f"{text!r} is not {expected}.", ctx, param) from None
 
 
 def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -51,7 +40,7 @@ def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 @click.option(
     "--start-at",
     metavar="TIME",
-    callback=_moment,
+    callback=moment,
     help="Not before this time (ISO 8601; without a zone, local).",
 )
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key again is the same run.")

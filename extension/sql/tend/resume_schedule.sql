@@ -1,0 +1,41 @@
+create function quantumflow.resume_schedule(schedule_slug text, reason text default null)
+returns quantumflow.schedules
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $resume_schedule$
+declare
+  v_now      timestamptz := quantumflow._now();
+  v_due_at   timestamptz;
+  v_schedule quantumflow.schedules := quantumflow._hold_schedule(resume_schedule.schedule_slug);
+begin
+  if v_schedule.paused_at is null then
+    return v_schedule;
+  end if;
+
+  v_due_at := quantumflow._next_time(quantumflow._cron_of(v_schedule.cron), v_schedule.time_zone, v_now);
+
+  update quantumflow.schedules s
+  set
+    paused_at = null,
+    due_at = v_due_at,
+    next_at = quantumflow._start_time(s.schedule_slug, s.cron, s.time_zone, s.jitter, v_due_at),
+    problem = null
+  where s.schedule_slug = v_schedule.schedule_slug
+  returning *
+  into v_schedule;
+
+  perform quantumflow._record_act(
+    'resume_schedule', v_now, v_schedule.workflow_slug, p_reason => resume_schedule.reason,
+    p_detail => jsonb_build_object('schedule', v_schedule.schedule_slug));
+
+  return v_schedule;
+end
+$resume_schedule$;
+
+comment on function quantumflow.resume_schedule(text, text) is
+'Lets a paused schedule go on with its next time. What came while it was paused is not made up for, and does not count as missed. One that
+is not paused is left as it is. reason is kept in audit_log.
+
+Errors: QF223 unknown schedule.';
