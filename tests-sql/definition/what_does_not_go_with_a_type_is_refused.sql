@@ -33,13 +33,13 @@ select quantumflow.define_flow('{"slug": "w", "timeout": 5, "max_attempts": 7, "
   {"name": "s", "type": "sleep", "seconds": 1.50}, {"name": "u", "type": "sleep", "at": " strict $.run.due "},
   {"name": "w1", "type": "wait"}, {"name": "w2", "type": "wait", "signals": ["x", "y", "x"], "timeout": 60}]}');
 select results_eq(
-  $$select step_slug collate "default", command, queue, max_attempts, timeout, plain, settled, sleep_for, sleep_until, signals::text[], tells_signal
+  $$select step_slug collate "default", command, queue, max_attempts, timeout, plain, settled, sleep_for, sleep_until, to_jsonb(signals), tells_signal
   from quantumflow.workflow_steps order by step_index$$,
   $$values
-    ('s', 'sleep', 'quantum_flow_system', 1, null::interval, false, true, interval '1.5 s', null, null::text[], false),
+    ('s', 'sleep', 'quantum_flow_system', 1, null::interval, false, true, interval '1.5 s', null, null::jsonb, false),
     ('u', 'sleep', 'quantum_flow_system', 1, null, false, true, null, 'strict $.run.due', null, false),
-    ('w1', 'wait', 'quantum_flow_system', 1, null, false, true, null, null, '{w1}', false),
-    ('w2', 'wait', 'quantum_flow_system', 1, '60 s', false, true, null, null, '{x,y}', true),
+    ('w1', 'wait', 'quantum_flow_system', 1, null, false, true, null, null, '["w1"]', false),
+    ('w2', 'wait', 'quantum_flow_system', 1, '60 s', false, true, null, null, '["x", "y"]', true),
     ('_run_timeout', 'run_timeout', 'quantum_flow_system', 1, '86400.5 s', true, true, null, null, null, false)$$,
   'and has no setting but its own');
 select is_empty(
