@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quantumflow_client._sql import Completion, Failure, Task, TaskRef
+from quantumflow_client._sql import Completion, Failure, Settled, Task, TaskRef
 from quantumflow_client._worker.actions import (
     Action,
     Claim,
@@ -19,6 +19,7 @@ from quantumflow_client._worker.actions import (
     Register,
     Release,
     Rest,
+    Settle,
     Sweep,
 )
 from quantumflow_client._worker.apart import AGAIN, BACKLOG, KEEP
@@ -34,6 +35,8 @@ from quantumflow_client._worker.core import (
     LINGER,
     LOSSES_MOST,
     RETRY_MOST,
+    SETTLE_EVERY,
+    SETTLE_EVERY_DEAF,
     SWEEP_EVERY,
     Core,
     Stopping,
@@ -62,6 +65,7 @@ def new_core(
     random: float = 1.0,
     connected: bool = True,
     second: bool = False,
+    settles: bool = False,
 ) -> Core:
     core = Core(
         concurrency=concurrency,
@@ -72,6 +76,7 @@ def new_core(
         second=second,
         random=lambda: random,
         deadline=lambda _: LATER,
+        settles=settles,
     )
     if connected:
         core.connected(0)
@@ -1041,3 +1046,82 @@ def test_a_sweep_waits_for_what_is_under_way() -> None:
     while isinstance(action := core.next(now), Deliver):
         core.delivered(action.reports, now)
     assert action == Sweep()
+
+
+# Settling
+
+
+def settled_at_first(*, until_idle: bool = False) -> Core:
+    """One that has just settled, and claimed in vain, at 0."""
+    core = new_core(settles=True, until_idle=until_idle)
+    core.listening(True)
+    assert core.next(0) == Settle()
+    core.tended(Settled(0, None), 0)
+    assert isinstance(core.next(0), Claim)
+    core.claimed([], asked=4, now=0)
+    return core
+
+
+def test_it_settles_when_the_next_is_due() -> None:
+    core = settled_at_first()
+    core.due(0.1)
+    assert core.next(0.1) == Settle()
+    core.tended(Settled(0, 0.5), 0.1)
+    assert core.next(0.59) != Settle()
+    assert core.next(0.6) == Settle()
+    core.tended(Settled(100, 0.0), 0.6)
+    assert core.next(0.6) == Settle()
+
+
+def test_it_settles_every_few_seconds_whatever_it_is_told() -> None:
+    core = settled_at_first()
+    assert core.next(SETTLE_EVERY - 0.01) != Settle()
+    assert core.next(SETTLE_EVERY) == Settle()
+    core.tended(Settled(0, 3600.0), SETTLE_EVERY)
+    assert core.next(2 * SETTLE_EVERY) == Settle()
+    core.listening(False)
+    core.tended(Settled(0, None), 10)
+    assert core.next(10 + SETTLE_EVERY_DEAF) == Settle()
+
+
+def test_it_claims_at_once_what_it_has_settled() -> None:
+    core = settled_at_first()
+    core.due(0.001)
+    assert core.next(0.001) == Settle()
+    core.tended(Settled(1, None), 0.001)
+    assert core.next(0.001) == Claim(4)
+
+
+def test_one_that_ends_when_it_is_idle_settles_first() -> None:
+    core = settled_at_first(until_idle=True)
+    assert core.next(0) == Finish()
+    core = new_core(settles=True, until_idle=True)
+    core.tended(Settled(0, None), 0)
+    core.claimed([task(0)], asked=4, now=0)
+    core.ended([done(0)], 0.1)
+    core.delivered([done(0)], 0.1)
+    core.claimed([], asked=4, now=0.1)
+    assert core.next(0.1) == Settle()
+    core.tended(Settled(1, None), 0.1)
+    assert isinstance(core.next(0.1), Claim)
+    core.claimed([], asked=4, now=0.1)
+    assert core.next(0.1) == Settle()
+    core.tended(Settled(0, 60.0), 0.1)
+    assert core.next(0.1) == Finish()
+
+
+def test_one_that_may_not_settle_asks_once_a_connection() -> None:
+    core = new_core(settles=True)
+    assert core.next(0) == Settle()
+    core.not_tended(0, never=True)
+    assert core.next(60) != Settle()
+    core.connected(60)
+    assert core.next(60) == Settle()
+    core.not_tended(60, never=False)
+    assert core.next(64) != Settle()
+
+
+def test_one_that_stops_settles_no_more() -> None:
+    core = settled_at_first()
+    core.stop(1)
+    assert core.next(SETTLE_EVERY) == Finish()

@@ -210,17 +210,20 @@ begin
     return false;
   end if;
 
-  perform quantumflow._notify(v_queue, array[quantumflow._lane_of_waits()], p_now);
-  perform quantumflow._redelay(v_queue, v_msg_ids, array_fill(greatest(p_now, v_begins), array[cardinality(v_msg_ids)]));
+  -- Here and now, if nobody holds a row of it; else whoever settles next.
+  if v_begins <= p_now and not quantumflow._is_copy() then
+    perform quantumflow._settle_guarded(quantumflow._lock_messages(v_queue, v_msg_ids, 'infinity'), p_now);
+  end if;
 
-  -- Here and now, if nobody holds a row of it.
-  perform quantumflow._settle_guarded(quantumflow._lock_messages(v_queue, v_msg_ids, p_now), p_now)
-  where not quantumflow._is_copy();
+  if quantumflow._has_signal(p_run_id, array[p_signal]) then
+    perform quantumflow._notify(v_queue, array[quantumflow._lane_of_waits()], p_now);
+    perform quantumflow._redelay(v_queue, v_msg_ids, array_fill(greatest(p_now, v_begins), array[cardinality(v_msg_ids)]));
+  end if;
 
   return v_untaken <= cardinality(v_msg_ids);
 end
 $_wake_waits$;
 
 comment on function quantumflow._wake_waits(uuid, text, timestamptz) is
-'Makes the waits of a run that want a signal due, waiting for who holds their messages, and settles them at once where everything is free. Whether there
+'Settles the waits of a run that want a signal, where everything is free; else makes them due, waiting for who holds their messages. Whether there
 is one for this signal too, after those that lie there. The caller holds the run.';

@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 DEFAULT_QUEUE = "quantum_flow_queue"
 
+SYSTEM_QUEUE = "quantum_flow_system"
+"""The queue of what waits, of which workers hear and which none serves."""
+
 STATEMENTS: dict[str, LiteralString] = {}
 """The SQL text of each call, by the name of the function that it calls."""
 
@@ -1750,6 +1753,35 @@ _SWEEP = _statement("sweep", "select action, tasks from quantumflow.sweep()")
 def sweep() -> Call[dict[str, int]]:
     """Mend what nobody else will notice."""
     return Call(_SWEEP, lambda rows: {row[0]: row[1] for row in rows})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was settled.
+
+    Attributes:
+        tasks: How many tasks.
+        due_in: In how many seconds the next one is due; 0 if there may be more, None if none will.
+    """
+
+    tasks: int
+    due_in: float | None
+
+
+_SETTLE = _statement(
+    "settle",
+    "select settled, extract(epoch from next_due) as next_due, "
+    "extract(epoch from current_timestamp) as now from quantumflow.settle()",
+)
+
+
+def settle() -> Call[Settled]:
+    """End what no worker is given and whose time has come."""
+    return Call(_SETTLE, lambda rows: _settled(*rows[0]))
+
+
+def _settled(tasks: int, next_due: Decimal | None, now: Decimal) -> Settled:
+    return Settled(tasks, None if next_due is None else max(0.0, float(next_due - now)))
 
 
 # The installation

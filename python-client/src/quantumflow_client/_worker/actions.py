@@ -50,6 +50,11 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """Settle what waited for a time or a signal. Answer: tended, or not_tended, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Register:
     """Say again that the worker is there. Answer: nothing, or failed."""
 
@@ -88,7 +93,7 @@ class Finish:
     """Say goodbye if connected, and return."""
 
 
-Errand = Connect | Claim | Deliver | Release | Sweep | Register
+Errand = Connect | Claim | Deliver | Release | Sweep | Settle | Register
 """What goes to the database, and may fail."""
 
 OfSecond = OpenSecond | DeliverApart | CloseSecond

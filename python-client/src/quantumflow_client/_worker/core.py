@@ -29,6 +29,7 @@ from .actions import (
     Register,
     Release,
     Rest,
+    Settle,
     Sweep,
 )
 from .apart import Apart
@@ -38,7 +39,7 @@ from .pace import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from quantumflow_client._sql import Task, TaskRef
+    from quantumflow_client._sql import Settled, Task, TaskRef
 
     from .actions import Action
     from .refusals import Refusal
@@ -80,6 +81,10 @@ LOSSES_MOST = 3
 SWEEP_EVERY = 5.0
 """How many seconds there are between sweeps, jittered."""
 
+SETTLE_EVERY, SETTLE_EVERY_DEAF = 5.0, 1.0
+"""How many seconds there are between two calls that settle, at most: of what is due before the
+next one, of a signal too, a worker that listens is told, and one that does not looks sooner."""
+
 REGISTER_EVERY = 15.0
 """How many seconds there are between the times at which a worker says that it is there, whatever it
 has to do: to be seen, and to be known again where its row is gone."""
@@ -109,6 +114,7 @@ class Core:
         second: Whether it may have a second connection to report on.
         random: A number from 0 to 1, for jitter.
         deadline: Until when a task must be reported.
+        settles: Whether it settles what waits for a time or a signal.
     """
 
     def __init__(
@@ -122,6 +128,7 @@ class Core:
         second: bool,
         random: Callable[[], float],
         deadline: Callable[[TaskRef], float],
+        settles: bool = False,
     ) -> None:
         self.tasks_run = 0
         self.is_connected = False
@@ -160,6 +167,10 @@ class Core:
         self.has_claimed = False
         self._sweep_at: float | None = None
         self._is_sweep_due = False
+        self._settles = settles
+        self._settle_at = inf
+        self._settle_every = SETTLE_EVERY_DEAF
+        self._is_tended = not settles
         self._register_at = 0.0
         self._retry_at = 0.0
         self._retry_delay = 0.0
@@ -172,6 +183,7 @@ class Core:
         """Connect succeeded."""
         self.is_connected = True
         self._register_at = now + REGISTER_EVERY
+        self._settle_at = now if self._settles else inf
         self._retry_delay = 0.0
         # Leases may have run out meanwhile: results go before what would find that. Unless it was
         # one of them that cost us the connection, just now.
@@ -274,6 +286,7 @@ class Core:
         self._pace.weighed(len(tasks), sum(task.size for task in tasks))
         if tasks:
             self._herd_delay = 0.0
+            self._is_tended = not self._settles
         elif self._is_woken:
             self._herd_delay = min(max(self._herd_delay * 2, HERD_FIRST), HERD_MOST)
         self._is_woken = False
@@ -377,6 +390,27 @@ class Core:
     def listening(self, is_listening: bool) -> None:
         """Whether somebody would say so has changed."""
         self._idle_most = IDLE_MOST_LISTENING if is_listening else IDLE_MOST
+        self._settle_every = SETTLE_EVERY if is_listening else SETTLE_EVERY_DEAF
+
+    def due(self, now: float) -> None:
+        """Somebody says that there is something to settle, or will be soon."""
+        self._settle_at = min(self._settle_at, now)
+
+    def tended(self, settled: Settled, now: float) -> None:
+        """Settle was answered."""
+        due_in = self._settle_every if settled.due_in is None else settled.due_in
+        self._settle_at = now + min(due_in, self._settle_every)
+        self._is_tended = not settled.tasks and due_in > 0
+        if settled.tasks:
+            # What that made ready.
+            self._is_idle = False
+            self._idle_delay = 0.0
+            self._claim_at = now
+
+    def not_tended(self, now: float, *, never: bool) -> None:
+        """Settle was refused: it comes again later, or never on this connection."""
+        self._settle_at = inf if never else now + SETTLE_EVERY
+        self._is_tended = True
 
     def stop(self, now: float, how: Stopping = Stopping.SOON) -> None:
         """Somebody wants the worker to end."""
@@ -407,6 +441,8 @@ class Core:
             return Release(self._unstarted, self._unfit)
         if self._expected and now >= self._expected_by:
             self._expected = 0
+        if self._is_to_settle(now):
+            return Settle()
         if self._is_to_sweep(now):
             self._is_sweep_due = False
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
@@ -425,6 +461,11 @@ class Core:
         # Until they are answered, those that are under way keep others waiting.
         results = None if self._goes_apart and self._under_way else self._missing() or 1
         return self._rest(now, *self._what_comes(), results=results)
+
+    def _is_to_settle(self, now: float) -> bool:
+        """Whether to settle; one that ends when it is idle does so before it is."""
+        is_last = self._until_idle and self._is_idle and not self._is_tended
+        return not self._is_draining and (now >= self._settle_at or is_last)
 
     def _is_to_sweep(self, now: float) -> bool:
         """Whether to sweep: not before what has waited for it is reported, or put aside."""
@@ -464,6 +505,7 @@ class Core:
         times = [self._expected_by] if self._expected else []
         if not self._is_draining:
             times.append(self._register_at)
+            times.append(self._settle_at)
         if not self._is_draining and not self._is_sweep_due and self._sweep_at is not None:
             times.append(self._sweep_at)
         if self._wants_tasks and not self._reports_first:
@@ -498,7 +540,7 @@ class Core:
         if self._held:
             return False
         if self.held == 0:
-            return self._is_draining or (self._until_idle and self._is_idle)
+            return self._is_draining or (self._until_idle and self._is_idle and self._is_tended)
         if not self._is_draining:
             return False
         # The last results are worth no more than the leases they were made under.

@@ -18,6 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.errors import InsufficientPrivilege, UndefinedFunction
 
 from quantumflow_client import _sql
 from quantumflow_client._connections import Session
@@ -36,6 +37,7 @@ from .actions import (
     Register,
     Release,
     Rest,
+    Settle,
 )
 from .claims import Claims
 from .clock import Clock
@@ -133,6 +135,7 @@ class Worker:
             second=not connections.is_pooled,
             random=random.random,
             deadline=self._deadline,
+            settles=True,
         )
         self._inbox = Inbox()
         self._held = Held(seconds)
@@ -312,6 +315,8 @@ class Worker:
             self._released(action)
         elif isinstance(action, Register):
             self._register()
+        elif isinstance(action, Settle):
+            self._core.tended(self._session.ask(_sql.settle()), time.monotonic())
         else:
             swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
             if swept:
@@ -491,7 +496,13 @@ class Worker:
             wake=lambda: self._inbox.put(self._core.woken),
             listening=lambda heard: self._inbox.put(lambda _: self._core.listening(heard)),
         )
+        due = Ear(
+            (_sql.SYSTEM_QUEUE,),
+            wake=lambda: self._inbox.put(self._core.due),
+            listening=lambda _: None,
+        )
         self._listening.enter_context(listening(ear, here=here, to=to))
+        self._listening.enter_context(listening(due, here=here, to=to))
 
     def _disconnect(self) -> None:
         self._core.disconnected()
@@ -514,6 +525,11 @@ class Worker:
             logger.warning("%s is refused: %s", what, error, extra=extra)
             if isinstance(action, Release):
                 self._released(action)
+            elif isinstance(action, Settle):
+                # A sweep does as much: who may not settle, since access was granted before an
+                # update, may sweep.
+                never = isinstance(error, (UndefinedFunction, InsufficientPrivilege))
+                self._core.not_tended(time.monotonic(), never=never)
 
     def _claim_refused(self, error: Exception) -> None:
         """It comes again, unless it never can succeed."""
