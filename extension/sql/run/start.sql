@@ -17,28 +17,16 @@ declare
   v_run_id uuid := coalesce(start_flow.run_id, quantumflow._uuid_v7());
   v_found  uuid;
 begin
-  -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now. But schedules' keys are
-  -- nobody's who has not been told them.
-  if start_flow.idempotency_key is not null and not starts_with(start_flow.idempotency_key, '_schedule:') then
+  -- Before anything is refused: a request that comes again gets its run, even if no run could be started by now.
+  if start_flow.idempotency_key is not null then
     v_found := quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key);
-  end if;
 
-  if v_found is not null then
-    return v_found;
-  end if;
-  if starts_with(start_flow.idempotency_key, '_') then
-    raise exception 'idempotency key "%" begins with an underscore', left(start_flow.idempotency_key, 80)
-    using
-      errcode = 'QF206',
-      detail = 'Such keys are those of runs that quantumflow starts by itself, for schedules.',
-      hint = 'Let it begin with anything else.';
-  end if;
-  if length(start_flow.idempotency_key) not between 1 and 255 then
-    raise exception 'idempotency key is not valid'
-    using
-      errcode = 'QF206',
-      detail = format('It has %s characters.', length(start_flow.idempotency_key)),
-      hint = 'Use 1 to 255 characters, a hash of something longer for example.';
+    -- But the runs of schedules are told to nobody who guesses their keys.
+    if v_found is not null and not starts_with(start_flow.idempotency_key, '_schedule:') then
+      return v_found;
+    end if;
+
+    perform quantumflow._refuse_bad_key(start_flow.idempotency_key);
   end if;
 
   v_found := (quantumflow._start_runs(
@@ -76,6 +64,36 @@ version: the version to run; the current one when left out. The first run of a v
 Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
 workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
 object; QF210 start_at is not a moment before the year 9999; QF217 input or headers are too large; QF401 a queue is gone.';
+
+create function quantumflow._refuse_bad_key(p_idempotency_key text)
+returns void
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_refuse_bad_key$
+begin
+  if starts_with(p_idempotency_key, '_') then
+    raise exception 'idempotency key "%" begins with an underscore', left(p_idempotency_key, 80)
+    using
+      errcode = 'QF206',
+      detail = 'Such keys are those of runs that quantumflow starts by itself, for schedules.',
+      hint = 'Let it begin with anything else.';
+  end if;
+
+  if length(p_idempotency_key) not between 1 and 255 then
+    raise exception 'idempotency key is not valid'
+    using
+      errcode = 'QF206',
+      detail = format('It has %s characters.', length(p_idempotency_key)),
+      hint = 'Use 1 to 255 characters, a hash of something longer for example.';
+  end if;
+end
+$_refuse_bad_key$;
+
+comment on function quantumflow._refuse_bad_key(text) is
+'Refuses a key that no run of a caller''s can have.
+
+Errors: QF206.';
 
 create function quantumflow._run_of_key(p_workflow_slug text, p_idempotency_key text)
 returns uuid

@@ -24,7 +24,11 @@ begin
   perform quantumflow._refuse_bad_schedule(
     schedule_flow.schedule_slug, schedule_flow.overlap, schedule_flow.catch_up, schedule_flow.jitter);
   perform quantumflow._refuse_unknown_zone(schedule_flow.time_zone);
-  perform quantumflow._refuse_bad_start(schedule_flow.priority, null, null);
+
+  if quantumflow._start_flaw(schedule_flow.priority, null, null) is not null then
+    perform quantumflow._refuse_bad_start('priority', schedule_flow.priority, null, null);
+  end if;
+
   perform quantumflow._hold_to_schedule(schedule_flow.workflow_slug, coalesce(schedule_flow.input, '{}'));
 
   v_jitter := quantumflow._as_seconds(schedule_flow.jitter);
