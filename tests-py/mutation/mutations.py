@@ -450,9 +450,12 @@ LEASES = [
     Mutation(
         "a lapse does not ask whether its run goes on",
         "_settle_lapsed",
-        "        and r.status in ('started', 'paused')\n",
+        "        and t.status = 'started'\n",
         "",
-        _sql("tend/a_sweep_that_ends_a_run_leaves_nothing_of_it"),
+        _sql(
+            "tend/a_sweep_that_ends_a_run_leaves_nothing_of_it",
+            "task/a_lease_that_ran_out_too_ends_with_the_step_that_the_run_goes_on_without",
+        ),
     ),
     Mutation(
         "one loss more than max_lost",

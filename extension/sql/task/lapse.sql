@@ -26,12 +26,12 @@ begin
     v_attempt := v_lapse.attempt;
     v_task := v_attempt.held;
 
-    -- A task before this one may have ended the run, and so this task.
-    continue when v_task.counts and not exists (
+    -- A task before this one may have ended the step, or the run, and so this task.
+    continue when not exists (
       select
-      from quantumflow.workflow_runs r
-      where r.id = v_task.run_id
-        and r.status in ('started', 'paused')
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (v_task.run_id, v_task.step_slug, v_task.task_index)
+        and t.status = 'started'
     );
 
     -- To fail a step takes the step and the run whole; while somebody holds either, this waits in the queue.
