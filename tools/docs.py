@@ -73,7 +73,7 @@ GROUPS = {
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
-        "extend_leases release_tasks hold_task list_failures sweep settle"
+        "extend_leases release_tasks left_work hold_task list_failures sweep settle"
     ),
     "Schedules": (
         "schedule_flow unschedule_flow pause_schedule resume_schedule list_schedules next_times"

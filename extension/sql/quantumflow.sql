@@ -127,6 +127,7 @@
 \ir task/fail.sql
 \ir task/extend.sql
 \ir task/hold.sql
+\ir task/left_work.sql
 \ir task/release.sql
 \ir task/settle.sql
 

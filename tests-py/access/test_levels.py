@@ -95,7 +95,7 @@ def test_what_a_viewer_calls_changes_nothing(installation: Installation) -> None
 def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation) -> None:
     assert installation.may_call("worker") == {
         *("claim_tasks", "extend_leases", "release_tasks", "hold_task", "run_input", "step_output"),
-        "failed_items",
+        *("failed_items", "left_work"),
         *("complete_tasks", "complete_and_claim", "fail_tasks"),
         *("register_worker", "stop_worker", "settle", "sweep", "version"),
     }

@@ -19,10 +19,12 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from quantumflow_client import Client, Context, Flow, PermanentError, RetryAfter, RunFailed
 from quantumflow_client._sql import Spent
 from quantumflow_client.errors import UnknownQueue
+from support.engine import Engine
 from support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
@@ -113,6 +115,31 @@ def test_once_runs_one_batch(client: Client) -> None:
 
 def count_inputs(input: dict[str, Any]) -> int:  # noqa: A002
     return len(input)
+
+
+def test_until_idle_waits_for_what_others_have_left_to_other_code(
+    client: Client, connection: Connection
+) -> None:
+    others, done = Engine(connection), []
+    client.deploy({"slug": "one", "steps": [{"name": "a"}]})
+    client.deploy({"slug": "two", "steps": [{"name": "b"}]})
+
+    @client.command("a")
+    def leave() -> None:
+        client.start_flow("two")
+        (task,) = others.claim(commands=["b"])
+        reports = Jsonb([task.report(reason="it is of another version")])
+        assert others.value("select quantumflow.release_tasks(%s)", reports) == 1
+        # As it is hidden when it has been there for a while.
+        connection.execute("update pgmq.q_quantum_flow_queue set vt = clock_timestamp() + '1 s'")
+
+    @client.command("b")
+    def do() -> None:
+        done.append("b")
+
+    client.start_flow("one")
+    assert client.poll_and_run(until_idle=True, concurrency=1, prefetch=0) == 2
+    assert done == ["b"]
 
 
 def test_until_idle_runs_a_chain_to_its_end(client: Client) -> None:

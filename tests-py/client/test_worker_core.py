@@ -15,6 +15,7 @@ from quantumflow_client._worker.actions import (
     Deliver,
     DeliverApart,
     Finish,
+    Look,
     OpenSecond,
     Register,
     Release,
@@ -88,6 +89,13 @@ def claim(core: Core, count: int, now: float = 0.0) -> None:
     action = core.next(now)
     assert isinstance(action, Claim)
     core.claimed([task(i) for i in range(count)], asked=action.quantity, now=now)
+
+
+def finds_nothing(core: Core, now: float) -> None:
+    """It has claimed in vain, ends when it is idle, and others have left it nothing."""
+    assert core.next(now) == Look()
+    core.looked(others_left=False)
+    assert core.next(now) == Finish()
 
 
 def finish(core: Core, *indexes: int, seconds: float = 1.0) -> None:
@@ -198,7 +206,7 @@ def test_failures_are_reported_first_since_outputs_bring_new_tasks() -> None:
     assert core.next(0.0) == Deliver([done(0)], quantity=4)
     core.delivered([done(0)], 0)
     core.claimed([], asked=4, now=0)
-    assert core.next(0.0) == Finish()
+    finds_nothing(core, 0.0)
 
 
 def test_a_failure_is_followed_by_a_claim_at_once() -> None:
@@ -371,6 +379,17 @@ def test_once_finishes_when_there_was_nothing() -> None:
     assert core.next(0) == Finish()
 
 
+def test_until_idle_waits_for_what_others_have_left_to_other_code() -> None:
+    core = new_core(until_idle=True)
+    core.claimed([], asked=1, now=0)
+    assert core.next(0) == Look()
+    core.looked(others_left=True)
+    assert isinstance(core.next(0), Rest)
+    assert core.next(1) == Claim(4)
+    core.claimed([], asked=4, now=1)  # it looks each time that it has claimed in vain
+    finds_nothing(core, 1)
+
+
 def test_until_idle_goes_on_while_something_runs() -> None:
     core = new_core(until_idle=True)
     claim(core, 1)
@@ -380,7 +399,7 @@ def test_until_idle_goes_on_while_something_runs() -> None:
     core.delivered([done(0)], 0)
     assert core.next(0) == Claim(4)
     core.claimed([], asked=4, now=0)
-    assert core.next(0) == Finish()
+    finds_nothing(core, 0)
 
 
 def test_asked_to_stop_it_claims_no_more_and_finishes_what_runs() -> None:
@@ -688,7 +707,7 @@ def test_a_worker_that_is_to_end_when_idle_waits_for_what_was_refused() -> None:
     assert resting(core.next(0)) <= 0.1
     core.delivered(deliver(core, 0.1).reports, 0.1)
     core.claimed([], asked=4, now=0.1)
-    assert core.next(0.1) == Finish()
+    finds_nothing(core, 0.1)
 
 
 def test_a_stopping_worker_tries_what_was_refused_for_one_lease() -> None:
@@ -981,7 +1000,7 @@ def test_the_end_of_the_backlog_ends_it() -> None:
         core.claimed([], asked=action.quantity, now=1)
     assert action == Claim(504)
     core.claimed([], asked=504, now=1)
-    assert core.next(1) == Finish()
+    finds_nothing(core, 1)
 
 
 def test_what_fails_apart_goes_the_ordinary_way() -> None:

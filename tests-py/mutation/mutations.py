@@ -1034,8 +1034,11 @@ REPORTS = [
     Mutation(
         "a worker that begins does not look again at what it recalls, once that is locked",
         "_recall_left",
-        "where q.msg_id = any ($2) and %s'",
-        "where q.msg_id = any ($2) or %s is null'",
+        "v_msg_ids := array(\n"
+        "    select m.msg_id\n"
+        "    from quantumflow._left_messages(p_queue, p_commands, p_now) m\n"
+        "    where m.msg_id = any (v_msg_ids));",
+        "v_msg_ids := coalesce(v_msg_ids, '{}');",
         ("tests-py/races/test_recalls.py",),
     ),
     Mutation(

@@ -44,6 +44,7 @@ begin
     ('fail_tasks', '{worker}'),
     ('hold_task', '{worker}'),
     ('register_worker', '{worker}'),
+    ('left_work', '{worker}'),
     ('release_tasks', '{worker}'),
     ('stop_worker', '{worker}'),
 

@@ -169,6 +169,49 @@ comment on function quantumflow._visible_at(timestamptz, int, timestamptz) is
 'When the message of a queued task becomes visible: at the end of its delay, if it has one; else p_priority seconds before
 queued_at, which is its place in the queue.';
 
+create function quantumflow._left_messages(p_queue text, p_commands text[], p_now timestamptz)
+returns table (msg_id bigint, vt timestamptz, run_id uuid, step_slug text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_left_messages$
+begin
+  -- A queued task whose time has come but whose message is hidden was left to other code.
+  return query execute format(
+    $$
+    select q.msg_id, q.vt, t.run_id, t.step_slug::text
+    from unnest($2) l (lane)
+    cross join lateral (
+      select m.msg_id, m.vt, m.message
+      from pgmq.%I m
+      where %s = hashtext(l.lane)
+        and m.message ->> 'command' = l.lane
+        and m.vt > $1
+        and m.vt <= $1 + interval '60 s'
+      order by m.vt
+      limit 1000
+    ) q
+    cross join lateral (
+      select o.run_id, o.step_slug
+      from quantumflow.step_tasks o
+      where o.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+        and o.step_slug = q.message ->> 'step_name'
+        and o.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
+        and o.message_id = q.msg_id
+        and o.status = 'queued'
+        and o.queued_at <= $1
+      limit 1
+    ) t
+    $$,
+    'q_' || p_queue, quantumflow._lane())
+  using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue));
+end
+$_left_messages$;
+
+comment on function quantumflow._left_messages(text, text[], timestamptz) is
+'The messages of tasks of these commands, null: of all, that were left to other code and are hidden still, and their steps: of each command
+among the 1,000 hidden messages that come back soonest. The caller holds the queue.';
+
 create function quantumflow._recall_left(p_queue text, p_commands text[], p_now timestamptz)
 returns int
 language plpgsql
@@ -176,47 +219,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_recall_left$
 declare
-  -- A queued task whose time has come but whose message is hidden was left to other code.
-  v_is_left constant text := $$
-    exists (
-      select
-      from quantumflow.step_tasks t
-      where t.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-        and t.step_slug = q.message ->> 'step_name'
-        and t.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-        and t.message_id = q.msg_id
-        and t.status = 'queued'
-        and t.queued_at <= $1
-      offset 0
-    )
-    $$;
-  v_msg_ids bigint[];
+  v_msg_ids bigint[] := array(select m.msg_id from quantumflow._left_messages(p_queue, p_commands, p_now) m);
 begin
-  execute format(
-    $$
-    select array_agg(k.msg_id)
-    from unnest($2) l (lane)
-    cross join lateral (
-      select q.msg_id
-      from (
-        select m.msg_id, m.message
-        from pgmq.%I m
-        where %s = hashtext(l.lane)
-          and m.message ->> 'command' = l.lane
-          and m.vt > $1
-          and m.vt <= $1 + interval '60 s'
-        order by m.vt
-        limit 1000
-      ) q
-      where %s
-    ) k
-    $$,
-    'q_' || p_queue, quantumflow._lane(), v_is_left)
-  using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue))
-  into v_msg_ids;
-
   -- Nearly always there is none.
-  if v_msg_ids is null then
+  if v_msg_ids = '{}' then
     return 0;
   end if;
 
@@ -227,11 +233,12 @@ begin
   into v_msg_ids;
 
   -- Again, now that nobody can claim them: one that came back by itself meanwhile may have been claimed before it was locked.
-  execute format('select array_agg(q.msg_id) from pgmq.%I q where q.msg_id = any ($2) and %s', 'q_' || p_queue, v_is_left)
-  using p_now, v_msg_ids
-  into v_msg_ids;
+  v_msg_ids := array(
+    select m.msg_id
+    from quantumflow._left_messages(p_queue, p_commands, p_now) m
+    where m.msg_id = any (v_msg_ids));
 
-  if v_msg_ids is null then
+  if v_msg_ids = '{}' then
     return 0;
   end if;
 
@@ -242,5 +249,5 @@ end
 $_recall_left$;
 
 comment on function quantumflow._recall_left(text, text[], timestamptz) is
-'Makes tasks of these commands claimable at once that were left to other code (see release_tasks). Returns how many. It looks at the 1,000
-hidden messages of each that come back soonest; the others come back by themselves within a minute.';
+'Makes tasks of these commands claimable at once that were left to other code (see release_tasks), as far as _left_messages finds them: the
+others come back by themselves within a minute. Returns how many.';

@@ -1601,6 +1601,39 @@ def _handed_back(task: TaskRef, reason: str | None) -> str:
     return f"{{{task.fields()}{said}}}"
 
 
+_LEFT_WORK = _statement(
+    "left_work",
+    """
+    select quantumflow.left_work(
+      queues => %(queues)s::pg_catalog.text[],
+      commands => %(commands)s::pg_catalog.text[],
+      refused => %(refused)s::pg_catalog.jsonb)
+    """,
+)
+
+
+def left_work(
+    queues: Sequence[str], commands: Sequence[str], refused: Iterable[tuple[str, int, str]]
+) -> Call[datetime | None]:
+    """When the first task comes back that others left to other code; None: there is none.
+
+    Args:
+        queues: Where to look.
+        commands: Of which commands.
+        refused: The flow, version and step of those that the caller has left so itself.
+    """
+    steps = [
+        {"workflow_slug": slug, "version": version, "step_slug": step}
+        for slug, version, step in refused
+    ]
+    return Call(
+        _LEFT_WORK,
+        _scalar,
+        {"queues": list(queues), "commands": list(commands), "refused": _json.encode(steps)},
+        is_repeatable=True,
+    )
+
+
 _RUN_INPUT = _statement(
     "run_input", "select quantumflow.run_input(run_id => %(run_id)s)::pg_catalog.text"
 )

@@ -908,7 +908,8 @@ class Client:
             once: Claim only once.
             until_idle: Return when nothing of these commands can be claimed and nothing runs,
                 whatever else waits in the queues. A task that waits for its retry is not waited
-                for, nor one that other code has just handed back.
+                for; one that other code has handed back is, up to a minute, unless this code cannot
+                do it either.
             listen: Whether to be told of new work (LISTEN), on one more connection a process, which
                 is idle; else, and where nothing is heard, the worker looks several times a second.
                 A DSN: listen there, past a pooler.

@@ -45,6 +45,11 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Ask for what others have left to other code, before it ends. Answer: looked, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """Sweep. Answer: nothing, or failed."""
 
@@ -93,7 +98,7 @@ class Finish:
     """Say goodbye if connected, and return."""
 
 
-Errand = Connect | Claim | Deliver | Release | Sweep | Settle | Register
+Errand = Connect | Claim | Deliver | Release | Look | Sweep | Settle | Register
 """What goes to the database, and may fail."""
 
 OfSecond = OpenSecond | DeliverApart | CloseSecond

@@ -25,6 +25,7 @@ from .actions import (
     Deliver,
     DeliverApart,
     Finish,
+    Look,
     OpenSecond,
     Register,
     Release,
@@ -110,7 +111,8 @@ class Core:
         lease: How long a lease is, in seconds: how long a stopping worker tries to report its last
             results.
         once: Claim only once.
-        until_idle: Finish when there is nothing to claim and nothing runs.
+        until_idle: Finish when there is nothing to claim, nothing runs, and others have left
+            nothing that this one may be able to do.
         second: Whether it may have a second connection to report on.
         random: A number from 0 to 1, for jitter.
         deadline: Until when a task must be reported.
@@ -164,6 +166,7 @@ class Core:
         self._herd_delay = 0.0
         self._is_woken = False
         self._is_idle = False
+        self._others_left: bool | None = None
         self.has_claimed = False
         self._sweep_at: float | None = None
         self._is_sweep_due = False
@@ -277,6 +280,7 @@ class Core:
         self.has_claimed = True
         self._claimed_at = now
         self._is_idle = not tasks and not self._held and not self._under_way and not self._asides
+        self._others_left = None
         kept_waiting = self._held < self._concurrency and self._pace.ahead > 0
         self._apart.claimed(tasks, asked=asked, kept_waiting=kept_waiting, now=now)
         self._held += len(tasks)
@@ -378,6 +382,14 @@ class Core:
         self._suspects.difference_update(self._unstarted)
         self._unstarted, self._unfit = [], {}
 
+    def looked(self, *, others_left: bool) -> None:
+        """Whether others have left something to other code that this one may be able to do.
+
+        It comes back in a moment, up to a minute.
+        """
+        self._answered()
+        self._others_left = others_left
+
     def woken(self, now: float) -> None:
         """Somebody says that there is new work."""
         self._idle_delay = min(self._idle_delay, IDLE_WOKEN)
@@ -439,6 +451,8 @@ class Core:
             return Register()
         if self._unstarted:
             return Release(self._unstarted, self._unfit)
+        if self._until_idle and self._is_idle and self._others_left is None and self.held == 0:
+            return Look()
         if self._expected and now >= self._expected_by:
             self._expected = 0
         if self._is_to_settle(now):
@@ -540,7 +554,8 @@ class Core:
         if self._held:
             return False
         if self.held == 0:
-            return self._is_draining or (self._until_idle and self._is_idle and self._is_tended)
+            is_idle = self._is_idle and self._others_left is False and self._is_tended
+            return self._is_draining or (self._until_idle and is_idle)
         if not self._is_draining:
             return False
         # The last results are worth no more than the leases they were made under.

@@ -143,6 +143,10 @@ class WorkerHost:
 
         self._inbox.put(hand_back)
 
+    def refused(self) -> list[tuple[str, int, str]]:
+        """The steps whose tasks were left to other code: their flow, its version, the step."""
+        return list(self._unfit_steps)
+
     def _tell_unfit(self, task: Task, why: str) -> None:
         """Say, once for each step of a version, that its tasks are left to other code."""
         step = (task.workflow_slug, task.version, task.ref.step_slug)

@@ -33,6 +33,7 @@ from .actions import (
     Deliver,
     DeliverApart,
     Finish,
+    Look,
     OpenSecond,
     Register,
     Release,
@@ -313,6 +314,10 @@ class Worker:
         elif isinstance(action, Release):
             self._session.ask(_sql.release_tasks(action.tasks, action.unfit))
             self._released(action)
+        elif isinstance(action, Look):
+            offer = self._offer
+            call = _sql.left_work(offer.queues, offer.commands, self._host.refused())
+            self._core.looked(others_left=self._session.ask(call) is not None)
         elif isinstance(action, Register):
             self._register()
         elif isinstance(action, Settle):
@@ -525,6 +530,8 @@ class Worker:
             logger.warning("%s is refused: %s", what, error, extra=extra)
             if isinstance(action, Release):
                 self._released(action)
+            elif isinstance(action, Look):
+                self._core.looked(others_left=False)
             elif isinstance(action, Settle):
                 # A sweep does as much: who may not settle, since access was granted before an
                 # update, may sweep.
