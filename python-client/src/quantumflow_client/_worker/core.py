@@ -451,12 +451,12 @@ class Core:
             return Register()
         if self._unstarted:
             return Release(self._unstarted, self._unfit)
-        if self._until_idle and self._is_idle and self._others_left is None and self.held == 0:
-            return Look()
         if self._expected and now >= self._expected_by:
             self._expected = 0
         if self._is_to_settle(now):
             return Settle()
+        if self._until_idle and self._is_idle and self._others_left is None and self.held == 0:
+            return Look()
         if self._is_to_sweep(now):
             self._is_sweep_due = False
             self._sweep_at = now + self._jittered(SWEEP_EVERY)
