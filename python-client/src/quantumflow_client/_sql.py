@@ -1156,8 +1156,8 @@ def schedule_flow(
         {
             "schedule_slug": schedule_slug,
             "workflow_slug": workflow_slug,
-            "cron": _arguments.text("cron", cron),
-            "time_zone": _arguments.text("time_zone", time_zone),
+            "cron": cron,
+            "time_zone": time_zone,
             "input": encode(input_, "input"),
             "overlap": overlap,
             "catch_up": catch_up,
@@ -1248,8 +1248,8 @@ def next_times(cron: str, time_zone: str, n: int, after: datetime | None) -> Cal
         _NEXT_TIMES,
         lambda rows: [row[0] for row in rows],
         {
-            "cron": _arguments.text("cron", cron),
-            "time_zone": _arguments.text("time_zone", time_zone),
+            "cron": cron,
+            "time_zone": time_zone,
             "n": n,
             "after": _arguments.moment("after", after),
         },

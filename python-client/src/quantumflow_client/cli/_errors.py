@@ -21,6 +21,7 @@ from quantumflow_client.errors import (
     StepNotInRun,
     UnknownQueue,
     UnknownRun,
+    UnknownSchedule,
     UnknownStep,
     UnknownVersion,
     UnknownWorkflow,
@@ -99,6 +100,7 @@ class Problem(Exception):  # noqa: N818 - it is reported, not raised at anybody
 
 _NOT_FOUND = (
     UnknownRun,
+    UnknownSchedule,
     UnknownWorkflow,
     UnknownVersion,
     StepNotInFlow,

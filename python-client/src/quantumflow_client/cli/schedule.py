@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -152,7 +153,18 @@ def remove(app: App, name: str) -> None:
 def next_(app: App, cron: str, time_zone: str, count: int, after: datetime | None) -> None:
     """Show the next times of CRON."""
     found = app.run(_sql.next_times(cron, time_zone, count, after))
-    app.show_rows(found, {"at": lambda at: at.isoformat()}, none="There is none.")
+    zone = _zone_of(time_zone)
+    app.show_rows(
+        found, {"at": lambda at: at.astimezone(zone).isoformat(" ")}, none="There is none."
+    )
+
+
+def _zone_of(name: str) -> tzinfo:
+    """The zone to show times in: UTC, where Python does not know the one that the server does."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return timezone.utc
 
 
 for _command in (add, list_, pause, resume, remove, next_):
