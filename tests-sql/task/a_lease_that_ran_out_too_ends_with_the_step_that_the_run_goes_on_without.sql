@@ -13,7 +13,7 @@ select count(*) from quantumflow.claim_tasks('a0000000-0000-0000-0000-0000000000
 select count(*) from quantumflow.claim_tasks('b0000000-0000-0000-0000-00000000000b', 1, lease => '20 s');
 set local quantumflow.now = '2030-01-01 00:01:00+00';
 
-select results_eq('select action, tasks from quantumflow.sweep()', $$values ('lapsed leases', 1), ('unfinished ends', 0)$$,
+select results_eq('select action, tasks from quantumflow.sweep()', $$values ('lapsed leases', 1), ('unfinished ends', 0), ('schedules', 0)$$,
   'the last loss of one ends the step');
 select results_eq(
   'select task_index, status, attempts, losses from quantumflow.step_tasks where step_slug = ''m'' order by 1',
