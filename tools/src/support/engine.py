@@ -240,7 +240,15 @@ def remove_runs(connection: Connection) -> None:
         delete from quantumflow.task_failures;
         delete from quantumflow.undone_tasks;
         delete from quantumflow._map_counters;
+        delete from quantumflow.signals;
         delete from quantumflow._unfinished_ends;
         delete from pgmq.q_quantum_flow_queue;
+        do $$
+        begin
+          delete from pgmq.q_quantum_flow_system;
+        exception
+          when undefined_table then null;
+        end
+        $$;
         """
     )
