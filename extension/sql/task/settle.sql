@@ -235,14 +235,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_busy_dependents$
 declare
-  v_run     record;
-  v_is_free boolean;
-  v_busy    uuid[] := '{}';
+  v_wanted quantumflow._step_ref[];
 begin
-  for v_run in
-    select k.run_id, array_agg(distinct k.step_slug) as step_slugs, bool_or(k.may_end_at_once) as may_go_far
+  -- What is skipped, or a map of nothing, lets others start or end in turn: then all that has not started.
+  v_wanted := array(
+    select row(k.run_id, s.step_slug, null, null, null, null, null, null)::quantumflow._step_ref
     from (
-      select h.run_id, n.step_slug, not n.plain or n.known_tasks is null as may_end_at_once
+      select h.run_id, array_agg(n.step_slug) as step_slugs, bool_or(not n.plain or n.known_tasks is null) as may_go_far
       from unnest(p_held) h
       cross join lateral (
         select l.dependents
@@ -252,32 +251,33 @@ begin
       ) w
       cross join lateral (
         select l.step_slug, l.plain, l.known_tasks
-        from quantumflow.workflow_steps l
-        where (l.workflow_slug, l.version) = (h.workflow_slug, h.version)
-          and l.step_slug = any (w.dependents)
-        offset 0
+        from unnest(w.dependents) u (slug)
+        cross join lateral (
+          select o.step_slug, o.plain, o.known_tasks
+          from quantumflow.workflow_steps o
+          where (o.workflow_slug, o.version, o.step_slug) = (h.workflow_slug, h.version, u.slug)
+          limit 1
+        ) l
       ) n
+      group by h.run_id
     ) k
-    group by k.run_id
-    order by k.run_id
-  loop
-    -- What is skipped, or a map of nothing, lets others start or end in turn.
-    v_is_free := case
-      when v_run.may_go_far then quantumflow._hold_what_waits(v_run.run_id)
-      else cardinality(v_run.step_slugs) = cardinality(array(
-        select s.step_slug
-        from quantumflow.step_states s
-        where s.run_id = v_run.run_id
-          and s.step_slug = any (v_run.step_slugs)
-        for no key update skip locked))
-    end;
+    cross join lateral (
+      select l.step_slug
+      from quantumflow.step_states l
+      where l.run_id = k.run_id
+        and (l.step_slug = any (k.step_slugs) or (k.may_go_far and l.status = 'created'))
+    ) s);
 
-    if not v_is_free then
-      v_busy := v_busy || v_run.run_id;
-    end if;
-  end loop;
-
-  return v_busy;
+  return array(
+    select distinct k.run_id
+    from unnest(v_wanted) k
+    left join lateral (
+      select true as is_held
+      from quantumflow.step_states l
+      where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+      for no key update skip locked
+    ) s on true
+    where s.is_held is null);
 end
 $_busy_dependents$;
 
