@@ -101,6 +101,7 @@ def fill(engine: Engine, other: Engine) -> dict[str, UUID]:
         assert engine.cancel(runs["unfinished"]) == "cancelled"
     assert engine.value("select count(*) from quantumflow._unfinished_ends") == 1
 
+    engine.value("select quantumflow.schedule_flow('yearly', %s, '@yearly')::text", FLOW)
     assert engine.problems() == []
     return runs
 
@@ -108,6 +109,9 @@ def fill(engine: Engine, other: Engine) -> dict[str, UUID]:
 def finish(engine: Engine, runs: dict[str, UUID]) -> None:
     """Work on all of them to their ends, and see that nothing was lost, and nothing done twice."""
     done_before = _completed(engine)
+    assert engine.rows("select schedule_slug, problem from quantumflow.list_schedules()") == [
+        ("yearly", None)
+    ]
 
     engine.value("select status from quantumflow.resume_run(%s)", runs["paused"])
     handed_out = _work(engine)

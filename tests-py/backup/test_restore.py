@@ -123,6 +123,8 @@ def test_where_all_tables_are_published_every_call_works(
         assert engine.rows("select action from quantumflow.repair(false)")
         engine.cancel(run_id)
         assert engine.value("select quantumflow.prune('0 s')") == len(runs) + 1
+        engine.value("select quantumflow.pause_schedule('yearly')::text")
+        engine.value("select quantumflow.unschedule_flow('yearly')::text")
         assert engine.value("select quantumflow.delete_flow(%s)", FLOW)
         assert engine.problems() == []
 

@@ -37,6 +37,7 @@ CLAIMS = ("tests-py/races/test_claims.py",)
 MEETINGS = ("tests-py/races/test_interleavings.py",)
 JOINS = ("tests-py/races/test_joins.py",)
 DEFINITIONS = ("tests-py/races/test_definitions.py",)
+SCHEDULES = ("tests-py/races/test_schedules.py",)
 WAITING = ("tests-py/races/test_who_waits_for_whom.py",)
 TOKENS = ("tests-py/races/test_wrong_tokens.py",)
 REPAIRS = ("tests-py/races/test_repairs.py",)
@@ -2714,6 +2715,135 @@ COSTS = [
     ),
 ]
 
+SCHEDULING = [
+    Mutation(
+        "a sweep waits for whoever starts a schedule's run",
+        "_start_due_schedules",
+        "for update skip locked",
+        "for update",
+        SCHEDULES,
+    ),
+    Mutation(
+        "two sweeps start one schedule",
+        "_start_due_schedules",
+        "    for update skip locked\n",
+        "",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a schedule starts the run of a time that it has started",
+        "_start_for",
+        "p_schedule.priority, null, v_key,",
+        "p_schedule.priority, null, null,",
+        _sql("tend/what_a_schedule_is_due_starts_once"),
+    ),
+    Mutation(
+        "a schedule waits for whoever deletes its workflow",
+        "_may_start",
+        "for key share skip locked",
+        "for key share",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a schedule starts a run beside whoever deletes its workflow",
+        "_may_start",
+        "return found or not exists",
+        "return true or not exists",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a schedule that cancels its last run waits for whoever holds it",
+        "_make_way",
+        "for update skip locked",
+        "for update",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a schedule that cancels its last run starts the next beside whoever holds it",
+        "_make_way",
+        "return v_run.id is not null",
+        "return true",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a schedule that cannot start keeps others from it",
+        "_try_schedule",
+        "left(sqlstate, 2) in ('40', '53', '57')",
+        "true",
+        _sql("tend/a_schedule_that_cannot_start_says_why_and_harms_no_other"),
+    ),
+    Mutation(
+        "a schedule that cannot start loses its time",
+        "_try_schedule",
+        "      next_at = p_now + interval '1 min',",
+        "      due_at = p_now + interval '1 min', next_at = p_now + interval '1 min',",
+        _sql("tend/a_schedule_that_cannot_start_says_why_and_harms_no_other"),
+    ),
+    Mutation(
+        "schedules start in a copy of a database",
+        "_start_due_schedules",
+        " or quantumflow._is_copy()",
+        "",
+        _sql("tend/in_a_copy_no_schedule_starts_until_it_is_adopted"),
+    ),
+    Mutation(
+        "what was due in a copy is made up for",
+        "adopt",
+        "if v_is_copy then",
+        "if false then",
+        _sql("tend/in_a_copy_no_schedule_starts_until_it_is_adopted"),
+    ),
+    Mutation(
+        "a workflow that has a schedule is deleted",
+        "_refuse_runs_of",
+        "if v_schedules is not null then",
+        "if false then",
+        (*_sql("tend/what_a_schedule_is_due_starts_once"), *SCHEDULES),
+    ),
+    Mutation(
+        "a workflow is scheduled beside whoever deletes it",
+        "_hold_to_schedule",
+        "  for key share",
+        "",
+        SCHEDULES,
+    ),
+    Mutation(
+        "a key of a schedule's is a caller's",
+        "start_flow",
+        "    perform quantumflow._refuse_bad_key(start_flow.idempotency_key);\n",
+        "",
+        _sql("tend/a_key_that_begins_with_an_underscore_is_not_the_callers"),
+    ),
+    Mutation(
+        "a time that a clock passes over is lost",
+        "_next_time",
+        "(p_cron.is_fixed and v_next < v_change at time zone p_time_zone)",
+        "false",
+        _sql("tend/clocks_that_are_changed_neither_lose_nor_double_a_time"),
+    ),
+    Mutation(
+        "a time that a clock shows twice comes twice",
+        "_latest_shown",
+        "if v_set > '0 s' then",
+        "if false then",
+        _sql("tend/clocks_that_are_changed_neither_lose_nor_double_a_time"),
+    ),
+    Mutation(
+        "a jitter that is not over makes the time before it missed",
+        "_due_times",
+        "cardinality(v_times) > 1 and p_now <",
+        "false and p_now <",
+        _sql("tend/a_jitter_starts_a_run_later_and_before_the_next_time"),
+    ),
+    Mutation(
+        "a schedule that is changed loses a time that has come",
+        "_change_schedule",
+        "= row(p_cron, p_time_zone, p_jitter) then p_schedule.due_at",
+        "= row(p_cron, p_time_zone, p_jitter) then p_due_at",
+        _sql("tend/a_schedule_that_is_made_again_is_changed"),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -2730,4 +2860,5 @@ MUTATIONS = [
     *STRANGERS,
     *GATES,
     *COSTS,
+    *SCHEDULING,
 ]

@@ -7,7 +7,8 @@ set search_path = pg_catalog, pg_temp
 as $settle$
 declare
   v_now     timestamptz := quantumflow._now();
-  v_started int;
+  v_started int := 0;
+  v_next    timestamptz;
 begin
   perform quantumflow._require_read_committed('settle');
 
@@ -19,10 +20,15 @@ begin
       hint = 'Leave it out for 100, and call again when the next one is due.';
   end if;
 
-  v_started := quantumflow._start_due_schedules(v_now);
+  v_next := quantumflow._next_schedule(v_now);
+
+  if v_next <= v_now then
+    v_started := quantumflow._start_due_schedules(v_now);
+    v_next := quantumflow._next_schedule(v_now);
+  end if;
 
   return query
-  select v_started + s.settled, least(s.next_due, quantumflow._next_schedule(v_now))
+  select v_started + s.settled, least(s.next_due, v_next)
   from quantumflow._settle(settle.max_tasks, v_now) s;
 end
 $settle$;

@@ -216,12 +216,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_start_for$
 declare
-  v_key    text := quantumflow._schedule_key(p_schedule.schedule_slug, p_due_at);
-  v_run_id uuid := quantumflow._run_of_key(p_schedule.workflow_slug, v_key);
+  v_key text := quantumflow._schedule_key(p_schedule.schedule_slug, p_due_at);
 begin
-  -- Started once already, if the schedule was removed and made anew, say.
+  -- It was started already, if the schedule was removed and made anew, say.
   return coalesce(
-    v_run_id,
     (quantumflow._start_runs(
       p_schedule.workflow_slug, null, array[quantumflow._uuid_v7()], array[p_schedule.input], p_schedule.priority, null, v_key,
       jsonb_build_object(
