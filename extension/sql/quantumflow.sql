@@ -113,6 +113,7 @@
 \ir task/go_on.sql
 \ir task/failure.sql
 \ir task/lapse.sql
+\ir task/claim_plain.sql
 \ir task/claim_messages.sql
 \ir task/hand_out.sql
 \ir task/claim.sql

@@ -15,6 +15,8 @@ from support.server import REPOSITORY
 SQL = REPOSITORY / "extension" / "sql"
 MANIFEST = SQL / "quantumflow.sql"
 
+# What a loop makes, each with its arguments below its name, as in task/claim_plain.sql.
+_MADE_OF_TEXT = re.compile(r"^ +'(_\w+)',\n +'p_", re.MULTILINE)
 _MADE = re.compile(
     r"^create (?:or replace )?(?:unlogged )?(function|procedure|table|view)\s+quantumflow\.(\w+)",
     re.MULTILINE,
@@ -86,8 +88,9 @@ def places() -> dict[str, str]:
     """By the name of a function, table or view: its file, as in the manifest."""
     found: dict[str, str] = {}
     for file in sorted(SQL.rglob("*.sql")):
-        for _kind, name in _MADE.findall(file.read_text("utf-8")):
-            place = file.relative_to(SQL).as_posix()
+        text, place = file.read_text("utf-8"), file.relative_to(SQL).as_posix()
+        found.update(dict.fromkeys(_MADE_OF_TEXT.findall(text), place))
+        for _kind, name in _MADE.findall(text):
             found[name] = place
             # What queue/default.sql makes of a statement's text stands where the text does.
             if name.endswith("_statement"):

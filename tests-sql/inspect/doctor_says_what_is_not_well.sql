@@ -35,7 +35,7 @@ drop index pgmq.q_quantum_flow_queue_vt_idx;
 select results_eq(
   $$select state, fact, advice from quantumflow.doctor() where subject = 'queue quantum_flow_queue'$$,
   $$values ('warning', '1 messages visible, 0 hidden, the oldest visible for 00:04:00; it has no index on commands, so claims read what '
-    'waits of others', 'As the owner of the table: create index on pgmq.q_quantum_flow_queue (hashtext(COALESCE((message ->> ''command''::text), '
+    'waits of others', 'As the owner of the table: create index on pgmq.q_quantum_flow_queue (hashtext(COALESCE((message ->> ''command''::text), (message ->> ''step_name''::text), '
     '''''::text)), vt);')$$, 'one without its index');
 set local quantumflow.now = '2030-01-01 00:06:00+00';
 

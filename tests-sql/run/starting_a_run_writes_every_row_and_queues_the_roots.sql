@@ -49,7 +49,7 @@ select results_eq(
    from pgmq.q_quantum_flow_queue q join quantumflow.step_tasks t on t.message_id = q.msg_id',
   $$values (
     '{"workflow_run_id": "10000000-0000-0000-0000-000000000001", "step_name": "top", "task_index": 0,
-      "is_map_task": false, "command": "top"}'::jsonb,
+      "is_map_task": false}'::jsonb,
     '2030-01-01 00:00:00+00'::timestamptz, 0, null::jsonb)$$,
   'and the one message in the queue names it');
 

@@ -3,7 +3,7 @@ select plan(8);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
-select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}');
+select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}, {"name": "b"}, {"name": "c", "command": "d"}]}');
 select quantumflow.start_flow('w', run_id => '10000000-0000-0000-0000-000000000001');
 update pgmq.q_quantum_flow_queue set message = message || '{"command": "b"}' where message ->> 'step_name' = 'a';
 update pgmq.q_quantum_flow_queue set message = message - 'command' where message ->> 'step_name' = 'c';
@@ -12,7 +12,7 @@ select results_eq(
   'select rule, step_slug, problem, remedy from quantumflow.check_state() order by 2',
   $$values
     (2, 'a', 'the message names the command ''b'', not that of its step, ''a''', 'name the command'),
-    (2, 'c', 'the message names the command NULL, not that of its step, ''c''', 'name the command')$$,
+    (2, 'c', 'the message names the command ''c'', not that of its step, ''d''', 'name the command')$$,
   'it is named');
 
 select is_empty($$select step_slug from quantumflow.claim_tasks(gen_random_uuid(), 9, commands => '{a}')$$, 'one is not found');
@@ -31,7 +31,7 @@ select is_empty('select * from quantumflow.check_state()', 'every rule holds aga
 select results_eq(
   $$select step_slug from quantumflow.claim_tasks(gen_random_uuid(), 9, commands => '{a}')$$, $$values ('a')$$, 'one is found');
 select results_eq(
-  $$select step_slug from quantumflow.claim_tasks(gen_random_uuid(), 9, commands => '{c}')$$, $$values ('c')$$, 'and the other');
+  $$select step_slug from quantumflow.claim_tasks(gen_random_uuid(), 9, commands => '{d}')$$, $$values ('c')$$, 'and the other');
 
 select * from finish();
 rollback;

@@ -144,7 +144,7 @@ begin
         q.queue, q.msg_id, q.vt,
         q.message ->> 'workflow_run_id' as run_key,
         q.message ->> 'step_name' as step_slug,
-        q.message ->> 'command' as command,
+        quantumflow._command_of(q.message) as command,
         quantumflow._as_number(q.message ->> 'task_index', 9)::int as task_index
       from (%s) q
       where $1 is null or q.message ->> 'workflow_run_id' = $1::text

@@ -11,7 +11,7 @@ begin
   execute format(
     $$
     select array(
-      select distinct row(q.queue, q.message ->> 'command', t.worker_id)::quantumflow._live_lease
+      select distinct row(q.queue, quantumflow._command_of(q.message), t.worker_id)::quantumflow._live_lease
       from (%s) q
       cross join lateral (
         select l.worker_id
@@ -86,7 +86,7 @@ begin
         else 'Look at what these workers log.'
       end
     from (
-      select q.queue, q.message ->> 'command' as command, count(*) as due, date_trunc('second', min(q.vt)) as since
+      select q.queue, quantumflow._command_of(q.message) as command, count(*) as due, date_trunc('second', min(q.vt)) as since
       from (%s) q
       where q.vt <= $1
         and q.queue <> $4

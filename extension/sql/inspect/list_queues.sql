@@ -86,7 +86,7 @@ begin
         on q.vt > $3
         and (q.read_ct > 0 or q.vt >= q.enqueued_at + interval '1 ms')
       where %s = hashtext(l.lane)
-        and q.message ->> 'command' = l.lane
+        and quantumflow._command_of(q.message) = l.lane
     ) k
     where k.due + k.hidden > 0
       or exists (

@@ -361,7 +361,7 @@ begin
           select q.msg_id, q.vt, q.message
           from pgmq.%I q
           where %s = hashtext(l.lane)
-            and q.message ->> 'command' = l.lane
+            and quantumflow._command_of(q.message) = l.lane
           order by q.vt
           limit 10000
         ) o

@@ -112,7 +112,7 @@ begin
           and t.queue = $4
           and t.status in ('queued', 'started')
           and q.message ->> 'workflow_run_id' = t.run_id::text
-          and q.message ->> 'command' is distinct from w.command
+          and quantumflow._command_of(q.message) is distinct from w.command
         order by q.msg_id
         for update of q
       ) l

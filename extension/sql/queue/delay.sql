@@ -2,7 +2,7 @@
 -- A message is looked up by its msg_id alone. Any other condition stands outside the look-up, which offset 0 or limit 1 keeps apart:
 -- with the statistics of an empty queue the index on vt seems as good for it, and each look-up would read the whole queue.
 
-create function quantumflow._hide_statement(p_queue text)
+create function quantumflow._hide_statement(p_queue text, p_what text default 'unnest($1, $2, $3) k (part, tid, vt)')
 returns text
 language sql
 immutable
@@ -12,14 +12,14 @@ return format(
   set
     vt = k.vt,
     read_ct = q.read_ct + 1
-  from unnest($1, $2, $3) k (part, tid, vt)
+  from %s
   where q.tableoid = k.part
     and q.ctid = k.tid
   $$,
-  'q_' || p_queue);
+  'q_' || p_queue, p_what);
 
-comment on function quantumflow._hide_statement(text) is
-'The statement of _hide, which has its arguments in their order.';
+comment on function quantumflow._hide_statement(text, text) is
+'The statement of _hide, which has its arguments in their order. p_what: whatever else has part, tid and vt of messages, as k.';
 
 create function quantumflow._hide(p_queue text, p_parts oid[], p_tids tid[], p_vts timestamptz[])
 returns void
@@ -185,7 +185,7 @@ begin
       select m.msg_id, m.vt, m.message
       from pgmq.%I m
       where %s = hashtext(l.lane)
-        and m.message ->> 'command' = l.lane
+        and quantumflow._command_of(m.message) = l.lane
         and m.vt > $1
         and m.vt <= $1 + interval '60 s'
       order by m.vt

@@ -1,5 +1,5 @@
--- A queue has a lane for each command: its messages name it, and its index is one on command and vt. So a claim finds the work of its
--- commands behind any amount of others', and reads nothing that it cannot take:
+-- A queue has a lane for each command, and its index is one on command and vt. So a claim finds the work of its commands behind any amount
+-- of others', and reads nothing that it cannot take:
 --
 --     lane     vt --->
 --     charge   [ m m m m m m m m m m m m m m m m m m m m m m m m ... ] | now | [ m m ]     nobody who is there has this command
@@ -7,13 +7,15 @@
 --     mail                            [ m ]   [ m m ]                  | now | [ m ]       five, merged by vt
 --              [ m ]                                                           names none: somebody has sent it by hand; see sweep
 --
--- The index has a hash of the command, since its entries are written to the log with each claim. The command is compared besides.
+-- The index has a hash of the command, since its entries are written to the log with each claim. The command is compared besides. For the
+-- same reason a message names its command only where that is not the name of its step, as which a step's command is taken unless it has
+-- another.
 
 create function quantumflow._lane()
 returns text
 language sql
 immutable
-return 'hashtext(COALESCE((message ->> ''command''::text), ''''::text))';
+return 'hashtext(COALESCE((message ->> ''command''::text), (message ->> ''step_name''::text), ''''::text))';
 
 comment on function quantumflow._lane() is
 'The first column of a queue''s index, as an expression over its table, in the words in which PostgreSQL shows it. A query must say the
@@ -23,10 +25,20 @@ create function quantumflow._lane_of(p_message jsonb)
 returns int
 language sql
 immutable
-return hashtext(coalesce(p_message ->> 'command', ''));
+return hashtext(coalesce(p_message ->> 'command', p_message ->> 'step_name', ''));
 
 comment on function quantumflow._lane_of(jsonb) is
 'The lane of a message: the same as _lane(), for statements that name their table. It is inlined, so that the index answers them.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._command_of(p_message jsonb)
+returns text
+language sql
+immutable
+return coalesce(p_message ->> 'command', p_message ->> 'step_name');
+
+comment on function quantumflow._command_of(jsonb) is
+'The command of a message, whose hash is its lane; null of one that names neither a command nor a step.';
 
 create function quantumflow._has_lanes(p_table regclass)
 returns boolean
@@ -111,13 +123,9 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_name_live_commands$
-declare
-  v_is_needed boolean;
 begin
-  execute format('select exists (select from pgmq.%I where %s = hashtext(''''))', 'q_' || p_queue, quantumflow._lane())
-  into v_is_needed;
-
-  if not v_is_needed then
+  -- Most queues have no such step.
+  if not exists (select from quantumflow.workflow_steps w where w.queue = p_queue and w.command <> w.step_slug) then
     return;
   end if;
 
@@ -134,7 +142,7 @@ begin
       and t.status in ('queued', 'started')
       and t.message_id = q.msg_id
       and t.run_id::text = q.message ->> 'workflow_run_id'
-      and q.message ->> 'command' is null
+      and w.command <> quantumflow._command_of(q.message)
     $$,
     'q_' || p_queue)
   using p_queue;
@@ -142,8 +150,8 @@ end
 $_name_live_commands$;
 
 comment on function quantumflow._name_live_commands(text) is
-'Lets the messages of live tasks that name no command name that of their step: versions before 0.4.0 have sent such. The caller has the
-queue for itself.';
+'Lets the messages of live tasks name the command of their step where that is not the step''s name: those of versions before 0.4.0 name none.
+The caller has the queue for itself.';
 
 create function quantumflow._name_commands(p_queue text, p_msg_ids bigint[], p_commands text[])
 returns void
@@ -177,7 +185,7 @@ end
 $_name_commands$;
 
 comment on function quantumflow._name_commands(text, bigint[], text[]) is
-'Puts messages that name another command than their steps'', or none, into the right lanes, at their places. The caller holds them.';
+'Puts messages that name another command than their steps'' into the right lanes, at their places. The caller holds them.';
 
 create function quantumflow._lanes_of(p_queue text)
 returns text[]

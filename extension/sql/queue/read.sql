@@ -101,30 +101,38 @@ $_lock_messages$;
 comment on function quantumflow._lock_messages(text, bigint[], timestamptz) is
 'Locks messages that are still visible, skipping those that others hold.';
 
-create function quantumflow._read_lane_statement(p_queue text)
+create function quantumflow._lane_query(p_queue text)
 returns text
 language sql
 immutable
 return format(
   $$
-  select array(
-    select row(
-      q.msg_id, q.message ->> 'workflow_run_id', q.message ->> 'step_name', q.message ->> 'task_index', q.vt, q.tableoid, q.ctid
-    )::quantumflow._message
-    from pgmq.%I q
-    where %s = hashtext($1)
-      and q.message ->> 'command' = $1
-      and q.vt >= $4
-      and q.vt <= $5
-      and q.msg_id <> all ($3)
-    order by q.vt
-    limit $2
-    for update skip locked)
+  select
+    q.msg_id, q.message ->> 'workflow_run_id' as run_id, q.message ->> 'step_name' as step_slug, q.message ->> 'task_index' as task_index,
+    q.vt, q.tableoid as part, q.ctid as tid
+  from pgmq.%I q
+  where %s = hashtext($1)
+    and quantumflow._command_of(q.message) = $1
+    and q.vt >= $4
+    and q.vt <= $5
+    and q.msg_id <> all ($3)
+  order by q.vt
+  limit $2
+  for update skip locked
   $$,
   'q_' || p_queue, quantumflow._lane());
 
+comment on function quantumflow._lane_query(text) is
+'The query that locks messages of one lane, see _read_lane, which has its arguments in their order.';
+
+create function quantumflow._read_lane_statement(p_queue text)
+returns text
+language sql
+immutable
+return format('select array(select row(m.*)::quantumflow._message from (%s) m)', quantumflow._lane_query(p_queue));
+
 comment on function quantumflow._read_lane_statement(text) is
-'The statement of _read_lane, which has its arguments in their order.';
+'The statement of _read_lane.';
 
 create function quantumflow._read_lane(
   p_queue    text,
@@ -156,16 +164,15 @@ $_read_lane$;
 comment on function quantumflow._read_lane(text, text, int, bigint[], timestamptz, timestamptz) is
 'Locks the p_quantity messages of one lane that have been visible longest, but those of p_except, skipping those that others hold.';
 
-create function quantumflow._read_first_statement(p_queue text)
+create function quantumflow._choice_of_lanes(p_queue text)
 returns text
 language sql
 immutable
 return format(
   -- First any, at half of what it takes to look into each lane: nearly always these are all. If not, no message that has been visible for
-  -- less long than p_quantity of these is among the first p_quantity, and that bounds what is looked for in each lane. What was looked for
-  -- is locked, and nothing else: to lock as many in each lane, and keep the first, would hide most of it from others meanwhile.
+  -- less long than p_quantity of these is among the first p_quantity, and that bounds what is looked for in each lane.
   $$
-  with anyhow as materialized (
+  anyhow as materialized (
     select q.msg_id, q.vt, q.tableoid as part, q.ctid as tid
     from pgmq.%1$I q
     where %2$s = any ($5)
@@ -200,29 +207,52 @@ return format(
     order by k.vt, k.msg_id
     limit $2
   )
-  select
-    array(
-      select row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
-      )::quantumflow._message
-      from chosen f
-      cross join lateral (
-        select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
-        from pgmq.%1$I q
-        where q.tableoid = f.part
-          and q.ctid = f.tid
-        offset 0
-        for update skip locked
-      ) m
-      where m.vt <= $4
-        and m.message ->> 'command' = any ($1)
-      order by m.vt, m.msg_id),
-    (select count(*)::int from chosen)
   $$,
   'q_' || p_queue, quantumflow._lane());
 
+comment on function quantumflow._choice_of_lanes(text) is
+'What stands before a query of messages of several lanes: the chosen ones are those that have been visible longest. See _read_first, which has
+its arguments in their order, and the hashes of the lanes last.';
+
+create function quantumflow._lanes_query(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  -- What was looked for is locked, and nothing else: to lock as many in each lane, and keep the first, would hide most of it from others
+  -- meanwhile.
+  $$
+  select
+    m.msg_id, m.message ->> 'workflow_run_id' as run_id, m.message ->> 'step_name' as step_slug, m.message ->> 'task_index' as task_index,
+    m.vt, m.part, m.tid
+  from chosen f
+  cross join lateral (
+    select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
+    from pgmq.%I q
+    where q.tableoid = f.part
+      and q.ctid = f.tid
+    offset 0
+    for update skip locked
+  ) m
+  where m.vt <= $4
+    and quantumflow._command_of(m.message) = any ($1)
+  order by m.vt, m.msg_id
+  $$,
+  'q_' || p_queue);
+
+comment on function quantumflow._lanes_query(text) is
+'The query that locks what _choice_of_lanes has chosen.';
+
+create function quantumflow._read_first_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  'with %s select array(select row(m.*)::quantumflow._message from (%s) m), (select count(*)::int from chosen)',
+  quantumflow._choice_of_lanes(p_queue), quantumflow._lanes_query(p_queue));
+
 comment on function quantumflow._read_first_statement(text) is
-'The statement of _read_first, which has its arguments in their order, and the hashes of the lanes last.';
+'The statement of _read_first.';
 
 create function quantumflow._read_first(p_queue text, p_lanes text[], p_quantity int, p_front timestamptz, p_now timestamptz)
 returns quantumflow._reading
@@ -465,7 +495,7 @@ end
 $_read_strays$;
 
 comment on function quantumflow._read_strays(text, timestamptz) is
-'Locks visible messages that name no command, or one that no step of the queue has: no claim looks for them. At most 1,000
+'Locks visible messages of a command that no step of the queue has, or of none: no claim looks for them. At most 1,000
 between two commands.';
 
 create function quantumflow._read_lapsed(p_queue text, p_now timestamptz)

@@ -7,15 +7,17 @@ create function quantumflow._message_of(p_run_id uuid, p_step_slug text, p_task_
 returns jsonb
 language sql
 stable
-return jsonb_build_object(
-  'workflow_run_id', p_run_id,
-  'step_name', p_step_slug,
-  'task_index', p_task_index,
-  'is_map_task', p_gathers,
-  'command', p_command);
+return case
+  when p_command = p_step_slug then
+    jsonb_build_object(
+      'workflow_run_id', p_run_id, 'step_name', p_step_slug, 'task_index', p_task_index, 'is_map_task', p_gathers)
+  else
+    jsonb_build_object(
+      'workflow_run_id', p_run_id, 'step_name', p_step_slug, 'task_index', p_task_index, 'is_map_task', p_gathers, 'command', p_command)
+end;
 
 comment on function quantumflow._message_of(uuid, text, int, boolean, text) is
-'What a task''s message says: which task it is, and the command, which is its lane.';
+'What a task''s message says: which task it is, and the command, which is its lane, unless that is the name of the step.';
 
 create function quantumflow._send_messages(p_queue text, p_messages jsonb[], p_headers jsonb[], p_vt timestamptz)
 returns bigint[]

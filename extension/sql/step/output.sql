@@ -164,6 +164,35 @@ $_fresh_since$;
 comment on function quantumflow._fresh_since(uuid, text, int) is
 'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
 
+create function quantumflow._joined_input(p_run_id uuid, p_run_input jsonb, p_dependencies text[], p_most int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_joined_input$
+begin
+  return (
+    select jsonb_object_agg(g.key, g.value) filter (where pg_column_size(g.value) <= p_most)
+    from (
+      select 'run' as key, p_run_input as value
+      union all
+      select d.step_slug, o.output
+      from (select unnest(p_dependencies) as step_slug) d
+      cross join lateral (
+        select l.output
+        from quantumflow._step_outputs l
+        where (l.run_id, l.step_slug) = (p_run_id, d.step_slug)
+        limit 1
+      ) o
+    ) g
+    having max(pg_column_size(g.value)) <= p_most
+  );
+end
+$_joined_input$;
+
+comment on function quantumflow._joined_input(uuid, jsonb, text[], int) is
+'_task_input of a step that several others lead to.';
+
 -- Without a path of its own, so that it is inlined where it is called; what is rarely asked for is called, so that others do not pay for
 -- its plan.
 create function quantumflow._task_input(
@@ -189,21 +218,19 @@ begin atomic
       when p_gathers then jsonb_build_object('item', p_item_value, 'index', p_task_index)
       when not p_counts then quantumflow._callback_input(p_run_id, p_step_slug)
       when p_dependencies = '{}' then jsonb_build_object('run', p_run_input)
+      when cardinality(p_dependencies) > 1 then quantumflow._joined_input(p_run_id, p_run_input, p_dependencies, p_most)
       else (
-        select jsonb_object_agg(g.key, g.value) filter (where pg_column_size(g.value) <= p_most)
-        from (
-          select 'run' as key, p_run_input as value
-          union all
-          select d.step_slug, o.output
-          from (select unnest(p_dependencies) as step_slug) d
-          cross join lateral (
-            select l.output
-            from quantumflow._step_outputs l
-            where (l.run_id, l.step_slug) = (p_run_id, d.step_slug)
-            limit 1
-          ) o
-        ) g
-        having max(pg_column_size(g.value)) <= p_most
+        select case
+          when o.output is null then jsonb_build_object('run', p_run_input)
+          when pg_column_size(o.output) <= p_most then jsonb_build_object('run', p_run_input, p_dependencies[1], o.output)
+        end
+        from (select 1) k
+        left join lateral (
+          select l.output
+          from quantumflow._step_outputs l
+          where (l.run_id, l.step_slug) = (p_run_id, p_dependencies[1])
+          limit 1
+        ) o on true
       )
     end,
     case when p_retries > 0 then quantumflow._fresh_since(p_run_id, p_step_slug, p_task_index) else 0 end

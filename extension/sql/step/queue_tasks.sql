@@ -3,6 +3,7 @@
 create type quantumflow._task_batch as (
   queue    text,
   vt       timestamptz,
+  is_taken boolean,
   tasks    quantumflow._new_task[],
   messages jsonb[],
   headers  jsonb[],
@@ -10,24 +11,37 @@ create type quantumflow._task_batch as (
 );
 
 comment on type quantumflow._task_batch is
-'Tasks whose messages are sent by one statement: to one queue, with one vt. headers is null where no message has any;
-commands are theirs, each once.';
+'Tasks whose messages are sent by one statement: to one queue, with one vt, which is the end of the lease where a worker is to have them.
+headers is null where no message has any; commands are theirs, each once.';
 
-create function quantumflow._queue_tasks(p_tasks quantumflow._new_task[])
-returns quantumflow._new_task[]
+create type quantumflow._queued as (
+  stranded quantumflow._new_task[],
+  taken    quantumflow._taken_task[]
+);
+
+comment on type quantumflow._queued is
+'Of tasks that were to be made those whose queue is gone, or somebody else''s, null when there is none, and those that were handed over.';
+
+create function quantumflow._queue_tasks(
+  p_tasks quantumflow._new_task[],
+  p_offer quantumflow._offer default null,
+  p_now   timestamptz default null)
+returns quantumflow._queued
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_queue_tasks$
 declare
+  v_secret   uuid := case when p_offer.free > 0 then gen_random_uuid() end;
   v_batch    quantumflow._task_batch;
   v_msg_ids  bigint[];
   v_stranded quantumflow._new_task[];
+  v_taken    quantumflow._taken_task[] := array[]::quantumflow._taken_task[];
 begin
   -- Nearly always one batch.
   for v_batch in
     select *
-    from quantumflow._in_batches(p_tasks)
+    from quantumflow._in_batches(p_tasks, p_offer.lease, p_now)
   loop
     v_msg_ids := quantumflow._send_tasks(v_batch.queue, v_batch.commands, v_batch.messages, v_batch.headers, v_batch.vt);
 
@@ -41,27 +55,38 @@ begin
        attempts, worker_id, lease_token, started_at, status)
     select
       t.run_id, t.step_slug, t.task_index, t.queue, v_msg_ids[t.ordinality], t.ready_at, t.item_value,
-      (t.lease_token is not null)::int, t.worker_id, t.lease_token, t.started_at,
-      case when t.lease_token is null then 'queued' else 'started' end
+      t.is_taken::int,
+      case when t.is_taken then p_offer.worker_id end,
+      case when t.is_taken then quantumflow._token_of(v_secret, v_msg_ids[t.ordinality]) end,
+      case when t.is_taken then p_now end,
+      case when t.is_taken then 'started' else 'queued' end
     from unnest(v_batch.tasks) with ordinality t;
+
+    if v_batch.is_taken then
+      v_taken := v_taken || array(
+        select row(
+          t.run_id, t.step_slug, t.task_index, t.queue, 1, 0, quantumflow._token_of(v_secret, v_msg_ids[t.ordinality])
+        )::quantumflow._taken_task
+        from unnest(v_batch.tasks) with ordinality t);
+    end if;
   end loop;
 
-  return v_stranded;
+  return row(v_stranded, v_taken)::quantumflow._queued;
 end
 $_queue_tasks$;
 
-comment on function quantumflow._queue_tasks(quantumflow._new_task[]) is
-'Makes tasks: a message each, and the row that knows its message. What is handed over is born started. Returns, and does not make, those
-whose queue is gone, or somebody else''s; null when there is none.';
+comment on function quantumflow._queue_tasks(quantumflow._new_task[], quantumflow._offer, timestamptz) is
+'Makes tasks: a message each, and the row that knows its message. What is handed over to the worker that has made the offer is born started.';
 
-create function quantumflow._in_batches(p_tasks quantumflow._new_task[])
+create function quantumflow._in_batches(p_tasks quantumflow._new_task[], p_lease interval default null, p_now timestamptz default null)
 returns setof quantumflow._task_batch
 language sql
 stable
 begin atomic
   select
     t.queue,
-    t.vt,
+    v.vt,
+    t.is_taken,
     array_agg(t order by t.run_id, t.step_slug, t.task_index),
     array_agg(
       quantumflow._message_of(t.run_id, t.step_slug, t.task_index, t.gathers, t.command)
@@ -72,12 +97,13 @@ begin atomic
     end,
     array_agg(distinct t.command)
   from unnest(p_tasks) t
-  group by t.queue, t.vt
-  order by t.queue, t.vt;
+  cross join lateral (select case when t.is_taken then p_now + least(p_lease, t.timeout) else t.vt end as vt) v
+  group by t.queue, v.vt, t.is_taken
+  order by t.queue, v.vt;
 end;
 
-comment on function quantumflow._in_batches(quantumflow._new_task[]) is
-'Tasks with their messages, by what one statement can send.';
+comment on function quantumflow._in_batches(quantumflow._new_task[], interval, timestamptz) is
+'Tasks with their messages, by what one statement can send. p_lease: that of the worker that is to have some of them.';
 
 create function quantumflow._send_tasks(
   p_queue    text,

@@ -76,7 +76,7 @@ begin
     perform quantumflow._notify(v_queue, array(select distinct t.command from unnest(p_tasks) t), p_now);
   end if;
 
-  return quantumflow._queue_tasks(p_tasks);
+  return (quantumflow._queue_tasks(p_tasks)).stranded;
 end
 $_queue_settled$;
 

@@ -10,10 +10,15 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_make_tasks$
 declare
-  v_tasks  quantumflow._new_task[];
+  v_room   int := p_offer.free - cardinality(p_offer.taken);
   v_oldest timestamptz[];
-  v_offer  quantumflow._offer := p_offer;
+  v_tasks  quantumflow._new_task[];
+  v_queued quantumflow._queued;
 begin
+  if v_room > 0 then
+    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_offer.commands, p_now);
+  end if;
+
   select array_agg(
     quantumflow._new_task_of(
       p_run_id => k.run_id,
@@ -27,12 +32,10 @@ begin
       p_timeout => w.timeout,
       p_queue => w.queue,
       p_ready_at => d.ready_at,
-      p_vt => case
-        when d.ready_at > p_now then d.ready_at
-        -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
-        else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
-      end,
-      p_headers => r.headers))
+      p_vt => v.vt,
+      p_headers => r.headers,
+      p_is_taken => coalesce(v_room, 0) > 0 and quantumflow._may_take(
+        w.queue, w.command, d.ready_at, v.vt, p_offer.queues, p_offer.commands, v_oldest, p_now)))
   into v_tasks
   from unnest(p_steps) k
   cross join lateral (
@@ -62,6 +65,13 @@ begin
     where w.chunk_size is not null
     group by 1
   ) i
+  cross join lateral (
+    select case
+      when d.ready_at > p_now then d.ready_at
+      -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
+      else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
+    end as vt
+  ) v
   where case
     when r.retries > 0 then not exists (
       select
@@ -72,13 +82,17 @@ begin
     else true
   end;
 
-  if p_offer.free > cardinality(p_offer.taken) then
-    v_oldest := quantumflow._oldest_vts(p_offer.queues, p_offer.commands, p_now);
-    v_tasks := quantumflow._take_up(p_offer, v_tasks, v_oldest, p_now);
-    v_offer := quantumflow._with_taken(p_offer, v_tasks, v_oldest);
+  if v_room > 0 and v_room < cardinality(v_tasks) then
+    v_tasks := quantumflow._within_room(v_tasks, v_room);
   end if;
 
-  return row(null, quantumflow._queue_tasks(v_tasks), v_offer)::quantumflow._readied;
+  v_queued := quantumflow._queue_tasks(v_tasks, p_offer, p_now);
+
+  return row(
+    null,
+    v_queued.stranded,
+    case when v_room > 0 then quantumflow._with_taken(p_offer, v_queued.taken, v_oldest) else p_offer end
+  )::quantumflow._readied;
 end
 $_make_tasks$;
 

@@ -12,15 +12,12 @@ create type quantumflow._new_task as (
   ready_at      timestamptz,
   vt            timestamptz,
   headers       jsonb,
-  worker_id     uuid,
-  lease_token   bigint,
-  started_at    timestamptz
+  is_taken      boolean
 );
 
 comment on type quantumflow._new_task is
-'A task to be made: from when it may be claimed (ready_at), and the vt its message is sent with, earlier by its priority.
-
-One that is handed over as it is made has a worker_id, a lease_token and a started_at, and its vt is the end of its lease.';
+'A task to be made: from when it may be claimed (ready_at), the vt its message is sent with, earlier by its priority, and whether a worker is to
+have it as it is made.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._new_task_of(
@@ -36,17 +33,19 @@ create function quantumflow._new_task_of(
   p_queue         text,
   p_ready_at      timestamptz,
   p_vt            timestamptz,
-  p_headers       jsonb)
+  p_headers       jsonb,
+  p_is_taken      boolean default false)
 returns quantumflow._new_task
 language sql
 immutable
 return row(
   p_run_id, p_step_slug, p_task_index, p_item_value, p_workflow_slug, p_version, p_gathers, p_command,
-  p_timeout, p_queue, p_ready_at, p_vt, p_headers, null, null, null
+  p_timeout, p_queue, p_ready_at, p_vt, p_headers, p_is_taken
 )::quantumflow._new_task;
 
-comment on function quantumflow._new_task_of(uuid, text, int, jsonb, text, int, boolean, text, interval, text, timestamptz, timestamptz, jsonb) is
-'The one place that builds a _new_task, from named arguments; nobody has it yet.';
+comment on function quantumflow._new_task_of(
+  uuid, text, int, jsonb, text, int, boolean, text, interval, text, timestamptz, timestamptz, jsonb, boolean) is
+'The one place that builds a _new_task, from named arguments.';
 
 create type quantumflow._held_task as (
   ord           int,
@@ -123,15 +122,13 @@ comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, b
 'The one place that builds a _held_task, from named arguments.';
 
 create type quantumflow._taken_task as (
-  run_id        uuid,
-  workflow_slug text,
-  step_slug     text,
-  task_index    int,
-  queue         text,
-  attempt       int,
-  losses        int,
-  lease_token   bigint,
-  timeout       interval
+  run_id      uuid,
+  step_slug   text,
+  task_index  int,
+  queue       text,
+  attempt     int,
+  losses      int,
+  lease_token bigint
 );
 
 comment on type quantumflow._taken_task is 'A task that this transaction has claimed, or handed over.';

@@ -14,17 +14,15 @@ as $claim_tasks$
 declare
   v_now   timestamptz := quantumflow._now();
   v_offer quantumflow._offer;
-  v_found quantumflow._catch;
 begin
   perform quantumflow._refuse_copy();
 
   v_offer := quantumflow._checked_offer(
     claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held);
-  v_found := quantumflow._claim(v_offer, v_now);
 
   return query
   select *
-  from quantumflow._hand_out_all(v_found, v_offer.lease, v_now);
+  from quantumflow._claim_and_hand_out(v_offer, v_now);
 end
 $claim_tasks$;
 
@@ -48,6 +46,63 @@ deadline, as a failure of kind timeout. A task whose input cannot be one jsonb v
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody
 else''s, or that quantumflow has not made; QF404 the database is a copy of the one where its runs were started; QF407 the queue of what waits.';
 
+create function quantumflow._claim_and_hand_out(p_offer quantumflow._offer, p_now timestamptz)
+returns setof quantumflow.claimed_task
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_claim_and_hand_out$
+declare
+  v_passed  bigint;
+  v_is_done boolean := coalesce(p_offer.commands = '{}', false) or p_offer.free = cardinality(p_offer.taken);
+  v_found   quantumflow._catch := row('{}', p_offer.taken);
+begin
+  if p_offer.commands is distinct from '{}' then
+    if exists (select from quantumflow._unfinished_ends) then
+      perform quantumflow._finish_ends(10, p_now);
+    end if;
+
+    perform quantumflow._worker_seen(p_offer.worker_id, p_now);
+  end if;
+
+  if not v_is_done and p_offer.queues = '{quantum_flow_queue}' and p_offer.quiet = '{}' then
+    v_passed := quantumflow._entries_read('quantum_flow_queue');
+
+    -- It returns all that it returns, or nothing, so nothing was returned before an error.
+    begin
+      return query
+      select *
+      from quantumflow._claim_at_once(p_offer, p_now);
+
+      v_is_done := true;
+    exception
+      when object_not_in_prerequisite_state or program_limit_exceeded or out_of_memory or internal_error then
+        -- There is something to be said against a task, or its input is larger than a jsonb value may be, or than there is memory for.
+        -- Nothing has been claimed.
+        v_is_done := false;
+    end;
+
+    if v_is_done and quantumflow._entries_read('quantum_flow_queue') - v_passed > 2000 then
+      perform quantumflow._oldest_vt('quantum_flow_queue', p_offer.commands, p_now);
+    end if;
+  end if;
+
+  if not v_is_done then
+    v_found := quantumflow._claim(p_offer, p_now);
+  end if;
+
+  if v_found.plain <> '{}' or v_found.taken <> '{}' then
+    return query
+    select *
+    from quantumflow._hand_out_all(v_found, p_offer.lease, p_now);
+  end if;
+end
+$_claim_and_hand_out$;
+
+comment on function quantumflow._claim_and_hand_out(quantumflow._offer, timestamptz) is
+'Claims as many tasks as the offer has room for, counting those it has been given, and hands them all out. Finishes ends that were left
+unfinished before, and notes that the worker was seen.';
+
 create function quantumflow._claim(p_offer quantumflow._offer, p_now timestamptz)
 returns quantumflow._catch
 language plpgsql
@@ -64,15 +119,6 @@ declare
   v_left     quantumflow._message[];
   v_more     quantumflow._catch;
 begin
-  if p_offer.commands = '{}' then
-    return v_found;
-  end if;
-
-  if exists (select from quantumflow._unfinished_ends) then
-    perform quantumflow._finish_ends(10, p_now);
-  end if;
-  perform quantumflow._worker_seen(p_offer.worker_id, p_now);
-
   -- Rounds, because a message that was read may turn out not to be claimable; nearly always there is one.
   foreach v_queue in array p_offer.queues loop
     continue when v_queue = any (p_offer.quiet);

@@ -65,83 +65,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_plain$
 declare
-  v_secret uuid := gen_random_uuid();
-  v_plain  quantumflow.claimed_task[];
-  v_parts  oid[];
-  v_tids   tid[];
-  v_vts    timestamptz[];
+  v_plain quantumflow.claimed_task[];
+  v_parts oid[];
+  v_tids  tid[];
+  v_vts   timestamptz[];
 begin
-  -- First the run, shared: whatever stops a run waits for this claim, or is seen by it. Then the task, and all of them before any is
-  -- written.
   begin
-    with claimed as (
-      update quantumflow.step_tasks t
-      set
-        status = 'started',
-        attempts = t.attempts + 1,
-        worker_id = p_offer.worker_id,
-        lease_token = quantumflow._token_of(v_secret, t.message_id),
-        started_at = p_now
-      from (
-        select
-          m.part, m.tid, r.id, r.workflow_slug, r.version, r.headers, r.retries, w.step_slug, w.command, w.args, w.max_attempts,
-          w.timeout, w.step_type, l.tid as task, i.input, i.fresh_since,
-          count(*) over () as tasks,
-          sum(pg_column_size(i.input)) over () as bytes
-        from unnest(p_messages) m
-        cross join lateral (
-          select k.id, k.workflow_slug, k.version, k.status, k.input, k.headers, k.retries
-          from quantumflow.workflow_runs k
-          where k.id = quantumflow._as_uuid(m.run_id)
-          for key share skip locked
-        ) r
-        cross join lateral (
-          select
-            k.step_slug, k.command, k.args, k.max_attempts, k.timeout, k.step_type, k.dependencies, k.counts, k.gathers, k.chunk_size
-          from quantumflow.workflow_steps k
-          where (k.workflow_slug, k.version, k.step_slug) = (r.workflow_slug, r.version, m.step_slug)
-          limit 1
-        ) w
-        cross join lateral (
-          select k.ctid as tid, k.task_index, k.item_value
-          from quantumflow.step_tasks k
-          where (k.run_id, k.step_slug) = (r.id, w.step_slug)
-            and k.task_index = quantumflow._as_number(m.task_index, 9)::int
-            and k.message_id = m.msg_id
-            and k.queue = p_queue
-            and k.status = 'queued'
-            and k.losses = 0
-          for update skip locked
-        ) l
-        cross join lateral quantumflow._task_input(
-          r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size,
-          100000) i
-        where i.input is not null
-          and (r.status = 'started' or not w.counts)
-          and (p_offer.commands is null or w.command = any (p_offer.commands))
-      ) k
-      where k.tasks = cardinality(p_messages)
-        and k.bytes <= 16777216
-        and t.run_id is not distinct from k.id
-        and t.ctid = k.task
-      returning
-        k.part, k.tid,
-        row(
-          t.run_id, k.workflow_slug, t.step_slug, t.task_index, k.command, k.args, k.input, t.attempts, k.max_attempts, t.lease_token,
-          p_now + least(p_offer.lease, k.timeout), p_now + k.timeout, t.queue, t.message_id, k.headers, t.losses, k.step_type, k.retries,
-          k.fresh_since, k.version
-        )::quantumflow.claimed_task as task
-    )
-    select
-      coalesce(array_agg(c.task), '{}'),
-      array_agg(c.part),
-      array_agg(c.tid),
-      array_agg((c.task).lease_expires_at)
+    select *
     into v_plain, v_parts, v_tids, v_vts
-    from claimed c;
+    from quantumflow._claim_read(p_queue, p_messages, p_offer, p_now, gen_random_uuid());
   exception
-    when program_limit_exceeded or out_of_memory or internal_error then
-      -- Some input is larger than a jsonb value may be, or than there is memory for. Nothing has been claimed.
+    when object_not_in_prerequisite_state or program_limit_exceeded or out_of_memory or internal_error then
+      -- There is something to be said against a task, or its input is larger than a jsonb value may be, or than there is memory for. Nothing
+      -- has been claimed.
       return '{}';
   end;
 
@@ -152,9 +88,7 @@ end
 $_claim_plain$;
 
 comment on function quantumflow._claim_plain(text, quantumflow._message[], quantumflow._offer, timestamptz) is
-'Claims the tasks that messages name, in one statement, if there is nothing to be said against any of them, which is nearly always so:
-each can be held, waits for its first worker or for one after a failure, and was never lost, its run goes on, and its input is not so large that it had better be handed
-out by itself. Else it claims none. It may miss one that was changed since the statement began.';
+'Claims the tasks that messages name, if there is nothing to be said against any of them, see _claim_statement. Else it claims none.';
 
 create function quantumflow._still_claimed(p_plain quantumflow.claimed_task[])
 returns quantumflow.claimed_task[]
@@ -228,13 +162,13 @@ begin
       and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid
     returning
-      h.ord, h.run_id, h.workflow_slug, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout
+      h.ord, h.run_id, h.step_slug, h.task_index, t.queue, t.attempts, t.losses, t.lease_token, h.timeout
   )
   select
     coalesce(
       array_agg(
         row(
-          k.run_id, k.workflow_slug, k.step_slug, k.task_index, k.queue, k.attempts, k.losses, k.lease_token, k.timeout
+          k.run_id, k.step_slug, k.task_index, k.queue, k.attempts, k.losses, k.lease_token
         )::quantumflow._taken_task),
       '{}'),
     array_agg(p_messages[k.ord].part),

@@ -65,7 +65,7 @@ begin
   return query
   select
     k.run_id,
-    k.workflow_slug,
+    r.workflow_slug,
     k.step_slug,
     k.task_index,
     w.command,
@@ -74,8 +74,8 @@ begin
     k.attempt,
     w.max_attempts,
     k.lease_token,
-    p_now + least(p_lease, k.timeout),
-    p_now + k.timeout,
+    p_now + least(p_lease, w.timeout),
+    p_now + w.timeout,
     k.queue,
     t.message_id,
     r.headers,
@@ -85,7 +85,7 @@ begin
     i.fresh_since,
     r.version
   from unnest(p_taken) k
-  -- A lease found lost in a later round may have ended the run of a task taken before.
+  -- A lease found lost in a later round, or another result of the same call, may have ended the run of a task taken before.
   cross join lateral (
     select l.item_value, l.message_id
     from quantumflow.step_tasks l
@@ -94,15 +94,15 @@ begin
     limit 1
   ) t
   cross join lateral (
-    select l.input, l.headers, l.retries, l.version
+    select l.workflow_slug, l.input, l.headers, l.retries, l.version
     from quantumflow.workflow_runs l
     where l.id = k.run_id
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.args, l.max_attempts, l.step_type, l.dependencies, l.counts, l.gathers, l.chunk_size
+    select l.command, l.args, l.max_attempts, l.timeout, l.step_type, l.dependencies, l.counts, l.gathers, l.chunk_size
     from quantumflow.workflow_steps l
-    where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, r.version, k.step_slug)
+    where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
     limit 1
   ) w
   cross join lateral quantumflow._task_input(

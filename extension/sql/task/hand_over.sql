@@ -19,7 +19,6 @@ declare
   v_next    quantumflow.claimed_task;
   v_answer  quantumflow.task_exchange;
   v_done    quantumflow._completion;
-  v_found   quantumflow._catch;
 begin
   v_results := quantumflow._checked_array(complete_and_claim.results, 'results');
   v_offer := quantumflow._checked_offer(
@@ -48,14 +47,11 @@ begin
     if quantumflow._is_quiet(v_offer, v_now) then
       return;
     end if;
-
-    v_found := quantumflow._claim(v_offer, v_now);
   else
     perform quantumflow._refuse_copy();
 
     v_done := quantumflow._complete(v_results, v_now, v_offer);
     v_offer := v_done.offer;
-    v_found := quantumflow._claim(v_offer, v_now);
 
     return query
     select
@@ -70,7 +66,7 @@ begin
     null::text, c.run_id, c.workflow_slug, c.step_slug, c.task_index, c.command, c.args, c.input, c.attempt, c.max_attempts,
     c.lease_token, c.lease_expires_at, c.deadline, c.queue, c.message_id, c.headers, c.losses, c.step_type,
     null::text, null::text, c.retries, c.fresh_since, c.version
-  from quantumflow._hand_out_all(v_found, v_offer.lease, v_now) c;
+  from quantumflow._claim_and_hand_out(v_offer, v_now) c;
 end
 $complete_and_claim$;
 

@@ -149,7 +149,7 @@ begin
 
   v_this := quantumflow._find_passable(p_results -> 0, p_offer, p_now);
 
-  -- Something that the worker could claim goes before the next task, by more than a second, as _take_up has it. Room for more is filled by a
+  -- Something that the worker could claim goes before the next task, by more than a second, as _may_take has it. Room for more is filled by a
   -- claim, unless there is nothing to claim. A run that ends keeps nobody from what else there is, but its output may be too large to be put
   -- into another value unseen.
   if v_this.run_id is null

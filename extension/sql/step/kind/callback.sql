@@ -117,7 +117,7 @@ begin
   ) w;
 
   if v_tasks is not null then
-    v_stranded := quantumflow._queue_tasks(v_tasks);
+    v_stranded := (quantumflow._queue_tasks(v_tasks)).stranded;
   end if;
 
   if v_stranded is null then
