@@ -45,6 +45,10 @@ MODEL = ("tests-py/model/test_machine.py",)
 PASSED_ON = _sql("task/a_result_alone_comes_to_what_it_comes_to_beside_others")
 GRAPHS = ("tests-py/model/test_graphs.py",)
 NOTIFIED = ("tests-py/wake/test_notify.py",)
+SETTLED = ("tests-py/races/test_settling.py::test_who_settles_waits_for_nobody[run]",)
+MEETS = "tests-py/races/test_settling.py::test_two_calls_that_meet_at_a_deadline_have_one_outcome"
+ONE_EACH = _sql("run/each_wait_takes_one_signal_and_the_first_the_oldest")
+TIMED = _sql("run/a_run_that_takes_longer_than_its_run_timeout_fails")
 
 CLAIMING = [
     Mutation(
@@ -1069,8 +1073,8 @@ RUNS = [
     Mutation(
         "a run that one step concludes calls nobody",
         "_compiled_steps",
-        "      and not v_flow ? 'on_complete'\n",
-        "",
+        "      and not v_flow ?| array['on_complete', 'run_timeout'],\n",
+        "      and not v_flow ? 'run_timeout',\n",
         _sql("step/on_complete_is_a_task_in_the_transaction_that_ends_the_run"),
     ),
     Mutation(
@@ -1180,7 +1184,7 @@ RUNS = [
     Mutation(
         "finishing an end stops a callback",
         "_stop_runs",
-        "            and w.counts\n",
+        "            and (w.counts or w.settled)\n",
         "",
         _sql("step/finishing_an_end_leaves_callbacks_alone"),
     ),
@@ -1245,8 +1249,8 @@ RUNS = [
     Mutation(
         "a retry leaves the callback of before",
         "_forget_tasks",
-        "        and t.status in ('queued', 'started')\n      returning t.queue, t.message_id\n",
-        "        and t.status = 'none'\n      returning t.queue, t.message_id\n",
+        "        and t.status in ('queued', 'started')\n        and exists (\n",
+        "        and t.status = 'none'\n        and exists (\n",
         (*_sql("run/retrying_cancels_a_callback_that_is_still_to_be_done"), *MODEL),
     ),
     Mutation(
@@ -1479,8 +1483,8 @@ MENDING = [
     Mutation(
         "a repair sends a message at once, whatever the priority, delay or pause",
         "_send_again",
-        "        when r.status = 'paused' then 'infinity'\n"
-        "        else quantumflow._visible_at(t.queued_at, r.priority, p_now)",
+        "        when r.status = 'paused' and w.counts then 'infinity'\n"
+        "        else quantumflow._shown_at(t.run_id, w.signals, t.queued_at, r.priority, p_now)",
         "        else p_now",
         _sql("mend/repair_sends_new_messages_for_those_that_are_gone"),
     ),
@@ -1544,9 +1548,9 @@ MENDING = [
     Mutation(
         "check_state calls an unfinished end a problem",
         "_check_ends",
-        "        and not exists ("
+        "in ('completed', 'failed', 'cancelled')\n        and not exists ("
         "select from quantumflow._unfinished_ends e where e.run_id = t.run_id)\n",
-        "",
+        "in ('completed', 'failed', 'cancelled')\n",
         ("tests-py/mend/test_checking_under_load.py",),
     ),
 ]
@@ -2200,15 +2204,15 @@ KINDS = [
     Mutation(
         "a run waits for its callbacks",
         "_kinds",
-        "('callback', false, 1, false)",
-        "('callback', true, 1, false)",
+        "('callback', false, 1, false,",
+        "('callback', true, 1, false,",
         _sql("definition/what_a_type_means_is_compiled_into_each_step"),
     ),
     Mutation(
         "a map gathers nothing",
         "_kinds",
-        "('map', true, null, true)",
-        "('map', true, null, false)",
+        "('map', true, null, true,",
+        "('map', true, null, false,",
         _sql("definition/what_a_type_means_is_compiled_into_each_step"),
     ),
     Mutation(
@@ -2677,6 +2681,128 @@ GATES = [
     ),
 ]
 
+SETTLING = [
+    Mutation(
+        "what cannot be settled keeps the others from it",
+        "_settle_guarded",
+        "    when others then\n",
+        "    when division_by_zero then\n",
+        _sql("tend/what_cannot_be_settled_keeps_no_other_from_it"),
+    ),
+    Mutation(
+        "who settles waits for a step",
+        "_hold_to_settle",
+        "        and l.status = 'started'\n      for no key update skip locked",
+        "        and l.status = 'started'\n      for no key update",
+        ("tests-py/races/test_settling.py::test_who_settles_waits_for_nobody[step]",),
+    ),
+    Mutation(
+        "who settles waits for a run",
+        "_hold_to_settle",
+        " or not k.is_to_go_on)\n      for no key update skip locked",
+        " or not k.is_to_go_on)\n      for no key update",
+        SETTLED,
+    ),
+    Mutation(
+        "who settles does not ask for what would go on",
+        "_busy_dependents",
+        "      for no key update skip locked\n",
+        "",
+        ("tests-py/races/test_settling.py::test_who_settles_waits_for_nobody[dependent]",),
+    ),
+    Mutation(
+        "who settles does not ask for what would be skipped in turn",
+        "_busy_dependents",
+        " or (k.may_go_far and l.status = 'created')",
+        "",
+        ("tests-py/races/test_settling.py::test_who_settles_waits_for_nobody[far dependent]",),
+    ),
+    Mutation(
+        "who settles waits for a signal",
+        "_take_signals",
+        "        for update skip locked\n",
+        "        for update\n",
+        ("tests-py/races/test_settling.py::test_who_settles_waits_for_nobody[signal]",),
+    ),
+    Mutation(
+        "a signal goes to who looks for it first",
+        "_is_wanted_before",
+        "(s.started_at, w.step_slug) < (p_started_at, p_step_slug)",
+        "false",
+        ONE_EACH,
+    ),
+    Mutation(
+        "of several signals any is taken",
+        "_take_signals",
+        "        order by l.number\n",
+        "        order by l.number desc\n",
+        ONE_EACH,
+    ),
+    Mutation(
+        "a wait that is woken in vain has timed out",
+        "_judge_due",
+        "when v_held.queued_at > p_now then",
+        "when false then",
+        ONE_EACH,
+    ),
+    Mutation(
+        "a signal does not hold its run",
+        "send_signal",
+        "  where r.id = send_signal.run_id\n  for no key update;",
+        "  where r.id = send_signal.run_id;",
+        (f"{MEETS}[signal-signal]",),
+    ),
+    Mutation(
+        "a wait that begins does not look whether its signal lies there",
+        "_make_settled_tasks",
+        "w.signals is not null and quantumflow._has_signal(k.run_id, w.signals)",
+        "false",
+        _sql("run/a_wait_goes_on_with_the_signal_that_it_is_sent"),
+    ),
+    Mutation(
+        "a resume forgets the signals that came meanwhile",
+        "_shown_at",
+        "p_signals is not null and quantumflow._has_signal(p_run_id, p_signals)",
+        "false",
+        _sql("run/what_waits_in_a_paused_run_goes_on_at_the_resume"),
+    ),
+    Mutation(
+        "a pause stops the deadline of its run",
+        "pause_run",
+        "        and l.counts\n",
+        "",
+        TIMED,
+    ),
+    Mutation(
+        "a run that one step concludes leaves its deadline behind",
+        "_compiled_steps",
+        "      and not v_flow ?| array['on_complete', 'run_timeout'],\n",
+        "      and not v_flow ? 'on_complete',\n",
+        TIMED,
+    ),
+    Mutation(
+        "a run leaves its deadline behind",
+        "_finish_runs",
+        "v_timed is not null",
+        "false",
+        TIMED,
+    ),
+    Mutation(
+        "a copy of a database settles",
+        "_settle",
+        "quantumflow._is_copy()",
+        "false",
+        _sql("tend/in_a_copy_nothing_is_settled"),
+    ),
+    Mutation(
+        "what is due is settled one by one",
+        "_settle",
+        "least(100, v_left)",
+        "1",
+        _plan("test_settling.py::test_to_settle_many_is_a_fixed_number_of_statements"),
+    ),
+]
+
 COSTS = [
     Mutation(
         "an extension looks for messages by their vt, too",
@@ -2859,6 +2985,7 @@ MUTATIONS = [
     *TRUST,
     *STRANGERS,
     *GATES,
+    *SETTLING,
     *COSTS,
     *SCHEDULING,
 ]

@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(8);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -15,7 +15,13 @@ select quantumflow._keep_signal('10000000-0000-0000-0000-000000000001', i.signal
 from unnest(array['x', 'x', 'y']) with ordinality i (signal, n);
 update pgmq.q_quantum_flow_system set vt = quantumflow._now();
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
-select results_eq('select settled from quantumflow.settle()', 'values (2)', 'two of the four find one');
+-- As if another session had the others.
+update pgmq.q_quantum_flow_system set vt = '2029-01-01 00:00:00+00' where message ->> 'step_name' = 'late';
+select results_eq('select settled from quantumflow.settle(1)', 'values (0)', 'it is not for who began to wait later');
+select is(
+  (select vt from pgmq.q_quantum_flow_system where message ->> 'step_name' = 'late'), quantumflow._now() + interval '100 ms',
+  'whose turn comes again');
+select results_eq('select settled from quantumflow.settle()', 'values (2)', 'two of the others find one');
 select results_eq(
   $$select step_slug, output from quantumflow.step_tasks where status = 'completed' and step_slug <> 'before' order by 1$$,
   $$values ('a' collate "C", '1'::jsonb), ('b', '{"signal": "x", "payload": 2}')$$,
