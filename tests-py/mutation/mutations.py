@@ -1719,16 +1719,16 @@ HANDING_OVER = [
     ),
     Mutation(
         "listeners are told of what nobody can claim",
-        "_send_tasks",
-        "if p_vt <= v_now then",
-        "if true then",
+        "_hold_to_send",
+        "p_vt <= v_now",
+        "true",
         NOTIFIED,
     ),
     Mutation(
         "listeners are told of nothing",
-        "_send_tasks",
-        "if p_vt <= v_now then",
-        "if false then",
+        "_hold_to_send",
+        "p_vt <= v_now",
+        "false",
         NOTIFIED,
     ),
     Mutation(
@@ -2430,8 +2430,8 @@ TRUST = [
     Mutation(
         "a start does not ask for its queues",
         "_refuse_unfit",
-        "    perform quantumflow._refuse_unusable_queues(p_start.queues);\n",
-        "",
+        "if not p_start.is_simple then",
+        "if false then",
         _sql("step/a_step_whose_queue_is_gone_fails_with_that_reason"),
     ),
     Mutation(
