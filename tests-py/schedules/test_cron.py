@@ -140,7 +140,10 @@ def asked(module_dsn: str, server: EmbeddedServer) -> Iterator[psycopg.Connectio
 
 @pytest.mark.parametrize(
     "cases",
-    [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.long)],
+    [
+        pytest.param(FEW, id="few"),
+        pytest.param(MANY, id="many", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_the_times_are_those_of_another_library(asked: psycopg.Connection, cases: int) -> None:
     for n in range(cases):
