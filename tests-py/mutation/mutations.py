@@ -932,10 +932,10 @@ REPORTS = [
     Mutation(
         "reports lock runs in the order in which they came",
         "_hold_runs",
-        "    select distinct u.run_id\n    from unnest(p_run_ids) u (run_id)\n"
-        "    order by u.run_id);",
-        "    select u.run_id\n    from unnest(p_run_ids) u (run_id)\n    group by u.run_id\n"
-        "    order by md5(u.run_id::text || pg_backend_pid()));",
+        "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
+        "      order by u.run_id\n",
+        "      select u.run_id\n      from unnest(p_run_ids) u (run_id)\n      group by u.run_id\n"
+        "      order by md5(u.run_id::text || pg_backend_pid())\n",
         JOINS,
     ),
     Mutation(

@@ -361,17 +361,18 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_run_ids uuid[] := array(
-    select distinct u.run_id
-    from unnest(p_run_ids) u (run_id)
-    order by u.run_id);
   v_changed uuid[];
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: to take a stronger one later could deadlock.
   if p_mode = 'key share' then
     select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
     into v_changed
-    from unnest(v_run_ids) k (run_id)
+    from (
+      select distinct u.run_id
+      from unnest(p_run_ids) u (run_id)
+      order by u.run_id
+      offset 0
+    ) k
     cross join lateral (
       select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
@@ -381,7 +382,12 @@ begin
   elsif p_mode = 'no key update' then
     select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
     into v_changed
-    from unnest(v_run_ids) k (run_id)
+    from (
+      select distinct u.run_id
+      from unnest(p_run_ids) u (run_id)
+      order by u.run_id
+      offset 0
+    ) k
     cross join lateral (
       select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
@@ -391,7 +397,12 @@ begin
   else
     select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
     into v_changed
-    from unnest(v_run_ids) k (run_id)
+    from (
+      select distinct u.run_id
+      from unnest(p_run_ids) u (run_id)
+      order by u.run_id
+      offset 0
+    ) k
     cross join lateral (
       select l.id, l.status, l.retries
       from quantumflow.workflow_runs l
@@ -517,6 +528,12 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_remove_reported$
 begin
+  -- Nearly always all are of one queue.
+  if p_held = '{}' and p_recorded.queues[1] = all (p_recorded.queues) then
+    perform quantumflow._remove_messages(p_recorded.queues[1], p_recorded.message_ids);
+    return;
+  end if;
+
   perform quantumflow._remove_messages(m.queue, array_agg(m.message_id order by m.message_id))
   from (
     select *
