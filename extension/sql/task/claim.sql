@@ -76,7 +76,7 @@ begin
 
       v_is_done := true;
     exception
-      when object_not_in_prerequisite_state or program_limit_exceeded or out_of_memory or internal_error then
+      when no_data_found or program_limit_exceeded or out_of_memory or internal_error then
         -- There is something to be said against a task, or its input is larger than a jsonb value may be, or than there is memory for.
         -- Nothing has been claimed.
         v_is_done := false;

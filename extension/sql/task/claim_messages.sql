@@ -75,7 +75,7 @@ begin
     into v_plain, v_parts, v_tids, v_vts
     from quantumflow._claim_read(p_queue, p_messages, p_offer, p_now, gen_random_uuid());
   exception
-    when object_not_in_prerequisite_state or program_limit_exceeded or out_of_memory or internal_error then
+    when no_data_found or program_limit_exceeded or out_of_memory or internal_error then
       -- There is something to be said against a task, or its input is larger than a jsonb value may be, or than there is memory for. Nothing
       -- has been claimed.
       return '{}';

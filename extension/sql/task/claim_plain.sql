@@ -8,14 +8,14 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_look_closer$
 begin
-  raise exception using errcode = 'object_not_in_prerequisite_state';
+  raise exception using errcode = 'no_data_found';
 end
 $_look_closer$;
 
 comment on function quantumflow._look_closer() is
 'Ends the statement that claims tasks where there is something to be said against one of them.
 
-Errors: 55000 always.';
+Errors: P0002 always.';
 
 create function quantumflow._claim_statement(p_with text, p_of_maps boolean, p_queue text, p_seen text, p_then text)
 returns text
@@ -114,7 +114,7 @@ that it had better be handed out by itself. Else it claims none, and says so. It
 p_with: what gives found. p_of_maps: most of these are of the same steps, so that each run and step is looked up once. p_queue: their queue.
 p_seen: how many there are, those that others hold as well. p_then: what becomes of the tasks claimed.
 
-Errors: 55000 a task takes a closer look.';
+Errors: P0002 a task takes a closer look.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._claimed_columns()
@@ -184,7 +184,7 @@ begin
       v_function.name, v_function.takes, v_function.gives, concat('begin ', v_function.statement, '; end'));
     execute format(
       'comment on function quantumflow.%I is %L', v_function.name,
-      v_function.comment || e' See _claim_statement.\n\nErrors: 55000 a task takes a closer look.');
+      v_function.comment || e' See _claim_statement.\n\nErrors: P0002 a task takes a closer look.');
   end loop;
 end
 $claims$;
@@ -238,4 +238,4 @@ comment on function quantumflow._claim_at_once(quantumflow._offer, timestamptz) 
 'Claims from the default queue what a worker has room for that serves no other, if there is nothing to be said against any of it, and
 returns all of it. There may be nothing.
 
-Errors: 55000 a task takes a closer look.';
+Errors: P0002 a task takes a closer look.';
