@@ -145,7 +145,7 @@ comment on function quantumflow._products_of(text[], int, boolean) is
 'How many products of two long numbers a word stands for, of which one is allowed: none by a number of the condition itself, two where there
 are too many at once, in a filter or in a division.';
 
-create function quantumflow._loop_problems(p_tokens text[], p_is_lax boolean)
+create function quantumflow._loop_problems(p_tokens text[], p_is_lax boolean, p_gives_value boolean)
 returns setof text
 language plpgsql
 immutable
@@ -234,7 +234,8 @@ begin
   where v_work > case when v_loops then 50 else 200 end
   union all
   select 'ends in a filter, which gives items: exists(...) around it is true or false'
-  where v_opened[2] = '?('
+  where not p_gives_value
+    and v_opened[2] = '?('
     and p_tokens[cardinality(p_tokens)] = ')'
   union all
   select 'has .**, which looks at everything below'
@@ -242,14 +243,20 @@ begin
 end
 $_loop_problems$;
 
-comment on function quantumflow._loop_problems(text[], boolean) is
-'What in a condition may take time that grows faster than the input does, in words that follow "if".
+comment on function quantumflow._loop_problems(text[], boolean, boolean) is
+'What in a condition may take time that grows faster than the input does, in words that follow "if". p_gives_value: it is a path to a value
+instead, and may end in a filter.
 
 It reads the words once from left to right, and knows of each pair of brackets that it is in whether what stands there may be many values.
 In lax mode each path may, since an array stands for its elements. That a filter works on no value of $, for each item again, is asked
 of text and numbers, which may be long; to compare them takes no longer than the item is.';
 
-create function quantumflow._condition_problems(p_if text, p_dependencies text[], p_after text[])
+create function quantumflow._condition_problems(
+  p_if           text,
+  p_dependencies text[],
+  p_after        text[],
+  p_gives_value  boolean default false
+)
 returns setof text
 language plpgsql
 stable
@@ -285,12 +292,13 @@ begin
   union all
   select p.* from quantumflow._pattern_problems(v_tokens) as p
   union all
-  select l.* from quantumflow._loop_problems(v_tokens, v_path !~ '^strict ') as l;
+  select l.* from quantumflow._loop_problems(v_tokens, v_path !~ '^strict ', p_gives_value) as l;
 end
 $_condition_problems$;
 
-comment on function quantumflow._condition_problems(text, text[], text[]) is
+comment on function quantumflow._condition_problems(text, text[], text[], boolean) is
 'What is wrong with an "if", in words that follow it. p_dependencies and p_after: what its step waits for, with and without what it gives.
+p_gives_value: it is a path to a value instead, as "at" is.
 
 It may ask only for what the step is given, and take no time that grows faster than its input: so that it takes less than a second on a
 megabyte, whatever is in it. Numbers of values are not known when it is defined, so whatever may be many counts as many.';

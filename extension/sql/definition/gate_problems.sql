@@ -41,7 +41,7 @@ begin
     and jsonb_typeof(s.step -> 'fallback') <> 'array';
 
   return query
-  select 'QF118', format('steps[%s].%s', s.index, r.key), format(r.message, s.shown), s.index
+  select 'QF118', format('steps[%s].%s', s.index, r.key), format(r.message, s.shown, s.step_type), s.index
   from quantumflow._named_steps(p_definition) s
   cross join lateral (
     values
@@ -57,7 +57,7 @@ begin
         'step %s has on_error and fallback, and only one of them can say what its failure means',
         s.step ?& array['on_error', 'fallback']
       ),
-      ('tolerate', 'single step %s has tolerate', s.step ? 'tolerate' and not s.is_map)
+      ('tolerate', '%2$s step %1$s has tolerate', s.step ? 'tolerate' and not s.is_map)
   ) as r(key, message, is_wrong)
   where r.is_wrong
 

@@ -4,7 +4,17 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_kind_problems$
+declare
+  v_outputs jsonb;
 begin
+  -- That of a wait for one signal is what was sent, which may be an array.
+  select jsonb_object_agg(
+    s.name, case s.step_type when 'sleep' then 'is {"until"}, since it sleeps,' else 'is {"signal", "payload"}, since it waits for several,' end)
+  into v_outputs
+  from quantumflow._named_steps(p_definition) s
+  where s.step_type = 'sleep'
+    or (s.step_type = 'wait' and s.step ? 'signals');
+
   -- What a key is of, and what nobody works on does not have.
   return query
   select
@@ -31,15 +41,15 @@ begin
     and s.step_type in (select k.step_type from quantumflow._kinds() k)
 
   union all
-  select 'QF118', format('steps[%s]', s.index), format('%s step %s %s', s.step_type, s.shown, r.problem), s.index
+  select 'QF118', format('steps[%s].%s', s.index, r.key), format('%s step %s %s', s.step_type, s.shown, r.problem), s.index
   from quantumflow._named_steps(p_definition) s
   cross join lateral (
     values
-      ('has neither seconds nor at', s.step_type = 'sleep' and not s.step ?| array['seconds', 'at']),
-      ('has seconds and at, and only one of them can say until when', s.step_type = 'sleep' and s.step ?& array['seconds', 'at']),
-      ('has signal and signals, and only one of them can say what it waits for', s.step_type = 'wait' and s.step ?& array['signal', 'signals']),
-      ('waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]')
-  ) as r(problem, is_wrong)
+      ('seconds', 'has neither seconds nor at, and one of them says until when', s.step_type = 'sleep' and not s.step ?| array['seconds', 'at']),
+      ('at', 'has seconds and at, and only one of them can say until when', s.step_type = 'sleep' and s.step ?& array['seconds', 'at']),
+      ('signals', 'has signal and signals, and only one of them can say what it waits for', s.step_type = 'wait' and s.step ?& array['signal', 'signals']),
+      ('signals', 'waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]' and not s.step ? 'signal')
+  ) as r(key, problem, is_wrong)
   where r.is_wrong
 
   union all
@@ -57,10 +67,21 @@ begin
   cross join lateral quantumflow._condition_problems(
     s.step ->> 'at',
     quantumflow._texts(s.dependencies),
-    quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after)
+    quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after),
+    p_gives_value => true
   ) as c(problem)
   where jsonb_typeof(s.step -> 'at') = 'string'
-    and length(s.step ->> 'at') between 1 and 2000;
+    and length(s.step ->> 'at') between 1 and 2000
+
+  union all
+  select
+    'QF118', format('steps[%s].map_over', s.index),
+    format('map step %s maps over %s, whose output %s and no array', s.shown, quantumflow._shown(to_jsonb(o.over)), v_outputs ->> o.over),
+    s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join lateral (select coalesce(s.map_over, s.dependencies -> 0) #>> '{}') as o(over)
+  where s.is_map
+    and v_outputs ? o.over;
 end
 $_kind_problems$;
 

@@ -198,7 +198,7 @@ set search_path = pg_catalog, pg_temp
 as $_mapping_problems$
 begin
   return query
-  select 'QF108', format('steps[%s].chunk_size', s.index), format('single step %s has chunk_size', s.shown), s.index
+  select 'QF108', format('steps[%s].chunk_size', s.index), format('%s step %s has chunk_size', s.step_type, s.shown), s.index
   from quantumflow._named_steps(p_definition) s
   where s.step ? 'chunk_size'
     and not s.is_map;
@@ -208,7 +208,7 @@ begin
     'QF108',
     format('steps[%s].map_over', s.index),
     case
-      when not s.is_map then format('single step %s has map_over', s.shown)
+      when not s.is_map then format('%s step %s has map_over', s.step_type, s.shown)
       when s.map_over is null then format('map step %s has several dependencies and no map_over', s.shown)
       else
         format(

@@ -47,7 +47,8 @@ comment on function quantumflow.status(uuid, boolean) is
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
 occurs, "total" and "failures", the attempts that did not complete. gave_up: how many steps and tasks the run went on without, null where
 its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, saw what that found in the input of a step
-that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, and failed_tasks how many of its tasks failed and were tolerated. Try: select jsonb_pretty(quantumflow.status(run_id)).
+that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, failed_tasks how many of its tasks failed and were tolerated, signals what it waits for, and
+until, while it sleeps or waits, when that is over, null where there is no end to it. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 summary: only the row, without the input: one row is read, however many steps and tasks the run has.
 
@@ -84,6 +85,8 @@ begin
               end,
               'fell_back', s.status = 'completed' and s.error_message is not null,
               'failed_tasks', coalesce(s.failed_tasks, 0),
+              'signals', to_jsonb(w.signals),
+              'until', case when w.settled and s.status = 'started' then quantumflow._waits_until(s.run_id, s.step_slug, 0) end,
               'error_message', s.error_message,
               'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
             order by w.step_index),
@@ -99,6 +102,7 @@ begin
         ) m
         where s.run_id = r.id
       ),
+      'deadline', quantumflow._waits_until(r.id, '_run_timeout', r.retries),
       'callbacks', (
         select coalesce(
           jsonb_agg(
@@ -112,6 +116,7 @@ begin
             from quantumflow.workflow_steps w
             where (w.workflow_slug, w.version) = (r.workflow_slug, r.version)
               and not w.counts
+              and not w.settled
           )
       ))
     from quantumflow.workflow_runs r
@@ -121,7 +126,26 @@ end
 $_describe_run$;
 
 comment on function quantumflow._describe_run(uuid) is
-'What status adds to a run''s row: its input, its steps, its callbacks.';
+'What status adds to a run''s row: its input, its steps, its callbacks, when its time is over.';
+
+create function quantumflow._waits_until(p_run_id uuid, p_step_slug text, p_task_index int)
+returns timestamptz
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_waits_until$
+begin
+  return (
+    select nullif(t.queued_at, 'infinity')
+    from quantumflow.step_tasks t
+    where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
+      and t.status = 'queued'
+  );
+end
+$_waits_until$;
+
+comment on function quantumflow._waits_until(uuid, text, int) is
+'When a sleep is over, a wait has no time left, or a run, by its task; null if it has ended, or for a wait there is no end to.';
 
 create function quantumflow._seen_by_condition(
   p_run_id       uuid,
