@@ -111,14 +111,60 @@ flowchart TD
 """
 
 
+WAITING = {
+    "slug": "waiting",
+    "run_timeout": 86400,
+    "steps": [
+        {"name": "order"},
+        {"name": "pause", "type": "sleep", "seconds": 0.5, "dependencies": ["order"]},
+        {"name": "due", "type": "sleep", "at": "$.order.due", "dependencies": ["order"]},
+        {"name": "approved", "type": "wait", "timeout": 60, "after": ["pause"]},
+        {"name": "paid", "type": "wait", "signals": ["paid", "error"], "after": ["due"]},
+        {"name": "named", "type": "wait", "signal": "go", "if": "1 == 1", "after": ["due"]},
+    ],
+}
+WAITING_TEXT = """\
+waiting
+
+   1  order
+   2  pause     <- order
+                   sleeps 0.5 s
+      due       <- order
+                   sleeps until $.order.due
+   3  approved  <- after pause
+                   waits for the signal approved, 60 s at most
+      paid      <- after due
+                   waits for the signal paid or error
+      named     <- after due
+                   waits for the signal go
+                   if 1 == 1
+    run timeout: 86400 s
+"""
+WAITING_MERMAID = """\
+flowchart TD
+  s0["order"]
+  s1["pause<br>sleeps 0.5 s"]
+  s2["due<br>sleeps until $.order.due"]
+  s3["approved<br>waits for the signal approved, 60 s at most"]
+  s4["paid<br>waits for the signal paid or error"]
+  s5["named<br>waits for the signal go<br>if 1 == 1"]
+  s0 --> s1
+  s0 --> s2
+  s1 -.-> s3
+  s2 -.-> s4
+  s2 -.-> s5
+"""
+
+
 @pytest.mark.parametrize(
     ("definition", "text", "mermaid"),
     [
         (DIAMOND, DIAMOND_TEXT, DIAMOND_MERMAID),
         (MAP, MAP_TEXT, MAP_MERMAID),
         (GATED, GATED_TEXT, GATED_MERMAID),
+        (WAITING, WAITING_TEXT, WAITING_MERMAID),
     ],
-    ids=["diamond", "map", "gated"],
+    ids=["diamond", "map", "gated", "waiting"],
 )
 def test_a_graph_is_drawn(
     definition: dict[str, Any],

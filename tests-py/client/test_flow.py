@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quantumflow_client import Client, Flow
+from quantumflow_client import Client, Flow, Signalled
 
 
 def test_a_flow_compiles_to_its_definition() -> None:
@@ -168,6 +168,98 @@ def test_a_step_says_when_it_runs_and_what_its_failure_means(client: Client) -> 
     stored = client.test_condition("f", "charge", {"run": {}, "check": {"n": 1}})
     assert (stored.result, stored.reason, stored.saw) == (False, None, {"$.check.n": [1]})
     assert client.test_condition("f", "tell", {"run": {}}, status={"ship": "failed"}).result
+
+
+def test_steps_that_wait_are_named_and_wanted_like_others() -> None:
+    flow = Flow("f", run_timeout=timedelta(days=7))
+
+    @flow.step
+    def order(run: Any) -> None: ...
+
+    cooled = flow.sleep("cool_down", seconds=timedelta(minutes=1), after=[order], fallback=None)
+    due = flow.sleep("due", at="$.order.due", depends_on=[order, cooled], if_="$.order.due > 0")
+    approved = flow.wait_for("approved", timeout=3600, depends_on=[order])
+    paid = flow.wait_for("paid", ["paid", "refused"], after=[due], on_error="continue")
+    flow.wait_for("named", "ready", prefer_after=["approved"])
+
+    @flow.step(after=[paid])
+    def ship(by: dict[str, Any] = approved.output, how: Signalled = paid.output) -> None: ...
+
+    @flow.map(over=approved)
+    def tell(item: Any) -> None: ...
+
+    @flow.map
+    def pack(items: list[Any] = approved.each) -> None: ...
+
+    assert flow.definition() == {
+        "version": "1.0",
+        "slug": "f",
+        "run_timeout": 604800,
+        "steps": [
+            {"name": "order", "command": "f.order"},
+            {
+                "name": "cool_down",
+                "type": "sleep",
+                "seconds": 60,
+                "after": ["order"],
+                "fallback": None,
+            },
+            {
+                "name": "due",
+                "type": "sleep",
+                "at": "$.order.due",
+                "dependencies": ["order", "cool_down"],
+                "if": "$.order.due > 0",
+            },
+            {"name": "approved", "type": "wait", "timeout": 3600, "dependencies": ["order"]},
+            {
+                "name": "paid",
+                "type": "wait",
+                "signals": ["paid", "refused"],
+                "after": ["due"],
+                "on_error": "continue",
+            },
+            {"name": "named", "type": "wait", "signal": "ready", "prefer_after": ["approved"]},
+            {
+                "name": "ship",
+                "command": "f.ship",
+                "dependencies": ["approved", "paid"],
+                "after": ["paid"],
+            },
+            {
+                "name": "tell",
+                "type": "map",
+                "command": "f.tell",
+                "dependencies": ["approved"],
+                "map_over": "approved",
+            },
+            {
+                "name": "pack",
+                "type": "map",
+                "command": "f.pack",
+                "dependencies": ["approved"],
+                "map_over": "approved",
+            },
+        ],
+    }
+    with pytest.raises(ValueError, match="is no step of flow 'g'"):
+        Flow("g").add_step("a", depends_on=[approved])
+    with pytest.raises(ValueError, match="has a step 'approved' already"):
+        flow.sleep("approved", seconds=1)
+
+
+def test_no_worker_is_given_a_step_that_waits() -> None:
+    flow = Flow("f", queue="own")
+    flow.sleep("pause", seconds=1)
+    flow.wait_for("approve", depends_on=["pause"])
+    assert flow.queues() == []
+
+    client = Client("host=nowhere")
+    client.register(flow)
+
+    @client.command("approve")
+    def approve(item: Any) -> None:
+        """The command of another flow's map: the wait has no handler that it could be."""
 
 
 def test_a_parameter_with_a_default_may_be_anything() -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from typing_extensions import assert_type
 
-from quantumflow_client import AsyncClient, Client, Context, Flow, RunId
+from quantumflow_client import AsyncClient, Client, Context, Flow, RunId, Signalled, Slept
 
 
 @dataclass
@@ -60,7 +60,29 @@ def last(one: list[int] = tell.output, many: list[int] = tell_many.output) -> No
     assert one == many
 
 
+waiting: Flow[Order, Any] = Flow("typed_waits", input=Order)
+slept = waiting.sleep("slept", seconds=0)
+approved = waiting.wait_for("approved", payload=Checked, depends_on=[slept], fallback={"ok": True})
+answered = waiting.wait_for("answered", ["yes", "no"], timeout=1, on_error="continue")
+anything = waiting.wait_for("anything", "any", timeout=1, on_error="continue")
+
+
+@waiting.step
+def after(
+    until: Slept = slept.output,
+    was: Checked = approved.output,
+    how: Signalled = answered.output,
+    what: str = anything.output,
+) -> None: ...
+
+
 def wrong(other: Flow[Order, Any]) -> None:
+    @other.step
+    def of_another_payload(was: str = approved.output) -> None: ...  # type: ignore[assignment]
+
+    @other.step
+    def of_another_wait(how: str = answered.output) -> None: ...  # type: ignore[assignment]
+
     @other.step
     def of_another_type(was: str = check.output) -> None: ...  # type: ignore[assignment]
 

@@ -11,6 +11,7 @@ except ImportError as error:
         "install the system's (Debian: libpq5)."
     ) from error
 
+from ._awaited import Signalled, Slept
 from ._runs import RunId, RunState, RunStatus
 from ._sql import (
     Attempt,
@@ -25,7 +26,9 @@ from ._sql import (
     Reason,
     RetriedStep,
     Schedule,
+    Settled,
     Size,
+    WaitSummary,
     WorkerSummary,
     WorkflowVersion,
 )
@@ -93,10 +96,14 @@ __all__ = [
     "RunState",
     "RunStatus",
     "Schedule",
+    "Settled",
+    "Signalled",
     "Size",
+    "Slept",
     "TaskError",
     "TaskFilter",
     "UnsupportedValue",
+    "WaitSummary",
     "WaitTimeout",
     "WorkerHung",
     "WorkerSummary",

@@ -90,7 +90,10 @@ class RunState(TypedDict):
 
 
 class StepState(TypedDict):
-    """A step of a run; `tasks` counts them by status, and has `total` and `failures`."""
+    """A step of a run; `tasks` counts them by status, and has `total` and `failures`.
+
+    `signals` is what a wait waits for; `until`, while it or a sleep goes on, when that ends.
+    """
 
     step_slug: str
     step_type: str
@@ -105,6 +108,8 @@ class StepState(TypedDict):
     condition: str | None
     fell_back: bool
     failed_tasks: int
+    signals: list[str] | None
+    until: str | None
     error_message: str | None
     tasks: dict[str, int]
 
@@ -118,8 +123,12 @@ class CallbackState(TypedDict):
 
 
 class RunStatus(RunState):
-    """All there is to say of a run, as `status` tells it."""
+    """All there is to say of a run, as `status` tells it.
+
+    `deadline` is when its own time is over, by the `run_timeout` of its flow.
+    """
 
     input: Json
+    deadline: str | None
     steps: list[StepState]
     callbacks: list[CallbackState]

@@ -717,6 +717,143 @@ def list_failures(run_id: UUID | None, *, max_failures: int) -> Call[list[Failed
     )
 
 
+# Signals and waits
+
+_SEND_SIGNAL = _statement(
+    "send_signal",
+    """
+    select quantumflow.send_signal(
+      run_id => %(run_id)s,
+      signal => %(signal)s,
+      payload => %(payload)s::pg_catalog.jsonb,
+      key => %(key)s)
+    """,
+)
+
+
+def send_signal(
+    run_id: UUID,
+    signal: str,
+    payload: Json,
+    *,
+    key: str | None,
+    encode: _json.Encoder,
+) -> Call[str]:
+    """Send a run a signal; what became of it."""
+    return Call(
+        _SEND_SIGNAL,
+        _scalar,
+        {
+            "run_id": _arguments.run(run_id),
+            "signal": _arguments.text("signal", signal),
+            "payload": encode(payload, "the payload"),
+            "key": _arguments.text("key", key),
+        },
+        is_repeatable=key is not None,
+    )
+
+
+_SEND_SIGNAL_BY_KEY = _statement(
+    "send_signal_by_key",
+    """
+    select quantumflow.send_signal_by_key(
+      workflow_slug => %(workflow_slug)s,
+      idempotency_key => %(idempotency_key)s,
+      signal => %(signal)s,
+      payload => %(payload)s::pg_catalog.jsonb,
+      key => %(key)s)
+    """,
+)
+
+
+def send_signal_by_key(
+    workflow_slug: str,
+    idempotency_key: str,
+    signal: str,
+    payload: Json,
+    *,
+    key: str | None,
+    encode: _json.Encoder,
+) -> Call[str]:
+    """Send a signal to the run that was started with a key; what became of it."""
+    return Call(
+        _SEND_SIGNAL_BY_KEY,
+        _scalar,
+        {
+            "workflow_slug": workflow_slug,
+            "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
+            "signal": _arguments.text("signal", signal),
+            "payload": encode(payload, "the payload"),
+            "key": _arguments.text("key", key),
+        },
+        is_repeatable=key is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitSummary:
+    """A step that waits for a signal.
+
+    Attributes:
+        run_id: The run.
+        workflow_slug: The workflow.
+        step_slug: The step.
+        signals: The signals of which it takes the first that comes.
+        since: Since when it waits.
+        until: When its time is over; None: there is no end to it.
+        idempotency_key: What the run was started with.
+        headers: As well.
+        input: What the step is given, as a handler would be; None unless it was asked for.
+    """
+
+    run_id: UUID
+    workflow_slug: str
+    step_slug: str
+    signals: list[str]
+    since: datetime
+    until: datetime | None
+    idempotency_key: str | None
+    headers: dict[str, Json] | None
+    input: Json
+
+
+_LIST_WAITS = _statement(
+    "list_waits",
+    """
+    select run_id, workflow_slug, step_slug, signals, since, until, idempotency_key,
+      headers::pg_catalog.text, input::pg_catalog.text
+    from quantumflow.list_waits(
+      workflow_slug => %(workflow_slug)s,
+      signal => %(signal)s,
+      max_runs => %(max_runs)s::int,
+      with_input => %(with_input)s)
+    """,
+)
+
+
+def list_waits(
+    workflow_slug: str | None,
+    signal: str | None,
+    *,
+    max_runs: int,
+    with_input: bool,
+) -> Call[list[WaitSummary]]:
+    """The steps that wait for a signal, those that have waited longest first."""
+    return Call(
+        _LIST_WAITS,
+        lambda rows: [
+            WaitSummary(*[*row[:7], _decoded([row[7:8]]), _decoded([row[8:9]])]) for row in rows
+        ],
+        {
+            "workflow_slug": workflow_slug,
+            "signal": signal,
+            "max_runs": max_runs,
+            "with_input": with_input,
+        },
+        is_repeatable=True,
+    )
+
+
 # Looking
 
 
@@ -1795,26 +1932,28 @@ class Settled:
     Attributes:
         tasks: How many tasks.
         due_in: In how many seconds the next one is due; 0 if there may be more, None if none will.
+        next_due: When that is.
     """
 
     tasks: int
     due_in: float | None
+    next_due: datetime | None = None
 
 
 _SETTLE = _statement(
     "settle",
-    "select settled, extract(epoch from next_due) as next_due, "
-    "extract(epoch from current_timestamp) as now from quantumflow.settle()",
+    "select settled, next_due, extract(epoch from next_due - current_timestamp)::pg_catalog.float8 "
+    "from quantumflow.settle(max_tasks => %(max_tasks)s::int)",
 )
 
 
-def settle() -> Call[Settled]:
+def settle(max_tasks: int = 100) -> Call[Settled]:
     """End what no worker is given and whose time has come."""
-    return Call(_SETTLE, lambda rows: _settled(*rows[0]))
+    return Call(_SETTLE, lambda rows: _settled(*rows[0]), {"max_tasks": max_tasks})
 
 
-def _settled(tasks: int, next_due: Decimal | None, now: Decimal) -> Settled:
-    return Settled(tasks, None if next_due is None else max(0.0, float(next_due - now)))
+def _settled(tasks: int, next_due: datetime | None, due_in: float | None) -> Settled:
+    return Settled(tasks, None if due_in is None else max(0.0, due_in), next_due)
 
 
 # The installation

@@ -27,9 +27,11 @@ from ._sql import (
     Reason,
     RetriedStep,
     Schedule,
+    Settled,
     Size,
     StateProblem,
     StateRepair,
+    WaitSummary,
     WorkerSummary,
     WorkflowVersion,
 )
@@ -491,6 +493,67 @@ class AsyncClient:
         """
         return await self._run(_sql.list_failures(run_id, max_failures=max_failures), connection)
 
+    async def signal(
+        self,
+        run_id: UUID,
+        signal: str,
+        payload: Json = None,
+        *,
+        key: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> str:
+        """Send a run a signal; see Client.signal.
+
+        Calls quantumflow.send_signal.
+        """
+        call = _sql.send_signal(run_id, signal, payload, key=key, encode=self._encode)
+        return await self._run(call, connection)
+
+    async def signal_by_key(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        idempotency_key: str,
+        signal: str,
+        payload: Json = None,
+        *,
+        key: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> str:
+        """Send a signal to the run that was started with a key; see Client.signal_by_key.
+
+        Calls quantumflow.send_signal_by_key.
+        """
+        call = _sql.send_signal_by_key(
+            slug_of(workflow_slug), idempotency_key, signal, payload, key=key, encode=self._encode
+        )
+        return await self._run(call, connection)
+
+    async def waits(
+        self,
+        workflow_slug: str | Flow[Any, Any] | None = None,
+        signal: str | None = None,
+        *,
+        max_runs: int = 100,
+        with_input: bool = False,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[WaitSummary]:
+        """The steps that wait for a signal; see Client.waits.
+
+        Calls quantumflow.list_waits.
+        """
+        slug = None if workflow_slug is None else slug_of(workflow_slug)
+        call = _sql.list_waits(slug, signal, max_runs=max_runs, with_input=with_input)
+        return await self._run(call, connection)
+
+    async def settle(
+        self, max_tasks: int = 100, *, connection: AsyncBorrowed | None = None
+    ) -> Settled:
+        """Let sleeps that are over end, and waits that have their signal; see Client.settle.
+
+        Calls quantumflow.settle.
+        """
+        return await self._run(_sql.settle(max_tasks), connection)
+
     async def why(
         self,
         run_id: UUID | None = None,
@@ -502,9 +565,6 @@ class AsyncClient:
 
         Args:
             run_id: The run.
-            reason: Why; kept in audit_log.
-            reason: Why; kept in audit_log.
-            reason: Why; kept in audit_log.
             only_stuck: Only what does not go on until somebody does something.
             connection: As for `start_flow`.
 

@@ -12,10 +12,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
 
+from ._awaited import AwaitedStep, Signalled, Slept
 from ._sql import DEFAULT_QUEUE
 from ._wanted import Wanted
 from ._worker.handlers import Handler, is_again, name_of
-from ._worker.steps import steps_of, wanted_of
+from ._worker.steps import KINDS_WITHOUT_A_WORKER, steps_of, wanted_of
 
 if TYPE_CHECKING:
     from typing_extensions import Required, TypeVar, Unpack
@@ -35,8 +36,11 @@ else:
 Duration = float | timedelta
 """Seconds, or a timedelta."""
 
-StepRef = str | Callable[..., Any]
-"""A step: its slug, or the function that handles it."""
+StepRef = str | Callable[..., Any] | AwaitedStep[Any]
+"""A step: its slug, the function that handles it, or what `sleep` and `wait_for` returned."""
+
+Callback = str | Callable[..., Any]
+"""A command, or a function that handles it."""
 
 Kind = Literal["single", "map"]
 Otherwise = Literal["skip", "fail"]
@@ -47,7 +51,20 @@ _NONE: Any = object()
 """No fallback: None is one."""
 
 
-class StepSettings(TypedDict, total=False):
+class PlaceSettings(TypedDict, total=False):
+    """What each step may say of its place in the flow: see `Flow.add_step`."""
+
+    depends_on: Iterable[StepRef]
+    if_: str | None
+    otherwise: Otherwise | None
+    join: Join | None
+    after: Iterable[StepRef]
+    prefer_after: Iterable[StepRef]
+    on_error: OnError | None
+    fallback: Json
+
+
+class StepSettings(PlaceSettings, total=False):
     """What a decorator takes for a step: see `Flow.add_step`, which is called with it.
 
     Beside that `process`: whether the function is called in a process of its own; see
@@ -55,7 +72,6 @@ class StepSettings(TypedDict, total=False):
     """
 
     process: bool
-    depends_on: Iterable[StepRef]
     command: str | None
     max_attempts: int | None
     max_lost: int | None
@@ -64,13 +80,6 @@ class StepSettings(TypedDict, total=False):
     start_delay: Duration | None
     queue: str | None
     args: Json
-    if_: str | None
-    otherwise: Otherwise | None
-    join: Join | None
-    after: Iterable[StepRef]
-    prefer_after: Iterable[StepRef]
-    on_error: OnError | None
-    fallback: Json
 
 
 class MapSettings(StepSettings, total=False):
@@ -112,9 +121,10 @@ class Flow(Generic[InT, OutT]):
         max_lost: int | None = None,
         retry_delay: Duration | None = None,
         timeout: Duration | None = None,
+        run_timeout: Duration | None = None,
         queue: str | None = None,
-        on_complete: StepRef | None = None,
-        on_failure: StepRef | None = None,
+        on_complete: Callback | None = None,
+        on_failure: Callback | None = None,
         input: type[InT] | None = None,  # noqa: A002, ARG002 - for type checkers
         output: type[OutT] | None = None,
         resources: Iterable[str] = (),
@@ -128,6 +138,7 @@ class Flow(Generic[InT, OutT]):
             max_lost: How many attempts of a task may be lost with their workers.
             retry_delay: How long the first retry waits; doubled each time.
             timeout: How long an attempt may take.
+            run_timeout: How long a run may take, from its start; `retry` begins anew.
             queue: Where its tasks wait.
             on_complete: A command to run when a run has completed, or a function for it. It may ask
                 for `run` and `output`.
@@ -152,6 +163,7 @@ class Flow(Generic[InT, OutT]):
             max_lost=max_lost,
             retry_delay=_seconds(retry_delay),
             timeout=_seconds(timeout),
+            run_timeout=_seconds(run_timeout),
             queue=queue,
             on_complete=self._callback("on_complete", on_complete),
             on_failure=self._callback("on_failure", on_failure),
@@ -279,18 +291,23 @@ class Flow(Generic[InT, OutT]):
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
         """
-        if slug in self._steps:
-            raise ValueError(f"flow {self.slug!r} has a step {slug!r} already")
-        dependencies = [self._slug_of(step) for step in depends_on]
         map_over = None if over is None else self._slug_of(over)
-        if map_over is not None and map_over not in dependencies:
-            dependencies.append(map_over)
-        self._steps[slug] = _given(
-            name=slug,
+        place: PlaceSettings = {
+            "depends_on": depends_on if map_over is None else (*depends_on, map_over),
+            "if_": if_,
+            "otherwise": otherwise,
+            "join": join,
+            "after": after,
+            "prefer_after": prefer_after,
+            "on_error": on_error,
+            "fallback": fallback,
+        }
+        self._add(
+            slug,
+            place,
             type="map" if type == "map" else None,
             command=command,
             args=args,
-            dependencies=dependencies or None,
             map_over=map_over,
             chunk_size=chunk_size,
             max_attempts=max_attempts,
@@ -299,15 +316,131 @@ class Flow(Generic[InT, OutT]):
             timeout=_seconds(timeout),
             start_delay=_seconds(start_delay),
             queue=queue,
-            otherwise=otherwise,
-            join=join,
-            after=[self._slug_of(step) for step in after] or None,
-            prefer_after=[self._slug_of(step) for step in prefer_after] or None,
-            on_error=on_error,
             tolerate=tolerate,
-            **{"if": if_},
         )
-        if fallback is not _NONE:
+
+    def sleep(
+        self,
+        slug: str,
+        *,
+        seconds: Duration | None = None,
+        at: str | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Slept]:
+        """Add a step that lets time pass. It holds no worker.
+
+        flow.sleep("cool_down", seconds=timedelta(hours=1), depends_on=[charge])
+
+        Args:
+            slug: The step's name.
+            seconds: How long, from when it is ready.
+            at: Until when: a jsonpath over the step's input that leads to a time in ISO 8601, as in
+                `$.run.due`. Either this or seconds.
+            **place: As for `add_step`.
+
+        Returns:
+            The step, for `depends_on` and, by its `output`, the defaults of parameters.
+
+        Raises:
+            ValueError: The flow has the step already, or a function is no step of it.
+        """
+        self._add(slug, place, type="sleep", seconds=_seconds(seconds), at=at)
+        return AwaitedStep(self.slug, slug)
+
+    @overload
+    def wait_for(
+        self,
+        slug: str,
+        signal: str | None = None,
+        *,
+        payload: type[T],
+        timeout: Duration | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[T]: ...
+
+    @overload
+    def wait_for(
+        self,
+        slug: str,
+        signal: str | None = None,
+        *,
+        payload: None = None,
+        timeout: Duration | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Any]: ...
+
+    @overload
+    def wait_for(
+        self,
+        slug: str,
+        signal: list[str] | tuple[str, ...],
+        *,
+        payload: None = None,
+        timeout: Duration | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Signalled]: ...
+
+    def wait_for(
+        self,
+        slug: str,
+        signal: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        payload: type[Any] | None = None,  # noqa: ARG002 - for type checkers
+        timeout: Duration | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Any]:
+        """Add a step that waits for a signal. It holds no worker.
+
+        flow.wait_for("approved", timeout=timedelta(days=3), depends_on=[order])
+
+        `Client.signal` sends one. What is sent before the step waits is kept for it.
+
+        Args:
+            slug: The step's name.
+            signal: The signal's name, the slug if none is given: its payload is the step's output.
+                Or several, of which the first that comes wins: the output says which, as `signal`,
+                beside the `payload`.
+            payload: What is sent with the signal, for type checkers.
+            timeout: How long it waits. Then the step fails, kind `timeout`; `fallback` and
+                `on_error` say what that means. By default there is no end to it.
+            **place: As for `add_step`.
+
+        Returns:
+            The step, for `depends_on` and, by its `output`, the defaults of parameters.
+
+        Raises:
+            ValueError: The flow has the step already, or a function is no step of it.
+        """
+        several = signal if isinstance(signal, (list, tuple)) else None
+        self._add(
+            slug,
+            place,
+            type="wait",
+            signal=signal if several is None else None,
+            signals=None if several is None else [*several],
+            timeout=_seconds(timeout),
+        )
+        return AwaitedStep(self.slug, slug)
+
+    def _add(self, slug: str, place: PlaceSettings, **own: Json) -> None:
+        """Add a step: what it says of its place in the flow, and what is its own."""
+        if slug in self._steps:
+            raise ValueError(f"flow {self.slug!r} has a step {slug!r} already")
+        waited_for = {
+            "dependencies": place.get("depends_on", ()),
+            "after": place.get("after", ()),
+            "prefer_after": place.get("prefer_after", ()),
+        }
+        self._steps[slug] = _given(
+            name=slug,
+            **own,
+            **{key: self._slugs_of(steps) or None for key, steps in waited_for.items()},
+            otherwise=place.get("otherwise"),
+            join=place.get("join"),
+            on_error=place.get("on_error"),
+            **{"if": place.get("if_")},
+        )
+        if (fallback := place.get("fallback", _NONE)) is not _NONE:
             self._steps[slug]["fallback"] = fallback
 
     def definition(self) -> dict[str, Json]:
@@ -327,7 +460,11 @@ class Flow(Generic[InT, OutT]):
         """The queues where the flow's tasks wait."""
         usual = self._definition.get("queue", DEFAULT_QUEUE)
         callbacks = [usual] if {"on_complete", "on_failure"} & self._definition.keys() else []
-        steps = [step.get("queue", usual) for step in self._steps.values()]
+        steps = [
+            step.get("queue", usual)
+            for step in self._steps.values()
+            if step.get("type") not in KINDS_WITHOUT_A_WORKER
+        ]
         return list(dict.fromkeys([*steps, *callbacks]))
 
     def _decorator(self, slug_or_function: Any, kind: Kind, settings: dict[str, Any]) -> Any:
@@ -377,7 +514,7 @@ class Flow(Generic[InT, OutT]):
         """
         defaults = [p.default for p in inspect.signature(function).parameters.values()]
         wanted = [default for default in defaults if isinstance(default, Wanted)]
-        depends_on = [self._slug_of(step) for step in settings.get("depends_on") or ()]
+        depends_on = self._slugs_of(settings.get("depends_on") or ())
         over = settings.get("over")
         over = None if over is None else self._slug_of(over)
         for each in wanted:
@@ -397,7 +534,7 @@ class Flow(Generic[InT, OutT]):
         found = {"depends_on": list(dict.fromkeys(depends_on)), "over": over}
         return {name: value for name, value in found.items() if value}
 
-    def _callback(self, name: str, callback: StepRef | None) -> str | None:
+    def _callback(self, name: str, callback: Callback | None) -> str | None:
         if callback is None or isinstance(callback, str):
             return callback
         command = f"{self.slug}.{name}"
@@ -407,9 +544,15 @@ class Flow(Generic[InT, OutT]):
         self._functions[command] = callback
         return command
 
+    def _slugs_of(self, steps: Iterable[StepRef]) -> list[str]:
+        """The slugs of steps, each once."""
+        return list(dict.fromkeys(map(self._slug_of, steps)))
+
     def _slug_of(self, step: StepRef) -> str:
         if isinstance(step, str):
             return step
+        if isinstance(step, AwaitedStep) and step.flow == self.slug:
+            return step.slug
         if step not in self._slugs:
             raise ValueError(f"{step!r} is no step of flow {self.slug!r}: decorate it first")
         return self._slugs[step]

@@ -31,6 +31,9 @@ OF_A_TASK = OF_AN_ITEM ^ OF_A_CHUNK
 
 OF_A_LOOP = frozenset({"iteration", "last"})
 
+KINDS_WITHOUT_A_WORKER = frozenset({"sleep", "wait"})
+"""Types of steps that no worker is given, so that there is no handler of them."""
+
 _OF_CALLBACKS = {
     "on_complete": frozenset({"run", "output"}),
     "on_failure": frozenset({"run", "error", "failure"}),
@@ -134,14 +137,14 @@ class Step:
 
 
 def steps_of(definition: Json, slug: str | None = None) -> Iterator[Step]:
-    """The steps and callbacks of a definition, as far as they can be read."""
+    """The steps that workers are given, and callbacks, as far as a definition can be read."""
     if not isinstance(definition, Mapping):
         return
     flow, steps = definition.get("slug", slug), definition.get("steps")
     if not isinstance(flow, str) or not isinstance(steps, (list, tuple)):
         return
     for step in steps:
-        if isinstance(step, Mapping):
+        if isinstance(step, Mapping) and step.get("type") not in KINDS_WITHOUT_A_WORKER:
             name = step.get("name", step.get("slug"))
             command = step.get("command", name)
             if isinstance(name, str) and isinstance(command, str):

@@ -79,6 +79,7 @@ def _step_of(step: Json) -> Step:
 
 
 def _notes(step: Json) -> Iterator[str]:
+    yield from _waits(step)
     if "if" in step:
         otherwise = ", or it fails" if step.get("otherwise") == "fail" else ""
         yield f"if {step['if']}{otherwise}"
@@ -88,6 +89,16 @@ def _notes(step: Json) -> Iterator[str]:
         yield f"if it fails, its output is {json.dumps(step['fallback'], ensure_ascii=False)[:80]}"
     if "tolerate" in step:
         yield f"of its tasks {step['tolerate']} may fail"
+
+
+def _waits(step: Json) -> Iterator[str]:
+    """What a step that no worker is given waits for."""
+    if step.get("type") == "sleep":
+        yield f"sleeps until {step['at']}" if "at" in step else f"sleeps {step.get('seconds')} s"
+    if step.get("type") == "wait":
+        signals = step.get("signals") or [step.get("signal", step.get("name", step.get("slug")))]
+        limit = f", {step['timeout']} s at most" if "timeout" in step else ""
+        yield f"waits for the signal {' or '.join(map(str, signals))}{limit}"
 
 
 def layers(steps: Iterable[Step]) -> list[list[Step]]:
@@ -129,6 +140,8 @@ def text(definition: Json) -> list[str]:
         for event in ("on_complete", "on_failure")
         if definition.get(event)
     ]
+    if "run_timeout" in definition:
+        lines.append(f"{'run timeout':>15}: {definition['run_timeout']} s")
     if any(step.over is not None for step in steps):
         lines += ["", "step[] has a task for each item of what it names with []"]
     return [one_line(line) for line in lines]

@@ -111,6 +111,18 @@ EVENT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "detail": lambda event: event.detail,
 }
 
+WAIT_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "run": lambda wait: wait.run_id,
+    "workflow": lambda wait: wait.workflow_slug,
+    "step": lambda wait: wait.step_slug,
+    "signals": lambda wait: ", ".join(wait.signals),
+    "since": lambda wait: when(wait.since),
+    "until": lambda wait: when(wait.until),
+    "key": lambda wait: wait.idempotency_key,
+}
+
+INPUT_COLUMN: dict[str, Callable[[Any], object]] = {"input": lambda wait: as_json(wait.input)}
+
 PATH_COLUMNS: dict[str, Callable[[Any], object]] = {
     "step": lambda step: step.step_slug,
     "ready": lambda step: when(step.ready_at),
@@ -176,6 +188,8 @@ def status(found: Status) -> list[str]:
     for name, key in (("created", "created_at"), ("started", "started_at"), ("ended", "ended_at")):
         if found[key] is not None:
             lines.append(_field(name, when(found[key])))
+    if found.get("deadline") is not None:
+        lines.append(_field("ends by", when(found["deadline"])))
     if found["idempotency_key"] is not None:
         lines.append(_field("key", found["idempotency_key"]))
     lines += [_field(name, found[name]) for name in ("priority", "retries") if found[name]]
@@ -206,11 +220,23 @@ def steps(found: Status) -> list[str]:
     lines = []
     for step in everything:
         name = one_line(step["step_slug"]).ljust(width)
-        line = f"  {name}  {coloured(step['status'], 9)}  {_tasks(step)}"
+        waits = _waits(step)
+        line = f"  {name}  {coloured(step['status'], 9)}  {one_line(waits or _tasks(step))}"
         if why := _why(step):
             line += f"  {one_line(why)}"
         lines.append(line.rstrip())
     return lines
+
+
+def _waits(step: dict[str, Any]) -> str | None:
+    """What a step waits for, and until when, in a line; None: for nothing, or for a worker."""
+    if step["status"] != "started" or step.get("step_type") not in ("sleep", "wait"):
+        return None
+    until = step.get("until")
+    if step["step_type"] == "sleep":
+        return f"sleeps until {when(until)}"
+    limit = f", until {when(until)}" if until else ""
+    return f"waits for the signal {' or '.join(step['signals'])}{limit}"
 
 
 def _why(step: dict[str, Any]) -> str | None:

@@ -43,6 +43,20 @@ def workers(app: App, all_: bool) -> None:
     app.show_rows(found, _view.WORKER_COLUMNS, none="There are no such workers.")
 
 
+@command("waits", example="quantumflow waits --workflow order\nquantumflow waits --input")
+@click.option("--workflow", metavar="SLUG", help="Only of this workflow.")
+@click.option("--signal", metavar="NAME", help="Only those that wait for this signal.")
+@click.option(
+    "--limit", type=int, metavar="N", default=100, show_default=True, help="How many runs at most."
+)
+@click.option("--input", "with_input", is_flag=True, help="Also what each step is given.")
+def waits(app: App, workflow: str | None, signal: str | None, limit: int, with_input: bool) -> None:
+    """List the steps that wait for a signal, until when, and for which."""
+    found = app.client.waits(workflow, signal, max_runs=limit, with_input=with_input)
+    columns = _view.WAIT_COLUMNS | (_view.INPUT_COLUMN if with_input else {})
+    app.show_rows(found, columns, none="Nothing waits for a signal.")
+
+
 @command("timeline", example=f"quantumflow timeline {RUN}\nquantumflow timeline {RUN} --events")
 @click.argument("run_id", metavar="RUN", type=click.UUID)
 @click.option("--events", is_flag=True, help="What happened, a line each, instead of bars.")

@@ -201,6 +201,44 @@ def retry(
 
 
 @command(
+    "signal",
+    example='quantumflow signal 0198c0de-0000-7000-8000-000000000000 approved \'{"by": "ann"}\'\n'
+    "quantumflow signal order-17 paid --workflow order --key evt_1",
+)
+@click.argument("run", metavar="RUN|KEY")
+@click.argument("signal", metavar="SIGNAL")
+@click.argument("payload_json", metavar="[PAYLOAD]", default="null")
+@click.option("--workflow", metavar="SLUG", help="The workflow of the run that has the key KEY.")
+@click.option("--key", metavar="TEXT", help="What identifies it: sent again, it is the same one.")
+def signal(
+    app: App, run: str, signal: str, payload_json: str, workflow: str | None, key: str | None
+) -> int:
+    """Send a run a signal, which a step of it waits for, or will.
+
+    RUN is the run's id; with --workflow it is the idempotency key that it was started with. PAYLOAD
+    is what the step puts out: JSON, - for JSON from the standard input, @FILE for JSON in a file.
+    Ends with 1 when nobody will take it: the run has ended, or there is none.
+    """
+    payload = _sources.json_of(payload_json)
+    if workflow is None:
+        outcome = app.client.signal(_run_id(run), signal, payload, key=key)
+    else:
+        outcome = app.client.signal_by_key(workflow, run, signal, payload, key=key)
+    said = {
+        "delivered": "is delivered: a step was waiting for it",
+        "kept": "is kept until a step waits for it",
+        "duplicate": "was sent before, with this key",
+        "run_ended": "comes too late: the run has ended",
+        "no_run": "is not kept: there is no such run yet",
+    }
+    app.show(
+        {"run": run, "signal": signal, "outcome": outcome},
+        f"{signal} {said.get(outcome, outcome)}.",
+    )
+    return Exit.UNWELL if outcome in ("run_ended", "no_run") else Exit.OK
+
+
+@command(
     "failed-items",
     example="quantumflow failed-items 0198c0de-0000-7000-8000-000000000000 send_mails",
 )
@@ -280,6 +318,15 @@ def failures(app: App, run_id: UUID | None, limit: int, traceback: bool) -> None
         click.echo("\n\n".join("\n".join(_view.failure(failed)) for failed in found))
     else:
         app.show_rows(found, _view.FAILURE_COLUMNS, none="No attempt has failed.")
+
+
+def _run_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise click.UsageError(
+            f"{text!r} is no run's id; --workflow SLUG takes it as an idempotency key"
+        ) from None
 
 
 def _show_status(app: App, run_id: UUID, status: str) -> None:
