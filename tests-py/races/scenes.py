@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from races.stopping import holding
 from support.engine import Engine, Task, allow_test_clock, remove_runs
@@ -86,6 +87,71 @@ def _completed(setup: Engine, third: Engine, flow: str) -> Case:
     return Case(case.run_id, flow, callback, callback, "left")
 
 
+def _waiting(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left waits, or sleeps, and right is claimed."""
+    run_id = setup.start(flow)
+    (right,) = setup.claim(1, lease=RACE / 2)
+    return Case(run_id, flow, Task(run_id, "left", 0, 0, None, 0), right)
+
+
+def _signalled(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left waits, its signal is there, and nobody has looked since: its row was held."""
+    case = _waiting(setup, third, flow)
+    with holding(third, "task", case.run_id):
+        assert _signal(setup, case) == "delivered"
+    return case
+
+
+def _waiting_paused(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left waits in a paused run."""
+    case = _waiting(setup, third, flow)
+    assert setup.value("select status from quantumflow.pause_run(%s)", case.run_id) == "paused"
+    return case
+
+
+def _resumed(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left waits, and its signal came while the run was paused."""
+    case = _waiting_paused(setup, third, flow)
+    assert _signal(setup, case) == "kept"
+    assert setup.value("select status from quantumflow.resume_run(%s)", case.run_id) == "started"
+    return case
+
+
+def _waiting_cancelled(setup: Engine, third: Engine, flow: str) -> Case:
+    """A cancelled run whose waiting task somebody held when it ended."""
+    case = _waiting(setup, third, flow)
+    setup.set_clock(ENDED)
+    with holding(third, "task", case.run_id):
+        assert setup.cancel(case.run_id) == "cancelled"
+    return case
+
+
+def _timed_out(setup: Engine, third: Engine, flow: str) -> Case:
+    """A run that failed since no signal came."""
+    case = _waiting(setup, third, flow)
+    setup.set_clock(ENDED)
+    setup.sweep()
+    assert setup.run_status(case.run_id) == "failed"
+    return case
+
+
+def _answered(setup: Engine, third: Engine, flow: str) -> Case:
+    """A completed run whose left step had its signal."""
+    case = _waiting(setup, third, flow)
+    setup.set_clock(ENDED)
+    assert _signal(setup, case) == "delivered"
+    setup.sweep()
+    assert setup.complete(case.right) == "completed"
+    assert setup.complete(*setup.claim(1)) == "completed"
+    assert setup.run_status(case.run_id) == "completed"
+    return replace(case, from_step="left")
+
+
+def _expiring(setup: Engine, third: Engine, flow: str) -> Case:
+    """Left and right are under way in a run whose time is over."""
+    return _left_and_right(setup, flow, lease=3600)
+
+
 def _damaged(setup: Engine, third: Engine, flow: str) -> Case:
     """A run that goes on, but right's message is gone, and the run counts wrongly."""
     case = _left_and_right(setup, flow)
@@ -116,6 +182,10 @@ class Scene:
     about: str = ""
     # The call without which the state is not a sound one, if there is one.
     mends: str = ""
+    # Whether no rule is broken right after both calls, before a sweep.
+    is_sound: bool = False
+    # One of so many of its pairs that would not be long is not.
+    share: int = 1
 
 
 _REPORTS = ("complete", "exchange", "fail", "fail once", "extend", "release")
@@ -128,6 +198,37 @@ _JOIN: list[dict[str, Any]] = [
     {"name": "join", "dependencies": ["left", "right"]},
 ]
 _NOTED = {"on_complete": "note", "on_failure": "note"}
+
+# What may be called beside what waits.
+_WAITS = ("signal", "settle", "sweep", "claim", "by hand", "cancel", "pause")
+_WAITING_ROWS = ("nothing", "message", "task", "step", "run", "child")
+
+
+def _wait_scene(
+    build: Callable[[Engine, Engine, str], Case],
+    calls: tuple[str, ...],
+    right_calls: tuple[str, ...] = (),
+    *,
+    rows: tuple[str, ...] = _WAITING_ROWS,
+    **limits: Any,
+) -> Scene:
+    """A scene in which left is a step that no worker is given: a wait, unless it says otherwise."""
+    left = {"name": "left", "type": "wait", "signals": ["go", "stop"]} | limits
+    steps = [
+        {key: value for key, value in left.items() if value is not None},
+        {"name": "right"},
+        {"name": "join", "dependencies": ["left"]},
+    ]
+    return Scene(
+        build,
+        calls,
+        right_calls,
+        rows=rows,
+        definition={"steps": steps},
+        is_sound=True,
+        share=3,
+    )
+
 
 SCENES = {
     "moving": Scene(
@@ -237,6 +338,59 @@ SCENES = {
         steps={"message": "_on_complete", "task": "_on_complete"},
         definition={"steps": _JOIN, **_NOTED},
     ),
+    "wait due": _wait_scene(
+        _waiting,
+        (*_WAITS, "fail by hand"),
+        ("signal stop", "complete right", "fail right"),
+        timeout=10,
+    ),
+    "wait open": _wait_scene(
+        _waiting, (*_WAITS, "fail by hand", "repair"), ("signal stop", "fail right")
+    ),
+    "wait signalled": _wait_scene(
+        _signalled,
+        (*_WAITS, "repair"),
+        ("signal stop", "fail right"),
+        rows=(*_WAITING_ROWS, "signal"),
+    ),
+    "sleep due": _wait_scene(
+        _waiting,
+        (*_WAITS[1:], "repair"),
+        ("complete right", "fail right"),
+        type="sleep",
+        signals=None,
+        seconds=10,
+    ),
+    "wait paused": _wait_scene(_waiting_paused, (*_WAITS, "resume", "repair"), timeout=10),
+    "wait resumed": _wait_scene(
+        _resumed, (*_WAITS, "resume", "repair"), rows=(*_WAITING_ROWS, "signal"), timeout=10
+    ),
+    "wait cancelled": _wait_scene(
+        _waiting_cancelled,
+        ("signal", "settle", "sweep", "claim", "cancel", "retry run", "delete", "prune"),
+        rows=("nothing", "message", "task", "step", "run", "end"),
+    ),
+    "wait timed out": _wait_scene(
+        _timed_out,
+        ("signal", "settle", "sweep", "claim", "retry run", "delete", "prune"),
+        rows=("nothing", "task", "step", "run", "child"),
+        timeout=ENDED - 1,
+    ),
+    "wait answered": _wait_scene(
+        _answered,
+        ("signal", "settle", "sweep", "claim", "retry run", "delete", "prune"),
+        rows=("nothing", "task", "step", "run", "child", "signal"),
+    ),
+    "expiring": Scene(
+        _expiring,
+        ("settle", "sweep", "claim", "complete", "fail", "exchange", *_STEERING),
+        ("complete right", "fail once right"),
+        rows=_WAITING_ROWS,
+        steps={"message": "_run_timeout", "task": "_run_timeout"},
+        definition={"steps": _JOIN, "run_timeout": 10, **_NOTED},
+        is_sound=True,
+        share=3,
+    ),
     "damaged": Scene(
         _damaged,
         (*_CALLS, "start_ready_steps", "start", "repair"),
@@ -294,6 +448,17 @@ def _hold(engine: Engine, case: Case) -> Any:
     )
 
 
+def _signal(engine: Engine, case: Case, name: str = "go") -> Any:
+    return engine.value(
+        "select quantumflow.send_signal(%s, %s, %s)", case.run_id, name, Jsonb(name)
+    )
+
+
+def _by_hand(verb: str, more: str) -> Callable[[Engine, Case], Any]:
+    query = f"select quantumflow.{verb}(%s, 'left', {more})"
+    return lambda engine, case: engine.value(query, case.run_id)
+
+
 CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "claim": lambda engine, case: _handed_out(engine.claim(5), case),
     "complete": lambda engine, case: engine.complete(case.left, "left"),
@@ -310,6 +475,11 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "repair": _repair,
     "retry run": _retry,
     "sweep": lambda engine, _: engine.sweep()["lapsed leases"],
+    "settle": lambda engine, _: engine.value("select settled from quantumflow.settle()"),
+    "signal": _signal,
+    "signal stop": lambda engine, case: _signal(engine, case, "stop"),
+    "by hand": _by_hand("complete_task", "output => '\"hand\"'"),
+    "fail by hand": _by_hand("fail_task", "error_message => 'no'"),
     "prune": _prune,
     "add_step": _add_step,
     "start": _start,
@@ -321,9 +491,9 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "extend right": lambda engine, case: engine.extend([case.right])[0],
     "release right": lambda engine, case: engine.release([case.right]),
 }
-NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep"})
+NEVER_WAIT = frozenset({"claim", "extend", "extend right", "sweep", "settle"})
 # What passes over what it finds busy may leave another state than it would alone.
-PASSES_OVER = NEVER_WAIT | {"exchange", "exchange right", "repair"}
+PASSES_OVER = NEVER_WAIT | {"exchange", "exchange right", "repair", "signal", "signal stop"}
 
 _ENDED, _UNKNOWN = "QF207", "QF201"
 # What a call may answer, whatever runs beside it, beside the tasks it was handed.
@@ -345,6 +515,11 @@ ANSWERS: dict[str, set[Any]] = {
     "retry run": {"started", "QF213", _UNKNOWN},
     "sweep": {0, 1, 2},
     "prune": {0, 1},
+    "settle": {0, 1},
+    "signal": {"delivered", "kept", "run_ended", "no_run"},
+    "signal stop": {"delivered", "kept", "run_ended", "no_run"},
+    "by hand": {"completed", "duplicate", "run_ended", "stale"},
+    "fail by hand": {"failed", "duplicate", "run_ended", "stale"},
     "add_step": {"more"},
     "start": {"started"},
     "start_ready_steps": {0, 1, _UNKNOWN},
@@ -377,7 +552,9 @@ class Arena:
     def new_case(self, name: str, max_lost: int, *, of_its_own: bool) -> Case:
         """Build a scene; of_its_own: of a workflow that no other case will find changed."""
         remove_runs(self.setup.connection)
-        flow = f"{name}_{max_lost}" + (f"_{len(self._defined)}" if of_its_own else "")
+        flow = f"{name}_{max_lost}".replace(" ", "_") + (
+            f"_{len(self._defined)}" if of_its_own else ""
+        )
         if flow not in self._defined:
             definition = SCENES[name].definition | {"max_lost": max_lost, "timeout": 3600}
             self.setup.define(flow, **definition)
@@ -406,11 +583,45 @@ class Arena:
                 union all
                 select q.message ->> 'workflow_run_id' = %(run)s::text, q.message ->> 'step_name',
                   (q.message ->> 'task_index')::int, 'message', isfinite(q.vt)::int, null::int
-                from pgmq.q_quantum_flow_queue q
+                from (
+                  select l.message, l.vt from pgmq.q_quantum_flow_queue l
+                  union all
+                  select l.message, l.vt from pgmq.q_quantum_flow_system l
+                ) q
+                union all
+                select g.run_id = %(run)s, g.signal, null, coalesce(g.step_slug, 'untaken'), null,
+                  null
+                from quantumflow.signals g
                 order by 1, 2, 3, 4
                 """,
                 run=case.run_id,
             )
+        )
+
+    def messages(self) -> int:
+        """How many there are, of tasks of either kind."""
+        return self.setup.messages() + self.setup.messages("quantum_flow_system")
+
+    def leftovers(self) -> list[tuple[Any, ...]]:
+        """What is left when every run has been deleted: nothing."""
+        self.setup.set_clock(1e6)
+        self.setup.value("select quantumflow.prune('0 s')")
+        return self.setup.rows(
+            """
+            select 'run', count(*) from quantumflow.workflow_runs having count(*) > 0
+            union all
+            select 'step', count(*) from quantumflow.step_states having count(*) > 0
+            union all
+            select 'task', count(*) from quantumflow.step_tasks having count(*) > 0
+            union all
+            select 'failure', count(*) from quantumflow.task_failures having count(*) > 0
+            union all
+            select 'undone task', count(*) from quantumflow.undone_tasks having count(*) > 0
+            union all
+            select 'signal', count(*) from quantumflow.signals having count(*) > 0
+            union all
+            select 'unfinished end', count(*) from quantumflow._unfinished_ends having count(*) > 0
+            """
         )
 
     def work_to_the_end(self, case: Case) -> list[str]:
@@ -418,8 +629,14 @@ class Arena:
         if self.setup.run_status(case.run_id) == "paused":
             call("resume", case, self.setup)
         hours = 1
-        while self.setup.messages() > 0 and hours < 10:
+        while self.messages() > 0 and hours < 10:
             self.setup.set_clock(hours * 3600)
+            self.setup.sweep()
             self.setup.drain(5)
+            if hours > 1:
+                self.setup.rows(
+                    "select quantumflow.send_signal(run_id, signals[1]) "
+                    "from quantumflow.list_waits()"
+                )
             hours += 1
         return [row[0] for row in self.setup.rows("select status from quantumflow.workflow_runs")]

@@ -62,14 +62,20 @@ def holding(
 ) -> Iterator[None]:
     """Hold one row FOR UPDATE.
 
-    It is the message or the first task of a step, the step, its run, a child step or its task, or
-    the record of an unfinished end.
+    It is the message or the first task of a step, the step, its run, a child step or its task, a
+    signal, the record of an unfinished end, or nothing.
     """
+    if row == "nothing":
+        yield
+        return
     message = "jsonb_build_object('workflow_run_id', %s::text, 'step_name', %s::text)"
     task = "(run_id, step_slug, task_index) = (%s, %s, 0)"
+    queue = engine.value(
+        f"select queue from quantumflow.step_tasks where {task}", run_id, step_slug
+    )
     tables: dict[str, tuple[str, str, tuple[Any, ...]]] = {
         "message": (
-            "pgmq.q_quantum_flow_queue",
+            f"pgmq.q_{queue}",
             f"message @> '{{\"task_index\": 0}}' and message @> {message}",
             (run_id, step_slug),
         ),
@@ -78,6 +84,7 @@ def holding(
         "run": ("quantumflow.workflow_runs", "id = %s", (run_id,)),
         "child": ("quantumflow.step_states", "(run_id, step_slug) = (%s, %s)", (run_id, child)),
         "child task": ("quantumflow.step_tasks", task, (run_id, child)),
+        "signal": ("quantumflow.signals", "run_id = %s", (run_id,)),
         "end": ("quantumflow._unfinished_ends", "run_id = %s", (run_id,)),
     }
     table, condition, parameters = tables[row]

@@ -8,7 +8,9 @@ starts and ends or waits; the third session lets go; both must end. Then:
 - what never waits (claim, sweep, extend) did not wait;
 - two calls that wait left what one after the other would have left, in one of the two orders;
 - an attempt that was reported was handed to nobody else, and the other way round;
-- after a sweep check_state() is empty, and the run goes on to its end when workers go on.
+- what ended a wait is one thing: a signal, which is taken then, its deadline, a person, its run;
+- after a sweep check_state() is empty, and the run goes on to its end when workers go on;
+- then it can be deleted, and nothing of it is left.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ from support.engine import Engine
 ARENAS = 3
 
 PAIRS = [
-    (name, first, second, (m + n + (first == scene.mends)) % one_of > 0)
+    (
+        name,
+        first,
+        second,
+        (m + n + (first == scene.mends)) % one_of > 0 or m % scene.share > 0,
+    )
     for name, scene in SCENES.items()
     for one_of in [2 if scene.mends else len(scene.calls)]
     for m, first in enumerate(scene.calls)
@@ -43,7 +50,7 @@ PAIRS = [
     if scene.mends in ("", first, second) and scene.about in ("", first, second)
 ]
 """Most are long. What is left has each call of each scene, as the first and as the second; beside
-one that mends, as the one or the other."""
+one that mends, as the one or the other; where only a share is left, each call of the scenes."""
 
 SLUGS = {"left", "right", "join", "next", "each", "after", "_on_complete", "_on_failure"}
 OVER = {"completed", "failed", "cancelled"}
@@ -182,15 +189,51 @@ def _problems(
         ):
             yield f"{name}: {answer}, and {task.step_slug} was handed out"
 
+    if SCENES[pair.scene].is_sound:
+        for problem in arena.setup.problems():
+            yield f"right after {answers}: {problem}"
     state = arena.state(pair.scene, case)
     if pair.can_wait and (*answers, state) not in allowed:
         yield f"{answers} and {state}, which no order leads to: {allowed}"
     for problem in arena.setup.problems():
         yield f"after {answers}: {problem}"
+    for twice in _in_two_ways(arena, pair.scene, names, answers):
+        yield f"after {answers}: {twice}"
     # What follows depends on the state alone, so that one case of each will do.
     if (pair.scene, pair.max_lost, state) not in seen:
         seen.add((pair.scene, pair.max_lost, state))
         yield from _problems_on_the_way_to_the_end(arena, case, answers)
+
+
+def _in_two_ways(
+    arena: Arena, scene: str, names: tuple[str, ...], answers: list[Any]
+) -> Iterator[str]:
+    """What ends a wait is one of a signal, which is taken then, its deadline, a person, its run."""
+    found = arena.setup.rows(
+        """
+        select t.status, t.output, t.error_message,
+          array(
+            select g.signal
+            from quantumflow.signals g
+            where (g.run_id, g.step_slug) = (t.run_id, t.step_slug)
+            order by g.taken_at)
+        from quantumflow.step_tasks t
+        where t.step_slug = 'left'
+          and t.queue = 'quantum_flow_system'
+        """
+    )
+    made = dict(zip(names, answers, strict=True))
+    for status, output, error, taken in found:
+        before = scene == "wait answered"
+        by_signal = status == "completed" and isinstance(output, dict) and "signal" in output
+        if by_signal and taken[-1:] != [output["signal"]]:
+            yield f"its output is {output}, and it took {taken}"
+        if len(taken) > before + by_signal:
+            yield f"it took {taken}, and is {status} with {output}"
+        if made.get("by hand") == "completed" and (status, output) != ("completed", "hand"):
+            yield f"a person has completed it, and it is {status} with {output}"
+        if made.get("fail by hand") == "failed" and (status, error) != ("failed", "no"):
+            yield f"a person has failed it, and it is {status} with {error}"
 
 
 def _parts(name: str, answer: Any) -> tuple[Any, tuple[str, ...]]:
@@ -206,5 +249,7 @@ def _problems_on_the_way_to_the_end(arena: Arena, case: Case, answers: list[Any]
         yield f"after {answers} and all the work: {statuses}"
     for problem in arena.setup.problems():
         yield f"after {answers} and all the work: {problem}"
-    if arena.setup.messages() > 0:
+    if arena.messages() > 0:
         yield f"after {answers} and all the work: messages are left"
+    for what, count in arena.leftovers():
+        yield f"after {answers}, and when all runs are deleted: {count} rows are left, {what}"
