@@ -48,6 +48,16 @@ _DEFINITIONS: list[dict[str, Any]] = [
             {"name": "z", "dependencies": ["m"], "after": ["a"], "join": "none", "fallback": None},
         ],
     },
+    {
+        "slug": "waits",
+        "run_timeout": 10**7,
+        "steps": [
+            {"name": "a", "type": "sleep", "seconds": 5},
+            {"name": "b", "type": "wait", "signals": ["go", "stop"], "timeout": 10**6},
+            {"name": "m", "type": "wait", "after": ["a"]},
+            {"name": "z", "dependencies": ["b"]},
+        ],
+    },
 ]
 _STATES = f"""
 select quantumflow.start_flow('fan', '{{"n": 1}}', run_id => '{_RUN}1');
@@ -70,6 +80,14 @@ select quantumflow.start_flow('fan', run_id => '{_RUN}9');
 select quantumflow.pause_run('{_RUN}9');
 select quantumflow.start_flow('gated', run_id => '{_RUN}0');
 select quantumflow.fail_task('{_RUN}0', 'a', 0, 'no');
+select quantumflow.start_flow('waits', run_id => '{_RUN}a', idempotency_key => 'key');
+select quantumflow.send_signal('{_RUN}a', 'm', '[1]', key => 'a');
+select quantumflow.start_flow('waits', run_id => '{_RUN}b');
+select quantumflow.pause_run('{_RUN}b');
+select quantumflow.send_signal('{_RUN}b', 'go');
+select quantumflow.start_flow('waits', run_id => '{_RUN}c');
+select quantumflow.send_signal('{_RUN}c', 'stop');
+select quantumflow.fail_task('{_RUN}c', 'a', 0, 'no');
 select quantumflow.register_worker('{_WORKER}', 'w', '{{a,m}}', '{{other}}');
 select quantumflow.claim_tasks('{_WORKER}', 3);
 select quantumflow.schedule_flow('nightly', 'one', '30 2 * * *', 'Europe/Berlin');
@@ -87,10 +105,10 @@ class Database:
         connection.execute(_STATES)
         allow_test_clock(connection)
         self._known = Known(
-            flows=["fan", "root", "one", "gated"],
-            steps=["a", "b", "m", "z", "_on_complete"],
-            queues=["quantum_flow_queue", "other"],
-            runs=[f"{_RUN}{n}" for n in range(10)],
+            flows=["fan", "root", "one", "gated", "waits"],
+            steps=["a", "b", "m", "z", "_on_complete", "_run_timeout"],
+            queues=["quantum_flow_queue", "other", "quantum_flow_system"],
+            runs=[f"{_RUN}{n}" for n in "0123456789abc"],
             tasks=[],
             definitions=_DEFINITIONS,
             workers=[_WORKER, "b0000000-0000-0000-0000-00000000000b"],

@@ -43,7 +43,7 @@ _conditions = st.sampled_from(
     ]
 )
 # A step that depends on steps before it alone, by either of the names of the key.
-_step = st.fixed_dictionaries(
+_step: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(["single", "task", "map"]),
@@ -64,9 +64,21 @@ _gate = st.fixed_dictionaries(
         "tolerate": st.sampled_from([0, 1, 2.0, "5%", "100%"]),
     },
 )
+# What no worker is given; in place of what a worker would be told.
+_waiting: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        *({"type": "sleep", "seconds": 0.25}, {"type": "sleep", "seconds": 10**8}),
+        *({"type": "sleep", "at": "$.run[0].due"}, {"type": "sleep", "at": '"2030-01-31"'}),
+        *({"type": "wait"}, {"type": "wait", "timeout": 60}, {"type": "wait", "signal": "it's"}),
+        {"type": "wait", "signals": ["go", "stop"]},
+        # Not quite.
+        *({"type": "sleep"}, {"type": "wait", "signals": []}, {"type": "wait", "max_lost": 2}),
+    ]
+)
 _change = st.tuples(
     st.sampled_from(["name", "slug", "type", "dependencies", "depends_on", "map_over", "args"])
     | st.sampled_from(["if", "join", "after", "prefer_after", "fallback", "tolerate"])
+    | st.sampled_from(["seconds", "at", "signal", "signals", "run_timeout"])
     | st.sampled_from(
         ["steps", "title", "version", "queue", "timeout", "max_attempts", "on_failure"]
     )
@@ -84,7 +96,9 @@ def definitions(draw: st.DrawFn) -> Any:
         before: list[str] = (
             draw(st.lists(st.sampled_from(names[:place]), max_size=3)) if place else []
         )
-        step = {draw(st.sampled_from(["name", "slug"])): name, **draw(_step)}
+        # Most of them are for workers.
+        own: dict[str, Any] = draw(_waiting if draw(st.integers(0, 3)) == 0 else _step)
+        step = {draw(st.sampled_from(["name", "slug"])): name, **own}
         if before or place % 2:
             step[draw(st.sampled_from(["dependencies", "depends_on"]))] = before
         if step.get("type") == "map" and before:
@@ -108,6 +122,7 @@ def definitions(draw: st.DrawFn) -> Any:
                     "title": st.sampled_from(STRANGE),
                     "on_complete": st.just("tell"),
                     "on_failure": st.just("mourn"),
+                    "run_timeout": st.sampled_from([10**6, 315360000]),
                     **_limits,
                 },
             )
@@ -165,9 +180,9 @@ def test_a_definition_is_refused_with_its_first_problem_or_runs(
         assert version == _value(connection, "select (quantumflow.define_flow(%s)).version", shown)
         assert shown == _value(connection, "select quantumflow.get_flow(%s)::text", slug)
         status = _run_to_its_end(connection, slug)
-        # Only a condition can fail it: one that is unknown, or must be true.
-        has_if = any("if" in step for step in definition["steps"])
-        assert status == "completed" or (status == "failed" and has_if)
+        # Only a condition can fail it, one that is unknown or must be true; or a sleep until never.
+        has_path = any(step.keys() & {"if", "at"} for step in definition["steps"])
+        assert status == "completed" or (status == "failed" and has_path)
         assert database.problems() == []
 
 

@@ -56,6 +56,7 @@ _KEYS = [
     *("version", "on_complete", "on_failure", "run_id", "step_slug", "task_index", "lease_token"),
     *("output", "error_message", "error_details", "retryable", "retry_after", "_", ""),
     *("if", "otherwise", "join", "after", "prefer_after", "on_error", "fallback", "tolerate"),
+    *("seconds", "at", "signal", "signals", "run_timeout"),
 ]
 
 
@@ -113,7 +114,8 @@ class Known:
             "queue": self.queues,
             "queues": self.queues,
             "status": ["started", "paused", "completed", "failed", "cancelled"],
-            "step_type": ["single", "map"],
+            "step_type": ["single", "map", "sleep", "wait"],
+            "signal": ["go", "stop"],
             "role": ["pg_monitor", "public"],
             "access": ["viewer", "worker", "operator", "author"],
             "schedule_slug": ["nightly", "other"],
