@@ -745,9 +745,9 @@ def send_signal(
         _scalar,
         {
             "run_id": _arguments.run(run_id),
-            "signal": _arguments.text("signal", signal),
+            "signal": signal,
             "payload": encode(payload, "the payload"),
-            "key": _arguments.text("key", key),
+            "key": key,
         },
         is_repeatable=key is not None,
     )
@@ -781,10 +781,10 @@ def send_signal_by_key(
         _scalar,
         {
             "workflow_slug": workflow_slug,
-            "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
-            "signal": _arguments.text("signal", signal),
+            "idempotency_key": idempotency_key,
+            "signal": signal,
             "payload": encode(payload, "the payload"),
-            "key": _arguments.text("key", key),
+            "key": key,
         },
         is_repeatable=key is not None,
     )

@@ -891,9 +891,9 @@ class Client:
             connection: As for `start_flow`.
 
         Returns:
-            `delivered`: a step was waiting. `kept`: for a step that will wait, or the run is paused.
-            `duplicate`: it was sent before, with this key. `run_ended`: nobody will take it any
-            more. `no_run`: there is no such run, and nothing was kept.
+            `delivered`: a step was waiting. `kept`: for a step that will wait, or until the run is
+            resumed. `duplicate`: it was sent before, with this key. `run_ended`: nobody will take
+            it any more. `no_run`: there is no such run, and nothing was kept.
 
         Raises:
             BadSignal: Its name or its key is too long, or empty.

@@ -51,7 +51,7 @@ def workers(app: App, all_: bool) -> None:
 )
 @click.option("--input", "with_input", is_flag=True, help="Also what each step is given.")
 def waits(app: App, workflow: str | None, signal: str | None, limit: int, with_input: bool) -> None:
-    """List the steps that wait for a signal, until when, and for which."""
+    """List what waits for a signal, and until when."""
     found = app.client.waits(workflow, signal, max_runs=limit, with_input=with_input)
     columns = _view.WAIT_COLUMNS | (_view.INPUT_COLUMN if with_input else {})
     app.show_rows(found, columns, none="Nothing waits for a signal.")

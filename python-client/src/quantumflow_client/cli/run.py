@@ -213,9 +213,9 @@ def retry(
 def signal(
     app: App, run: str, signal: str, payload_json: str, workflow: str | None, key: str | None
 ) -> int:
-    """Send a run a signal, which a step of it waits for, or will.
+    """Send a run a signal.
 
-    RUN is the run's id; with --workflow it is the idempotency key that it was started with. PAYLOAD
+    A step takes it that waits for it, or will. RUN is the run's id; with --workflow it is the idempotency key that it was started with. PAYLOAD
     is what the step puts out: JSON, - for JSON from the standard input, @FILE for JSON in a file.
     Ends with 1 when nobody will take it: the run has ended, or there is none.
     """
