@@ -215,9 +215,10 @@ def signal(
 ) -> int:
     """Send a run a signal.
 
-    A step takes it that waits for it, or will. RUN is the run's id; with --workflow it is the idempotency key that it was started with. PAYLOAD
-    is what the step puts out: JSON, - for JSON from the standard input, @FILE for JSON in a file.
-    Ends with 1 when nobody will take it: the run has ended, or there is none.
+    A step takes it that waits for it, or will. RUN is the run's id; with --workflow it is the
+    idempotency key that it was started with. PAYLOAD is what the step puts out: JSON, - for JSON
+    from the standard input, @FILE for JSON in a file. Ends with 1 when nobody will take it: the run
+    has ended, or there is none.
     """
     payload = _sources.json_of(payload_json)
     if workflow is None:
