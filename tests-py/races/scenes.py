@@ -226,7 +226,7 @@ def _wait_scene(
         rows=rows,
         definition={"steps": steps},
         is_sound=True,
-        share=3,
+        share=5,
     )
 
 
@@ -389,7 +389,7 @@ SCENES = {
         steps={"message": "_run_timeout", "task": "_run_timeout"},
         definition={"steps": _JOIN, "run_timeout": 10, **_NOTED},
         is_sound=True,
-        share=3,
+        share=5,
     ),
     "damaged": Scene(
         _damaged,
@@ -545,6 +545,8 @@ class Arena:
         self.racers = new_engine(), new_engine()
         allow_test_clock(self.setup.connection)
         self.setup.value("select quantumflow.setup()")
+        # Who waits has a queue that is made when somebody does.
+        self.setup.define("any_wait", [{"name": "wait", "type": "wait"}])
         for engine in self.racers:
             engine.set_clock(RACE)
         self._defined: set[str] = set()
