@@ -29,7 +29,7 @@ from psycopg import sql
 
 from quantumflow_client.embedded import EmbeddedServer
 from races.conftest import OPTIONS
-from races.scenes import ACTED, ANSWERS, NEVER_WAIT, PASSES_OVER, SCENES, Arena, Case, call
+from races.scenes import ACTED, ANSWERS, NEVER_WAIT, PASSES_OVER, RACE, SCENES, Arena, Case, call
 from races.stopping import Call, holding
 from support.engine import Engine
 
@@ -190,6 +190,7 @@ def _problems(
             yield f"{name}: {answer}, and {task.step_slug} was handed out"
 
     if SCENES[pair.scene].is_sound:
+        arena.setup.set_clock(RACE)
         for problem in arena.setup.problems():
             yield f"right after {answers}: {problem}"
     state = arena.state(pair.scene, case)
