@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from model.deciding import Condition
 from model.rules import DIE, FAIL, FATAL, HANG, RELEASE, VIOLATE, Flow, Step
 
 _MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, HANG, HANG, RELEASE, FATAL])
@@ -22,7 +23,41 @@ _CHUNKS = st.sampled_from([None, None, 1, 2, 3])
 
 
 @st.composite
-def _steps(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> list[Step]:
+def _decisions(
+    draw: st.DrawFn,
+    names: list[str],
+    dependencies: tuple[str, ...],
+    *,
+    is_map: bool,
+) -> dict[str, Any]:
+    """When a step runs, and what its failure means; names: of the steps before it."""
+    others = [name for name in names if name not in dependencies]
+    after = tuple(draw(st.lists(st.sampled_from(others), max_size=1))) if others else ()
+    joins = ["all", "all", "any", "any" if is_map else "none"] if dependencies else ["all"]
+    conditions: list[Condition | None] = [None, None, ("first", "run", 0)]
+    conditions += [("first", name, 0) for name in dependencies]
+    conditions += [
+        ("status", name, status)
+        for name in dependencies + after
+        for status in ("completed", "skipped", "failed")
+    ]
+    condition = draw(st.sampled_from(conditions))
+    last_resort = draw(st.sampled_from(["fail", "goes_on", "goes_on", "fallback"]))
+    return {
+        "after": after,
+        "joins": draw(st.sampled_from(joins)),
+        "condition": condition,
+        "otherwise": draw(st.sampled_from(["skip", "skip", "fail"])) if condition else "skip",
+        "goes_on": last_resort == "goes_on",
+        "fallback": draw(st.sampled_from([[], [1, None]])) if last_resort == "fallback" else None,
+        "tolerate": draw(st.sampled_from([None, 1, 2, "50%", "100%"])) if is_map else None,
+    }
+
+
+@st.composite
+def _steps(
+    draw: st.DrawFn, /, *, decides: bool = False, **more: st.SearchStrategy[Any]
+) -> list[Step]:
     """One to seven steps, maps over anything that can be mapped over among them."""
     steps: list[Step] = []
     for n in range(draw(st.integers(1, 7))):
@@ -42,6 +77,7 @@ def _steps(draw: st.DrawFn, /, **more: st.SearchStrategy[Any]) -> list[Step]:
                 max_lost=draw(st.integers(1, 4)),
                 chunk_size=draw(_CHUNKS) if is_map else None,
                 **{name: draw(values) for name, values in more.items()},
+                **(draw(_decisions(names, dependencies, is_map=is_map)) if decides else {}),
             )
         )
     return steps
@@ -56,9 +92,13 @@ def _run_inputs(steps: list[Step]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def bare_flows(draw: st.DrawFn) -> Flow:
-    """A workflow with timeouts and delays of every length, and no scripts."""
+    """A workflow with timeouts and delays of every length, and no scripts.
+
+    Half of them have steps that decide, and go on without one another.
+    """
     steps = draw(
         _steps(
+            decides=draw(st.booleans()),
             timeout=st.sampled_from([60, 3600, 18000]),
             retry_delay=st.sampled_from([0, 1, 60, 7200]),
         )

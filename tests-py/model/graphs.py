@@ -9,25 +9,18 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-UNKNOWN = object()
+from model.deciding import Condition, Decides
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Decides):
     """A step, and which of its tasks fail for good: of a single step its only one, index 0."""
 
     name: str
     is_map: bool = False
     dependencies: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
     map_over: str | None = None
     chunk_size: int | None = None
-    joins: str = "all"
-    condition: tuple[Any, ...] | None = None
-    otherwise: str = "skip"
-    goes_on: bool = False
-    fallback: list[Any] | None = None
-    tolerate: int | str | None = None
     failing: frozenset[int] = frozenset()
     output: list[Any] = field(default_factory=list)
 
@@ -41,30 +34,9 @@ class Node:
             "max_lost": 1,
             "retry_delay": 0,
         }
-        choices = {
-            "after": list(self.after) or None,
-            "map_over": self.map_over,
-            "chunk_size": self.chunk_size,
-            "join": self.joins if self.dependencies and self.joins != "all" else None,
-            "if": self.jsonpath(),
-            "otherwise": self.otherwise if self.condition and self.otherwise != "skip" else None,
-            "on_error": "continue" if self.goes_on else None,
-            "fallback": self.fallback,
-            "tolerate": self.tolerate,
-        }
-        return found | {key: value for key, value in choices.items() if value is not None}
-
-    def jsonpath(self) -> str | None:
-        match self.condition:
-            case None:
-                return None
-            case ("run", n):
-                return f"$.run[0] > {n}"
-            case ("status", name, status):
-                return f'$status.{name} == "{status}"'
-            case ("first", name, n):
-                return f"$.{name}[0] > {n}"
-        raise AssertionError(self.condition)
+        choices = {"map_over": self.map_over, "chunk_size": self.chunk_size}
+        found |= {key: value for key, value in choices.items() if value is not None}
+        return found | self.decisions()
 
 
 @dataclass
@@ -84,14 +56,12 @@ def fold(nodes: list[Node], run: list[Any]) -> tuple[dict[str, End], bool]:
     for node in nodes:
         if any(name not in ends for name in node.dependencies + node.after):
             continue
-        done = [name for name in node.dependencies if ends[name].status == "completed"]
-        enough = {"all": len(done) == len(node.dependencies), "any": bool(done), "none": True}
-        holds = _holds(node, ends, run)
-        if not enough[node.joins] and node.dependencies:
-            ends[node.name] = End("skipped", reason="dependency")
-        elif holds is False and node.otherwise == "skip":
-            ends[node.name] = End("skipped", reason="condition")
-        elif holds is not True:
+        statuses = {name: end.status for name, end in ends.items()}
+        given = {name: end.output for name, end in ends.items() if end.status == "completed"}
+        verdict = node.verdict(node.dependencies, given | {"run": run}, statuses)
+        if verdict in ("dependency", "condition"):
+            ends[node.name] = End("skipped", reason=verdict)
+        elif verdict == "fails":
             fails = _give_up(node, ends) or fails
         elif not node.is_map:
             if 0 in node.failing:
@@ -103,7 +73,7 @@ def fold(nodes: list[Node], run: list[Any]) -> tuple[dict[str, End], bool]:
             size = node.chunk_size or 1
             tasks = [source[n : n + size] for n in range(0, len(source), size)]
             failed = {n for n in range(len(tasks)) if n in node.failing}
-            if len(failed) > _tolerated(node, len(tasks)):
+            if len(failed) > node.tolerated(len(tasks)):
                 fails = _give_up(node, ends) or fails
             else:
                 output = [
@@ -120,35 +90,6 @@ def _give_up(node: Node, ends: dict[str, End]) -> bool:
     elif node.goes_on:
         ends[node.name] = End("failed", gave_up=1)
     return node.name not in ends
-
-
-def _tolerated(node: Node, tasks: int) -> int:
-    if isinstance(node.tolerate, str):
-        return tasks * int(node.tolerate.rstrip("%")) // 100
-    return node.tolerate or 0
-
-
-def _holds(node: Node, ends: dict[str, End], run: list[Any]) -> bool | None:
-    """Whether its condition holds; None: it is neither true nor false."""
-    match node.condition:
-        case None:
-            return True
-        case ("run", n):
-            return None if not run else run[0] > n
-        case ("status", name, status):
-            return bool(ends[name].status == status)
-        case ("first", name, n):
-            output = ends[name].output
-            if ends[name].status != "completed" or not output:
-                return None
-            return (
-                False
-                if output[0] is None
-                else None
-                if isinstance(output[0], list)
-                else output[0] > n
-            )
-    raise AssertionError(node.condition)
 
 
 def random_graph(chance: random.Random) -> list[Node]:
@@ -170,7 +111,7 @@ def _random_node(
     joins = chance.choice(["all", "all", "any", "none"]) if dependencies else "all"
     map_over = chance.choice(dependencies) if is_map and dependencies and joins != "none" else None
     is_map = is_map and (map_over is not None or not dependencies)
-    conditions: list[tuple[Any, ...] | None] = [None, None, ("run", chance.randint(0, 2))]
+    conditions: list[Condition | None] = [None, None, ("first", "run", chance.randint(0, 2))]
     for other in dependencies:
         conditions.append(("status", other, chance.choice(["completed", "skipped", "failed"])))
         conditions.append(("first", other, chance.randint(0, 2)))
@@ -181,8 +122,8 @@ def _random_node(
         name,
         is_map,
         dependencies,
-        after,
         map_over,
+        after=after,
         chunk_size=chance.choice([None, None, 1, 2]) if is_map else None,
         joins=joins,
         condition=condition,

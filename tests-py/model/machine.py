@@ -7,7 +7,7 @@ of a retry's delay. These the model is told, and checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -45,16 +45,17 @@ class TaskState:
 
 @dataclass
 class StepState:
-    """A step, as its row says it."""
+    """A step, as its row says it, and whether it fell back."""
 
     remaining_deps: int
     remaining_tasks: int | None
     status: str = "created"
     output: Any = None
-
-    @property
-    def is_done(self) -> bool:
-        return self.status in ("completed", "skipped")
+    skip_reason: str | None = None
+    tasks: int = 0
+    failed_tasks: int = 0
+    has_started: bool = False
+    fell_back: bool = False
 
 
 @dataclass
@@ -74,13 +75,35 @@ class RunState:
         default_factory=dict
     )
 
+    def has_ended(self, name: str) -> bool:
+        """Whether a step has ended while its run goes on."""
+        status = self.steps[name].status
+        return status in ("completed", "skipped") or (
+            status == "failed" and self.flow.step(name).goes_on
+        )
+
+    def _was_given_up(self, name: str) -> bool:
+        return self.steps[name].fell_back or (
+            self.steps[name].status == "failed" and self.flow.step(name).goes_on
+        )
+
     @property
     def remaining_steps(self) -> int:
-        return sum(not step.is_done for step in self.steps.values())
+        return sum(not self.has_ended(name) for name in self.steps)
+
+    @property
+    def gave_up(self) -> int | None:
+        """How many steps, each of which counts once, and tolerated tasks; None: it never can."""
+        if not self.flow.can_give_up:
+            return None
+        return sum(
+            1 if self._was_given_up(name) else step.failed_tasks
+            for name, step in self.steps.items()
+        )
 
     def output_of(self, name: str) -> Any:
-        is_map = self.flow.step(name).is_map
-        return self.steps[name].output if is_map else self.tasks[name, 0].output
+        is_here = self.flow.step(name).is_map or self.steps[name].fell_back
+        return self.steps[name].output if is_here else self.tasks[name, 0].output
 
     def failed_with(self, key: Key, token: int | None) -> bool:
         """Whether a reported failure of the task was one of this lease."""
@@ -93,11 +116,14 @@ class RunState:
 
     def start(self, now: float) -> None:
         for step in self.flow.steps:
-            self.steps[step.name] = StepState(len(step.dependencies), None if step.is_map else 1)
+            self.steps[step.name] = StepState(len(step.waits_for), None if step.is_map else 1)
         self.start_ready(now)
 
-    def start_ready(self, now: float) -> None:
-        """Start what waits for nothing more, and what that leads to; end the run if it is done."""
+    def start_ready(self, now: float, passed: frozenset[str] = frozenset()) -> None:
+        """Start what waits for nothing more, and what that leads to; end the run if it is done.
+
+        A level at a time; passed: those that have passed the gate before.
+        """
         while self.status == "started":
             ready = [
                 step
@@ -107,18 +133,51 @@ class RunState:
             ]
             if not ready:
                 break
-            for step in ready:
-                self._become_ready(step, now)
+            self._pass_gate(ready, passed, now)
+            passed = frozenset()
         if self.status in GOING_ON and self.remaining_steps == 0:
             self.end("completed", now)
 
+    def _pass_gate(self, ready: list[Step], passed: frozenset[str], now: float) -> None:
+        """Of what comes to the gate at once nothing starts, or is skipped, if one fails the run."""
+        verdicts = {
+            step.name: "starts" if step.name in passed else self._verdict(step) for step in ready
+        }
+        failing = [step for step in ready if verdicts[step.name] == "fails"]
+        fatal = [step for step in failing if step.last_resort is None]
+        for step in fatal or failing:
+            self.failures[step.name, 0, self.retries, 0] = ("condition", None, False)
+        if fatal:
+            for step in fatal:
+                self.steps[step.name].status = "failed"
+            self.end("failed", now)
+            return
+        for step in ready:
+            verdict = verdicts[step.name]
+            if verdict == "starts":
+                self._become_ready(step, now)
+            elif verdict == "fails":
+                self._go_on_without(step)
+            else:
+                self.steps[step.name].status = "skipped"
+                self.steps[step.name].skip_reason = verdict
+                self._release_dependents(step)
+
+    def _verdict(self, step: Step) -> str:
+        statuses = {name: self.steps[name].status for name in step.waits_for}
+        given = {
+            name: self.output_of(name)
+            for name in step.dependencies
+            if statuses[name] == "completed"
+        }
+        return step.verdict(step.dependencies, given | {"run": self.flow.run_input}, statuses)
+
     def _become_ready(self, step: Step, now: float) -> None:
         state = self.steps[step.name]
-        state.status = "started"
-        items = [None]
+        state.status, state.has_started = "started", True
+        items = step.tasks(self._source(step)) if step.is_map else [None]
+        state.tasks = len(items)
         if step.is_map:
-            source = self.output_of(step.map_over) if step.map_over else self.flow.run_input
-            items = step.tasks(source)
             kept = sum(key[0] == step.name for key in self.tasks)
             state.remaining_tasks = len(items) - kept
         for index, item in enumerate(items):
@@ -126,25 +185,68 @@ class RunState:
         if not items:
             self._finish(step)
 
-    def complete_task(self, key: Key, now: float) -> None:
-        state = self.steps[key[0]]
-        assert state.remaining_tasks is not None
-        state.remaining_tasks -= 1
-        if state.remaining_tasks == 0:
-            self._finish(self.flow.step(key[0]))
-            self.start_ready(now)
+    def _source(self, step: Step) -> Any:
+        """What a map maps over; nothing, where that did not complete."""
+        if step.map_over is None:
+            return self.flow.run_input
+        is_there = self.steps[step.map_over].status == "completed"
+        return self.output_of(step.map_over) if is_there else []
+
+    def count_done(self, keys: Iterable[Key], now: float) -> None:
+        """Take tasks off their steps, and go on with those steps that have none left."""
+        keys = list(keys)
+        for slug, _ in keys:
+            state = self.steps[slug]
+            assert state.remaining_tasks is not None
+            state.remaining_tasks -= 1
+        for slug in dict.fromkeys(slug for slug, _ in keys):
+            if self.steps[slug].remaining_tasks == 0:
+                self._finish(self.flow.step(slug))
+        self.start_ready(now)
 
     def _finish(self, step: Step) -> None:
         state = self.steps[step.name]
         state.status = "completed"
         if step.is_map:
-            outputs = sorted(
-                (key, t.output) for key, t in self.tasks.items() if key[0] == step.name
-            )
-            state.output = step.gathered([output for _, output in outputs])
+            tasks = sorted((key, task) for key, task in self.tasks.items() if key[0] == step.name)
+            state.output = step.gathered([self._places(step, task) for _, task in tasks])
+        self._release_dependents(step)
+
+    def _places(self, step: Step, task: TaskState) -> Any:
+        """What of a map's output is a task's: null for each item of one that failed."""
+        if task.status == "completed":
+            return task.output
+        return None if step.chunk_size is None else [None] * len(task.item)
+
+    def _release_dependents(self, step: Step) -> None:
         for other in self.flow.steps:
-            if step.name in other.dependencies:
+            if step.name in other.waits_for:
                 self.steps[other.name].remaining_deps -= 1
+
+    def _go_on_without(self, step: Step) -> None:
+        """End a step that failed, and what is left of its tasks."""
+        state = self.steps[step.name]
+        if step.fallback is None:
+            state.status = "failed"
+        else:
+            state.status, state.output, state.remaining_tasks = "completed", step.fallback, 0
+            state.fell_back = True
+        for key, task in self.tasks.items():
+            if key[0] == step.name and task.status in LIVE:
+                task.status = "cancelled"
+        self._release_dependents(step)
+
+    def _fail_task(self, key: Key, now: float) -> None:
+        """A task has failed for good: it is tolerated, or its step fails, or the run."""
+        step, state = self.flow.step(key[0]), self.steps[key[0]]
+        if state.failed_tasks < step.tolerated(state.tasks):
+            state.failed_tasks += 1
+            self.count_done([key], now)
+        elif step.last_resort is not None:
+            self._go_on_without(step)
+            self.start_ready(now)
+        else:
+            self.end("failed", now, failed_step=step.name)
 
     def end(self, status: str, now: float, failed_step: str | None = None) -> None:
         """End the run: what is left of it is cancelled, its callback is made."""
@@ -159,8 +261,11 @@ class RunState:
                 state.status = "cancelled"
         if status == "completed":
             inner = {name for step in self.flow.steps for name in step.dependencies}
-            leaves = [step.name for step in self.flow.steps if step.name not in inner]
-            self.output = {name: self.output_of(name) for name in leaves}
+            self.output = {
+                name: self.output_of(name)
+                for name, state in self.steps.items()
+                if name not in inner and state.status == "completed"
+            }
         if self.flow.has_callbacks and status in CALLBACKS:
             self.tasks[CALLBACKS[status], self.retries] = TaskState(now)
 
@@ -198,7 +303,7 @@ class RunState:
         if not is_last:
             self._delay(task, step, kind, now)
         if is_last and key[0] not in CALLBACKS.values():
-            self.end("failed", now, failed_step=key[0])
+            self._fail_task(key, now)
         return is_last
 
     def _delay(self, task: TaskState, step: Step, kind: str, now: float) -> None:
@@ -209,30 +314,40 @@ class RunState:
         else:
             task.delay(now + min(longest, wait), now + min(longest, wait * 1.25))
 
-    def retry(self, from_step: str | None, now: float) -> str | None:
-        """Run again what did not finish, and from_step and what depends on it; None or a code."""
+    def retry(self, from_step: str | None, now: float, *, given_up: bool) -> str | None:
+        """Run again what did not finish, from_step, what was given up, and what depends on these.
+
+        None, or a code.
+        """
         if from_step is not None and from_step not in self.steps:
             return "QF215"
-        again = {name for name, state in self.steps.items() if not state.is_done}
-        behind: set[str] = set()
+        given = {
+            name
+            for name, state in self.steps.items()
+            if given_up
+            and (self._was_given_up(name) or (state.status == "completed" and state.failed_tasks))
+        }
+        covered: set[str] = set()
         for step in self.flow.steps:
-            if step.name == from_step or behind & set(step.dependencies):
-                behind.add(step.name)
-        if not again | behind:
+            if step.name == from_step or (given | covered) & set(step.waits_for):
+                covered.add(step.name)
+        again = {name for name in self.steps if not self.has_ended(name)} | given | covered
+        if not again:
             return "QF214"
         for key, task in list(self.tasks.items()):
             if key[0] in CALLBACKS.values():
                 task.status = "cancelled" if task.status in LIVE else task.status
-            elif key[0] in behind or (key[0] in again and task.status != "completed"):
+            elif key[0] in covered or (key[0] in again and task.status != "completed"):
                 del self.tasks[key]
+        passed = frozenset(name for name in again - covered if self.steps[name].has_started)
         for step in self.flow.steps:
-            if step.name in again | behind:
+            if step.name in again:
                 self.steps[step.name] = StepState(
-                    len(set(step.dependencies) & (again | behind)), None if step.is_map else 1
+                    len(set(step.waits_for) & again), None if step.is_map else 1
                 )
         self.status, self.output = "started", None
         self.retries += 1
-        self.start_ready(now)
+        self.start_ready(now, passed)
         return None
 
 
@@ -280,19 +395,33 @@ class Model:
         return not run.flow.feeds_map(key[0]) or isinstance(output, list)
 
     def complete(self, run_id: UUID, key: Key, token: int | None, output: Any) -> str:
+        return self.complete_all([(run_id, key, token, output)])[0]
+
+    def complete_all(self, results: Sequence[tuple[UUID, Key, int | None, Any]]) -> list[str]:
+        """Tasks complete at once, and then their steps: what these come to is for no other result.
+
+        Only one alone may have an output that does not fit.
+        """
+        outcomes = [self._record(*result) for result in results]
+        done: dict[UUID, list[Key]] = {}
+        for (run_id, key, *_), outcome in zip(results, outcomes, strict=True):
+            if outcome == "completed" and key[0] not in CALLBACKS.values():
+                done.setdefault(run_id, []).append(key)
+        for run_id, keys in done.items():
+            self.runs[run_id].count_done(keys, self.now)
+        return outcomes
+
+    def _record(self, run_id: UUID, key: Key, token: int | None, output: Any) -> str:
         fate = self._fate(run_id, key, token, by_hand=token is None)
         if fate != "acts":
             return fate
         run = self.runs[run_id]
         task = run.tasks[key]
-        is_callback = key[0] in CALLBACKS.values()
         task.output = output
         if not self.fits(run_id, key, output):
             run.fail_attempt(key, "error", self.now, final=True)
             return "type_violation"
         task.status = "completed"
-        if not is_callback:
-            run.complete_task(key, self.now)
         return "completed"
 
     def fail(self, run_id: UUID, key: Key, token: int | None, *, final: bool) -> str:
@@ -339,8 +468,8 @@ class Model:
         task.lease_end = self.now + min(lease, run.flow.step(key[0]).timeout)
 
     def lapse(self, noticed: Iterable[tuple[UUID, Key]]) -> None:
-        """A call has noticed that these leases ran out; what ends a run comes last."""
-        for run_id, key in sorted(noticed, key=self._ends_a_run):
+        """A call has noticed that these leases ran out, in this order."""
+        for run_id, key in noticed:
             run = self.runs[run_id]
             assert run.has_lapsed(key, self.now), (
                 f"{key} has lost its lease, but is {run.tasks[key]}"
@@ -350,10 +479,3 @@ class Model:
 
     def _kind_of_lapse(self, run: RunState, key: Key) -> str:
         return "timeout" if run.tasks[key].lease_end >= run.deadline(key) else "lost"
-
-    def _ends_a_run(self, place: tuple[UUID, Key]) -> bool:
-        run, key = self.runs[place[0]], place[1]
-        task, step = run.tasks[key], run.flow.step(key[0])
-        if self._kind_of_lapse(run, key) == "lost":
-            return task.losses + 1 >= step.max_lost
-        return task.attempts - task.losses >= step.max_attempts

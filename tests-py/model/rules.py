@@ -12,6 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.deciding import Decides
+
 # What an attempt may do: report a failure, report one for good, never report, keep its lease up to
 # the deadline and never report, hand the task back, or complete with something that is no array
 # although a map maps over it.
@@ -22,7 +24,7 @@ TIMEOUT = 5 * 3600
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Decides):
     """A step of a workflow, and what its tasks do: task n has script n modulo their number."""
 
     name: str
@@ -35,6 +37,10 @@ class Step:
     timeout: int = TIMEOUT
     retry_delay: int = 1
     chunk_size: int | None = None
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        return self.dependencies + self.after
 
     def tasks(self, items: list[Any]) -> list[Any]:
         """What each task of a map over items is given of them."""
@@ -63,7 +69,7 @@ class Step:
             found["map_over"] = self.map_over
         if self.chunk_size is not None:
             found["chunk_size"] = self.chunk_size
-        return found
+        return found | self.decisions()
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,10 @@ class Flow:
 
     def feeds_map(self, name: str) -> bool:
         return not self.step(name).is_map and any(step.map_over == name for step in self.steps)
+
+    @property
+    def can_give_up(self) -> bool:
+        return any(step.can_give_up for step in self.steps)
 
     def definition(self, slug: str) -> dict[str, Any]:
         found: dict[str, Any] = {

@@ -193,3 +193,7 @@ def test_a_graph_ends_as_a_fold_over_it_says_whoever_works_in_whatever_order(
         for run_id, graph in mended.items():
             _check(look, graph, run_id)
         remove_runs(look.connection)
+
+    # What is defined is looked at with each look at the state.
+    for graph in graphs:
+        look.value("select quantumflow.delete_flow(%s)", graph.slug)
