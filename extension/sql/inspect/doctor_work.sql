@@ -49,7 +49,7 @@ begin
   from quantumflow.workers w
   where w.stopped_at is null
     and (
-      w.last_seen_at > p_now - interval '1 min'
+      not quantumflow._is_silent(w.last_seen_at, p_now)
       or w.worker_id in (select l.worker_id from unnest(p_leases) l)
     );
 end
