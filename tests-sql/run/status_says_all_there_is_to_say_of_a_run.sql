@@ -19,18 +19,18 @@ select is(
     "input": {"a": 1}, "output": null, "error_message": null, "remaining_steps": 2, "priority": 2, "retries": 0, "gave_up": null,
     "headers": {"h": 1}, "idempotency_key": "k",
     "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00", "paused_at": null,
-    "ended_at": null,
+    "ended_at": null, "deadline": null,
     "steps": [
       {"step_slug": "list", "step_type": "single", "command": "make_list", "status": "completed", "depends_on": [],
-       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0,
+       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0, "signals": null, "until": null,
        "remaining_deps": 0, "started_at": "2030-01-01T00:00:00+00:00", "ended_at": "2030-01-01T00:00:00+00:00",
        "error_message": null, "tasks": {"total": 1, "completed": 1, "failures": 0}},
       {"step_slug": "each", "step_type": "map", "command": "each", "status": "started", "depends_on": ["list"],
-       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0,
+       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0, "signals": null, "until": null,
        "remaining_deps": 0, "started_at": "2030-01-01T00:00:00+00:00", "ended_at": null,
        "error_message": null, "tasks": {"total": 3, "completed": 1, "queued": 2, "failures": 0}},
       {"step_slug": "after", "step_type": "single", "command": "after", "status": "created", "depends_on": ["each"],
-       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0,
+       "after": [], "condition": null, "saw": null, "skip_reason": null, "fell_back": false, "failed_tasks": 0, "signals": null, "until": null,
        "remaining_deps": 1, "started_at": null, "ended_at": null,
        "error_message": null, "tasks": {"total": 0, "failures": 0}}],
     "callbacks": []}'::jsonb,
@@ -45,7 +45,7 @@ select is(
     "output": null, "error_message": "step each, task 0: boom", "remaining_steps": 2, "priority": 2, "retries": 0,
     "gave_up": null, "idempotency_key": "k",
     "created_at": "2030-01-01T00:00:00+00:00", "started_at": "2030-01-01T00:00:00+00:00", "paused_at": null,
-    "ended_at": "2030-01-01T00:00:05+00:00",
+    "ended_at": "2030-01-01T00:00:05+00:00", "deadline": null,
     "callbacks": [{"step_slug": "_on_failure", "status": "queued", "error_message": null}]}'::jsonb,
   'when it has failed');
 select is(
@@ -56,7 +56,7 @@ select is(
   'with its tasks counted');
 select is(
   quantumflow.status('10000000-0000-0000-0000-000000000001', summary => true),
-  quantumflow.status('10000000-0000-0000-0000-000000000001') - array['steps', 'input', 'callbacks'],
+  quantumflow.status('10000000-0000-0000-0000-000000000001') - array['steps', 'input', 'callbacks', 'deadline'],
   'a summary is its row, without the input');
 select throws_ok(
   $$select quantumflow.status('10000000-0000-0000-0000-000000000009')$$, 'QF201', null, 'an unknown run is refused');
