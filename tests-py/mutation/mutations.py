@@ -344,8 +344,8 @@ CLAIMING = [
     Mutation(
         "the token of a claim can be foretold",
         "_claim_at_once",
-        "p_offer, gen_random_uuid())",
-        "p_offer, md5(random()::text)::uuid)",
+        "uuid := gen_random_uuid();",
+        "uuid := md5(random()::text)::uuid;",
         _sql("task/a_lease_token_cannot_be_foretold"),
     ),
     Mutation(
@@ -933,9 +933,13 @@ REPORTS = [
         "reports lock runs in the order in which they came",
         "_hold_runs",
         "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
-        "      order by u.run_id\n",
+        "      order by u.run_id\n"
+        "      offset 0\n    ) k\n    cross join lateral (\n      select l.id, l.status, l.retries\n"
+        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n      for no key update\n",
         "      select u.run_id\n      from unnest(p_run_ids) u (run_id)\n      group by u.run_id\n"
-        "      order by md5(u.run_id::text || pg_backend_pid())\n",
+        "      order by md5(u.run_id::text || pg_backend_pid())\n"
+        "      offset 0\n    ) k\n    cross join lateral (\n      select l.id, l.status, l.retries\n"
+        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n      for no key update\n",
         JOINS,
     ),
     Mutation(
@@ -2233,7 +2237,7 @@ KINDS = [
         "what is handed out does not say what kind of step it is of",
         "_claim_statement",
         "k.step_type, k.retries,",
-        "null::text, k.retries,",
+        "null::text as step_type, k.retries,",
         _sql("task/what_is_handed_out_says_what_kind_of_step_it_is_of"),
     ),
 ]

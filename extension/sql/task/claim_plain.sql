@@ -201,11 +201,12 @@ declare
   v_hashes  int[] := array(select hashtext(l) from unnest(v_lanes) l);
   v_front   timestamptz := quantumflow._front('quantum_flow_queue', p_offer.commands, p_now);
   v_of_maps boolean := false;
+  v_secret  uuid := gen_random_uuid();
 begin
   if cardinality(v_lanes) <> 1 or v_lanes[1] is null then
     return query
     select *
-    from quantumflow._claim_lanes(v_lanes, v_room, v_front, p_now, v_hashes, p_offer, gen_random_uuid());
+    from quantumflow._claim_lanes(v_lanes, v_room, v_front, p_now, v_hashes, p_offer, v_secret);
     return;
   end if;
 
@@ -225,11 +226,11 @@ begin
   if v_of_maps then
     return query
     select *
-    from quantumflow._claim_lane_of_maps(v_lanes[1], v_room, '{}', v_front, p_now, p_offer, gen_random_uuid());
+    from quantumflow._claim_lane_of_maps(v_lanes[1], v_room, '{}', v_front, p_now, p_offer, v_secret);
   elsif v_of_maps is not null then
     return query
     select *
-    from quantumflow._claim_lane(v_lanes[1], v_room, '{}', v_front, p_now, p_offer, gen_random_uuid());
+    from quantumflow._claim_lane(v_lanes[1], v_room, '{}', v_front, p_now, p_offer, v_secret);
   end if;
 end
 $_claim_at_once$;
