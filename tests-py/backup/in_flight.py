@@ -101,6 +101,18 @@ def fill(engine: Engine, other: Engine) -> dict[str, UUID]:
         assert engine.cancel(runs["unfinished"]) == "cancelled"
     assert engine.value("select count(*) from quantumflow._unfinished_ends") == 1
 
+    engine.define(
+        "asks",
+        [
+            {"name": "ok", "type": "wait"},
+            {"name": "nap", "type": "sleep", "seconds": 0, "dependencies": ["ok"]},
+            {"name": "kept", "type": "wait", "dependencies": ["nap"]},
+        ],
+        run_timeout=86400,
+    )
+    asking = engine.start("asks", key="it waits")
+    assert engine.value("select quantumflow.send_signal(%s, 'kept', '1')", asking) == "kept"
+
     engine.value("select quantumflow.schedule_flow('yearly', %s, '@yearly')::text", FLOW)
     assert engine.problems() == []
     return runs
@@ -112,6 +124,12 @@ def finish(engine: Engine, runs: dict[str, UUID]) -> None:
     assert engine.rows("select schedule_slug, problem from quantumflow.list_schedules()") == [
         ("yearly", None)
     ]
+
+    answer = "select quantumflow.send_signal_by_key('asks', 'it waits', 'ok')"
+    assert engine.value(answer) == "delivered"
+    engine.sweep()
+    asked = "select output from quantumflow.workflow_runs where workflow_slug = 'asks'"
+    assert engine.value(asked) == {"kept": 1}
 
     engine.value("select status from quantumflow.resume_run(%s)", runs["paused"])
     handed_out = _work(engine)

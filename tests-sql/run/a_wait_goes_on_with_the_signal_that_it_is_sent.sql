@@ -1,5 +1,5 @@
 begin;
-select plan(19);
+select plan(20);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -46,6 +46,15 @@ select results_eq(
     (2, 'payment.succeeded', null, true, 'ann@example.com'),
     (3, 'approved', 'approved', true, 'ann@example.com')$$,
   'who sent it stays, and the loser too');
+select results_eq(
+  $$select what, step_slug, who, detail from quantumflow.timeline('10000000-0000-0000-0000-000000000001')
+  where what like 'signal %' and detail <> 'payment.succeeded'$$,
+  $$values
+    ('signal sent', 'paid', session_user::text collate "default" || ' for ann@example.com', 'payment.failed'),
+    ('signal sent', 'approved', session_user::text collate "default" || ' for ann@example.com', 'approved'),
+    ('signal taken', 'paid', null, 'payment.failed'),
+    ('signal taken', 'approved', null, 'approved')$$,
+  'and the timeline tells of it');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'z');

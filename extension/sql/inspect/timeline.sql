@@ -11,12 +11,12 @@ create type quantumflow.event as (
 comment on type quantumflow.event is 'Something that happened to a run.';
 comment on column quantumflow.event.at is 'When.';
 comment on column quantumflow.event.what is
-'"run", "step" or "attempt", and what became of it: run started, completed, failed, cancelled, paused; step started, completed,
-failed, skipped; attempt started, completed, failed, timed out, lost, cancelled, undone.';
+'"run", "step", "attempt" or "signal", and what became of it: run started, completed, failed, cancelled, paused; step started, completed,
+failed, skipped; attempt started, completed, failed, timed out, lost, cancelled, undone; signal sent, taken.';
 comment on column quantumflow.event.step_slug is 'The step; null of what happened to the whole run.';
 comment on column quantumflow.event.task_index is 'The task, of an attempt.';
 comment on column quantumflow.event.attempt is 'Which attempt.';
-comment on column quantumflow.event.who is 'The worker, by its name, or its id where it is not registered.';
+comment on column quantumflow.event.who is 'The worker, by its name, or its id where it is not registered; of a signal who sent it, and for whom as that claimed.';
 comment on column quantumflow.event.detail is 'What was started, how long an attempt had waited, or what went wrong.';
 
 create function quantumflow.timeline(run_id uuid)
@@ -40,13 +40,16 @@ begin
     union all
     select *
     from quantumflow._events_of_attempts(timeline.run_id)
+    union all
+    select *
+    from quantumflow._events_of_signals(timeline.run_id)
   ) e
   order by (e.event).at, e.place, e.step_index, (e.event).task_index, (e.event).attempt;
 end
 $timeline$;
 
 comment on function quantumflow.timeline(uuid) is
-'What happened to a run, in order: it, its steps and the attempts at its tasks, started and ended.
+'What happened to a run, in order: it, its steps and the attempts at its tasks, started and ended, and the signals that it was sent.
 
 As far as its rows tell: a retry undoes how the run and its steps had ended, and of several pauses the last is known.
 
@@ -142,3 +145,26 @@ $_events_of_attempts$;
 
 comment on function quantumflow._events_of_attempts(uuid) is
 'timeline(): when attempts began and ended. place: which comes first of what happened in one instant.';
+
+create function quantumflow._events_of_signals(p_run_id uuid)
+returns table (event quantumflow.event, place int, step_index int)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_events_of_signals$
+begin
+  return query
+  select row(e.at, 'signal ' || e.what, g.step_slug, null, null, e.who, g.signal)::quantumflow.event, e.place, g.number
+  from quantumflow.signals g
+  cross join lateral (
+    values
+      (g.sent_at, 'sent', 2, concat_ws(' for ', g.sent_by, g.on_behalf_of)),
+      (g.taken_at, 'taken', 3, null)
+  ) e (at, what, place, who)
+  where g.run_id = p_run_id
+    and e.at is not null;
+end
+$_events_of_signals$;
+
+comment on function quantumflow._events_of_signals(uuid) is
+'timeline(): the signals of a run. place: which comes first of what happened in one instant.';
