@@ -28,7 +28,18 @@ from psycopg.conninfo import make_conninfo
 from chaos import flows, server_log, spells
 from chaos.faults import Faults
 from chaos.flows import expect
-from chaos.runs import HARNESS, ROLE, Started, ended_runs, messages, persist, prepare, settle, start
+from chaos.runs import (
+    HARNESS,
+    ROLE,
+    Started,
+    answer_all,
+    ended_runs,
+    messages,
+    persist,
+    prepare,
+    settle,
+    start,
+)
 from chaos.server_log import ServerLog
 from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
@@ -199,6 +210,11 @@ class _Chaos:
         ):
             starter = threading.Thread(target=self._start_runs, args=(proxy.dsn,), daemon=True)
             starter.start()
+            has_settled = threading.Event()
+            answering = threading.Thread(
+                target=self._answer, args=(proxy.dsn, has_settled), daemon=True
+            )
+            answering.start()
             with Faults(self._server, self._dsn, proxy, workers, chance, self._log) as faults:
                 self._break(faults, chance)
             while starter.is_alive():
@@ -206,6 +222,7 @@ class _Chaos:
                 starter.join(0.5)
             self._problems += _end(operator)
             self._problems += settle(self._ask, patience=_PATIENCE, meanwhile=workers.refill)
+            has_settled.set()
             workers.end_all(60)
             self._problems += workers.problems
             with psycopg.connect(self._dsn, autocommit=True) as connection:
@@ -264,6 +281,13 @@ class _Chaos:
             if len(self._runs) % 20 == 0:
                 while self._ask(messages) > _BACKLOG:
                     time.sleep(_LOOK)
+        connections.close()
+
+    def _answer(self, dsn: str, has_settled: threading.Event) -> None:
+        """Send runs that wait what they wait for; the network breaks here, too."""
+        connections = Connections(dsn)
+        while not has_settled.wait(_LOOK):
+            answer_all(connections)
         connections.close()
 
     def _break(self, faults: Faults, chance: random.Random) -> None:

@@ -41,6 +41,9 @@ CONDITIONS: dict[str, Callable[[Mapping[str, Json]], bool | None]] = {
 
 QUEUES = ("quantum_flow_queue", "chaos_side_queue")
 
+PATIENT_FLOW = "patient"
+"""The workflow whose runs wait for signals."""
+
 DROPPED_QUEUE = "chaos_dropped_queue"
 """A queue that is dropped and made again while work goes on."""
 
@@ -86,7 +89,7 @@ class Kind:
     @property
     def has_effects(self) -> bool:
         """Whether steps, not only callbacks, leave rows in chaos.effects."""
-        return any(step["command"] in EFFECTS for step in self.steps.values())
+        return any(step.get("command") in EFFECTS for step in self.steps.values())
 
     def input(self, chance: random.Random) -> Json:
         if self.widest is None:
@@ -107,6 +110,16 @@ def step(name: str, *dependencies: str, **more: Any) -> dict[str, Any]:
 
 def a_map(name: str, *dependencies: str, **more: Any) -> dict[str, Any]:
     return step(name, *dependencies, type="map", **more)
+
+
+def waiting(name: str, *dependencies: str, **more: Any) -> dict[str, Any]:
+    """A step that no worker is given."""
+    return {"name": name, "dependencies": list(dependencies)} | more
+
+
+def answer(run_input: Json) -> Json:
+    """What a run is sent by who answers it."""
+    return digest(["the answer", run_input])
 
 
 def kinds(seed: int) -> list[Kind]:
@@ -281,6 +294,19 @@ def _deciding() -> list[Kind]:
                 a_map("each", "guesses", command="effect"),
             ),
             4,
+        ),
+        # What waits, and is answered by somebody, who says it again where he does not hear.
+        Kind(
+            flow(
+                PATIENT_FLOW,
+                step("n", command="effect"),
+                waiting("nap", type="sleep", seconds=0.3, after=["n"]),
+                waiting("asked", "n", type="wait", signal="answer", after=["nap"]),
+                waiting("at_once", type="wait", signals=["answer"]),
+                step("end", "asked", command="effect", trouble="raises"),
+                run_timeout=86400,
+            ),
+            6,
         ),
         # A condition that fails its run, at the gate.
         Kind(
@@ -484,6 +510,15 @@ def expect(kind: Kind, run_input: Json) -> Expected:
             found.ends[name] = ("skipped", verdict)
         elif verdict == "fails":
             _go_on_without(this, found)
+        elif this.get("type") == "sleep":
+            found.ends[name] = ("completed", None)  # its output is a moment
+        elif this.get("type") == "wait":
+            sent = answer(run_input)
+            found.outputs[name] = (
+                {"signal": "answer", "payload": sent} if "signals" in this else sent
+            )
+            found.tasks[name] = [found.outputs[name]]
+            found.ends[name] = ("completed", None)
         elif this.get("type") == "map":
             _run_map(this, run_input, found)
         else:

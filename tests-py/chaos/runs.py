@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +14,9 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
-from chaos import spells
+from chaos import flows, spells
 from chaos.flows import Kind
-from quantumflow_client import _sql
+from quantumflow_client import _json, _sql
 from quantumflow_client._connections import Connections
 from support.engine import Engine
 from support.waiting import wait_until
@@ -92,6 +93,21 @@ def start(connections: Connections, run: Started) -> None:
         version=None,
     )
     persist(lambda: connections.run(call, patience=_PATIENCE))
+
+
+def answer_all(connections: Connections) -> None:
+    """Send each wait what it waits for; the same again, if nobody has said that it came."""
+    asked = _sql.list_waits(flows.PATIENT_FLOW, None, max_runs=100, with_input=True)
+    for wait in persist(lambda: connections.run(asked)):
+        given: Any = wait.input
+        call = _sql.send_signal(
+            wait.run_id,
+            "answer",
+            flows.answer(given["run"]),
+            key=f"{wait.step_slug} {wait.since}",
+            encode=_json.encode,
+        )
+        persist(functools.partial(connections.run, call))
 
 
 def persist(call: Callable[[], T]) -> T:

@@ -2792,6 +2792,20 @@ SETTLING = [
         TIMED,
     ),
     Mutation(
+        "a map may go over what a sleep puts out",
+        "_kind_problems",
+        "    and v_outputs ? o.over;",
+        "    and false;",
+        _sql("definition/what_does_not_go_with_a_sleep_or_a_wait_is_refused"),
+    ),
+    Mutation(
+        "the time of a sleep may not end in a filter",
+        "_kind_problems",
+        "    p_gives_value => true\n",
+        "    p_gives_value => false\n",
+        _sql("definition/what_does_not_go_with_a_sleep_or_a_wait_is_refused"),
+    ),
+    Mutation(
         "a copy of a database settles",
         "_settle",
         "quantumflow._is_copy()",
