@@ -49,21 +49,21 @@ def waits(connection: Connection) -> int:
     return len(connection.execute("select from quantumflow.list_waits()").fetchall())
 
 
-def test_an_idle_worker_goes_on_with_a_signal_as_soon_as_with_a_step(
+def test_an_idle_worker_is_told_of_a_signal_and_goes_on(
     client: Client, connection: Connection, work: Work, began: dict[tuple[str, int], float]
 ) -> None:
     work()
-    ratios = []
-    for n in range(9):
+    delays = []
+    for n in range(5):
         run_id = client.start_flow("w", n)
         wait_until(lambda: waits(connection) == 1)
         sent_at = time.perf_counter()
         sent = connection.execute("select quantumflow.send_signal(%s, 'ok')", (run_id,))
         assert sent.fetchone() == ("delivered",)
         client.wait(run_id, timeout=30)
-        ratios.append((began["y", n] - sent_at) / (began["z", n] - began["y", n]))
-    # Under 3 as a rule: docs/benchmarks.md. Far more would be a worker that nobody tells.
-    assert statistics.median(ratios) < 10, ratios
+        delays.append(began["y", n] - sent_at)
+    # One that nobody tells looks once a second, and settles every few.
+    assert statistics.median(delays) < 0.5, delays
     assert connection.execute("select * from quantumflow.check_state()").fetchall() == []
 
 
