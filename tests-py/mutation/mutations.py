@@ -2757,6 +2757,17 @@ SETTLING = [
         (f"{MEETS}[signal-signal]",),
     ),
     Mutation(
+        "a signal wakes no wait of which somebody holds a row",
+        "_wake_waits",
+        "    perform quantumflow._redelay(v_queue, v_msg_ids, "
+        "array_fill(greatest(p_now, v_begins), array[cardinality(v_msg_ids)]));\n",
+        "",
+        (
+            "tests-py/races/test_every_pair_of_calls.py::test_two_calls_stopped_at_every_row"
+            "[wait open: signal - signal]",
+        ),
+    ),
+    Mutation(
         "a wait that begins does not look whether its signal lies there",
         "_make_settled_tasks",
         "w.signals is not null and quantumflow._has_signal(k.run_id, w.signals)",
