@@ -934,12 +934,16 @@ REPORTS = [
         "_hold_runs",
         "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
         "      order by u.run_id\n"
-        "      offset 0\n    ) k\n    cross join lateral (\n      select l.id, l.status, l.retries\n"
-        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n      for no key update\n",
+        "      offset 0\n    ) k\n    cross join lateral (\n"
+        "      select l.id, l.status, l.retries\n"
+        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
+        "      for no key update\n",
         "      select u.run_id\n      from unnest(p_run_ids) u (run_id)\n      group by u.run_id\n"
         "      order by md5(u.run_id::text || pg_backend_pid())\n"
-        "      offset 0\n    ) k\n    cross join lateral (\n      select l.id, l.status, l.retries\n"
-        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n      for no key update\n",
+        "      offset 0\n    ) k\n    cross join lateral (\n"
+        "      select l.id, l.status, l.retries\n"
+        "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
+        "      for no key update\n",
         JOINS,
     ),
     Mutation(
@@ -2763,8 +2767,10 @@ SETTLING = [
         "array_fill(greatest(p_now, v_begins), array[cardinality(v_msg_ids)]));\n",
         "",
         (
-            "tests-py/races/test_every_pair_of_calls.py::test_two_calls_stopped_at_every_row"
-            "[wait open: signal - signal]",
+            (
+                "tests-py/races/test_every_pair_of_calls.py::test_two_calls_stopped_at_every_row"
+                "[wait open: signal - signal]"
+            ),
         ),
     ),
     Mutation(
