@@ -63,9 +63,11 @@ def test_an_error_has_the_databases_words(client: Client) -> None:
     assert error.hint in str(error)
 
 
-def test_errors_that_are_not_ours_stay_psycopgs(client: Client) -> None:
-    with pytest.raises(psycopg.errors.NumericValueOutOfRange):
-        client.start_flow("nothing", priority=2**40)
+def test_errors_that_are_not_ours_stay_psycopgs(dsn: str) -> None:
+    with Client(dsn) as client, psycopg.connect(dsn) as borrowed:
+        borrowed.execute("set transaction isolation level serializable")
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            client.signal(uuid4(), "go", connection=borrowed)
 
 
 def test_an_unknown_run_is_unknown_to_every_verb(client: Client) -> None:

@@ -39,7 +39,7 @@ _MOST = {
     "run_input": 20,
     "cancel_run": 180,
     "retry_run": 420,
-    "delete_run": 120,
+    "delete_run": 250,
     "register_worker": 400,
     "sweep": 420,
     # Before PostgreSQL 17 a list of ids is looked up one by one.

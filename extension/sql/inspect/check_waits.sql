@@ -19,6 +19,7 @@ begin
     ) g
     join quantumflow.workflow_runs r
       on r.id = g.run_id
+      and ($1 is null or r.id = $1)
       and r.status = 'started'
       and r.started_at <= $2
     join quantumflow.workflow_steps w

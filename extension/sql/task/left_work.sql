@@ -11,8 +11,8 @@ declare
   v_queue   text;
   v_back_at timestamptz;
 begin
-  foreach v_queue in array left_work.queues loop
-    continue when not quantumflow._is_named(v_queue) or quantumflow._hold_queue(v_queue) is null;
+  foreach v_queue in array coalesce(left_work.queues, '{}') loop
+    continue when quantumflow._is_named(v_queue) is not true or quantumflow._hold_queue(v_queue) is null;
 
     v_back_at := least(v_back_at, (
       select min(m.vt)

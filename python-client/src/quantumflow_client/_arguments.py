@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_Wanted = tuple[type | tuple[type, ...], str]
+"""What a value is, and the words for it."""
+
 
 def seconds_of(timeout: float | timedelta | None) -> float | None:
     """A timeout in seconds."""
@@ -87,6 +90,12 @@ def names(name: str, value: Sequence[str]) -> list[str]:
     return listed
 
 
+class Age(str):
+    """A length of time as PostgreSQL reads it, '30 days' for example: from the command line."""
+
+    __slots__ = ()
+
+
 def inputs(name: str, value: Iterable[Json]) -> Iterable[Json]:
     """Inputs, each of a run.
 
@@ -152,7 +161,7 @@ def number(name: str, value: int | None) -> int | None:
     return None if value is None else _typed(name, value, _NUMBER)
 
 
-def _typed(name: str, value: T, wanted: tuple[type, str]) -> T:
+def _typed(name: str, value: T, wanted: _Wanted) -> T:
     """A value of a type, which is said in words as well."""
     kind, said = wanted
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
@@ -165,7 +174,7 @@ def _typed(name: str, value: T, wanted: tuple[type, str]) -> T:
 _NUMBER = (int, "a whole number")
 _TEXT = (str, "a text")
 _FLAG = (bool, "True or False")
-_WANTED: dict[str, tuple[type, str]] = {
+_WANTED: dict[str, _Wanted] = {
     "priority": _NUMBER,
     "from_version": _NUMBER,
     "to_version": _NUMBER,
@@ -194,7 +203,7 @@ _WANTED: dict[str, tuple[type, str]] = {
     "with_input": _FLAG,
     "alive_only": _FLAG,
     "dry_run": _FLAG,
-    "older_than": (timedelta, "a timedelta: timedelta(days=30), for example"),
+    "older_than": ((timedelta, Age), "a timedelta: timedelta(days=30), for example"),
     "before": (UUID, "a UUID, the run_id of the last run of the page before"),
 }
 """What a parameter of a call is, by its name. Others are checked where the call is made, and so are

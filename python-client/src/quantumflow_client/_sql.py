@@ -601,7 +601,7 @@ _PRUNE = _statement(
 
 
 def prune(
-    older_than: timedelta | str,
+    older_than: timedelta | _arguments.Age,
     max_runs: int,
     workflow_slug: str | None,
     reason: str | None,
@@ -648,7 +648,9 @@ _PRUNE_PREVIEW = _statement(
 )
 
 
-def prune_preview(older_than: timedelta | str, workflow_slug: str | None) -> Call[list[PrunedRuns]]:
+def prune_preview(
+    older_than: timedelta | _arguments.Age, workflow_slug: str | None
+) -> Call[list[PrunedRuns]]:
     """What a prune would delete in the end."""
     return Call(
         _PRUNE_PREVIEW,

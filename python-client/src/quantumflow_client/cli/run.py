@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from quantumflow_client import _sql
+from quantumflow_client._arguments import Age
 from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
 
 from . import _output, _sources, _view
@@ -264,7 +265,7 @@ def delete(app: App, run_id: UUID, reason: str | None) -> None:
     "prune",
     example="quantumflow prune '30 days' --preview\nquantumflow prune '30 days' --workflow order",
 )
-@click.argument("older_than", metavar="AGE")
+@click.argument("older_than", metavar="AGE", type=Age)
 @click.option(
     "--batch",
     type=int,
@@ -278,7 +279,7 @@ def delete(app: App, run_id: UUID, reason: str | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def prune(
     app: App,
-    older_than: str,
+    older_than: Age,
     batch: int,
     workflow: str | None,
     preview: bool,
