@@ -1076,14 +1076,14 @@ RUNS = [
         "_compiled_steps",
         "count(*) filter (where f.leaf) over () = 1",
         "true",
-        _sql("step/the_output_of_a_run_is_keyed_by_leaf"),
+        _sql("step/what_a_worker_reports_last_ends_its_run_as_by_hand"),
     ),
     Mutation(
         "a run that one step concludes calls nobody",
         "_compiled_steps",
         "      and not v_flow ?| array['on_complete', 'run_timeout'],\n",
         "      and not v_flow ? 'run_timeout',\n",
-        _sql("step/on_complete_is_a_task_in_the_transaction_that_ends_the_run"),
+        _sql("step/what_a_worker_reports_last_ends_its_run_as_by_hand"),
     ),
     Mutation(
         "an output too deep for its run is put into it at once",

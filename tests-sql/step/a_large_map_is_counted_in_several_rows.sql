@@ -1,5 +1,5 @@
 begin;
-select plan(15);
+select plan(18);
 
 create or replace function quantumflow._counted_apart_from() returns int language sql immutable return 20;
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "m", "type": "map"}]}');
@@ -25,7 +25,11 @@ select is((select count(*)::int from quantumflow._map_counters where remaining_t
 select results_eq('row', $$values ('started', 20)$$, 'the map''s own row is as it was');
 select is_empty('select * from quantumflow.check_state()', 'what is not done is told by both together');
 
-select results_eq('execute complete(2, 9)', 'values (8)', 'more tasks than any of them has');
+select results_eq('execute complete(2, 4)', 'values (3)', 'as many tasks as the fullest of them has');
+select results_eq('row', $$values ('started', 17)$$, 'are taken off the row');
+select is((select count(*)::int from quantumflow._map_counters), 7, 'and it is gone');
+
+select results_eq('execute complete(5, 9)', 'values (5)', 'more tasks than any of them has');
 select is((select sum(remaining_tasks)::int from quantumflow._map_counters), 10, 'are taken off several');
 select is(
   (select s.remaining_tasks - (select sum(c.initial_tasks - c.remaining_tasks)::int from quantumflow._map_counters c)
