@@ -98,7 +98,7 @@ def start(connections: Connections, run: Started) -> None:
 def answer_all(connections: Connections) -> None:
     """Send each wait what it waits for; the same again, if nobody has said that it came."""
     asked = _sql.list_waits(flows.PATIENT_FLOW, None, max_runs=100, with_input=True)
-    for wait in persist(lambda: connections.run(asked)):
+    for wait in persist(lambda: connections.run(asked, patience=_PATIENCE)):
         given: Any = wait.input
         call = _sql.send_signal(
             wait.run_id,
@@ -107,7 +107,7 @@ def answer_all(connections: Connections) -> None:
             key=f"{wait.step_slug} {wait.since}",
             encode=_json.encode,
         )
-        persist(functools.partial(connections.run, call))
+        persist(functools.partial(connections.run, call, patience=_PATIENCE))
 
 
 def persist(call: Callable[[], T]) -> T:
