@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaos import flows
 from chaos.flows import QUEUES, Kind
-from chaos.runs import Started, persist, prepare, settle, start
+from chaos.runs import Started, answer_all, persist, prepare, settle, start
 from chaos.verdict import judge
 from chaos.workers import Workers
 from crash.load import TASKS, check_load, completed, start_load
@@ -106,11 +106,16 @@ def test_nothing_acknowledged_is_lost_when_the_replica_takes_over(tmp_path: Path
                     lambda: _ask(dsn, lambda engine: len(engine.rows(_CLIENT_WORKERS))) == 2,
                     what="the workers are there",
                 )
+                answer_all(connections)
                 take_over(primary, replica)
                 for run in runs[_RUNS // 2 :]:
                     start(connections, run)
                 _wait_for_load(dsn, _LOAD_RUNS * TASKS)
-                problems = settle(lambda question: _ask(dsn, question), patience=120)
+                problems = settle(
+                    lambda question: _ask(dsn, question),
+                    patience=120,
+                    meanwhile=lambda: answer_all(connections),
+                )
                 workers.end_all(30)
             connections.close()
             assert problems + workers.problems == []
