@@ -43,7 +43,7 @@ _MOST = {
     "register_worker": 400,
     "sweep": 420,
     # Before PostgreSQL 17 a list of ids is looked up one by one.
-    "prune": 45 * _TASKS,
+    "prune": 48 * _TASKS,
     "prune in vain": 150,
 }
 
