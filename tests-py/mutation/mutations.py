@@ -2929,7 +2929,7 @@ SCHEDULING = [
     Mutation(
         "a schedule that cannot start keeps others from it",
         "_try_schedule",
-        "left(sqlstate, 2) in ('40', '53', '57')",
+        "quantumflow._is_of_the_call(sqlstate)",
         "true",
         _sql("tend/a_schedule_that_cannot_start_says_why_and_harms_no_other"),
     ),

@@ -44,3 +44,11 @@ comment on function quantumflow._as_seconds(interval) is
 
 An interval of a caller''s is added to a clock as this, and its extract(epoch) is held within bounds. As it is it compares otherwise
 than it adds: 1,000 months less 30,000 days compare as nothing, and are 435 days.';
+
+create function quantumflow._utc_text(p_at timestamptz)
+returns text
+language sql
+immutable
+return to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+
+comment on function quantumflow._utc_text(timestamptz) is 'A moment to the second, in UTC, as ISO 8601 has it.';

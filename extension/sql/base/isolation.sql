@@ -29,3 +29,13 @@ comment on function quantumflow._require_read_committed(text) is
 'Refuses transactions whose snapshot is older than the locks they wait for: they would not see what others did meanwhile.
 
 Errors: 0A000 unless the transaction is read committed.';
+
+create function quantumflow._is_of_the_call(p_sqlstate text)
+returns boolean
+language sql
+immutable
+return p_sqlstate ~ '^(40|53|57)';
+
+comment on function quantumflow._is_of_the_call(text) is
+'Whether an error says nothing of what was looked at, and so is raised on: a deadlock or a serialization failure, a lack of resources, a shutdown
+or a cancelled statement (classes 40, 53, 57).';

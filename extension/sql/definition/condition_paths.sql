@@ -67,7 +67,7 @@ begin
     where f.number <= 10);
 exception
   when others then
-    if sqlstate ~ '^(40|53|57)' then
+    if quantumflow._is_of_the_call(sqlstate) then
       raise;
     end if;
 
@@ -121,7 +121,7 @@ begin
     when singleton_sql_json_item_required then
       null;
     when others then
-      if sqlstate ~ '^(40|53|57)' then
+      if quantumflow._is_of_the_call(sqlstate) then
         raise;
       end if;
 

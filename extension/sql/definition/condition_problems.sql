@@ -271,7 +271,7 @@ begin
     v_path := v_asked::jsonpath::text;
   exception
     when others then
-      if sqlstate ~ '^(40|53|57)' then
+      if quantumflow._is_of_the_call(sqlstate) then
         raise;
       end if;
 

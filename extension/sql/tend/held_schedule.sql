@@ -61,6 +61,6 @@ create function quantumflow._schedule_key(p_schedule_slug text, p_due_at timesta
 returns text
 language sql
 immutable
-return format('_schedule:%s@%s', p_schedule_slug, to_char(p_due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+return format('_schedule:%s@%s', p_schedule_slug, quantumflow._utc_text(p_due_at));
 
 comment on function quantumflow._schedule_key(text, timestamptz) is 'The idempotency key of a schedule''s run for a time.';

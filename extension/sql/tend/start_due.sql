@@ -68,7 +68,7 @@ begin
 exception
   when others then
     -- These are none of the schedule's: the whole call is to be made again.
-    if left(sqlstate, 2) in ('40', '53', '57') then
+    if quantumflow._is_of_the_call(sqlstate) then
       raise;
     end if;
 
@@ -224,7 +224,7 @@ begin
       p_schedule.workflow_slug, null, array[quantumflow._uuid_v7()], array[p_schedule.input], p_schedule.priority, null, v_key,
       jsonb_build_object(
         'schedule', p_schedule.schedule_slug,
-        'scheduled_at', to_char(p_due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+        'scheduled_at', quantumflow._utc_text(p_due_at)),
       false))[1],
     quantumflow._run_of_key(p_schedule.workflow_slug, v_key));
 end

@@ -43,7 +43,7 @@ begin
 exception
   when others then
     -- A deadlock, a lack of memory or a shutdown says nothing of the path.
-    if sqlstate ~ '^(40|53|57)' then
+    if quantumflow._is_of_the_call(sqlstate) then
       raise;
     end if;
 
