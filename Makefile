@@ -1,6 +1,7 @@
 # Every command a person needs. Plain "make" lists them.
 # Nothing needs root, and nothing is written outside this folder but the caches of pip and npm
-# (and TMPDIR, when root works in a folder that others cannot reach).
+# (and TMPDIR, when root works in a folder that others cannot reach; tests run their servers in
+# /dev/shm where 4 GB are free there, and remove them).
 
 PYTHON ?= python3
 PG_CONFIG ?= pg_config
