@@ -32,7 +32,7 @@ def test_nothing_is_lost_or_done_twice_while_everything_breaks() -> None:
     report = run(
         Plan(
             seed=1,
-            tasks=2400,
+            tasks=1200,
             workers=3,
             concurrency=20,
             lease=5,
@@ -41,7 +41,7 @@ def test_nothing_is_lost_or_done_twice_while_everything_breaks() -> None:
         )
     )
     assert report.problems == [], str(report)
-    assert report.verdict.tasks >= 1800
+    assert report.verdict.tasks >= 900
     assert report.verdict.redelivered > 0
     assert report.verdict.lost == report.verdict.doubled == 0
     assert set(report.faults) == {

@@ -72,6 +72,8 @@ HANGING = BLOCKING | {
 OVER = HANGING | {"async_hangs_in_a_thread"}
 """What goes on until its time is over."""
 
+_AMONG_THE_SHORT = {"sync_hangs", "async_hangs", "async_spins"}
+
 REASONS = {
     "raises_the_unprintable": "_Unprintable: (its text could not be made)",
     "raises_without_a_traceback": "_NoTraceback: no traceback",
@@ -184,7 +186,13 @@ def attempts(connection: Connection, run_id: UUID) -> tuple[int, int]:
     return row[0], row[1]
 
 
-@pytest.mark.parametrize("command", sorted(OVER))
+@pytest.mark.parametrize(
+    "command",
+    [
+        command if command in _AMONG_THE_SHORT else pytest.param(command, marks=pytest.mark.long)
+        for command in sorted(OVER)
+    ],
+)
 def test_who_hangs_is_left_alone(
     client: Client, connection: Connection, start: Start, command: str
 ) -> None:

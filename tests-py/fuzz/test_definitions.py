@@ -18,7 +18,7 @@ from fuzz.conftest import Connection, Database
 from fuzz.values import STRANGE, json_values
 
 _SETTINGS = settings(
-    max_examples=4 * int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25")),
+    max_examples=4 * int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "15")),
     derandomize="QUANTUMFLOW_FUZZ_EXAMPLES" not in os.environ,
     deadline=None,
     database=None,

@@ -26,7 +26,7 @@ from support.server import build_extension
 # Chance decides how much there is to do.
 pytestmark = pytest.mark.timeout(300)
 
-_EXAMPLES = int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "15"))
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "8"))
 
 
 def _settings(share: int = 1) -> settings:

@@ -56,7 +56,7 @@ def test_nothing_is_found_while_all_is_well(
     crowd.add(work, 3)
     crowd.add(steer, 2)
     crowd.add(check, 2)
-    crowd.watch(lambda: checks >= 150)
+    crowd.watch(lambda: checks >= 60)
     crowd.stop()
 
     assert engine.problems() == []

@@ -24,7 +24,7 @@ from model.graphs import Node, fold, random_graph
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task, allow_test_clock, remove_runs
 
-_GRAPHS = int(os.environ.get("QUANTUMFLOW_GRAPHS", "300"))
+_GRAPHS = int(os.environ.get("QUANTUMFLOW_GRAPHS", "120"))
 _SESSIONS = 4
 _PORTION = 30
 # Seconds: longer than a lease, which ends before its deadline, so that who leaves a task loses it.

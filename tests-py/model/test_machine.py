@@ -36,7 +36,7 @@ from model.rules import Flow
 from quantumflow_client.embedded import EmbeddedServer
 from support.engine import EPOCH, Engine, Task, allow_test_clock, remove_runs
 
-_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "10"))
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "5"))
 _SETTINGS = settings(
     max_examples=_EXAMPLES,
     stateful_step_count=80,

@@ -29,7 +29,7 @@ from support.engine import Engine, allow_test_clock, remove_runs
 # Chance decides how much there is to do.
 pytestmark = pytest.mark.timeout(300)
 
-_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "25"))
+_EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "12"))
 _SETTINGS = settings(
     max_examples=_EXAMPLES,
     derandomize="QUANTUMFLOW_MODEL_EXAMPLES" not in os.environ,

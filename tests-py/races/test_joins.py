@@ -130,7 +130,9 @@ def _rounds(width: int) -> list[int]:
 @pytest.mark.timeout(3600 if "QUANTUMFLOW_JOINS" in os.environ else 120)
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
 @pytest.mark.parametrize("shape", ["join", "gather"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    "width", [w if w in (2, 8, 64) else pytest.param(w, marks=pytest.mark.long) for w in WIDTHS]
+)
 def test_every_join_starts_exactly_once(
     engine: Engine, new_engine: Callable[[], Engine], width: int, shape: str, isolation: str
 ) -> None:
