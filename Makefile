@@ -67,7 +67,7 @@ test: lint  ## lint, types, SQL and Python tests, on every PostgreSQL there is; 
 	@$(MAKE) test-py
 ifneq (,$(SYSTEM_POSTGRES))
 	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-sql
-	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py MARKED='system and not long' PYTEST_OPTIONS='$(PYTEST_OPTIONS) --ignore=tests-py/access'
+	@QUANTUMFLOW_TEST_SERVER=system $(MAKE) test-py MARKED='system and not long' PYTEST_OPTIONS='$(PYTEST_OPTIONS) $(addprefix --ignore=tests-py/,access crash test_embedded_server.py)'
 endif
 
 .PHONY: test-long

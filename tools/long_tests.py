@@ -59,7 +59,7 @@ SYSTEM = "QUANTUMFLOW_TEST_SERVER=system"
 PARTS = {
     "python": Part("the long Python tests", ("test-py", "MARKED=long"), PYTEST),
     "system": Part(
-        "the Python tests on the system's PostgreSQL, long ones and those of access too",
+        "the Python tests on the system's PostgreSQL, with what `make test` leaves out there",
         ("test-py", "MARKED=system", SYSTEM),
         PYTEST,
     ),
