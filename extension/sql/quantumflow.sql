@@ -61,6 +61,7 @@
 \ir definition/condition.sql
 \ir definition/condition_paths.sql
 \ir definition/condition_problems.sql
+\ir definition/template.sql
 \ir definition/keys.sql
 \ir definition/options.sql
 \ir definition/elements.sql
@@ -87,10 +88,12 @@
 \ir step/queue_tasks.sql
 \ir step/kind/sleep.sql
 \ir step/kind/wait.sql
+\ir step/kind/flow.sql
 \ir step/kind/deadline.sql
 \ir step/settled.sql
 \ir step/output.sql
 \ir step/hand_over.sql
+\ir step/tree.sql
 \ir step/end_run.sql
 \ir step/give_up.sql
 \ir step/fail.sql
@@ -99,6 +102,8 @@
 \ir step/gate.sql
 \ir step/ready.sql
 \ir step/end.sql
+\ir step/retry.sql
+\ir step/tree_work.sql
 \ir step/check_start.sql
 \ir step/start_run.sql
 
@@ -130,6 +135,8 @@
 \ir task/hold.sql
 \ir task/left_work.sql
 \ir task/release.sql
+\ir task/start_children.sql
+\ir task/children.sql
 \ir task/settle.sql
 
 -- Run: what people call. Start it, steer it, look at it.
@@ -181,6 +188,7 @@
 \ir inspect/check_steps.sql
 \ir inspect/check_gates.sql
 \ir inspect/check_waits.sql
+\ir inspect/check_children.sql
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql

@@ -4,7 +4,7 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'notify'));
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'notify'));
 
 -- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
 -- operator, reports by hand.
@@ -148,7 +148,7 @@ alter table quantumflow.workflow_runs
 
 alter table quantumflow.task_failures
   drop constraint task_failures_kind_known,
-  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition'));
+  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child'));
 
 -- Steps that no worker is given.
 alter table quantumflow.workflow_steps
@@ -158,10 +158,33 @@ alter table quantumflow.workflow_steps
   add column sleep_until text,
   add column signals text[] collate "C",
   add column tells_signal boolean not null default false,
+  add column child_flow text collate "C",
+  add column child_version int,
+  add column child_input jsonb,
+  add column child_output jsonb,
   drop constraint workflow_steps_type_known,
-  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'callback')),
+  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'flow', 'callback')),
   add constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
   add constraint workflow_steps_settled_once check (
-    not settled or ((queue, max_attempts, max_lost) = ('quantum_flow_system', 1, 1) and not (plain and counts))),
+    not settled
+    or ((queue, max_lost) = ('quantum_flow_system', 1) and (max_attempts = 1 or child_flow is not null) and not (plain and counts))),
   add constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
-  add constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}'));
+  add constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}')),
+  add constraint workflow_steps_children_are_settled check (
+    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text) is null
+    else settled and counts end);
+
+-- Runs that steps start. No run of before is one.
+alter table quantumflow.workflow_runs
+  add column parent_run_id uuid,
+  add column parent_step_slug text collate "C",
+  add column parent_task_index int,
+  add column parent_retries int,
+  add column root_run_id uuid,
+  add column depth int,
+  add constraint workflow_runs_children_name_their_parents
+    check (num_nulls(parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth) in (0, 6)),
+  add constraint workflow_runs_depth_counts_from_one check (depth >= 1);
+
+alter table quantumflow.step_states
+  add column fresh_since int;

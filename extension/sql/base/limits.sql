@@ -14,6 +14,8 @@ begin atomic
     ('max_error_bytes', 131072, 1000, 268435455),
     ('max_condition_bytes', 1048576, 65536, 268435455),
     ('max_signals', 10000, 1, 1000000),
+    ('max_run_depth', 10, 1, 100),
+    ('max_tree_runs', 100000, 1, 100000000),
     ('notify', 1, 0, 1);
 end;
 

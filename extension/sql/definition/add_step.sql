@@ -91,7 +91,7 @@ comment on function quantumflow.add_step(
 ) is
 'Adds a step to a workflow''s current version, or replaces the step of that name.
 
-step_type is single, map, sleep or wait; the other arguments are the keys of a step in a definition, and null leaves a setting
+step_type is single, map, sleep, wait or flow; the other arguments are the keys of a step in a definition, and null leaves a setting
 to the flow (command: to the step''s name). options has the keys for which there is no argument, or whose argument has its default.
 The step''s dependencies must be there already. The same call again changes nothing. On a version that a run has used it works on a
 copy, the next version, and runs that are on keep theirs.
@@ -99,4 +99,5 @@ Errors: QF101 an argument that is null or out of range; QF102 unknown key, or on
 QF103 bad or reserved slug; QF104 a step whose name differs only in case;
 QF105 unknown dependency; QF106 a step that depends on itself; QF107 a cycle; QF108 a map without one thing to map over;
 QF110 bad queue name; QF111 unknown workflow; QF115 a definition that is too large or has too many steps;
-QF116 too long a chain of steps; QF117 bad condition; QF118 what does not go together with a join, a condition or a failure; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';
+QF116 too long a chain of steps; QF117 bad condition; QF118 what does not go together with a join, a condition or a failure; QF119 a step
+that starts runs of a workflow, or version, that does not exist; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.';

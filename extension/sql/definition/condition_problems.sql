@@ -24,12 +24,14 @@ begin
   select format('asks for $.%s, and %1$s is neither run nor a dependency', n.key)
   from named n
   where n.token = '$'
+    and p_dependencies is not null
     and n.key <> all ('run'::text || p_dependencies)
   union all
   select 'asks for all of $: it may ask for $.run, and for each dependency by name'
   from named n
   where n.token = '$'
     and n.key is null
+    and p_dependencies is not null
   union all
   select format('asks for the variable $%s, and there is only $status', n.variable)
   from named n
@@ -51,7 +53,7 @@ end
 $_unknown_in_path$;
 
 comment on function quantumflow._unknown_in_path(text[], text[], text[]) is
-'What a condition asks for that it cannot be given, in words that follow "if".';
+'What a condition asks for that it cannot be given, in words that follow "if". p_dependencies: null where its input may have any keys.';
 
 create function quantumflow._pattern_size(p_pattern text, p_flags text)
 returns int

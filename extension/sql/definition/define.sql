@@ -32,5 +32,6 @@ Errors: QF101 wrong structure; QF102 unknown key; QF103 bad or reserved slug, or
 QF105 unknown dependency;
 QF106 a step that depends on itself; QF107 a cycle; QF108 a map without one thing to map over; QF109 no steps;
 QF110 bad queue name; QF114 a workflow whose slug differs only in case; QF115 a definition that is too large or has too many
-steps; QF116 too long a chain of steps; QF117 bad condition; QF118 what does not go together with a join, a condition or a failure; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.
+steps; QF116 too long a chain of steps; QF117 bad condition; QF118 what does not go together with a join, a condition or a failure; QF119 a step
+that starts runs of a workflow, or version, that does not exist; QF402 pgmq is missing or too old; QF403 a queue that holds messages of somebody else.
 DETAIL lists every problem, one a line.';

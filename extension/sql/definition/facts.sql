@@ -13,10 +13,10 @@ begin
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
   where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
       s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes, s.settled, s.sleep_for, s.sleep_until, s.signals,
-      s.tells_signal)
+      s.tells_signal, s.child_flow, s.child_version, s.child_input, s.child_output)
     is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
       c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes, c.settled, c.sleep_for, c.sleep_until,
-      c.signals, c.tells_signal);
+      c.signals, c.tells_signal, c.child_flow, c.child_version, c.child_input, c.child_output);
 end
 $_wrong_facts$;
 
@@ -54,7 +54,11 @@ begin
     sleep_for = w.sleep_for,
     sleep_until = w.sleep_until,
     signals = w.signals,
-    tells_signal = w.tells_signal
+    tells_signal = w.tells_signal,
+    child_flow = w.child_flow,
+    child_version = w.child_version,
+    child_input = w.child_input,
+    child_output = w.child_output
   from quantumflow._wrong_facts() w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

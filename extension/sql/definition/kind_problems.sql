@@ -9,11 +9,17 @@ declare
 begin
   -- That of a wait for one signal is what was sent, which may be an array.
   select jsonb_object_agg(
-    s.name, case s.step_type when 'sleep' then 'is {"until"}, since it sleeps,' else 'is {"signal", "payload"}, since it waits for several,' end)
+    s.name,
+    case s.step_type
+      when 'sleep' then 'is {"until"}, since it sleeps,'
+      when 'flow' then 'is an object, as that of each run, unless its output says otherwise,'
+      else 'is {"signal", "payload"}, since it waits for several,'
+    end)
   into v_outputs
   from quantumflow._named_steps(p_definition) s
   where s.step_type = 'sleep'
-    or (s.step_type = 'wait' and s.step ? 'signals');
+    or (s.step_type = 'wait' and s.step ? 'signals')
+    or (s.step_type = 'flow' and coalesce(jsonb_typeof(s.step -> 'output') not in ('array', 'string'), true));
 
   -- What a key is of, and what nobody works on does not have.
   return query
@@ -27,11 +33,15 @@ begin
       ('at', 'a sleep', '{sleep}'),
       ('signal', 'a wait', '{wait}'),
       ('signals', 'a wait', '{wait}'),
-      ('timeout', 'a wait and of what workers do', '{single,map,wait}'),
+      ('flow', 'what starts runs', '{flow}'),
+      ('flow_version', 'what starts runs', '{flow}'),
+      ('input', 'what starts runs', '{flow}'),
+      ('output', 'what starts runs', '{flow}'),
+      ('timeout', 'a wait, a flow and what workers do', '{single,map,wait,flow}'),
       ('command', 'what workers do', '{single,map}'),
       ('args', 'what workers do', '{single,map}'),
       ('queue', 'what workers do', '{single,map}'),
-      ('max_attempts', 'what workers do', '{single,map}'),
+      ('max_attempts', 'a flow and what workers do', '{single,map,flow}'),
       ('max_lost', 'what workers do', '{single,map}'),
       ('retry_delay', 'what workers do', '{single,map}'),
       ('start_delay', 'what workers do', '{single,map}')
@@ -48,6 +58,7 @@ begin
       ('seconds', 'has neither seconds nor at, and one of them says until when', s.step_type = 'sleep' and not s.step ?| array['seconds', 'at']),
       ('at', 'has seconds and at, and only one of them can say until when', s.step_type = 'sleep' and s.step ?& array['seconds', 'at']),
       ('signals', 'has signal and signals, and only one of them can say what it waits for', s.step_type = 'wait' and s.step ?& array['signal', 'signals']),
+      ('flow', 'has no flow, which says of what it starts a run', s.step_type = 'flow' and not s.step ? 'flow'),
       ('signals', 'waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]' and not s.step ? 'signal')
   ) as r(key, problem, is_wrong)
   where r.is_wrong
@@ -72,6 +83,48 @@ begin
   ) as c(problem)
   where jsonb_typeof(s.step -> 'at') = 'string'
     and length(s.step ->> 'at') between 1 and 2000
+
+  union all
+  select 'QF117', format('steps[%s].%s', s.index, t.key), format('the %s of step %s %s', t.key, s.shown, c.problem), s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join unnest(array['input', 'output']) t (key)
+  cross join lateral quantumflow._template_problems(
+    s.step -> t.key,
+    case t.key when 'input' then quantumflow._texts(s.dependencies) end,
+    quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after)
+  ) c (problem)
+  where s.step ? t.key
+    and s.step ? 'flow'
+
+  union all
+  select
+    'QF119', format('steps[%s].%s', s.index, k.key),
+    format('step %s starts %s, which does not exist', s.shown, k.what), s.index
+  from quantumflow._named_steps(p_definition) s
+  cross join lateral (
+    select
+      case when w.is_there then 'flow_version' else 'flow' end as key,
+      case
+        when w.is_there then format('version %s of workflow "%s"', s.step ->> 'flow_version', s.step ->> 'flow')
+        else format('workflow "%s"', s.step ->> 'flow')
+      end as what
+    from (
+      select s.step -> 'flow' = p_definition -> 'slug' or exists (
+        select from quantumflow.workflows l where l.workflow_slug = s.step ->> 'flow') as is_there
+    ) w
+    where not w.is_there
+      or (
+        s.step ? 'flow_version'
+        and not exists (
+          select
+          from quantumflow.workflow_versions l
+          where l.workflow_slug = s.step ->> 'flow'
+            and to_jsonb(l.version) = s.step -> 'flow_version'
+        )
+      )
+  ) k
+  where jsonb_typeof(s.step -> 'flow') = 'string'
+    and s.step ->> 'flow' ~* '^[a-z][a-z0-9_]{0,127}$'
 
   union all
   select

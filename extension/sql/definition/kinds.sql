@@ -8,6 +8,7 @@ begin atomic
     ('map', true, null, true, true, false),
     ('sleep', true, 1, false, false, true),
     ('wait', true, 1, false, false, true),
+    ('flow', true, 1, false, false, true),
     ('callback', false, 1, false, true, false);
 end;
 

@@ -88,3 +88,23 @@ $_is_unused$;
 
 comment on function quantumflow._is_unused(text, int) is
 'Whether no run that can be seen has used a version, neither the one that froze it nor one that began beside that.';
+
+create function quantumflow._may_start(p_workflow_slug text)
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_may_start$
+begin
+  perform
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug
+  for key share skip locked;
+
+  return found or not exists (select from quantumflow.workflows w where w.workflow_slug = p_workflow_slug);
+end
+$_may_start$;
+
+comment on function quantumflow._may_start(text) is
+'Whether a run of a workflow can be started without waiting for whoever deletes it, or changes a version of it in place; also where there is no
+such workflow, for the start to say so.';

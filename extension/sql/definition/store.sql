@@ -29,6 +29,7 @@ begin
       hint = case v_code
         when 'QF117' then 'A condition is a jsonpath over $.run and the dependencies, which is true or false, and takes no longer than its input '
           'is: see docs/guide.md. quantumflow.test_condition() tells what one says of an input.'
+        when 'QF119' then 'Define the workflow first; a version that it will have only later cannot be named.'
         when 'QF103' then format(
           'Choose another name. Reserved are %s: a handler that asks for one of them is given something else than a step''s output.',
           array_to_string(quantumflow._reserved_names(), ', '))
@@ -42,7 +43,7 @@ comment on function quantumflow._raise_problems(jsonb, boolean, text) is
 'Raises a definition''s first problem; DETAIL lists them all, one a line.
 
 p_may_be_empty allows a definition without steps. p_workflow_slug: as validate_flow has it.
-Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, QF117, QF118, as validate_flow tells.';
+Errors: QF101, QF102, QF103, QF104, QF105, QF106, QF107, QF108, QF109, QF110, QF115, QF116, QF117, QF118, QF119, as validate_flow tells.';
 
 create function quantumflow._store_steps(
   p_workflow_slug text,
@@ -150,7 +151,7 @@ begin
     quantumflow._texts(s.value -> 'dependencies'),
     quantumflow._texts(v_dependents -> s.step_slug),
     not k.gathers and coalesce(v_mapped ? s.step_slug, false),
-    case when i.waits_for is null then (s.settings ->> 'max_attempts')::int else 1 end,
+    coalesce((case when i.waits_for is null then s.settings else s.value end ->> 'max_attempts')::int, 1),
     case when i.waits_for is null then (s.settings ->> 'max_lost')::int else 1 end,
     case when i.waits_for is null then make_interval(secs => (s.settings ->> 'retry_delay')::double precision) else '0 s' end,
     make_interval(secs => i.timeout::double precision),
@@ -162,6 +163,7 @@ begin
     k.known_tasks,
     k.gathers,
     k.plain
+      and not s.value ? 'flow'
       and not s.value ?| array['if', 'join', 'after', 'prefer_after']
       and not coalesce(v_missing ?| quantumflow._texts(s.value -> 'dependencies'), false),
     f.leaf,
@@ -184,7 +186,11 @@ begin
       when s.value ? 'signals' then quantumflow._texts(s.value -> 'signals')
       else array[coalesce(s.value ->> 'signal', s.step_slug)]
     end,
-    s.value ? 'signals'
+    s.value ? 'signals',
+    s.value ->> 'flow',
+    (s.value ->> 'flow_version')::int,
+    s.value -> 'input',
+    s.value -> 'output'
   from step s
   cross join lateral (
     select *
@@ -194,12 +200,18 @@ begin
   ) k
   cross join lateral (select k.counts and not coalesce(v_handed ? s.step_slug, false) as leaf) f
   cross join lateral (
-    select o.waits_for, case o.waits_for
-        when 'run_timeout' then v_flow ->> 'run_timeout'
-        when s.step_type then s.value ->> 'timeout'
-        else s.settings ->> 'timeout'
+    select o.waits_for, case
+        when o.waits_for is null then s.settings ->> 'timeout'
+        when o.waits_for = 'run_timeout' then v_flow ->> 'run_timeout'
+        else s.value ->> 'timeout'
       end as timeout
-    from (select case when k.settled then s.step_type when s.step_slug = '_run_timeout' then 'run_timeout' end) o (waits_for)
+    from (
+      select case
+        when s.value ? 'flow' then 'flow'
+        when k.settled then s.step_type
+        when s.step_slug = '_run_timeout' then 'run_timeout'
+      end
+    ) o (waits_for)
   ) i;
 end
 $_compiled_steps$;

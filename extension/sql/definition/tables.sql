@@ -93,8 +93,12 @@ create table quantumflow.workflow_steps (
   sleep_until    text,
   signals        text[] collate "C",
   tells_signal   boolean not null default false,
+  child_flow     text collate "C",
+  child_version  int,
+  child_input    jsonb,
+  child_output   jsonb,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
-  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'callback')),
+  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'flow', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
   constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
   constraint workflow_steps_chunk_size_of_maps check (chunk_size is null or (chunk_size >= 1 and step_type = 'map')),
@@ -113,9 +117,13 @@ create table quantumflow.workflow_steps (
     not plain or (joins, otherwise, after) = ('all', 'skip', '{}') and condition is null),
   constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
   constraint workflow_steps_settled_once check (
-    not settled or ((queue, max_attempts, max_lost) = ('quantum_flow_system', 1, 1) and not (plain and counts))),
+    not settled
+    or ((queue, max_lost) = ('quantum_flow_system', 1) and (max_attempts = 1 or child_flow is not null) and not (plain and counts))),
   constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
-  constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}'))
+  constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}')),
+  constraint workflow_steps_children_are_settled check (
+    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text) is null
+    else settled and counts end)
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -130,9 +138,9 @@ comment on column quantumflow.workflow_steps.version is 'The version.';
 comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
 comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
 comment on column quantumflow.workflow_steps.step_type is
-'single: one task. map: one task per item or per chunk of items. sleep: waits for a time. wait: waits for a signal. callback: run when a run of
+'single: one task. map: one task per item or per chunk of items. sleep: waits for a time. wait: waits for a signal. flow: waits for a run that it starts. callback: run when a run of
 this version ends, or, as _run_timeout, what ends it.';
-comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step; of one that is settled what it waits for: sleep, wait or run_timeout.';
+comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step; of one that is settled what it waits for: sleep, wait, flow or run_timeout.';
 comment on column quantumflow.workflow_steps.map_over is
 'The dependency whose array a map step maps over; null: the run''s input.';
 comment on column quantumflow.workflow_steps.dependencies is
@@ -143,7 +151,7 @@ comment on column quantumflow.workflow_steps.max_attempts is 'How many failures 
 comment on column quantumflow.workflow_steps.max_lost is 'How many lost leases end a task; 1 is "at most once".';
 comment on column quantumflow.workflow_steps.retry_delay is 'The delay before the second attempt; it doubles with each failure.';
 comment on column quantumflow.workflow_steps.timeout is
-'How long one attempt may take from its claim; of a wait how long it waits at most, null for ever; of _run_timeout how long the run may take.';
+'How long one attempt may take from its claim; of a wait, or of a run that it starts, how long it waits at most, null for ever; of _run_timeout how long the run may take.';
 comment on column quantumflow.workflow_steps.start_delay is 'How long the step''s tasks wait once the step is ready.';
 comment on column quantumflow.workflow_steps.queue is 'The pgmq queue of the step''s tasks.';
 comment on column quantumflow.workflow_steps.args is 'Handed to the handler unchanged.';
@@ -179,13 +187,19 @@ comment on column quantumflow.workflow_steps.tolerate_share is
 comment on column quantumflow.workflow_steps.concludes is
 'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is neither an on_complete nor a run_timeout.';
 comment on column quantumflow.workflow_steps.settled is
-'Whether no worker is given its tasks: settle() ends them, when their time comes, or a signal.';
+'Whether no worker is given its tasks: settle() ends them, when their time comes, or a signal, or the run that they have started ends.';
 comment on column quantumflow.workflow_steps.sleep_for is 'How long it sleeps; null: it does not, or until a moment.';
 comment on column quantumflow.workflow_steps.sleep_until is
 'The jsonpath, with its mode, that finds in its input until when it sleeps; null: it does not, or for so long. As a text, like condition.';
 comment on column quantumflow.workflow_steps.signals is 'The signals that it waits for, of which one is enough; null: it waits for none.';
 comment on column quantumflow.workflow_steps.tells_signal is
 'Whether its output says which signal it was, {"signal", "payload"}; else it is the payload.';
+comment on column quantumflow.workflow_steps.child_flow is 'The workflow of which each of its tasks starts a run, a child; null: none.';
+comment on column quantumflow.workflow_steps.child_version is 'Its version; null: the one that is current when a child starts.';
+comment on column quantumflow.workflow_steps.child_input is
+'What a child is given: JSON, in which a text that begins with a dollar is a jsonpath over the step''s input; null: that input.';
+comment on column quantumflow.workflow_steps.child_output is
+'What a child''s output becomes: JSON, in which a text that begins with a dollar is a jsonpath over it; null: that output.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

@@ -167,7 +167,7 @@ begin
       limit 1
     ) r on true
     left join lateral (
-      select l.counts, l.timeout, l.command
+      select l.counts, l.timeout, l.command, l.settled
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
       limit 1
@@ -182,6 +182,7 @@ begin
       or (
         m.vt = 'infinity'
         and (t.queued_at < 'infinity' or t.status = 'started')
+        and not (w.settled and t.status = 'started')
         and case r.status
           when 'started' then true
           when 'paused' then t.status = 'started' or not w.counts

@@ -55,6 +55,8 @@ begin
   select * from quantumflow._check_taskless(check_state.run_id)
   union all
   select * from quantumflow._check_waits(check_state.run_id)
+  union all
+  select * from quantumflow._check_children(check_state.run_id)
   order by 1, 2, 3, 4, 6;
 end
 $check_state$;
@@ -68,17 +70,19 @@ rule:
 1 a run that ended has no queued or started task, callbacks aside, and nor has a step that ended, unless the run is listed in
 _unfinished_ends;
 2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued
-tasks of paused runs, and waits without a deadline, sleep for ever, and no lease goes beyond the deadline of its attempt;
+tasks of paused runs, and what waits without a deadline, sleep for ever, and no lease goes beyond the deadline of its attempt;
 3 remaining_steps, remaining_deps, remaining_tasks and failed_tasks equal a recount;
 5 the output of a step that fell back is its fallback;
 6 a step starts, or is skipped, only after all that it waits for has ended, and does so then;
 7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order, null for those that failed;
 8 failures do not exceed max_attempts, nor losses max_lost; a step or run with nothing left to do has ended, a run that ended
-has its callback, and one that goes on its deadline;
+has its callback, but for children that failed and may be tried again, and one that goes on its deadline;
 9 a completed run has only steps that have ended, and a run that goes on no failed or cancelled step or task, but for steps without which it
 goes on and the tasks of these, and failed tasks that are tolerated;
 10 a skipped step has its reason, and the reason holds;
 11 a step completed without a completed task is an empty map, or has fallen back;
+12 a child that goes on is wanted: its parent has not ended, and its task waits; a task that waits has a child, whose end wakes it; unless it is
+listed in _tree_work; and its depth is one more than its parent''s;
 14 no step waits for a signal that lies there;
 15 gave_up equals a recount.
 (4, one lease a task, and that an output is recorded once, is kept by the table itself.)

@@ -228,7 +228,9 @@ as $_check_runs$
 begin
   return query
   with facts as materialized (
-    select r.id, r.status, r.remaining_steps, r.workflow_slug, r.version, r.retries, coalesce(k.open_steps, 0) as open_steps
+    select
+      r.id, r.status, r.remaining_steps, r.workflow_slug, r.version, r.retries, coalesce(k.open_steps, 0) as open_steps,
+      r.status = 'failed' and r.parent_run_id is not null as may_be_retried
     from quantumflow.workflow_runs r
     left join (
       select s.run_id, count(*) filter (where not quantumflow._has_ended(s.status, w.goes_on)) as open_steps
@@ -256,11 +258,12 @@ begin
   from facts f
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (f.workflow_slug, f.version, quantumflow._callback_of(f.status))
-  where not exists (
-    select
-    from quantumflow.step_tasks t
-    where (t.run_id, t.step_slug, t.task_index) = (f.id, w.step_slug, f.retries)
-  );
+  where not f.may_be_retried
+    and not exists (
+      select
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (f.id, w.step_slug, f.retries)
+    );
 end
 $_check_runs$;
 

@@ -16,7 +16,7 @@ comment on column quantumflow.reason.command is 'The command of the step.';
 comment on column quantumflow.reason.tasks is 'How many tasks; null for a step that has none yet.';
 comment on column quantumflow.reason.reason is
 'running, held by a silent worker, waits for a free worker, no live worker has its command, no live worker serves its queue,
-its queue is gone, left to other code, could not be settled, waits before its next attempt, waits for a signal, not due yet, waits to be settled, paused,
+its queue is gone, left to other code, could not be settled, waits before its next attempt, waits for a signal, waits for a child, not due yet, waits to be settled, paused,
 waits for steps, skipped; of a run that has ended: completed,
 failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
@@ -39,7 +39,7 @@ create type quantumflow._live_task as (
   attempts      int,
   max_attempts  int,
   error_message text,
-  signals       text
+  awaited       text
 );
 
 comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not.';
@@ -73,7 +73,7 @@ begin
       array[
         'its queue is gone', 'no live worker serves its queue', 'no live worker has its command', 'left to other code',
         'could not be settled', 'held by a silent worker', 'waits to be settled', 'waits for a free worker', 'waits before its next attempt',
-        'paused', 'running', 'waits for a signal', 'not due yet', 'waits for steps', 'skipped'
+        'paused', 'running', 'waits for a signal', 'waits for a child', 'not due yet', 'waits for steps', 'skipped'
       ],
       r.reason) as place
   ) k
@@ -110,7 +110,8 @@ begin
       when 'left to other code' then g.error_message
       when 'could not be settled' then g.error_message
       when 'waits to be settled' then 'by a worker, settle() or sweep()'
-      when 'waits for a signal' then g.signals
+      when 'waits for a signal' then g.awaited
+      when 'waits for a child' then g.awaited
       when 'no live worker has its command' then 'queue ' || g.queue
       when 'no live worker serves its queue' then 'queue ' || g.queue
       when 'its queue is gone' then 'queue ' || g.queue
@@ -119,7 +120,8 @@ begin
     select
       t.workflow_slug, t.step_slug, t.command, t.queue, t.reason, count(*) as tasks, min(t.since) as since, min(t.until) as until,
       min(t.due_at) as first_due_at, max(t.attempts) as attempts, max(t.max_attempts) as max_attempts,
-      min(t.error_message) as error_message, min(t.signals) as signals, quantumflow._some_of(array_agg(distinct t.worker)) as workers
+      min(t.error_message) as error_message, quantumflow._some_of(array_agg(distinct t.awaited)) as awaited,
+      quantumflow._some_of(array_agg(distinct t.worker)) as workers
     from quantumflow._live_tasks(p_run_id, p_now) t
     group by t.workflow_slug, t.step_slug, t.command, t.queue, t.reason
   ) g;
@@ -168,7 +170,8 @@ begin
     select
       t.run_id, r.workflow_slug, r.status as run_status, r.paused_at, t.step_slug, w.command, w.counts, t.queue, t.message_id, t.status,
       t.queued_at, t.started_at, t.started_at + w.timeout as deadline, t.attempts, t.losses, w.max_attempts, t.error_message,
-      t.worker_id, w.settled, array_to_string(w.signals, ' or ') as signals, s.started_at as waits_since
+      t.worker_id, w.settled, coalesce(array_to_string(w.signals, ' or '), format('run %s', c.id || ' of ' || w.child_flow)) as awaited,
+      w.signals is not null as is_wait, s.started_at as waits_since
     from tasks t
     cross join lateral (
       select l.workflow_slug, l.version, l.status, l.paused_at
@@ -177,11 +180,19 @@ begin
       limit 1
     ) r
     cross join lateral (
-      select l.command, l.counts, l.timeout, l.max_attempts, l.settled, l.signals
+      select l.command, l.counts, l.timeout, l.max_attempts, l.settled, l.signals, l.child_flow
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
       limit 1
     ) w
+    left join lateral (
+      select l.id
+      from quantumflow.workflow_runs l
+      where (l.parent_run_id, l.parent_step_slug, l.parent_task_index) = (t.run_id, t.step_slug, t.task_index)
+        and w.child_flow is not null
+      order by l.parent_retries desc
+      limit 1
+    ) c on true
     left join lateral (
       select l.started_at
       from quantumflow.step_states l
@@ -203,6 +214,7 @@ begin
     k.reason,
     case k.reason
       when 'running' then n.started_at
+      when 'waits for a child' then n.started_at
       when 'held by a silent worker' then o.last_seen_at
       when 'paused' then n.paused_at
       when 'not due yet' then null
@@ -212,6 +224,7 @@ begin
     end,
     case k.reason
       when 'running' then n.deadline
+      when 'waits for a child' then n.deadline
       when 'held by a silent worker' then quantumflow._lease_until(n.queue, n.message_id)
       when 'not due yet' then nullif(n.queued_at, 'infinity')
       when 'waits for a signal' then nullif(n.queued_at, 'infinity')
@@ -219,7 +232,7 @@ begin
       when 'waits before its next attempt' then n.queued_at
     end,
     case when n.status = 'started' then coalesce(o.name, n.worker_id::text) end,
-    n.attempts - n.losses, n.max_attempts, n.error_message, n.signals
+    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited
   from named n
   join served s
     on (s.queue, s.command) = (n.queue, n.command)
@@ -228,13 +241,14 @@ begin
     and n.status = 'started'
   cross join lateral (
     select case
+      when n.settled and n.status = 'started' then 'waits for a child'
       when n.status = 'started' and (o.stopped_at is not null or quantumflow._is_silent(o.last_seen_at, p_now)) then 'held by a silent worker'
       when n.status = 'started' then 'running'
       when n.run_status = 'paused' and n.counts then 'paused'
       when not s.is_there then 'its queue is gone'
       when starts_with(n.error_message, 'left to other code') then 'left to other code'
       when n.settled and starts_with(n.error_message, 'could not be settled') then 'could not be settled'
-      when n.settled and n.queued_at > p_now and n.signals is not null then 'waits for a signal'
+      when n.settled and n.queued_at > p_now and n.is_wait then 'waits for a signal'
       when n.settled and n.queued_at <= p_now then 'waits to be settled'
       when n.queued_at > p_now and n.attempts > n.losses then 'waits before its next attempt'
       when n.queued_at > p_now then 'not due yet'

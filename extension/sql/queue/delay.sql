@@ -158,6 +158,51 @@ $_extend_vt$;
 comment on function quantumflow._extend_vt(text, bigint[], timestamptz[]) is
 'Makes messages stay hidden for longer, never shorter, skipping those that others hold.';
 
+create function quantumflow._make_due(p_msg_ids bigint[], p_lane text, p_now timestamptz)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_make_due$
+declare
+  v_held bigint[];
+begin
+  if quantumflow._hold_queue(quantumflow._system_queue()) is null then
+    return '{}';
+  end if;
+
+  with held as materialized (
+    select k.msg_id, m.part, m.tid
+    from unnest(p_msg_ids) k (msg_id)
+    cross join lateral (
+      select l.tableoid as part, l.ctid as tid
+      from pgmq.q_quantum_flow_system l
+      where l.msg_id = k.msg_id
+      offset 0
+      for update skip locked
+    ) m
+  ),
+  shown as (
+    update pgmq.q_quantum_flow_system q
+    set vt = p_now
+    from held h
+    where q.tableoid = h.part
+      and q.ctid = h.tid
+      and q.vt > p_now
+  )
+  select coalesce(array_agg(h.msg_id), '{}')
+  into v_held
+  from held h;
+
+  perform quantumflow._notify(quantumflow._system_queue(), array[p_lane], p_now);
+
+  return v_held;
+end
+$_make_due$;
+
+comment on function quantumflow._make_due(bigint[], text, timestamptz) is
+'Makes messages of what is settled, of one lane, due, unless somebody holds them; returns those that nobody held, and tells workers.';
+
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._visible_at(p_queued_at timestamptz, p_priority int, p_now timestamptz)
 returns timestamptz

@@ -21,7 +21,7 @@ immutable
 return 'quantum_flow_system';
 
 comment on function quantumflow._system_queue() is
-'The queue of what no worker is given: sleeps, waits and deadlines of runs. settle() alone reads it.';
+'The queue of what no worker is given: sleeps, waits, children and deadlines of runs. settle() alone reads it.';
 
 create table quantumflow._own_queues (
   queue text not null,

@@ -39,16 +39,14 @@ as $_cancel$
 declare
   v_run quantumflow.workflow_runs;
 begin
-  update quantumflow.workflow_runs r
-  set
-    status = 'cancelled',
-    cancelled_at = p_now,
-    error_message = quantumflow._cut(p_reason)
-  where r.id = p_run.id
-  returning *
-  into v_run;
+  select *
+  into v_run
+  from quantumflow._cancel_runs(array[p_run.id], p_reason, p_now);
 
-  perform quantumflow._stop_runs(array[v_run.id], p_now);
+  if v_run.parent_run_id is not null then
+    perform quantumflow._wake_parents(array[v_run.id], p_now);
+    perform quantumflow._settle_parents(array[v_run.id], p_now);
+  end if;
 
   return v_run;
 end

@@ -156,6 +156,29 @@ comment on function quantumflow._refuse_moving_run(quantumflow.workflow_runs, te
 
 Errors: QF213 the run has not ended, or its callback has not.';
 
+create function quantumflow._refuse_unwanted(p_run quantumflow.workflow_runs, p_verb text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_refuse_unwanted$
+begin
+  if p_run.parent_run_id is not null and quantumflow._wanted_children(array[p_run.id]) = '{}' then
+    raise exception 'run % is not waited for any more', p_run.id
+    using
+      errcode = 'QF227',
+      detail = format(
+        'Step %s of run %s started it, and has ended, or has started another since.', p_run.parent_step_slug, p_run.parent_run_id),
+      hint = format('It can be %s by its root: see quantumflow.retry_run(%L).', p_verb, p_run.root_run_id);
+  end if;
+end
+$_refuse_unwanted$;
+
+comment on function quantumflow._refuse_unwanted(quantumflow.workflow_runs, text) is
+'Refuses a child for which its parent does not wait any more: whatever became of it would change nothing.
+
+Errors: QF227.';
+
 create function quantumflow._open_callback(p_run_id uuid)
 returns text
 language plpgsql

@@ -12,7 +12,8 @@ create type quantumflow.run_summary as (
   started_at      timestamptz,
   ended_at        timestamptz,
   error_message   text,
-  gave_up         int
+  gave_up         int,
+  parent          uuid
 );
 
 comment on type quantumflow.run_summary is 'A run in a line, without its input and output.';
@@ -31,13 +32,16 @@ comment on column quantumflow.run_summary.ended_at is 'When it completed, failed
 comment on column quantumflow.run_summary.error_message is 'Why it failed or was cancelled.';
 comment on column quantumflow.run_summary.gave_up is
 'How many steps and tasks it went on without; null where no step of its version can be given up.';
+comment on column quantumflow.run_summary.parent is 'The run of which a step started it; null: none did.';
 
 create function quantumflow.list_runs(
   workflow_slug text default null,
   status        text default null,
   max_runs      int default 20,
   before        uuid default null,
-  gave_up       boolean default null)
+  gave_up       boolean default null,
+  parent        uuid default null,
+  with_children boolean default false)
 returns setof quantumflow.run_summary
 language plpgsql
 stable
@@ -76,7 +80,8 @@ begin
     r.started_at,
     coalesce(r.completed_at, r.failed_at, r.cancelled_at),
     r.error_message,
-    r.gave_up
+    r.gave_up,
+    r.parent_run_id
   from quantumflow.workflow_runs r
   cross join lateral (
     select count(*)::int as steps
@@ -87,15 +92,20 @@ begin
     and (list_runs.status is null or r.status = list_runs.status)
     and (list_runs.before is null or r.id < list_runs.before)
     and (list_runs.gave_up is null or list_runs.gave_up = (coalesce(r.gave_up, 0) > 0))
+    and case
+      when list_runs.parent is not null then r.parent_run_id = list_runs.parent
+      else coalesce(list_runs.with_children, false) or r.parent_run_id is null
+    end
   order by r.id desc
   limit list_runs.max_runs;
 end
 $list_runs$;
 
-comment on function quantumflow.list_runs(text, text, int, uuid, boolean) is
-'The latest runs, newest first, of one workflow or status or of all.
+comment on function quantumflow.list_runs(text, text, int, uuid, boolean, uuid, boolean) is
+'The latest runs, newest first, of one workflow or status or of all: those that no step of another run has started.
 
 max_runs: 1 to 10,000. before: only runs whose id is lower, for the next page. An unknown workflow has no runs.
-gave_up: true for those that went on without a step or a task that had failed, false for the others.
+gave_up: true for those that went on without a step or a task that had failed, false for the others. parent: the runs that steps of this one
+have started, its children. with_children: those of all runs too.
 
 Errors: QF211 bad max_runs; QF212 unknown status.';

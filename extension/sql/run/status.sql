@@ -20,6 +20,8 @@ begin
     'retries', r.retries,
     'gave_up', r.gave_up,
     'headers', r.headers,
+    'parent', r.parent_run_id,
+    'root', r.root_run_id,
     'idempotency_key', r.idempotency_key,
     'created_at', r.created_at,
     'started_at', r.started_at,
@@ -48,7 +50,8 @@ ended_at is whichever of completed_at, failed_at and cancelled_at there is. task
 occurs, "total" and "failures", the attempts that did not complete. gave_up: how many steps and tasks the run went on without, null where
 its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, saw what that found in the input of a step
 that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, failed_tasks how many of its tasks failed and were tolerated, signals what it waits for, and
-until, while it sleeps or waits, when that is over, null where there is no end to it. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
+until, while it sleeps or waits, when that is over, null where there is no end to it; child_flow of which workflow it starts a run, and child which
+run that is. parent, root: the run whose step started this one, and the one at the top. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 summary: only the row, without the input: one row is read, however many steps and tasks the run has.
 
@@ -87,6 +90,8 @@ begin
               'failed_tasks', coalesce(s.failed_tasks, 0),
               'signals', to_jsonb(w.signals),
               'until', case when w.settled and s.status = 'started' then quantumflow._waits_until(s.run_id, s.step_slug, 0) end,
+              'child_flow', w.child_flow,
+              'child', case when w.child_flow is not null then quantumflow._child_of(s.run_id, s.step_slug, 0, s.fresh_since) end,
               'error_message', s.error_message,
               'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
             order by w.step_index),
@@ -127,6 +132,27 @@ $_describe_run$;
 
 comment on function quantumflow._describe_run(uuid) is
 'What status adds to a run''s row: its input, its steps, its callbacks, when its time is over.';
+
+create function quantumflow._child_of(p_run_id uuid, p_step_slug text, p_task_index int, p_fresh_since int)
+returns uuid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_child_of$
+begin
+  return (
+    select r.id
+    from quantumflow.workflow_runs r
+    where (r.parent_run_id, r.parent_step_slug, r.parent_task_index) = (p_run_id, p_step_slug, p_task_index)
+      and r.parent_retries >= coalesce(p_fresh_since, 0)
+    order by r.parent_retries desc
+    limit 1
+  );
+end
+$_child_of$;
+
+comment on function quantumflow._child_of(uuid, text, int, int) is
+'The run that a task has started, and that is its child now; null: none. p_fresh_since: as the step''s row has it.';
 
 create function quantumflow._waits_until(p_run_id uuid, p_step_slug text, p_task_index int)
 returns timestamptz

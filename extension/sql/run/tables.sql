@@ -1,23 +1,29 @@
 create table quantumflow.workflow_runs (
-  id              uuid not null,
-  workflow_slug   text collate "C" not null,
-  version         int not null,
-  input           jsonb not null,
-  error_message   text,
-  priority        int not null default 0,
-  retries         int not null default 0,
-  headers         jsonb,
-  idempotency_key text,
-  created_at      timestamptz not null,
-  started_at      timestamptz not null,
-  failed_at       timestamptz,
-  cancelled_at    timestamptz,
-  paused_at       timestamptz,
-  remaining_steps int not null,
-  status          text not null,
-  completed_at    timestamptz,
-  output          jsonb,
-  gave_up         int,
+  id                uuid not null,
+  workflow_slug     text collate "C" not null,
+  version           int not null,
+  input             jsonb not null,
+  error_message     text,
+  priority          int not null default 0,
+  retries           int not null default 0,
+  headers           jsonb,
+  idempotency_key   text,
+  created_at        timestamptz not null,
+  started_at        timestamptz not null,
+  failed_at         timestamptz,
+  cancelled_at      timestamptz,
+  paused_at         timestamptz,
+  remaining_steps   int not null,
+  status            text not null,
+  completed_at      timestamptz,
+  output            jsonb,
+  gave_up           int,
+  parent_run_id     uuid,
+  parent_step_slug  text collate "C",
+  parent_task_index int,
+  parent_retries    int,
+  root_run_id       uuid,
+  depth             int,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -27,12 +33,19 @@ create table quantumflow.workflow_runs (
   constraint workflow_runs_failed_has_time check ((status = 'failed') = (failed_at is not null)),
   constraint workflow_runs_cancelled_has_time check ((status = 'cancelled') = (cancelled_at is not null)),
   constraint workflow_runs_output_when_completed check (output is null or status = 'completed'),
-  constraint workflow_runs_gave_up_not_negative check (gave_up >= 0)
+  constraint workflow_runs_gave_up_not_negative check (gave_up >= 0),
+  constraint workflow_runs_children_name_their_parents
+    check (num_nulls(parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth) in (0, 6)),
+  constraint workflow_runs_depth_counts_from_one check (depth >= 1)
 ) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 create unique index workflow_runs_idempotency_key_unique
   on quantumflow.workflow_runs (workflow_slug, idempotency_key)
   where idempotency_key is not null;
+
+create unique index workflow_runs_children
+  on quantumflow.workflow_runs (parent_run_id, parent_step_slug, parent_task_index, parent_retries)
+  where parent_run_id is not null;
 
 -- For prune: ids that do not tell when they were made.
 create index workflow_runs_other_ids
@@ -61,7 +74,15 @@ comment on column quantumflow.workflow_runs.output is
 'An object with the output of each leaf step, once the run is completed; a map''s output is an array in index order.';
 comment on column quantumflow.workflow_runs.gave_up is
 'How many steps failed without ending the run, and tasks of maps that were tolerated: a step that was given up counts once, whatever became
-of its tasks. Null where no step of the version can be given up.';
+of its tasks. Null where no step of the version can be given up. What its children gave up counts too.';
+comment on column quantumflow.workflow_runs.parent_run_id is
+'The run of which a step started this one, which is its child; null: somebody else started it.';
+comment on column quantumflow.workflow_runs.parent_step_slug is 'The step that started it.';
+comment on column quantumflow.workflow_runs.parent_task_index is 'The task of that step that waits for it.';
+comment on column quantumflow.workflow_runs.parent_retries is
+'The parent''s retries when it was started: of the children of a task the one of the greatest is its child now.';
+comment on column quantumflow.workflow_runs.root_run_id is 'The run at the top of its tree, which no step started; null of such a run itself.';
+comment on column quantumflow.workflow_runs.depth is 'How many runs are above it; null of a run that no step started.';
 
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,
@@ -73,6 +94,31 @@ comment on table quantumflow._unfinished_ends is
 'Runs that ended while another transaction held some of their rows: what was skipped is finished by the next claim or sweep.';
 comment on column quantumflow._unfinished_ends.run_id is 'The run.';
 comment on column quantumflow._unfinished_ends.recorded_at is 'When the run ended.';
+
+create table quantumflow._tree_work (
+  id          bigint generated always as identity,
+  run_id      uuid not null,
+  recorded_at timestamptz not null,
+  constraint _tree_work_pkey primary key (id)
+);
+
+comment on table quantumflow._tree_work is
+'Notes to look at a child: whether it is still wanted, and whether its parent knows that it has ended. Somebody held it, or its parent''s
+message, when that was to be done; settle() and sweep() do it. A note says no more than that, so that there may be several of a run.';
+comment on column quantumflow._tree_work.id is 'In what order they are looked at.';
+comment on column quantumflow._tree_work.run_id is 'The child.';
+comment on column quantumflow._tree_work.recorded_at is 'When it was noted.';
+
+create table quantumflow._trees (
+  root_run_id uuid not null,
+  runs        int not null,
+  constraint _trees_pkey primary key (root_run_id),
+  constraint _trees_has_a_root check (runs >= 1)
+) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02);
+
+comment on table quantumflow._trees is 'How many runs trees have had, against max_tree_runs. A run without children has no row.';
+comment on column quantumflow._trees.root_run_id is 'The run at the top.';
+comment on column quantumflow._trees.runs is 'How many runs it and those below it are, those that a retry has put aside included.';
 
 create table quantumflow.signals (
   run_id       uuid not null,

@@ -6,6 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $_finish_runs$
 declare
   v_completed uuid[];
+  v_children  uuid[];
   v_timed     uuid[];
   v_oversized uuid;
 begin
@@ -26,10 +27,10 @@ begin
     where k.output is not null
       and r.id is not distinct from k.run_id
       and r.ctid = c.tid
-    returning r.id
+    returning r.id, r.parent_run_id
   )
-  select array_agg(c.id)
-  into v_completed
+  select array_agg(c.id), array_agg(c.id) filter (where c.parent_run_id is not null)
+  into v_completed, v_children
   from completed c;
 
   if v_completed is not null then
@@ -38,6 +39,10 @@ begin
 
   if v_timed is not null then
     perform quantumflow._stop_runs(v_timed, p_now);
+  end if;
+
+  if v_children is not null then
+    perform quantumflow._wake_parents(v_children, p_now);
   end if;
 
   for v_oversized in
@@ -64,6 +69,8 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_run$
+declare
+  v_parent_id uuid;
 begin
   update quantumflow.workflow_runs r
   set
@@ -71,17 +78,28 @@ begin
     failed_at = p_now,
     error_message = p_error_message
   where r.id = p_run_id
-    and r.status in ('started', 'paused');
+    and r.status in ('started', 'paused')
+  returning r.parent_run_id
+  into v_parent_id;
 
-  if found then
-    perform quantumflow._stop_runs(array[p_run_id], p_now);
+  if not found then
+    return;
+  end if;
+
+  perform quantumflow._stop_runs(array[p_run_id], p_now);
+
+  -- A child may be tried again: who waits for it says when its failure is final.
+  if v_parent_id is null then
     perform quantumflow._fire_callbacks(array[p_run_id], p_now);
+  else
+    perform quantumflow._wake_parents(array[p_run_id], p_now);
   end if;
 end
 $_fail_run$;
 
 comment on function quantumflow._fail_run(uuid, text, timestamptz) is
-'Fails a run: what is left of it is cancelled, its messages go, its on_failure task is made. The first failure is the one recorded.';
+'Fails a run: what is left of it is cancelled, its messages go, its on_failure task is made, or, of a child, its parent is told. The first failure
+is the one recorded.';
 
 create function quantumflow._stop_runs(p_run_ids uuid[], p_now timestamptz)
 returns void
@@ -90,31 +108,35 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_stop_runs$
 declare
-  v_batch record;
+  v_batch   record;
+  v_waits boolean := false;
 begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the run.
   for v_batch in
-    select t.queue, array_agg(t.run_id) as run_ids, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids
+    select
+      t.queue, array_agg(t.run_id) as run_ids, array_agg(t.tid) as tids, array_agg(t.message_id) as msg_ids,
+      bool_or(t.has_child) as have_children
     from (
-      select l.run_id, l.ctid as tid, l.queue, l.message_id
+      select l.run_id, l.ctid as tid, l.queue, l.message_id, w.has_child
       from quantumflow.step_tasks l
+      cross join lateral (
+        select k.child_flow is not null as has_child
+        from quantumflow.workflow_runs r
+        join quantumflow.workflow_steps k
+          on (k.workflow_slug, k.version, k.step_slug) = (r.workflow_slug, r.version, l.step_slug)
+        where r.id = l.run_id
+          and (k.counts or k.settled)
+        limit 1
+      ) w
       where l.run_id = any (p_run_ids)
         and l.status in ('queued', 'started')
-        and exists (
-          select
-          from quantumflow.workflow_runs r
-          join quantumflow.workflow_steps w
-            on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, l.step_slug)
-          where r.id = l.run_id
-            and (w.counts or w.settled)
-          offset 0
-        )
-      for update skip locked
+      for update of l skip locked
     ) t
     group by t.queue
     order by t.queue
   loop
     perform quantumflow._cancel_tasks(v_batch.queue, v_batch.run_ids, v_batch.tids, v_batch.msg_ids);
+    v_waits := v_waits or v_batch.have_children;
   end loop;
 
   with held as (
@@ -135,6 +157,10 @@ begin
   from unnest(p_run_ids) u (run_id)
   where quantumflow._has_live_rows(u.run_id)
   on conflict do nothing;
+
+  if v_waits then
+    perform quantumflow._end_children(p_run_ids, p_now);
+  end if;
 end
 $_stop_runs$;
 
@@ -143,6 +169,85 @@ comment on function quantumflow._stop_runs(uuid[], timestamptz) is
 proved too large or a step failed at the gate, FOR NO KEY UPDATE, beside claims and reports whose leftovers the next claim or sweep finishes.
 
 Rows that another transaction holds are left to it, and the run is recorded in _unfinished_ends for the next claim or sweep.';
+
+create function quantumflow._cancel_runs(p_run_ids uuid[], p_reason text, p_now timestamptz)
+returns setof quantumflow.workflow_runs
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_cancel_runs$
+begin
+  return query
+  update quantumflow.workflow_runs r
+  set
+    status = 'cancelled',
+    cancelled_at = p_now,
+    error_message = quantumflow._cut(p_reason)
+  where r.id = any (p_run_ids)
+  returning *;
+
+  perform quantumflow._stop_runs(p_run_ids, p_now);
+end
+$_cancel_runs$;
+
+comment on function quantumflow._cancel_runs(uuid[], text, timestamptz) is
+'Cancels runs that go on, which the caller holds FOR UPDATE; the runs then. Who waits for one as for its child is not told.';
+
+create function quantumflow._end_children(p_run_ids uuid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_end_children$
+declare
+  v_held uuid[] := array(
+    select r.id
+    from quantumflow.workflow_runs r
+    where r.parent_run_id = any (p_run_ids)
+      and r.status in ('started', 'paused')
+    order by r.id
+    for update skip locked);
+begin
+  perform quantumflow._end_unwanted(v_held, p_now);
+
+  insert into quantumflow._tree_work (run_id, recorded_at)
+  select r.id, p_now
+  from quantumflow.workflow_runs r
+  where r.parent_run_id = any (p_run_ids)
+    and r.status in ('started', 'paused')
+    and r.id <> all (v_held);
+end
+$_end_children$;
+
+comment on function quantumflow._end_children(uuid[], timestamptz) is
+'Cancels the children of these runs that are not wanted any more, with all below them; waits for nobody, and notes those that somebody holds. The
+caller holds the runs.';
+
+create function quantumflow._end_unwanted(p_children uuid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_end_unwanted$
+declare
+  v_wanted uuid[];
+begin
+  if p_children = '{}' then
+    return;
+  end if;
+
+  -- Asked when they are held: who starts, or retries, one without holding its parent leaves a note.
+  v_wanted := quantumflow._wanted_children(p_children);
+
+  if cardinality(v_wanted) < cardinality(p_children) then
+    perform quantumflow._cancel_runs(
+      array(select c from unnest(p_children) c where c <> all (v_wanted)), 'the run that started it does not wait for it any more', p_now);
+  end if;
+end
+$_end_unwanted$;
+
+comment on function quantumflow._end_unwanted(uuid[], timestamptz) is
+'Cancels those of these children that are not wanted any more. The caller holds them FOR UPDATE, and they go on.';
 
 create function quantumflow._cancel_tasks(p_queue text, p_run_ids uuid[], p_tids tid[], p_msg_ids bigint[])
 returns void
@@ -207,7 +312,8 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_stop_steps$
 declare
-  v_batch record;
+  v_batch   record;
+  v_settled boolean := false;
 begin
   -- Rows that others hold are skipped, never waited for: their holders may be waiting for the step.
   for v_batch in
@@ -224,6 +330,7 @@ begin
     order by t.queue
   loop
     perform quantumflow._cancel_tasks(v_batch.queue, v_batch.run_ids, v_batch.tids, v_batch.msg_ids);
+    v_settled := v_settled or v_batch.queue = quantumflow._system_queue();
   end loop;
 
   insert into quantumflow._unfinished_ends (run_id, recorded_at)
@@ -236,6 +343,10 @@ begin
       and t.status in ('queued', 'started')
   )
   on conflict do nothing;
+
+  if v_settled then
+    perform quantumflow._end_children(array(select distinct k.run_id from unnest(p_steps) k), p_now);
+  end if;
 end
 $_stop_steps$;
 

@@ -58,8 +58,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_count_finished$
 declare
-  v_counted uuid[];
-  v_runs    int;
+  v_counted  uuid[];
+  v_runs     int;
+  v_children uuid[];
 begin
   with finished as (
     select
@@ -85,11 +86,15 @@ begin
     where (not c.ends or k.output is not null)
       and r.id is not distinct from k.run_id
       and r.ctid = c.tid
-    returning r.id
+    returning r.id, case when r.status = 'completed' then r.parent_run_id end as parent_id
   )
-  select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished)
-  into v_counted, v_runs
+  select coalesce(array_agg(c.id), '{}'), (select count(*)::int from finished), array_agg(c.id) filter (where c.parent_id is not null)
+  into v_counted, v_runs, v_children
   from counted c;
+
+  if v_children is not null then
+    perform quantumflow._wake_parents(v_children, p_now);
+  end if;
 
   if cardinality(v_counted) < v_runs then
     perform quantumflow._finish_runs(quantumflow._gather_run_outputs(p_finished, v_counted), p_now);

@@ -1,5 +1,6 @@
 -- The tasks that no worker is given. Each is a row and a message as any other, in a queue of their own; when the message becomes visible,
--- settle() ends the task. queued_at is when that is to be: a sleep's end, a wait's deadline, infinity where it has none.
+-- settle() ends the task, or starts its child and lets it wait for that. queued_at is when that is to be: a sleep's end, a wait's deadline,
+-- infinity where it has none.
 
 create function quantumflow._make_settled_tasks(p_steps quantumflow._step_ref[], p_now timestamptz)
 returns quantumflow._new_task[]
@@ -36,7 +37,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.timeout, l.queue, l.gathers, l.sleep_for, l.sleep_until, l.signals
+    select l.command, l.timeout, l.queue, l.gathers, l.sleep_for, l.sleep_until, l.signals, l.child_flow
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -45,6 +46,7 @@ begin
   -- What is no moment is due at once, and fails then.
   cross join lateral (
     select case
+      when w.child_flow is not null then b.begins_at
       when w.sleep_for is not null then b.begins_at + w.sleep_for
       when w.sleep_until is not null then coalesce(quantumflow._sleeps_until(k.run_id, k.step_slug), b.begins_at)
       else coalesce(b.begins_at + w.timeout, 'infinity')

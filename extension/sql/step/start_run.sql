@@ -29,14 +29,16 @@ create function quantumflow._start_runs(
   p_start_at        timestamptz,
   p_idempotency_key text,
   p_headers         jsonb,
-  p_are_new         boolean)
+  p_are_new         boolean,
+  p_parents         quantumflow._parent_ref[] default null,
+  p_now             timestamptz default null)
 returns uuid[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_start_runs$
 declare
-  v_now     timestamptz := quantumflow._now();
+  v_now     timestamptz := coalesce(p_now, quantumflow._now());
   v_is_held boolean := false;
   v_flaw    text := quantumflow._start_flaw(p_priority, p_start_at, p_headers);
   v_start   quantumflow._start;
@@ -62,7 +64,7 @@ begin
 
   -- A run that is not new may be there already.
   if cardinality(p_run_ids) = 0 or not quantumflow._insert_runs(
-    p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now)
+    p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now, p_parents)
   then
     return array[]::uuid[];
   end if;
@@ -89,7 +91,8 @@ begin
 end
 $_start_runs$;
 
-comment on function quantumflow._start_runs(text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean) is
+comment on function quantumflow._start_runs(
+  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz) is
 'Starts one run per id and input, and returns the ids. Unless they are new, there is one, and it may exist already, or its
 idempotency key: then it returns none.
 
@@ -263,15 +266,28 @@ create function quantumflow._insert_runs(
   p_idempotency_key text,
   p_headers         jsonb,
   p_are_new         boolean,
-  p_now             timestamptz)
+  p_now             timestamptz,
+  p_parents         quantumflow._parent_ref[])
 returns boolean
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_insert_runs$
 begin
-  -- Two statements, because "on conflict" costs a record of the log for each run.
-  if p_are_new then
+  -- Apart, because "on conflict" costs a record of the log for each run, and few are children.
+  if p_parents is not null then
+    insert into quantumflow.workflow_runs
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up,
+       parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth)
+    select
+      u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
+      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end,
+      (u.parent).run_id, (u.parent).step_slug, (u.parent).task_index, (u.parent).retries, (u.parent).root_run_id, (u.parent).depth
+    from (
+      select i.run_id, i.input, p_parents[i.n] as parent
+      from unnest(p_run_ids, p_inputs) with ordinality i (run_id, input, n)
+    ) u;
+  elsif p_are_new then
     insert into quantumflow.workflow_runs
       (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up)
     select
@@ -292,7 +308,8 @@ begin
 end
 $_insert_runs$;
 
-comment on function quantumflow._insert_runs(text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz) is
+comment on function quantumflow._insert_runs(
+  text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz, quantumflow._parent_ref[]) is
 'Writes the rows of runs that start. False: there is one of that id or idempotency key.';
 
 create function quantumflow._insert_steps(

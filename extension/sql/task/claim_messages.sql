@@ -226,9 +226,9 @@ begin
         when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
         when t.status not in ('queued', 'started') then 'drop'
         when w.counts and r.status not in ('started', 'paused') then 'drop'
-        when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'
-        when t.status = 'started' then 'timeout'
-        when w.counts and r.status = 'paused' then 'park'
+        when t.status = 'started' and not w.settled and m.vt < t.started_at + w.timeout then 'lost'
+        when t.status = 'started' and not w.settled then 'timeout'
+        when w.counts and r.status = 'paused' and t.status = 'queued' then 'park'
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'astray'
         else 'claim'
       end))
@@ -250,7 +250,7 @@ begin
     for update skip locked
   ) t
   cross join lateral (
-    select s.command, s.counts, s.known_tasks, s.timeout
+    select s.command, s.counts, s.known_tasks, s.timeout, s.settled
     from quantumflow.workflow_steps s
     where (s.workflow_slug, s.version, s.step_slug) = (r.workflow_slug, r.version, m.step_slug)
     limit 1

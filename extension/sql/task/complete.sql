@@ -32,6 +32,10 @@ begin
       'output', complete_task.output)),
     quantumflow._now(), null, p_by_hand => true);
 
+  if v_done.held[1].queue = quantumflow._system_queue() then
+    perform quantumflow._end_children(array[complete_task.run_id], quantumflow._now());
+  end if;
+
   return quantumflow._answer_by_hand(v_done.held, 'complete_task', 'completed', complete_task.lease_token, v_done.recorded);
 end
 $complete_task$;
@@ -95,7 +99,7 @@ declare
   v_reported quantumflow._reported;
   v_progress quantumflow._progress;
   v_run_ids  uuid[];
-  v_changed  uuid[];
+  v_runs     quantumflow._held_runs;
   v_mode     text;
   v_fails    boolean;
   v_offer    quantumflow._offer;
@@ -125,11 +129,11 @@ begin
   if cardinality(v_reported.held) > 0 then
     v_run_ids := v_run_ids || quantumflow._runs_of(v_reported.held);
   end if;
-  v_changed := quantumflow._hold_runs(v_run_ids, v_mode);
+  v_runs := quantumflow._hold_runs(v_run_ids, v_mode);
 
   -- Change: what came too late, then steps, what they lead to, messages.
-  if v_changed is not null then
-    v_reported := quantumflow._without_late(p_results, v_reported, v_changed);
+  if v_runs.changed is not null then
+    v_reported := quantumflow._without_late(p_results, v_reported, v_runs.changed);
   end if;
 
   if cardinality(v_reported.held) > 0 and exists (select from unnest(v_reported.held) h where h.outcome = 'run_ended') then
@@ -142,6 +146,15 @@ begin
 
   if v_fails then
     perform quantumflow._fail_for_good(quantumflow._offending(v_reported.held), p_now);
+  end if;
+
+  if v_runs.children is not null and v_mode <> 'key share' then
+    perform quantumflow._settle_parents(v_runs.children, p_now);
+
+    -- What they go on with may be in queues that were quiet before.
+    if v_offer.worker_id is not null then
+      v_offer := quantumflow._stirred(v_offer);
+    end if;
   end if;
 
   return row(v_reported.recorded, v_reported.held, v_offer)::quantumflow._completion;

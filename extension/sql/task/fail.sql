@@ -28,6 +28,10 @@ begin
       'error_details', fail_task.error_details)),
     quantumflow._now(), p_by_hand => true);
 
+  if v_held[1].queue = quantumflow._system_queue() then
+    perform quantumflow._end_children(array[fail_task.run_id], quantumflow._now());
+  end if;
+
   return quantumflow._answer_by_hand(v_held, 'fail_task', 'retrying', fail_task.lease_token);
 end
 $fail_task$;
@@ -82,20 +86,20 @@ as $_fail$
 declare
   v_held     quantumflow._held_task[];
   v_progress quantumflow._progress;
-  v_changed  uuid[];
+  v_runs     quantumflow._held_runs;
 begin
   -- Lock: the tasks, the steps that fail, the runs.
   v_held := quantumflow._hold_reported(p_results, 'fail', p_by_hand);
   v_progress := quantumflow._hold_steps(array(select h from unnest(v_held) h where h.outcome = 'fails'));
 
   if v_progress.steps is null then
-    v_changed := quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share');
+    v_runs := quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share');
   else
     v_held := quantumflow._judge_failures(v_held, v_progress.steps);
-    v_changed := quantumflow._hold_runs(quantumflow._runs_of(v_held), quantumflow._mode_to_fail(v_held));
+    v_runs := quantumflow._hold_runs(quantumflow._runs_of(v_held), quantumflow._mode_to_fail(v_held));
   end if;
 
-  if v_changed is not null then
+  if v_runs.changed is not null then
     v_held := quantumflow._as_their_runs_are(v_held);
   end if;
 
@@ -109,6 +113,10 @@ begin
   end if;
 
   perform quantumflow._fail_reported(p_results, v_held, p_now);
+
+  if v_runs.children is not null and v_progress.steps is not null then
+    perform quantumflow._settle_parents(v_runs.children, p_now);
+  end if;
 
   return v_held;
 end

@@ -9,7 +9,7 @@ create type quantumflow._failed_attempt as (
 );
 
 comment on type quantumflow._failed_attempt is
-'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout, lost or condition. reported:
+'An attempt that has not completed: its task as it was, and what is to be recorded. kind: error, timeout, lost, condition or child. reported:
 it was, and not found by its lease, or by settle().';
 
 -- Without a path of its own, so that it is inlined where it is called.
@@ -102,7 +102,7 @@ returns text
 language sql
 stable
 return case
-  when p_attempt.reported or (p_attempt.held).status = 'queued' then p_attempt.error_message
+  when p_attempt.reported or p_attempt.kind not in ('lost', 'timeout') or (p_attempt.held).status = 'queued' then p_attempt.error_message
   else format(
     '%s (attempt %s, lost %s times)',
     p_attempt.error_message, (p_attempt.held).attempts, (p_attempt.held).losses + (p_attempt.kind = 'lost')::int)

@@ -23,7 +23,7 @@ begin
     raise warning 'a task is not handed back: %', v_odd;
   end loop;
 
-  if quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share') is not null then
+  if (quantumflow._hold_runs(quantumflow._runs_of(v_held), 'key share')).changed is not null then
     v_held := quantumflow._as_their_runs_are(v_held);
   end if;
 

@@ -354,19 +354,27 @@ $_runs_of$;
 comment on function quantumflow._runs_of(quantumflow._held_task[]) is
 'The runs of the reports that change something, one for each report.';
 
+create type quantumflow._held_runs as (
+  changed  uuid[],
+  children uuid[]
+);
+
+comment on type quantumflow._held_runs is
+'Of runs that were locked those that are not as was assumed, and those that others wait for; null where there is none, as nearly always.';
+
 create function quantumflow._hold_runs(p_run_ids uuid[], p_mode text)
-returns uuid[]
+returns quantumflow._held_runs
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_hold_runs$
 declare
-  v_changed uuid[];
+  v_held quantumflow._held_runs;
 begin
   -- One mode for the whole call, the strongest that any of its reports needs: to take a stronger one later could deadlock.
   if p_mode = 'key share' then
-    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
-    into v_changed
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0), array_agg(r.id) filter (where r.parent_run_id is not null)
+    into v_held
     from (
       select distinct u.run_id
       from unnest(p_run_ids) u (run_id)
@@ -374,14 +382,14 @@ begin
       offset 0
     ) k
     cross join lateral (
-      select l.id, l.status, l.retries
+      select l.id, l.status, l.retries, l.parent_run_id
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for key share
     ) r;
   elsif p_mode = 'no key update' then
-    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
-    into v_changed
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0), array_agg(r.id) filter (where r.parent_run_id is not null)
+    into v_held
     from (
       select distinct u.run_id
       from unnest(p_run_ids) u (run_id)
@@ -389,14 +397,14 @@ begin
       offset 0
     ) k
     cross join lateral (
-      select l.id, l.status, l.retries
+      select l.id, l.status, l.retries, l.parent_run_id
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for no key update
     ) r;
   else
-    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0)
-    into v_changed
+    select array_agg(r.id) filter (where r.status <> 'started' or r.retries > 0), array_agg(r.id) filter (where r.parent_run_id is not null)
+    into v_held
     from (
       select distinct u.run_id
       from unnest(p_run_ids) u (run_id)
@@ -404,20 +412,20 @@ begin
       offset 0
     ) k
     cross join lateral (
-      select l.id, l.status, l.retries
+      select l.id, l.status, l.retries, l.parent_run_id
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       for update
     ) r;
   end if;
 
-  return v_changed;
+  return v_held;
 end
 $_hold_runs$;
 
 comment on function quantumflow._hold_runs(uuid[], text) is
-'Locks runs, in order of their ids, waiting for each, and returns those that are not as was assumed, started and never retried; null where
-all are, as nearly always.
+'Locks runs, in order of their ids, waiting for each, and returns those that are not as was assumed, started and never retried, and those that
+are children.
 
 p_mode: "key share" when no step ends, "no key update" when one does, "update" when a run fails.';
 

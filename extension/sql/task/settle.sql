@@ -1,35 +1,11 @@
--- What settles tasks that no worker is given, whoever calls it: settle(), a sweep, or who sends a signal. It waits for nothing, so it
--- is held up by nobody: what somebody has a row of comes back in 100 ms.
+-- What settles tasks that no worker is given, whoever calls it: settle(), a sweep, who sends a signal, or who ends a child. It waits for
+-- nothing, so it is held up by nobody: what somebody has a row of comes back in 100 ms.
 --
 --     the messages that are due                         locked by who calls this
 --     their runs (shared), their tasks                  _hold_messages
 --     their steps, the runs, what waits for the steps   _hold_to_settle
 --     the signals that waits take                       _take_signals
 --     now nothing of it changes any more: what each comes to is judged, and then written
-
-create type quantumflow._due_task as (
-  held            quantumflow._held_task,
-  signals         text[],
-  tells_signal    boolean,
-  sleep_until     text,
-  feeds_map       boolean,
-  begins_at       timestamptz,
-  step_started_at timestamptz,
-  turn            int,
-  is_busy         boolean,
-  signal          text,
-  payload         jsonb,
-  verdict         text,
-  output          jsonb,
-  kind            text,
-  error_message   text,
-  later_at        timestamptz
-);
-
-comment on type quantumflow._due_task is
-'A task whose message is due, with what its step says, and what it comes to. turn: of the waits of one run, which one it is by their start. is_busy:
-there is a signal for it, but somebody else''s turn is first. signal, payload: what it has taken. verdict: completes, with an output; fails, of a kind,
-with an error_message; later, at later_at; drops: it is of a time before its run was retried.';
 
 create function quantumflow._settle_guarded(p_messages quantumflow._message[], p_now timestamptz)
 returns int
@@ -94,7 +70,7 @@ begin
     and t.ctid = k.tid;
 
   raise warning 'step % of run % could not be settled: %', p_message.step_slug, p_message.run_id, p_error
-  using hint = 'It is tried again in a minute: quantumflow.why(run_id) tells.';
+  using hint = 'It is tried again in a minute, and why(run_id) tells.';
 end
 $_put_unsettled_back$;
 
@@ -122,6 +98,10 @@ begin
 
   v_due := quantumflow._judge_due(v_due, p_now);
 
+  if exists (select from unnest(v_due) d where d.verdict = 'asks') then
+    v_due := quantumflow._move_children(quantumflow._judge_children(v_due, p_now), p_now);
+  end if;
+
   perform quantumflow._set_vt(v_queue, array_agg((d.held).message_id), array_agg(d.later_at))
   from unnest(v_due) d
   where d.verdict = 'later';
@@ -130,12 +110,13 @@ begin
   perform quantumflow._complete_due(array(select d from unnest(v_due) d where d.verdict = 'completes'), p_now);
   perform quantumflow._fail_due(array(select d from unnest(v_due) d where d.verdict = 'fails'), p_now);
 
-  return (select count(*)::int from unnest(v_due) d where d.verdict in ('completes', 'fails'));
+  return (select count(*)::int from unnest(v_due) d where d.verdict in ('completes', 'fails', 'starts', 'retries'));
 end
 $_settle_due$;
 
 comment on function quantumflow._settle_due(quantumflow._message[], timestamptz) is
-'Settles the tasks of messages that the caller has locked, as far as nobody holds what that takes, and returns how many.';
+'Settles the tasks of messages that the caller has locked, as far as nobody holds what that takes, and returns how many, runs that were started or
+tried again included.';
 
 create function quantumflow._hold_to_settle(p_held quantumflow._held_task[], p_now timestamptz)
 returns quantumflow._due_task[]
@@ -160,11 +141,11 @@ begin
       case when w.signals is not null then row_number() over (
         partition by h.run_id, w.signals is not null
         order by s.started_at, h.step_slug)::int end,
-      false, null, null, null, null, null, null, null
+      false, null, null, null, null, null, null, null, w.child_flow, s.fresh_since, null, null, null
     )::quantumflow._due_task
     from unnest(p_held) h
     cross join lateral (
-      select l.signals, l.tells_signal, l.sleep_until, l.feeds_map
+      select l.signals, l.tells_signal, l.sleep_until, l.feeds_map, l.child_flow
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (h.workflow_slug, h.version, h.step_slug)
       limit 1
@@ -176,7 +157,7 @@ begin
       limit 1
     ) r
     left join lateral (
-      select l.started_at
+      select l.started_at, l.fresh_since
       from quantumflow.step_states l
       where (l.run_id, l.step_slug) = (h.run_id, h.step_slug)
         and l.status = 'started'
@@ -188,7 +169,7 @@ begin
   v_runs := array(
     select r.id
     from (
-      select (d.held).run_id as run_id, bool_and((d.held).counts) as is_to_go_on
+      select (d.held).run_id as run_id, bool_and((d.held).counts and (d.held).status = 'queued') as is_to_go_on
       from unnest(v_steps) d
       group by 1
       order by 1
@@ -406,6 +387,8 @@ begin
     v_due[n].verdict := 'fails';
 
     case
+      when v_task.child_flow is not null then
+        v_due[n].verdict := 'asks';
       when not v_held.counts and v_held.task_index <> v_held.retries then
         v_due[n].verdict := 'drops';
       when v_held.counts and v_task.begins_at > p_now then
@@ -493,9 +476,9 @@ begin
   update quantumflow.step_tasks t
   set
     status = 'completed',
-    attempts = t.attempts + 1,
+    attempts = t.attempts + ((d.held).status = 'queued')::int,
     queued_at = least(t.queued_at, p_now),
-    started_at = p_now,
+    started_at = case (d.held).status when 'started' then t.started_at else p_now end,
     completed_at = p_now,
     output = d.output,
     error_message = null
@@ -548,9 +531,67 @@ begin
   perform quantumflow._fail_run((d.held).run_id, d.error_message, p_now)
   from unnest(p_due) d
   where not (d.held).counts;
+
+  -- A child's failure is final now, and what goes on of one is not wanted any more.
+  if exists (select from unnest(p_due) d where d.child_status = 'failed') then
+    perform quantumflow._fire_callbacks(array(select d.child_id from unnest(p_due) d where d.child_status = 'failed'), p_now);
+  end if;
+
+  if exists (select from unnest(p_due) d where d.child_status in ('started', 'paused')) then
+    perform quantumflow._end_children(array(select distinct (d.held).run_id from unnest(p_due) d), p_now);
+  end if;
 end
 $_fail_due$;
 
 comment on function quantumflow._fail_due(quantumflow._due_task[], timestamptz) is
 'Fails tasks for good, and their steps and runs, or lets these go on without them; and runs whose deadline has passed. The caller holds the runs FOR NO
 KEY UPDATE: see _stop_runs.';
+
+create function quantumflow._settle_parents(p_run_ids uuid[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_settle_parents$
+declare
+  v_queue    text := quantumflow._system_queue();
+  v_children uuid[] := p_run_ids;
+  v_parents  uuid[];
+  v_msg_ids  bigint[];
+  v_messages quantumflow._message[];
+begin
+  -- A parent that ends by this may be somebody's child too.
+  loop
+    select array_agg(distinct t.run_id), array_agg(t.message_id order by t.message_id)
+    into v_parents, v_msg_ids
+    from unnest(v_children) u (run_id)
+    cross join lateral (
+      select l.parent_run_id, l.parent_step_slug, l.parent_task_index
+      from quantumflow.workflow_runs l
+      where l.id = u.run_id
+        and l.parent_run_id is not null
+        and l.status in ('completed', 'failed', 'cancelled')
+      limit 1
+    ) c
+    cross join lateral (
+      select l.run_id, l.message_id
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (c.parent_run_id, c.parent_step_slug, c.parent_task_index)
+        and l.status = 'started'
+      limit 1
+    ) t;
+
+    exit when v_msg_ids is null or quantumflow._hold_queue(v_queue) is null or quantumflow._is_copy();
+
+    v_messages := quantumflow._lock_messages(v_queue, v_msg_ids, 'infinity');
+    exit when v_messages = '{}';
+
+    perform quantumflow._settle_guarded(v_messages, p_now);
+    v_children := v_parents;
+  end loop;
+end
+$_settle_parents$;
+
+comment on function quantumflow._settle_parents(uuid[], timestamptz) is
+'Lets the parents of those of these children that have ended go on here and now, where nobody holds a row of it; else whoever settles next does, for
+whom their end has made it due.';

@@ -48,9 +48,10 @@ comment on column quantumflow.step_tasks.attempts is 'How often the task was cla
 comment on column quantumflow.step_tasks.losses is 'How many of the attempts ended with a lost lease; the rest of the ended ones failed.';
 comment on column quantumflow.step_tasks.worker_id is 'Who claimed it last.';
 comment on column quantumflow.step_tasks.lease_token is
-'Proves the latest claim: random, below 2^53. Stays after a report; cleared by a release and when the lease is found lost.';
+'Proves the latest claim: random, below 2^53. Stays after a report; cleared by a release and when the lease is found lost. Of a task that waits
+for the run that it has started nobody knows it.';
 comment on column quantumflow.step_tasks.started_at is
-'When the latest attempt was claimed; once it has ended, when its handler began, if its report says for how long that ran.';
+'When the latest attempt was claimed, or its child started, or tried again; once it has ended, when its handler began, if its report says for how long that ran.';
 comment on column quantumflow.step_tasks.status is 'queued, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_tasks.completed_at is 'When it was completed.';
 comment on column quantumflow.step_tasks.output is 'What it was completed with, never SQL NULL then; on a type violation the output that offended.';
@@ -73,7 +74,7 @@ create table quantumflow.task_failures (
   reported      boolean not null,
   usage         jsonb,
   constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
-  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition'))
+  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child'))
 );
 
 comment on table quantumflow.task_failures is 'One row per attempt that did not complete, and per step whose condition failed it: what went wrong, where and when.';
@@ -82,7 +83,7 @@ comment on column quantumflow.task_failures.step_slug is 'The step.';
 comment on column quantumflow.task_failures.task_index is 'The task.';
 comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
 comment on column quantumflow.task_failures.attempt is 'The attempt, from 1; 0 of a step that failed before it had a task.';
-comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task, or of the moment until which it was to sleep.';
+comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task, or of the moment until which it was to sleep, or of what a child was to be given, or its output to become. child: the run that it started failed, was cancelled, or could not be started.';
 comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
 comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
 comment on column quantumflow.task_failures.started_at is

@@ -166,3 +166,35 @@ create type quantumflow._reported as (
 
 comment on type quantumflow._reported is
 'What became of results: those that one update has recorded, the others with what each came to, and the steps of both.';
+
+create type quantumflow._due_task as (
+  held            quantumflow._held_task,
+  signals         text[],
+  tells_signal    boolean,
+  sleep_until     text,
+  feeds_map       boolean,
+  begins_at       timestamptz,
+  step_started_at timestamptz,
+  turn            int,
+  is_busy         boolean,
+  signal          text,
+  payload         jsonb,
+  verdict         text,
+  output          jsonb,
+  kind            text,
+  error_message   text,
+  later_at        timestamptz,
+  child_flow      text,
+  fresh_since     int,
+  child_id        uuid,
+  child_status    text,
+  input           jsonb
+);
+
+comment on type quantumflow._due_task is
+'A task whose message is due, with what its step says, and what it comes to. turn: of the waits of one run, which one it is by their start. is_busy:
+there is a signal for it, but somebody else''s turn is first. signal, payload: what it has taken. verdict: completes, with an output; fails, of a kind,
+with an error_message; later, at later_at; drops: it is of a time before its run was retried. Of a task that waits for a run, child_flow says of
+which workflow, fresh_since the retry since which its step runs anew, child_id and child_status which run it is; its verdict may also be asks:
+its child is still to be looked at; starts: one, with input; adopts the one that there is; retries it; again: it has failed, and is
+tried again.';

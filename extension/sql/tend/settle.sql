@@ -35,7 +35,7 @@ $settle$;
 
 comment on function quantumflow.settle(int) is
 'Ends what no worker is given and whose time has come: sleeps, waits whose signal lies there or whose deadline has passed, and runs that take longer
-than their run_timeout. What waited for them starts. And starts the runs that schedules are due, of 100 schedules at most. Never waits: what somebody holds a row of comes back in 100 ms.
+than their run_timeout. Starts the runs of steps that start some, tries those again that have failed, and ends the steps. What waited for them starts. And starts the runs that schedules are due, of 100 schedules at most. Never waits: what somebody holds a row of comes back in 100 ms.
 
 max_tasks: at most so many, 1 to 10,000. Returns how many it ended, and runs it started, and when the next one is due: now, if there may be more; null if
 nothing waits for a time. Workers call it when they are told, when something is due, and every 5 s; sweep() does as much, for who has no worker.
@@ -63,6 +63,10 @@ begin
       raise notice 'this database is a copy of another: nothing is settled in it'
       using hint = 'If the other one is not used any more: select quantumflow.adopt().';
     else
+      if exists (select from quantumflow._tree_work) then
+        perform quantumflow._work_off_tree(1000, p_now);
+      end if;
+
       -- A hundred at a time, so that what cannot be settled makes few others be settled one by one.
       while v_left > 0 loop
         v_messages := quantumflow._read_messages(v_queue, null, least(100, v_left), p_now);
@@ -72,7 +76,11 @@ begin
         v_left := v_left - cardinality(v_messages);
       end loop;
 
-      next_due := case when v_left = 0 then p_now else quantumflow._next_vt(v_queue, p_now) end;
+      next_due := case
+        when v_left = 0 then p_now
+        when exists (select from quantumflow._tree_work) then p_now + interval '100 ms'
+        else quantumflow._next_vt(v_queue, p_now)
+      end;
     end if;
   end if;
 

@@ -149,26 +149,6 @@ that or the workflow, is looked at again after a second. How many it started.
 
 Errors: as start_flow.';
 
-create function quantumflow._may_start(p_workflow_slug text)
-returns boolean
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_may_start$
-begin
-  perform
-  from quantumflow.workflows w
-  where w.workflow_slug = p_workflow_slug
-  for key share skip locked;
-
-  return found or not exists (select from quantumflow.workflows w where w.workflow_slug = p_workflow_slug);
-end
-$_may_start$;
-
-comment on function quantumflow._may_start(text) is
-'Whether a run of a workflow can be started without waiting for whoever deletes it, or changes a version of it in place; also where there is no
-such workflow, for the start to say so.';
-
 create function quantumflow._make_way(p_run_id uuid, p_schedule quantumflow.schedules, p_now timestamptz)
 returns boolean
 language plpgsql

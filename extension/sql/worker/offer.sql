@@ -150,3 +150,19 @@ comment on function quantumflow._checked_lease(interval) is
 'The lease that it is given, in seconds, if it is a length of time to work in.
 
 Errors: QF303 when it is outside 1 ms to 1 day.';
+
+create function quantumflow._stirred(p_offer quantumflow._offer)
+returns quantumflow._offer
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_stirred$
+begin
+  p_offer.quiet := '{}';
+
+  return p_offer;
+end
+$_stirred$;
+
+comment on function quantumflow._stirred(quantumflow._offer) is
+'The offer of a worker in none of whose queues it is known that nothing is visible.';

@@ -201,6 +201,7 @@ _WANTED: dict[str, _Wanted] = {
     "gave_up": _FLAG,
     "only_stuck": _FLAG,
     "with_input": _FLAG,
+    "with_children": _FLAG,
     "alive_only": _FLAG,
     "dry_run": _FLAG,
     "older_than": ((timedelta, Age), "a timedelta: timedelta(days=30), for example"),

@@ -29,7 +29,7 @@ class Signalled(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AwaitedStep(Generic[OutputT_co]):
-    """A step that no worker is given: what `Flow.sleep` and `Flow.wait_for` return.
+    """A step that no worker is given: what `Flow.sleep`, `wait_for` and `flow` return.
 
     approved = flow.wait_for("approved", payload=Approval, timeout=timedelta(days=3))
 

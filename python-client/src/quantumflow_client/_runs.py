@@ -82,6 +82,8 @@ class RunState(TypedDict):
     priority: int
     retries: int
     headers: dict[str, Json] | None
+    parent: str | None
+    root: str | None
     idempotency_key: str | None
     created_at: str
     started_at: str | None
@@ -92,7 +94,8 @@ class RunState(TypedDict):
 class StepState(TypedDict):
     """A step of a run; `tasks` counts them by status, and has `total` and `failures`.
 
-    `signals` is what a wait waits for; `until`, while it or a sleep goes on, when that ends.
+    `signals` is what a wait waits for; `until`, while it or a sleep goes on, when that ends;
+    `child_flow` of which workflow it starts a run, and `child` that run.
     """
 
     step_slug: str
@@ -110,6 +113,8 @@ class StepState(TypedDict):
     failed_tasks: int
     signals: list[str] | None
     until: str | None
+    child_flow: str | None
+    child: str | None
     error_message: str | None
     tasks: dict[str, int]
 

@@ -379,13 +379,15 @@ _LIST_RUNS = _statement(
     "list_runs",
     """
     select run_id, workflow_slug, version, status, done_steps, steps, priority, retries,
-      idempotency_key, created_at, started_at, ended_at, error_message, gave_up
+      idempotency_key, created_at, started_at, ended_at, error_message, gave_up, parent
     from quantumflow.list_runs(
       workflow_slug => %(workflow_slug)s,
       status => %(status)s,
       max_runs => %(max_runs)s::int,
       before => %(before)s,
-      gave_up => %(gave_up)s)
+      gave_up => %(gave_up)s,
+      parent => %(parent)s,
+      with_children => %(with_children)s)
     """,
 )
 
@@ -408,6 +410,7 @@ class RunSummary:
     ended_at: datetime | None
     error_message: str | None
     gave_up: int | None
+    parent: UUID | None
 
 
 def list_runs(
@@ -417,6 +420,8 @@ def list_runs(
     max_runs: int,
     before: UUID | None,
     gave_up: bool | None = None,
+    parent: UUID | None = None,
+    with_children: bool = False,
 ) -> Call[list[RunSummary]]:
     """The latest runs, newest first."""
     return Call(
@@ -428,6 +433,8 @@ def list_runs(
             "max_runs": max_runs,
             "before": before,
             "gave_up": gave_up,
+            "parent": parent,
+            "with_children": with_children,
         },
     )
 

@@ -170,6 +170,12 @@ class StepRuleBroken(DefinitionError):
     code = "QF118"
 
 
+class UnknownChildFlow(DefinitionError):
+    """A step starts runs of a workflow, or of a version of it, that does not exist."""
+
+    code = "QF119"
+
+
 class StepNotInFlow(DefinitionError):
     """The workflow has no such step."""
 
@@ -310,6 +316,12 @@ class UnknownSchedule(RunError):
     """There is no such schedule."""
 
     code = "QF223"
+
+
+class ChildNotWanted(RunError):
+    """The run was started by a step of another, which does not wait for it any more."""
+
+    code = "QF227"
 
 
 class TaskError(QuantumflowError):

@@ -37,7 +37,8 @@ Duration = float | timedelta
 """Seconds, or a timedelta."""
 
 StepRef = str | Callable[..., Any] | AwaitedStep[Any]
-"""A step: its slug, the function that handles it, or what `sleep` and `wait_for` returned."""
+"""A step: its slug, the function that handles it, or what `sleep`, `wait_for` and `flow`
+returned."""
 
 Callback = str | Callable[..., Any]
 """A command, or a function that handles it."""
@@ -48,7 +49,7 @@ Join = Literal["all", "any", "none"]
 OnError = Literal["fail", "continue"]
 
 _NONE: Any = object()
-"""No fallback: None is one."""
+"""No fallback, no input and no output: None is one."""
 
 
 class PlaceSettings(TypedDict, total=False):
@@ -420,6 +421,85 @@ class Flow(Generic[InT, OutT]):
             signals=None if several is None else [*several],
             timeout=_seconds(timeout),
         )
+        return AwaitedStep(self.slug, slug)
+
+    @overload
+    def flow(
+        self,
+        slug: str,
+        flow: Flow[Any, T],
+        *,
+        version: int | None = None,
+        input: Json = _NONE,
+        timeout: Duration | None = None,
+        max_attempts: int | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[T]: ...
+
+    @overload
+    def flow(
+        self,
+        slug: str,
+        flow: str | Flow[Any, Any],
+        *,
+        version: int | None = None,
+        input: Json = _NONE,
+        output: Json = _NONE,
+        timeout: Duration | None = None,
+        max_attempts: int | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Any]: ...
+
+    def flow(
+        self,
+        slug: str,
+        flow: str | Flow[Any, Any],
+        *,
+        version: int | None = None,
+        input: Json = _NONE,  # noqa: A002
+        output: Json = _NONE,
+        timeout: Duration | None = None,
+        max_attempts: int | None = None,
+        **place: Unpack[PlaceSettings],
+    ) -> AwaitedStep[Any]:
+        """Add a step that starts a run of a workflow, a child, and waits for it, without a worker.
+
+        paid = flow.flow("pay", payment, input={"amount": "$.order.total"}, depends_on=[order])
+
+        In `input` and `output` a text that begins with a dollar is a jsonpath, and stands for the
+        one value that it finds; two dollars begin a text with one.
+
+        Args:
+            slug: The step's name.
+            flow: The workflow, or its slug. It must be deployed first.
+            version: Its version; by default the one that is current when the child starts.
+            input: What the child is given: any JSON, over the step's input, `$.run` and each
+                dependency. By default that input.
+            output: The step's output: any JSON, over the child's output. By default that output, an
+                object by leaf step.
+            timeout: How long the child may take. By default there is no end to it.
+            max_attempts: How often the child is run, if it fails: each time it goes on from what it
+                had finished. Once, by default.
+            **place: As for `add_step`.
+
+        Returns:
+            The step, for `depends_on` and, by its `output`, the defaults of parameters.
+
+        Raises:
+            ValueError: The flow has the step already, or a function is no step of it.
+        """
+        self._add(
+            slug,
+            place,
+            type="flow",
+            flow=flow.slug if isinstance(flow, Flow) else flow,
+            flow_version=version,
+            timeout=_seconds(timeout),
+            max_attempts=max_attempts,
+        )
+        for key, template in (("input", input), ("output", output)):
+            if template is not _NONE:
+                self._steps[slug][key] = template
         return AwaitedStep(self.slug, slug)
 
     def _add(self, slug: str, place: PlaceSettings, **own: Json) -> None:

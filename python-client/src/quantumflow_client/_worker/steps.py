@@ -31,7 +31,7 @@ OF_A_TASK = OF_AN_ITEM ^ OF_A_CHUNK
 
 OF_A_LOOP = frozenset({"iteration", "last"})
 
-KINDS_WITHOUT_A_WORKER = frozenset({"sleep", "wait"})
+KINDS_WITHOUT_A_WORKER = frozenset({"sleep", "wait", "flow"})
 """Types of steps that no worker is given, so that there is no handler of them."""
 
 _OF_CALLBACKS = {

@@ -99,6 +99,10 @@ def _waits(step: Json) -> Iterator[str]:
         signals = step.get("signals") or [step.get("signal", step.get("name", step.get("slug")))]
         limit = f", {step['timeout']} s at most" if "timeout" in step else ""
         yield f"waits for the signal {' or '.join(map(str, signals))}{limit}"
+    if "flow" in step:
+        version = f", version {step['flow_version']}" if "flow_version" in step else ""
+        limit = f", {step['timeout']} s at most" if "timeout" in step else ""
+        yield f"starts a run of {step['flow']}{version}, and waits for it{limit}"
 
 
 def layers(steps: Iterable[Step]) -> list[list[Step]]:

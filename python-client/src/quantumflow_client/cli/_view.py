@@ -230,9 +230,12 @@ def steps(found: Status) -> list[str]:
 
 def _waits(step: dict[str, Any]) -> str | None:
     """What a step waits for, and until when, in a line; None: for nothing, or for a worker."""
-    if step["status"] != "started" or step.get("step_type") not in ("sleep", "wait"):
+    if step["status"] != "started" or step.get("step_type") not in ("sleep", "wait", "flow"):
         return None
     until = step.get("until")
+    if step["step_type"] == "flow":
+        child = f"run {step['child']}" if step.get("child") else "its run to start"
+        return f"waits for {child} of {step.get('child_flow')}"
     if step["step_type"] == "sleep":
         return f"sleeps until {when(until)}"
     limit = f", until {when(until)}" if until else ""

@@ -119,6 +119,10 @@ def status(app: App, run_id: UUID) -> int:
 )
 @click.option("--before", type=click.UUID, metavar="RUN", help="Only older ones: the next page.")
 @click.option("--gave-up", is_flag=True, help="Only those that went on without what had failed.")
+@click.option(
+    "--children-of", type=click.UUID, metavar="RUN", help="Only those that a step of RUN started."
+)
+@click.option("--children", is_flag=True, help="Also those that a step of another run has started.")
 def list_(
     app: App,
     workflow: str | None,
@@ -126,11 +130,19 @@ def list_(
     limit: int,
     before: UUID | None,
     gave_up: bool,
+    children_of: UUID | None,
+    children: bool,
 ) -> None:
-    """List the latest runs, the newest first."""
+    """List the latest runs, the newest first: those that people and programs started."""
     runs = app.run(
         _sql.list_runs(
-            workflow, status=status, max_runs=limit, before=before, gave_up=gave_up or None
+            workflow,
+            status=status,
+            max_runs=limit,
+            before=before,
+            gave_up=gave_up or None,
+            parent=children_of,
+            with_children=children,
         )
     )
     app.show_rows(runs, _view.RUN_COLUMNS, none="There are no such runs.")
