@@ -7,14 +7,14 @@ create type quantumflow._due_times as (
 comment on type quantumflow._due_times is
 'What a schedule is due: the times to start runs for, in order, one at least, how many were missed before them, and the first after them.';
 
-create function quantumflow._due_times(p_schedule quantumflow.schedules, p_now timestamptz)
+create function quantumflow._due_times(p_schedule quantumflow.schedules, p_timing quantumflow._timing, p_now timestamptz)
 returns quantumflow._due_times
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_due_times$
 declare
-  v_cron  quantumflow._cron := quantumflow._cron_of(p_schedule.cron);
+  v_cron  quantumflow._cron := p_timing.cron;
   v_from  timestamptz := p_schedule.due_at;
   v_times timestamptz[] := array[v_from];
   v_next  timestamptz := quantumflow._next_time(v_cron, p_schedule.time_zone, v_from);
@@ -39,9 +39,7 @@ begin
     end loop;
 
     -- The last may have a jitter that is not over.
-    if cardinality(v_times) > 1 and p_now < quantumflow._start_time(
-      p_schedule.schedule_slug, p_schedule.cron, p_schedule.time_zone, p_schedule.jitter, v_from)
-    then
+    if cardinality(v_times) > 1 and p_now < quantumflow._start_time(p_timing, v_from) then
       v_next := v_from;
       v_times := trim_array(v_times, 1);
     end if;
@@ -53,7 +51,7 @@ begin
 end
 $_due_times$;
 
-comment on function quantumflow._due_times(quantumflow.schedules, timestamptz) is
+comment on function quantumflow._due_times(quantumflow.schedules, quantumflow._timing, timestamptz) is
 'What a schedule is due at a moment, its next time being due: the latest times, as many as catch_up says.';
 
 create function quantumflow._time_before(p_cron quantumflow._cron, p_time_zone text, p_at timestamptz, p_times int)

@@ -7,20 +7,20 @@ set search_path = pg_catalog, pg_temp
 as $resume_schedule$
 declare
   v_now      timestamptz := quantumflow._now();
-  v_due_at   timestamptz;
+  v_coming   quantumflow._coming;
   v_schedule quantumflow.schedules := quantumflow._hold_schedule(resume_schedule.schedule_slug);
 begin
   if v_schedule.paused_at is null then
     return v_schedule;
   end if;
 
-  v_due_at := quantumflow._next_time(quantumflow._cron_of(v_schedule.cron), v_schedule.time_zone, v_now);
+  v_coming := quantumflow._coming(quantumflow._timing_of(v_schedule), v_now);
 
   update quantumflow.schedules s
   set
     paused_at = null,
-    due_at = v_due_at,
-    next_at = quantumflow._start_time(s.schedule_slug, s.cron, s.time_zone, s.jitter, v_due_at),
+    due_at = v_coming.due_at,
+    next_at = v_coming.next_at,
     problem = null
   where s.schedule_slug = v_schedule.schedule_slug
   returning *

@@ -17,8 +17,8 @@ as $schedule_flow$
 declare
   v_now      timestamptz := quantumflow._now();
   v_cron     quantumflow._cron := quantumflow._cron_of(schedule_flow.cron);
-  v_jitter   interval;
-  v_due_at   timestamptz;
+  v_timing   quantumflow._timing;
+  v_coming   quantumflow._coming;
   v_schedule quantumflow.schedules;
 begin
   perform quantumflow._refuse_bad_schedule(
@@ -31,17 +31,16 @@ begin
 
   perform quantumflow._hold_to_schedule(schedule_flow.workflow_slug, coalesce(schedule_flow.input, '{}'));
 
-  v_jitter := quantumflow._as_seconds(schedule_flow.jitter);
-  v_due_at := quantumflow._next_time(v_cron, schedule_flow.time_zone, v_now);
+  v_timing := row(
+    schedule_flow.schedule_slug, v_cron, schedule_flow.time_zone, quantumflow._as_seconds(schedule_flow.jitter))::quantumflow._timing;
+  v_coming := quantumflow._coming(v_timing, v_now);
 
   insert into quantumflow.schedules
     (schedule_slug, workflow_slug, cron, time_zone, input, overlap, catch_up, jitter, priority, created_at, due_at, next_at)
   values (
     schedule_flow.schedule_slug, schedule_flow.workflow_slug, schedule_flow.cron, schedule_flow.time_zone,
-    coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, v_jitter,
-    schedule_flow.priority, v_now, v_due_at,
-    quantumflow._start_time(
-      schedule_flow.schedule_slug, schedule_flow.cron, schedule_flow.time_zone, v_jitter, v_due_at)
+    coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, v_timing.jitter,
+    schedule_flow.priority, v_now, v_coming.due_at, v_coming.next_at
   )
   on conflict do nothing
   returning *
@@ -49,9 +48,8 @@ begin
 
   if not found then
     return quantumflow._change_schedule(
-      quantumflow._hold_schedule(schedule_flow.schedule_slug), schedule_flow.workflow_slug, schedule_flow.cron, schedule_flow.time_zone,
-      coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, v_jitter,
-      schedule_flow.priority, v_due_at, v_now);
+      quantumflow._hold_schedule(schedule_flow.schedule_slug), schedule_flow.workflow_slug, schedule_flow.cron, v_timing,
+      coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, schedule_flow.priority, v_coming, v_now);
   end if;
 
   perform quantumflow._record_act(
@@ -150,13 +148,12 @@ create function quantumflow._change_schedule(
   p_schedule      quantumflow.schedules,
   p_workflow_slug text,
   p_cron          text,
-  p_time_zone     text,
+  p_timing        quantumflow._timing,
   p_input         jsonb,
   p_overlap       text,
   p_catch_up      int,
-  p_jitter        interval,
   p_priority      int,
-  p_due_at        timestamptz,
+  p_coming        quantumflow._coming,
   p_now           timestamptz)
 returns quantumflow.schedules
 language plpgsql
@@ -168,8 +165,8 @@ declare
   v_due_at   timestamptz := case
     when p_schedule.paused_at is not null then null
     -- A time that has come, and has not started yet, is not lost where the times are the same.
-    when row(p_schedule.cron, p_schedule.time_zone, p_schedule.jitter) = row(p_cron, p_time_zone, p_jitter) then p_schedule.due_at
-    else p_due_at
+    when row(p_schedule.cron, p_schedule.time_zone, p_schedule.jitter) = row(p_cron, p_timing.time_zone, p_timing.jitter) then p_schedule.due_at
+    else p_coming.due_at
   end;
   v_schedule quantumflow.schedules;
 begin
@@ -177,18 +174,18 @@ begin
   set
     workflow_slug = p_workflow_slug,
     cron = p_cron,
-    time_zone = p_time_zone,
+    time_zone = p_timing.time_zone,
     input = p_input,
     overlap = p_overlap,
     catch_up = p_catch_up,
-    jitter = p_jitter,
+    jitter = p_timing.jitter,
     priority = p_priority,
     due_at = v_due_at,
-    next_at = quantumflow._start_time(s.schedule_slug, p_cron, p_time_zone, p_jitter, v_due_at),
+    next_at = quantumflow._start_time(p_timing, v_due_at),
     problem = null
   where s.schedule_slug = p_schedule.schedule_slug
     and row(s.workflow_slug, s.cron, s.time_zone, s.input, s.overlap, s.catch_up, s.jitter, s.priority)
-      <> row(p_workflow_slug, p_cron, p_time_zone, p_input, p_overlap, p_catch_up, p_jitter, p_priority)
+      <> row(p_workflow_slug, p_cron, p_timing.time_zone, p_input, p_overlap, p_catch_up, p_timing.jitter, p_priority)
   returning *
   into v_schedule;
 
@@ -209,5 +206,5 @@ end
 $_change_schedule$;
 
 comment on function quantumflow._change_schedule(
-  quantumflow.schedules, text, text, text, jsonb, text, int, interval, int, timestamptz, timestamptz) is
-'Makes a schedule, which the caller holds, something else, if it is not that; its row then. p_due_at: its next time, where the times are others.';
+  quantumflow.schedules, text, text, quantumflow._timing, jsonb, text, int, int, quantumflow._coming, timestamptz) is
+'Makes a schedule, which the caller holds, something else, if it is not that; its row then. p_coming: its next time, where the times are others.';

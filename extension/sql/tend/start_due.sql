@@ -94,11 +94,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_start_schedule$
 declare
-  v_due      quantumflow._due_times := quantumflow._due_times(p_schedule, p_now);
+  v_timing   quantumflow._timing := quantumflow._timing_of(p_schedule);
+  v_due      quantumflow._due_times := quantumflow._due_times(p_schedule, v_timing, p_now);
   -- Of times that wait for the last run, one takes the place of another: what is missed then was skipped.
   v_waited   boolean := p_schedule.overlap = 'queue' and p_schedule.problem is null
-    and p_schedule.next_at > quantumflow._start_time(
-      p_schedule.schedule_slug, p_schedule.cron, p_schedule.time_zone, p_schedule.jitter, p_schedule.due_at);
+    and p_schedule.next_at > quantumflow._start_time(v_timing, p_schedule.due_at);
   v_missed   bigint := case when v_waited then 0 else v_due.missed end;
   v_skipped  bigint := v_due.missed - v_missed;
   v_run_id   uuid := p_schedule.last_run_id;
@@ -134,7 +134,7 @@ begin
     due_at = coalesce(v_waits_at, v_due.next),
     next_at = case
       when v_waits_at is not null then p_now + interval '1 s'
-      else quantumflow._start_time(s.schedule_slug, s.cron, s.time_zone, s.jitter, v_due.next)
+      else quantumflow._start_time(v_timing, v_due.next)
     end,
     problem = null
   where s.schedule_slug = p_schedule.schedule_slug;
@@ -223,7 +223,7 @@ set search_path = pg_catalog, pg_temp
 as $_pass_over_due$
 declare
   v_schedule quantumflow.schedules;
-  v_due_at   timestamptz;
+  v_coming   quantumflow._coming;
 begin
   for v_schedule in
     select *
@@ -233,12 +233,12 @@ begin
     for update
   loop
     begin
-      v_due_at := quantumflow._next_time(quantumflow._cron_of(v_schedule.cron), v_schedule.time_zone, p_now);
+      v_coming := quantumflow._coming(quantumflow._timing_of(v_schedule), p_now);
 
       update quantumflow.schedules s
       set
-        due_at = v_due_at,
-        next_at = quantumflow._start_time(s.schedule_slug, s.cron, s.time_zone, s.jitter, v_due_at)
+        due_at = v_coming.due_at,
+        next_at = v_coming.next_at
       where s.schedule_slug = v_schedule.schedule_slug;
     exception
       -- A zone that this server does not know, for one: the next sweep says so.
