@@ -16,7 +16,7 @@ PGTAP = .cache/pgtap/pgtap.control
 SYSTEM_POSTGRES = $(wildcard /usr/lib/postgresql/15/bin/initdb)
 
 # What is checked, as far as it exists.
-PYTHON_CODE = $(wildcard python-client/src python-client/hatch_build.py tests-py tests-sql/run.py tools benchmarks)
+PYTHON_CODE = $(wildcard python-client/src python-client/hatch_build.py tests-py tests-sql/run.py tools benchmarks examples)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -85,6 +85,7 @@ GROUPS = {
     ),
     "Mending": "repair rebuild_queues adopt setup",
     "Access": "configure grant_access revoke_access",
+    "Testing": "advance_clock",
 }
 
 RAISE = re.compile(r"raise exception\s.*?;\n", re.DOTALL)

@@ -171,6 +171,7 @@
 \ir tend/start_due.sql
 \ir tend/settle.sql
 \ir tend/sweep.sql
+\ir tend/advance_clock.sql
 
 -- Inspect: views for people, the rules that must always hold, and what is not well.
 \ir inspect/views.sql

@@ -2,7 +2,7 @@
 alter table quantumflow.settings
   drop constraint settings_name_known,
   add constraint settings_name_known check (name in (
-    'test_clock', 'identity', 'pgmq_owner',
+    'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
     'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'notify'));
 

@@ -15,7 +15,7 @@ from quantumflow_client._sql import STATEMENTS
 from quantumflow_client._worker import steps
 
 PACKAGE = Path(quantumflow_client.__file__).parent
-INSTALL = {"embedded.py", "cli/_statements.py"}
+INSTALL = {"embedded.py", "cli/_statements.py", "testing/_servers.py"}
 """What brings a server, or an extension, before there is a function to call."""
 
 

@@ -1,20 +1,41 @@
+create function quantumflow._is_clock_set()
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_is_clock_set$
+begin
+  return exists (select from quantumflow.settings s where s.name = 'test_clock' and s.value = 'on');
+end
+$_is_clock_set$;
+
+comment on function quantumflow._is_clock_set() is 'Whether sessions may set the clock: in databases for tests.';
+
 create function quantumflow._set_now()
 returns timestamptz
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_set_now$
+declare
+  v_set text := current_setting('quantumflow.now');
 begin
-  if exists (select from quantumflow.settings s where s.name = 'test_clock' and s.value = 'on') then
-    return current_setting('quantumflow.now')::timestamptz;
+  if not quantumflow._is_clock_set() then
+    return clock_timestamp();
+  elsif v_set = 'shared' then
+    return clock_timestamp() + make_interval(
+      secs => coalesce((select s.value::double precision from quantumflow.settings s where s.name = 'test_clock_ahead'), 0));
+  elsif starts_with(v_set, '+') then
+    return clock_timestamp() + make_interval(secs => v_set::double precision);
   end if;
 
-  return clock_timestamp();
+  return v_set::timestamptz;
 end
 $_set_now$;
 
 comment on function quantumflow._set_now() is
-'The time that a session has set, where that is allowed; else the time.';
+'The time that a session has set, where that is allowed; else the time. Set is "+" and seconds, by which it is ahead of the time; or "shared": by
+as many as all of these sessions are; or a time, which stands still. advance_clock() moves each of them.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._now()
@@ -29,7 +50,7 @@ end;
 comment on function quantumflow._now() is
 'The one clock: clock_timestamp(), read once per call into a variable.
 
-A test may set it with "set quantumflow.now = ...", which is honoured only while the row
+A test may set it with "set quantumflow.now = ...", or advance_clock(), which is honoured only while the row
 ("test_clock", "on") is in quantumflow.settings, so that no role can expire leases.';
 
 -- Without a path of its own, so that it is inlined where it is called.

@@ -55,6 +55,7 @@ begin
     ('sweep', '{worker,operator}'),
 
     ('adopt', '{operator}'),
+    ('advance_clock', '{operator}'),
     ('cancel_run', '{operator}'),
     ('configure', '{operator}'),
     ('delete_run', '{operator}'),

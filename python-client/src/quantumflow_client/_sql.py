@@ -1965,6 +1965,32 @@ def _settled(tasks: int, next_due: datetime | None, due_in: float | None) -> Set
     return Settled(tasks, None if due_in is None else max(0.0, due_in), next_due)
 
 
+_ADVANCE_CLOCK = _statement(
+    "advance_clock",
+    """
+    select quantumflow.advance_clock(
+      ahead => %(ahead)s::interval,
+      until_due => %(until_due)s,
+      queues => %(queues)s::pg_catalog.text[])
+    """,
+)
+
+
+def advance_clock(
+    ahead: timedelta | None, *, until_due: bool = False, queues: Sequence[str] | None = None
+) -> Call[datetime | None]:
+    """Let time pass, where that is a test's; what time it is then."""
+    return Call(
+        _ADVANCE_CLOCK,
+        _scalar,
+        {
+            "ahead": ahead,
+            "until_due": until_due,
+            "queues": None if queues is None else _names(tuple(queues)),
+        },
+    )
+
+
 # The installation
 
 

@@ -456,6 +456,12 @@ class BadSettingValue(AccessError):
     code = "QF504"
 
 
+class RealClock(AccessError):
+    """The clock can be advanced in databases for tests only."""
+
+    code = "QF505"
+
+
 _BY_CONCEPT: dict[str, type[QuantumflowError]] = {
     "QF1": DefinitionError,
     "QF2": RunError,

@@ -273,12 +273,13 @@ class Registry:
     """Handlers by command, and the steps of the flows at hand.
 
     Attributes:
+        encode: Makes JSON of what handlers return.
         hooks: What is around the handlers.
         makers: What makes the resources that handlers may ask for, by name.
     """
 
     def __init__(self, encode: _json.Encoder = _json.encode) -> None:
-        self._encode = encode
+        self.encode = encode
         self._handlers: dict[str, Handler] = {}
         self._steps: dict[tuple[str, str], Step] = {}
         self.hooks = Hooks()
@@ -290,9 +291,21 @@ class Registry:
     def __getitem__(self, command: str) -> Handler:
         return self._handlers[command]
 
+    def copy(self) -> Registry:
+        """One that has the same, to which more may come."""
+        copied = Registry(self.encode)
+        copied.hooks = self.hooks
+        copied.makers = dict(self.makers)
+        copied._handlers, copied._steps = dict(self._handlers), dict(self._steps)
+        return copied
+
     def commands(self) -> list[str]:
         """The commands that have a handler."""
         return sorted(self._handlers)
+
+    def steps(self) -> list[Step]:
+        """The steps of the flows at hand that workers are given, and callbacks."""
+        return list(self._steps.values())
 
     def step_of(self, task: Task) -> Step | None:
         """What the flow at hand says of a task's step; None if there is none that has it."""
@@ -375,7 +388,7 @@ class Registry:
             raise ValueError(
                 f"command {command!r} has a handler already: {name_of(before.function)}"
             )
-        return Handler.of(function, self._encode, process=process)
+        return Handler.of(function, self.encode, process=process)
 
     def _refuse_unsuited(self, handlers: Mapping[str, Handler], steps: Iterable[Step]) -> None:
         for handler in handlers.values():
