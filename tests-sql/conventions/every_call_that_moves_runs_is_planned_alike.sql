@@ -1,7 +1,7 @@
 begin;
 select plan(2);
 
--- What stores definitions and schedules, gives access, or mends everything looks at each table as PostgreSQL finds best.
+-- What stores definitions and schedules, gives access, mends everything, or is for tests looks at each table as PostgreSQL finds best.
 select results_eq(
   $$
   select p.proname::text collate "default"
@@ -14,7 +14,7 @@ select results_eq(
   $$,
   $$
   values
-    ('add_step'), ('adopt'), ('configure'), ('create_flow'), ('define_flow'), ('delete_flow'), ('doctor'), ('grant_access'),
+    ('add_step'), ('adopt'), ('advance_clock'), ('configure'), ('create_flow'), ('define_flow'), ('delete_flow'), ('doctor'), ('grant_access'),
     ('pause_schedule'), ('rebuild_queues'), ('repair'), ('resume_schedule'), ('revoke_access'), ('schedule_flow'), ('setup'),
     ('stop_worker'), ('unschedule_flow')
   $$,

@@ -1,6 +1,6 @@
 -- Intervals compare otherwise than they add: a month as 30 days, wherever it is. So what compares as a second may be years.
 begin;
-select plan(14);
+select plan(15);
 
 select results_eq(
   $$select p.proname::text collate "default"
@@ -9,7 +9,7 @@ select results_eq(
       and p.proname !~ '^_'
       and 'interval'::regtype = any (p.proargtypes::oid[])
     order by 1$$,
-  $$values ('add_step'), ('claim_tasks'), ('complete_and_claim'), ('create_flow'), ('extend_leases'), ('fail_task'), ('prune'), ('prune_preview'),
+  $$values ('add_step'), ('advance_clock'), ('claim_tasks'), ('complete_and_claim'), ('create_flow'), ('extend_leases'), ('fail_task'), ('prune'), ('prune_preview'),
     ('schedule_flow')$$,
   'these are given an interval: what comes is to be tried here');
 
@@ -55,6 +55,10 @@ select results_eq(
   $$select jitter from quantumflow.schedule_flow('s', 'w', '@daily', jitter => interval '1 mon -30 days 2 s')$$,
   $$values (interval '2 s')$$, 'which is seconds alone');
 select is_empty($$select quantumflow.prune_preview(interval '1 mon -29 days')$$, 'prune_preview: nor does it count that');
+
+select is(
+  quantumflow.advance_clock(pg_temp.sly()) - '2030-03-01 00:00:00+00',
+  justify_hours(make_interval(secs => extract(epoch from pg_temp.sly())::double precision)), 'advance_clock: as it adds');
 
 select * from finish();
 rollback;
