@@ -13,6 +13,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 PGTAP = .cache/pgtap/pgtap.control
+AXE = .cache/axe/axe.min.js
 SYSTEM_POSTGRES = $(wildcard /usr/lib/postgresql/15/bin/initdb)
 
 # What is checked, as far as it exists.
@@ -136,6 +137,10 @@ format: venv  ## format the Python code
 	@$(BIN)/ruff check --fix-only --quiet $(PYTHON_CODE)
 	@$(BIN)/ruff format $(PYTHON_CODE)
 
+.PHONY: screenshots
+screenshots: venv build  ## make the pictures of docs/web.md; needs chromium and chromium-driver
+	@$(BIN)/python tools/screenshots.py
+
 .PHONY: docs
 docs: venv build  ## write the reference pages from the database's comments
 	@$(BIN)/python tools/docs.py
@@ -163,3 +168,7 @@ $(MATRIX): tools/fetch_postgres.py
 # pgTAP, the SQL tests' library: plain SQL, from npm, checked against what it was when it was chosen.
 $(PGTAP): tools/fetch_pgtap.py
 	@$(PYTHON) tools/fetch_pgtap.py .cache/pgtap
+
+# axe-core, which looks at the pages' accessibility, from npm, checked likewise.
+$(AXE): tools/fetch_axe.py
+	@$(PYTHON) tools/fetch_axe.py $@

@@ -73,22 +73,24 @@ def test_a_wheel_made_from_the_source_archive_carries_them_too(
     assert carried(wheel) == built()
 
 
-def test_only_the_demo_needs_what_its_extra_brings(archives: tuple[Path, Path]) -> None:
+def test_only_what_has_an_extra_needs_what_that_brings(archives: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(archives[0]) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         needed = re.findall(r"^Requires-Dist: (.*)$", archive.read(name).decode(), re.MULTILINE)
     of_extras = [what for what in needed if "extra == " in what]
     bare = {re.split(r"\W", what)[0] for what in needed if what not in of_extras}
     assert bare == {"click", "psycopg"}
-    of_the_demo = [what for what in of_extras if what.startswith("jinja2")]
-    assert [what.partition("; ")[2] for what in of_the_demo] == ["extra == 'demo'"]
+    of_pages = {what.partition("; ")[2] for what in of_extras if what.startswith("jinja2")}
+    assert of_pages == {"extra == 'demo'", "extra == 'web'"}
 
     program = """if True:
         import pkgutil, sys
         import quantumflow_client
-        sys.modules["jinja2"] = None  # importing it fails
+        for name in ("jinja2", "markupsafe", "starlette", "uvicorn", "opentelemetry"):
+            sys.modules[name] = None  # importing it fails
+        extras = tuple(f"quantumflow_client.{name}" for name in ("demo.", "page.", "web.", "otel"))
         for module in pkgutil.walk_packages(quantumflow_client.__path__, "quantumflow_client."):
-            if not module.name.startswith("quantumflow_client.demo.") and "__" not in module.name:
+            if not module.name.startswith(extras) and "__" not in module.name:
                 __import__(module.name)
     """
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -255,6 +255,7 @@ _COMMANDS: dict[str, list[str]] = {
     "flow test": ["w", "a", "{}"],
     "flow validate": ["flow.json"],
     "list": [],
+    "page": [_RUN],
     "pause": [_RUN],
     "prune": ["90d"],
     "queues": [],
@@ -276,11 +277,13 @@ _COMMANDS: dict[str, list[str]] = {
     "sweep": [],
     "tasks": [_RUN],
     "timeline": [_RUN],
+    "trace": [_RUN],
     "version": [],
     "waits": [],
     "watch": [_RUN],
     "why": [],
     "workers": [],
+    "web": [],
     "worker": ["trapped_program:flow", "--until-idle"],
 }
 _OTHERS = {"demo", "dev", "install"}

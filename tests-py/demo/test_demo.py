@@ -20,6 +20,7 @@ from quantumflow_client.demo import queries, verify
 from quantumflow_client.demo.progress import Screen
 from quantumflow_client.demo.run import run_demo
 from quantumflow_client.embedded import EmbeddedServer
+from quantumflow_client.page.facts import Facts, read
 from support.server import build_extension
 from support.waiting import wait_until
 
@@ -69,6 +70,11 @@ def connections_of(database: Connection, run_id: UUID) -> int:
     return int(row[0])
 
 
+def facts(database: Connection, run_id: UUID) -> Facts:
+    """What the page tells of a run."""
+    return read(lambda call: call.on(database), run_id)
+
+
 @pytest.fixture(scope="module")
 def finished(directory: Path) -> subprocess.CompletedProcess[str]:
     """A demo that has run to its end, with a kill."""
@@ -92,11 +98,11 @@ def test_everything_is_as_it_should_be(
     assert "150 files" in finished.stdout
 
     ((run_id, status),) = runs(database)
-    story = queries.story(database, run_id)
+    found = facts(database, run_id)
     assert status == "completed"
-    assert len(story.lost) >= 1
+    assert len(found.lost) >= 1
     # The one that replaces the killed one may find nothing left to do.
-    assert len(story.workers) in (2, 3)
+    assert len({a.worker for a in found.attempts if a.worker}) in (2, 3)
     assert connections_of(database, run_id) == 0
 
 
@@ -202,7 +208,7 @@ def test_the_checks_notice_what_was_tampered_with(
 ) -> None:
     statement, check = _TAMPERED[tampered]
     run_id = runs(database)[-1][0]
-    (victim,) = {attempt.worker_id for attempt in queries.story(database, run_id).lost}
+    (victim,) = {f.worker_id for f in facts(database, run_id).failures if f.kind == "lost"}
     page = directory / "demo" / "census.html"
 
     def failed() -> list[str]:
@@ -252,10 +258,10 @@ def test_a_tampered_database_makes_it_end_with_1(
 def test_without_a_kill_nothing_is_lost(directory: Path, database: Connection) -> None:
     code = run_demo(directory, kill=False, limit=20, workers=1, screen=Screen(io.StringIO()))
 
-    story = queries.story(database, runs(database)[0][0])
+    found = facts(database, runs(database)[0][0])
     assert code == 0
-    assert story.lost == []
-    assert len(story.workers) == 1
+    assert found.lost == []
+    assert len({a.worker for a in found.attempts if a.worker}) == 1
 
 
 # A shell starts what it puts in the background with SIGINT ignored, and that is inherited.

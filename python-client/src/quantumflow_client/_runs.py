@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import typing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict
 from uuid import UUID
 
@@ -137,3 +139,11 @@ class RunStatus(RunState):
     deadline: str | None
     steps: list[StepState]
     callbacks: list[CallbackState]
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A moment as PostgreSQL writes it in JSON."""
+    if text is None:
+        return None
+    # It leaves trailing zeros out; Python 3.10 wants all six digits.
+    return datetime.fromisoformat(re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6}", text))

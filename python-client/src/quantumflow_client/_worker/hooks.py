@@ -2,7 +2,8 @@
 
 A hook is `def` or `async def`, and is around handlers of both kinds. Where all functions of a task
 are `def`, they run one within the other in its slot's thread. Else the event loop calls them:
-`async def` ones there, the others in threads of their own, for one waits for the next in them.
+`async def` ones there, the others in threads of their own, for one waits for the next in them. A
+`def` one with an `async def` twin, its attribute `awaited`, spares the thread.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Hooks:
 
     async def acall(self, ctx: Context, function: Callable[[], Awaitable[Any]]) -> Any:
         """Call an asynchronous function, with the hooks around it."""
-        for hook in reversed(self._hooks):
+        for hook in reversed([getattr(hook, "awaited", hook) for hook in self._hooks]):
             inner = _Once(function)
             function = partial(hook if is_async(hook) else partial(_in_thread, hook), ctx, inner)
         return await function()

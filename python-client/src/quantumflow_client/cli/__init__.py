@@ -14,7 +14,22 @@ import click
 
 from quantumflow_client import __version__
 
-from . import demo, dev, examine, flow, install, look, mend, run, schedule, watch, worker
+from . import (
+    demo,
+    dev,
+    examine,
+    flow,
+    install,
+    look,
+    mend,
+    page,
+    run,
+    schedule,
+    trace,
+    watch,
+    web,
+    worker,
+)
 from ._command import App, Group, common, honour_no_color
 from ._errors import EXIT_CODES
 
@@ -67,7 +82,10 @@ for _command in (
     look.workers,
     look.diff,
     look.size,
+    page.page,
+    trace.trace,
     watch.watch,
+    web.web,
     worker.worker,
     examine.doctor,
     examine.check,

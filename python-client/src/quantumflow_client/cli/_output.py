@@ -14,6 +14,8 @@ from uuid import UUID
 
 import click
 
+from quantumflow_client._runs import moment_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -84,17 +86,11 @@ def _escaped(found: re.Match[str]) -> str:
 
 def when(moment: datetime | str | None) -> str:
     """A moment in the local time zone, to the second."""
-    if moment is None:
-        return ""
     if isinstance(moment, str):
         moment = moment_of(moment)
+    if moment is None:
+        return ""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def moment_of(text: str) -> datetime:
-    """A moment as PostgreSQL writes it in JSON."""
-    # It leaves trailing zeros out; Python 3.10 wants all six digits.
-    return datetime.fromisoformat(re.sub(r"\.(\d+)", lambda digits: f".{digits[1]:0<6}", text))
 
 
 def coloured(word: str, width: int = 0) -> str:

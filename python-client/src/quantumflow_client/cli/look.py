@@ -8,8 +8,9 @@ from uuid import UUID
 import click
 
 from quantumflow_client import _sql
+from quantumflow_client._runs import moment_of
 
-from . import _bars, _output, _view
+from . import _bars, _view
 from ._command import App, command
 
 RUN = "0198c0de-0000-7000-8000-000000000000"
@@ -71,7 +72,7 @@ def timeline(app: App, run_id: UUID, events: bool) -> None:
         return
     found = app.run(_sql.status(run_id))
     attempts = app.run(_sql.list_attempts(run_id, None))
-    begin, end = _moment(found["created_at"]), _moment(found["ended_at"])
+    begin, end = moment_of(found["created_at"]), moment_of(found["ended_at"])
     # What was done by hand, or by callbacks, may have ended after the run.
     ends = [a.ended_at for a in attempts if a.ended_at is not None]
     last = max([end or datetime.now(timezone.utc), *ends])
@@ -117,7 +118,3 @@ def size(app: App) -> None:
     """Say how large the tables and queues are."""
     found = app.run(_sql.list_sizes())
     app.show_rows(found, _view.SIZE_COLUMNS, none="")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else _output.moment_of(text)

@@ -52,11 +52,14 @@ def rank(parse: list[Result]) -> Result:
 @census.step(depends_on=[rank, discover])
 def report(run: dict[str, Any], rank: Result, discover: list[str], ctx: Context) -> Result:
     """Write the page. It tells the run's story up to this moment, from the database's own rows."""
+    from quantumflow_client.page.facts import read
+
     from . import page, queries
 
     with psycopg.connect(os.environ["QUANTUMFLOW_DSN"], autocommit=True) as connection:
-        story = queries.story(connection, ctx.run_id)
-    page.write(Path(run["page"]), story, rank)
+        facts = read(lambda call: call.on(connection), ctx.run_id)
+        server = queries.server(connection)
+    page.write(Path(run["page"]), facts, rank, server=server)
     return {"page": run["page"], "files": len(discover)}
 
 

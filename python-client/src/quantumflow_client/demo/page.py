@@ -1,4 +1,4 @@
-"""Writes the demo's page: one HTML file that needs nothing else."""
+"""Writes the demo's page: that of its run, with what a census has besides."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
-from .queries import Story
-from .timeline import draw_graph, duration, lay_out
-
-_TEMPLATE = "census.html.jinja"
+from quantumflow_client.page.facts import Facts
+from quantumflow_client.page.render import page
+from quantumflow_client.page.timeline import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +21,9 @@ class Verdict:
 
     Attributes:
         checks: What was checked, and what is wrong with it; None: nothing.
-        plain_seconds: How long a plain loop took over the same files.
     """
 
     checks: Sequence[tuple[str, str | None]]
-    plain_seconds: float
 
     @property
     def is_good(self) -> bool:
@@ -39,9 +33,10 @@ class Verdict:
 
 def write(
     path: Path,
-    story: Story,
+    facts: Facts,
     totals: Mapping[str, Any],
     *,
+    server: str,
     killed_at: datetime | None = None,
     verdict: Verdict | None = None,
 ) -> None:
@@ -49,40 +44,52 @@ def write(
 
     Args:
         path: The file.
-        story: The run.
+        facts: The run.
         totals: What `rank` made of it.
-        killed_at: When a worker was killed; by default the last that was heard of it.
+        server: Which server and extensions it ran on.
+        killed_at: When a worker was killed, if one was.
         verdict: What was found when the run had ended, if it has.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(
-        render(story, totals, killed_at=killed_at, verdict=verdict), encoding="utf-8"
-    )
+    text = render(facts, totals, server=server, killed_at=killed_at, verdict=verdict)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
 def render(
-    story: Story,
+    facts: Facts,
     totals: Mapping[str, Any],
     *,
+    server: str,
     killed_at: datetime | None = None,
     verdict: Verdict | None = None,
 ) -> str:
     """The page's text; see `write`."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": "{:,}".format, "duration": duration}
-    template = resources.files(__package__).joinpath(_TEMPLATE).read_text("utf-8")
-    return environment.from_string(template).render(
-        story=story,
+    return page(
+        facts,
+        marks=_marks(facts, killed_at),
+        template="census.html.jinja",
+        packages=[__package__ or ""],
         totals=totals,
         verdict=verdict,
-        timeline=lay_out(story, killed_at),
-        graphs={
-            "wide": draw_graph(story, upright=False),
-            "upright": draw_graph(story, upright=True),
-        },
+        held=len(facts.lost),
+        workers=len({a.worker for a in facts.attempts if a.worker}),
+        server=server,
         python=platform.python_version(),
     )
+
+
+def _marks(facts: Facts, killed_at: datetime | None) -> list[Mark]:
+    """When a worker was killed, and when the first of what it had held was handed out again."""
+    held = len(facts.lost)
+    marks = [Mark(killed_at, f"killed, holding {held}", "lost")] if killed_at and held else []
+    lost = {(a.step_slug, a.task_index): a.ended_at for a in facts.lost}
+    again = [
+        a.began_at
+        for a in facts.attempts
+        if a.began_at is not None
+        and (ended := lost.get((a.step_slug, a.task_index))) is not None
+        and a.began_at >= ended
+    ]
+    return marks + ([Mark(min(again), "handed out again", "again")] if again else [])

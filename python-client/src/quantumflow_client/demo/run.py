@@ -27,6 +27,7 @@ from psycopg.conninfo import make_conninfo
 
 from quantumflow_client.client import Client
 from quantumflow_client.embedded import EmbeddedServer
+from quantumflow_client.page.facts import Facts, read
 
 from . import page, queries, verify
 from .census import census
@@ -349,12 +350,13 @@ class _Demo:
             self.page,
             victim=None if victim is None else victim.worker_id,
         )
-        story = queries.story(self.connection, run_id)
-        verdict = page.Verdict(checks, plain.seconds)
+        facts = read(lambda call: call.on(self.connection), run_id)
+        verdict = page.Verdict(checks)
         page.write(
             self.page,
-            story,
+            facts,
             queries.output_of(self.connection, run_id, "rank"),
+            server=queries.server(self.connection),
             killed_at=None if victim is None else victim.killed_at,
             verdict=verdict,
         )
@@ -364,26 +366,24 @@ class _Demo:
             else:
                 screen.say(f"  {screen.paint(screen.bad, 'red')} {title}: no, {problem}")
         screen.say()
-        self._say_figures(story, plain)
+        self._say_figures(facts, plain)
         return verdict.is_good
 
-    def _say_figures(self, story: queries.Story, plain: verify.Plain) -> None:
+    def _say_figures(self, facts: Facts, plain: verify.Plain) -> None:
         say, totals = self.screen.say, plain.totals
-        done = sum(step.tasks for step in story.steps)
+        done = sum(step.total for step in facts.steps)
+        workers = len({a.worker for a in facts.attempts if a.worker})
         most, files = totals["imports"][0] if totals["imports"] else ("nothing", 0)
         say(
             f"  {totals['files']:,} files, {totals['lines']:,} lines, "
             f"{totals['functions']:,} functions; {most} is imported by {files:,} of them"
         )
         say(
-            f"  workflow     {done:,} tasks in {story.seconds:.1f} s, "
-            f"{done / story.seconds:,.0f} a second, each of them durable"
+            f"  workflow     {done:,} tasks in {facts.seconds:.1f} s, each of them durable, in "
+            f"{workers} processes"
         )
-        say(
-            f"  plain loop   {len(plain.results):,} files in {plain.seconds:.1f} s, "
-            f"{len(plain.results) / plain.seconds:,.0f} a second, in one process"
-        )
-        say(f"  redelivered  {_tasks(len(story.lost))}")
+        say(f"  plain loop   {len(plain.results):,} files in {plain.seconds:.1f} s, in one process")
+        say(f"  redelivered  {_tasks(len(facts.lost))}")
 
 
 _LOOK = (

@@ -1,0 +1,136 @@
+"""What is done: each act is one call of a function, for a form of a page that was made here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from quantumflow_client import _json, _sql
+
+from .pages import house, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from quantumflow_client._call import Call
+
+    Form = Mapping[str, str]
+    Deed = Callable[[Request, Form], tuple[Call[Any], str, str | None]]
+
+_MOST = 1_000_000
+"""How many bytes a form has at most."""
+
+
+async def act(request: Request) -> Response:
+    """Do what a form asks for, and go back to where it was."""
+    at = house(request)
+    if not at.is_operator:
+        raise HTTPException(403, "This site is read only; quantumflow web --operator does more.")
+    form = await _form(request)
+    if not at.gate.is_own_form(request.state.session, form.get("form_key", ""), request):
+        raise HTTPException(403, "This form was not made for you, or is stale: load it again.")
+    name = request.scope["path"].split("/")[1] + "/" + request.scope["path"].rpartition("/")[2]
+    call, back, done = DEEDS[name](request, form)
+    answer = await run_in_threadpool(at.database.act, call, request.state.session.who)
+    said = done or str(answer)
+    if said == "run_ended":
+        raise HTTPException(409, "The signal comes too late: the run has ended.")
+    # What it was before is not shown again.
+    await run_in_threadpool(at.forget)
+    return RedirectResponse(f"{back}?done={quote(said)}", 303)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST:
+            raise HTTPException(413, "The form is too large.")
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        raise HTTPException(400, "The form cannot be read.") from None
+
+
+def _run(make: Callable[[Any, str | None], Call[Any]], done: str) -> Deed:
+    def deed(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+        run_id = run_of(request)
+        return make(run_id, form.get("reason") or None), f"/runs/{run_id}", done
+
+    return deed
+
+
+def _retry(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    run_id = run_of(request)
+    call = _sql.retry_run(
+        run_id,
+        form.get("from_step") or None,
+        given_up=form.get("given_up") == "1",
+        reason=form.get("reason") or None,
+    )
+    return call, f"/runs/{run_id}", "retried"
+
+
+def _delete(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    call = _sql.delete_run(run_of(request), form.get("reason") or None)
+    return call, "/runs", "deleted"
+
+
+def _signal(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    run_id = run_of(request)
+    payload = _value(form, "payload", "null")
+    call = _sql.send_signal(
+        run_id, form.get("signal", ""), payload, key=form.get("key") or None, encode=_json.encode
+    )
+    back = "/waits" if form.get("back") == "waits" else f"/runs/{run_id}"
+    return call, back, None
+
+
+def _start(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    slug = request.path_params["workflow_slug"]
+    call = _sql.start_flow(
+        slug,
+        _value(form, "input", "{}"),
+        run_id=None,
+        priority=0,
+        start_at=None,
+        idempotency_key=form.get("key") or None,
+        headers=None,
+        version=None,
+    )
+    return call, f"/flows/{quote(slug, safe='')}", "started"
+
+
+def _schedule(make: Callable[[str, str | None], Call[Any]], done: str) -> Deed:
+    def deed(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+        return make(request.path_params["slug"], form.get("reason") or None), "/schedules", done
+
+    return deed
+
+
+def _value(form: Form, name: str, empty: str) -> Any:
+    try:
+        return json.loads(form.get(name, "").strip() or empty)
+    except ValueError as error:
+        raise HTTPException(400, f"The {name} is no JSON: {error}.") from None
+
+
+DEEDS: dict[str, Deed] = {
+    "runs/cancel": _run(_sql.cancel_run, "cancelled"),
+    "runs/pause": _run(_sql.pause_run, "paused"),
+    "runs/resume": _run(_sql.resume_run, "resumed"),
+    "runs/retry": _retry,
+    "runs/delete": _delete,
+    "runs/signal": _signal,
+    "flows/start": _start,
+    "schedules/pause": _schedule(_sql.pause_schedule, "paused"),
+    "schedules/resume": _schedule(_sql.resume_schedule, "resumed"),
+}
+"""What can be done, by the first and the last word of its address."""

@@ -1,0 +1,307 @@
+"""What is shown: a function for each page, that asks and hands on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from quantumflow_client import _sql
+from quantumflow_client.page import facts, graph, render
+from quantumflow_client.page.facts import Step
+
+from .site import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from .site import House
+
+_PAGE = 50
+"""How many rows a list has."""
+
+_SOON = 2.0
+"""For how many seconds what several viewers see alike is kept."""
+
+
+def house(request: Request) -> House:
+    """What the pages share."""
+    found: House = request.app.state.house
+    return found
+
+
+def run_of(request: Request) -> UUID:
+    """Which run is asked for."""
+    try:
+        return UUID(request.path_params["run_id"])
+    except ValueError:
+        raise HTTPException(404, "That is no run's id.") from None
+
+
+def overview(request: Request) -> Response:
+    """What needs somebody, what goes on, what failed last."""
+    at = house(request)
+    ask = at.database.ask
+
+    def look() -> dict[str, Any]:
+        return {
+            "findings": [f for f in ask(_sql.doctor()) if f.state != "ok"],
+            "reasons": ask(_sql.why(None, only_stuck=False)),
+            "queues": ask(_sql.list_queues()),
+            "workers": ask(_sql.list_workers(alive_only=True)),
+            "latest": ask(_runs(max_runs=10)),
+            "failed": ask(_sql.list_failures(None, max_failures=10)),
+            "schedules": ask(_sql.list_schedules(None))[:5],
+            "waits": ask(_sql.list_waits(None, None, max_runs=10, with_input=False)),
+        }
+
+    return at.show(request, "overview.html.jinja", at.kept("overview", _SOON, look))
+
+
+FILTERS = ("workflow", "status", "error", "key", "since", "until")
+"""What runs are filtered by, besides gave_up."""
+
+
+def runs(request: Request) -> Response:
+    """The latest runs that a filter in the address lets through."""
+    at = house(request)
+    asked = {name: request.query_params.get(name, "").strip() for name in FILTERS}
+    gave_up = request.query_params.get("gave_up") == "1"
+    before = request.query_params.get("before")
+    found = at.database.ask(
+        _runs(
+            workflow=asked["workflow"] or None,
+            status=asked["status"] or None,
+            before=_uuid(before) if before else None,
+            gave_up=gave_up or None,
+            max_runs=_PAGE + 1,
+        )
+    )
+    kept = {k: v for k, v in asked.items() if v} | ({"gave_up": "1"} if gave_up else {})
+    more = None
+    if len(found) > _PAGE:
+        more = "?" + urlencode(kept | {"before": str(found[_PAGE - 1].run_id)})
+    return at.show(
+        request,
+        "runs.html.jinja",
+        {
+            "runs": found[:_PAGE],
+            "asked": asked,
+            "gave_up": gave_up,
+            "more": more,
+            "is_first": not before,
+            "first": "?" + urlencode(kept),
+            "flows": [flow.workflow_slug for flow in at.database.ask(_sql.list_flows())],
+            "now": datetime.now(timezone.utc),
+        },
+    )
+
+
+def _runs(
+    *,
+    max_runs: int,
+    workflow: str | None = None,
+    status: str | None = None,
+    before: UUID | None = None,
+    gave_up: bool | None = None,
+) -> Any:
+    return _sql.list_runs(
+        workflow, status=status, max_runs=max_runs, before=before, gave_up=gave_up
+    )
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise HTTPException(400, "before is no run's id.") from None
+
+
+def run(request: Request) -> Response:
+    """A run, as the page of it shows it, with what can be done."""
+    at = house(request)
+    return at.show(request, "site_run.html.jinja", run_context(at, run_of(request)))
+
+
+def run_context(at: House, run_id: UUID) -> dict[str, Any]:
+    """What the template of a run needs, but for the site; what many look at is asked once."""
+
+    def look() -> dict[str, Any]:
+        found = facts.read(at.database.ask, run_id, outputs=False)
+        return render.context_of(ENVIRONMENT, found, at.clock)
+
+    context = at.kept(("run", run_id), 1.0, look)
+    return {k: v for k, v in context.items() if k not in ("draw", "clock", "legend")}
+
+
+def step(request: Request) -> Response:
+    """A step of a run: its attempts, and what it put out."""
+    at = house(request)
+    ask = at.database.ask
+    run_id, slug = run_of(request), request.path_params["step_slug"]
+    state: Any = ask(_sql.status(run_id))
+    attempts = ask(_sql.list_attempts(run_id, slug))
+    row = next((s for s in state["steps"] if s["step_slug"] == slug), None)
+    number = _number(request, "from", 0)
+    outputs, failed = [], []
+    if row is not None:
+        outputs = ask(
+            _sql.list_outputs(
+                run_id, slug, after_index=number - 1, max_items=20, read=lambda text, _: text
+            )
+        )
+        failed = ask(_sql.failed_items(run_id, slug)) if row["step_type"] == "map" else []
+    first = _number(request, "attempts", 0)
+    return at.show(
+        request,
+        "step.html.jinja",
+        {
+            "run": state,
+            "slug": slug,
+            "step": row,
+            "attempts": attempts[first : first + 200],
+            "first": first,
+            "total": len(attempts),
+            "outputs": outputs,
+            "next_output": outputs[-1][0] + 1 if len(outputs) == 20 else None,
+            "failed": failed[:200],
+            "failed_total": len(failed),
+        },
+    )
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isdigit() and len(text) < 10 else default
+
+
+def output(request: Request) -> Response:
+    """The whole output of a step, as a file."""
+    at = house(request)
+    run_id, slug = run_of(request), request.path_params["step_slug"]
+    text = at.database.ask(_sql.step_output(run_id, slug))
+    if text is None:
+        raise HTTPException(404, "The step has no output.")
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in slug)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.json"'}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+def retry(request: Request) -> Response:
+    """What a retry would run again, before it is done."""
+    at = house(request)
+    run_id = run_of(request)
+    from_step = request.query_params.get("from") or None
+    given_up = request.query_params.get("given_up") == "1"
+    state: Any = at.database.ask(_sql.status(run_id))
+    steps = at.database.ask(_sql.retry_preview(run_id, from_step, given_up=given_up))
+    return at.show(
+        request,
+        "retry.html.jinja",
+        {"run": state, "steps": steps, "from_step": from_step, "given_up": given_up},
+    )
+
+
+def flows(request: Request) -> Response:
+    """The workflows."""
+    at = house(request)
+    return at.show(request, "flows.html.jinja", {"flows": at.database.ask(_sql.list_flows())})
+
+
+def flow(request: Request) -> Response:
+    """A version of a workflow: its graph, its definition, its latest runs."""
+    at = house(request)
+    ask = at.database.ask
+    slug = request.path_params["workflow_slug"]
+    version = _number(request, "version", 0) or None
+    definition: Any = ask(_sql.get_flow(slug, version))
+    summary = next(f for f in ask(_sql.list_flows()) if f.workflow_slug == slug)
+    steps = steps_of(definition)
+    large = len(steps) > 60
+    shapes = {"upright": True} if large else {"wide": False, "upright": True}
+    versions = range(max(summary.versions, summary.current_version), 0, -1)
+    return at.show(
+        request,
+        "flow.html.jinja",
+        {
+            "flow": summary,
+            "definition": definition,
+            "version": version or summary.current_version,
+            "versions": list(versions),
+            "graphs": {name: graph.draw(steps, upright=up) for name, up in shapes.items()},
+            "runs": ask(_runs(workflow=slug, max_runs=10)),
+        },
+    )
+
+
+def steps_of(definition: Mapping[str, Any]) -> list[Step]:
+    """The steps of a definition, of which none has begun."""
+    return [
+        Step(
+            number=number,
+            slug=step["name"],
+            type=step.get("type", "single"),
+            status="created",
+            depends_on=step.get("dependencies", []),
+            after=[*step.get("after", []), *step.get("prefer_after", [])],
+            tasks={},
+            started_at=None,
+            ended_at=None,
+            note=f"if {step['if']}" if "if" in step else None,
+        )
+        for number, step in enumerate(definition["steps"], 1)
+    ]
+
+
+def diff(request: Request) -> Response:
+    """What differs between two versions of a workflow."""
+    at = house(request)
+    slug = request.path_params["workflow_slug"]
+    first, second = _number(request, "from", 1), _number(request, "to", 1)
+    found = at.database.ask(_sql.diff_flow(slug, first, second))
+    values = {"slug": slug, "first": first, "second": second, "found": found}
+    return at.show(request, "diff.html.jinja", values)
+
+
+def queues(request: Request) -> Response:
+    """What waits and runs, by queue and command, and why."""
+    at = house(request)
+    values = at.kept(
+        "queues",
+        _SOON,
+        lambda: {
+            "queues": at.database.ask(_sql.list_queues()),
+            "reasons": at.database.ask(_sql.why(None, only_stuck=False)),
+            "sizes": at.database.ask(_sql.list_sizes()),
+        },
+    )
+    return at.show(request, "queues.html.jinja", values)
+
+
+def workers(request: Request) -> Response:
+    """Who works, or all who are known."""
+    at = house(request)
+    everyone = request.query_params.get("all") == "1"
+    found = at.database.ask(_sql.list_workers(alive_only=not everyone))
+    return at.show(request, "workers.html.jinja", {"workers": found, "everyone": everyone})
+
+
+def schedules(request: Request) -> Response:
+    """What is started by the clock."""
+    at = house(request)
+    found = at.database.ask(_sql.list_schedules(None))
+    return at.show(request, "schedules.html.jinja", {"schedules": found})
+
+
+def waits(request: Request) -> Response:
+    """What waits for a signal, with what there is to decide by."""
+    at = house(request)
+    slug = request.query_params.get("workflow") or None
+    found = at.database.ask(_sql.list_waits(slug, None, max_runs=100, with_input=True))
+    return at.show(request, "waits.html.jinja", {"waits": found, "workflow": slug})
