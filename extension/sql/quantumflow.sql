@@ -92,6 +92,7 @@
 \ir step/kind/deadline.sql
 \ir step/settled.sql
 \ir step/output.sql
+\ir step/misfits.sql
 \ir step/hand_over.sql
 \ir step/tree.sql
 \ir step/end_run.sql
@@ -100,6 +101,7 @@
 \ir step/kind/map.sql
 \ir step/tasks.sql
 \ir step/gate.sql
+\ir step/kind/loop.sql
 \ir step/ready.sql
 \ir step/end.sql
 \ir step/retry.sql
@@ -188,6 +190,7 @@
 \ir inspect/check_messages.sql
 \ir inspect/check_steps.sql
 \ir inspect/check_gates.sql
+\ir inspect/check_loops.sql
 \ir inspect/check_waits.sql
 \ir inspect/check_children.sql
 \ir inspect/doctor.sql

@@ -4,7 +4,7 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'notify'));
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify'));
 
 -- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
 -- operator, reports by hand.
@@ -148,7 +148,7 @@ alter table quantumflow.workflow_runs
 
 alter table quantumflow.task_failures
   drop constraint task_failures_kind_known,
-  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child'));
+  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop'));
 
 -- Steps that no worker is given.
 alter table quantumflow.workflow_steps
@@ -163,7 +163,7 @@ alter table quantumflow.workflow_steps
   add column child_input jsonb,
   add column child_output jsonb,
   drop constraint workflow_steps_type_known,
-  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'flow', 'callback')),
+  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
   add constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
   add constraint workflow_steps_settled_once check (
     not settled
@@ -188,3 +188,21 @@ alter table quantumflow.workflow_runs
 
 alter table quantumflow.step_states
   add column fresh_since int;
+
+-- Loops.
+alter table quantumflow.workflow_steps
+  add column repeats boolean not null default false,
+  add column loop_until text,
+  add column loop_while text,
+  add column max_iterations int,
+  add column loop_delay interval,
+  add column keep int,
+  add constraint workflow_steps_loops_have_an_end check (
+    repeats = (num_nonnulls(loop_until, loop_while) = 1 and num_nonnulls(max_iterations, loop_delay, keep) = 3)
+    and (repeats or num_nonnulls(loop_until, loop_while, max_iterations, loop_delay, keep) = 0)),
+  add constraint workflow_steps_iterations_positive check (max_iterations >= 1 and keep >= 1 and loop_delay >= '0 s'),
+  add constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers));
+
+alter table quantumflow.step_states
+  add column max_iterations int,
+  add constraint step_states_iterations_within_maximum check (initial_tasks <= max_iterations);

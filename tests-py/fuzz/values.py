@@ -114,7 +114,7 @@ class Known:
             "queue": self.queues,
             "queues": self.queues,
             "status": ["started", "paused", "completed", "failed", "cancelled"],
-            "step_type": ["single", "map", "sleep", "wait", "flow"],
+            "step_type": ["single", "map", "loop", "sleep", "wait", "flow"],
             "signal": ["go", "stop"],
             "role": ["pg_monitor", "public"],
             "access": ["viewer", "worker", "operator", "author"],

@@ -18,7 +18,7 @@ select results_eq(
     ('max_condition_bytes', true, true, true),
     ('max_definition_bytes', true, true, true), ('max_depth', true, true, true), ('max_error_bytes', true, true, true),
     ('max_headers_bytes', true, true, true),
-    ('max_input_bytes', true, true, true), ('max_map_items', true, true, true), ('max_output_bytes', true, true, true),
+    ('max_input_bytes', true, true, true), ('max_iterations', true, true, true), ('max_map_items', true, true, true), ('max_output_bytes', true, true, true),
     ('max_run_depth', true, true, true), ('max_signals', true, true, true), ('max_steps', true, true, true),
     ('max_tree_runs', true, true, true), ('notify', true, true, true)$$,
   'every limit can be set to its lowest and its highest value');

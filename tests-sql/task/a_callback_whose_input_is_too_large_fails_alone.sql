@@ -8,7 +8,7 @@ select quantumflow.complete_task('10000000-0000-0000-0000-000000000001', 'a');
 -- 256 MB would take long: what PostgreSQL says of them.
 create or replace function quantumflow._task_input(
   p_run_id uuid, p_step_slug text, p_task_index int, p_item_value jsonb, p_run_input jsonb, p_retries int, p_dependencies text[],
-  p_counts boolean, p_gathers boolean, p_chunk_size int, p_most int)
+  p_counts boolean, p_gathers boolean, p_repeats boolean, p_chunk_size int, p_most int)
 returns table (input jsonb, fresh_since int)
 language plpgsql stable as $limited$
 begin

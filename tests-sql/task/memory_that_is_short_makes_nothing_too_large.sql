@@ -17,10 +17,10 @@ begin
   end if;
 end
 $$;
-alter function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int) rename to _really_task_input;
+alter function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, boolean, int, int) rename to _really_task_input;
 create function quantumflow._task_input(
   p_run_id uuid, p_step_slug text, p_task_index int, p_item_value jsonb, p_run_input jsonb, p_retries int, p_dependencies text[],
-  p_counts boolean, p_gathers boolean, p_chunk_size int, p_most int)
+  p_counts boolean, p_gathers boolean, p_repeats boolean, p_chunk_size int, p_most int)
 returns table (input jsonb, fresh_since int)
 language plpgsql stable as $$
 begin
@@ -61,8 +61,8 @@ begin
   return quantumflow._really_gather_map(p_run_id, p_step_slug);
 end
 $$;
-drop function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int);
-alter function quantumflow._really_task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int) rename to _task_input;
+drop function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, boolean, int, int);
+alter function quantumflow._really_task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, boolean, int, int) rename to _task_input;
 select quantumflow.start_flow('two', run_id => '20000000-0000-0000-0000-000000000001');
 select quantumflow.start_flow('maps', '[1, 2]', '30000000-0000-0000-0000-000000000001');
 create temporary table claimed on commit drop as

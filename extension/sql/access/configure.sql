@@ -60,7 +60,7 @@ the run carries; 8 kB (8192), at most 32 kB.
 max_output_bytes: the size of a task''s output; 64 MB. What exceeds it fails the task without another attempt.
 max_error_bytes: the size of an error''s text, and of its details; 128 kB (131072). A longer text is cut.
 max_condition_bytes: the size of a step''s input of which an "if" is asked; 1 MB (1048576), at least 64 kB. Of a larger one it is unknown.
-max_signals: how many signals a run may be sent; 10,000.
+max_signals: how many signals a run may be sent; 10,000. max_iterations: what a loop''s max_iterations may be at most; 100,000.
 max_run_depth: how many runs deep a run may be below the one that nobody else started, 1 to 100; 10. max_tree_runs: how many runs such a run and
 all below it may be, 1 to 100,000,000; 100,000. A step that would exceed one of them fails.
 notify: 1, as usual, lets new work wake workers that listen on channel quantumflow; with 0 they find it when they next look.

@@ -16,6 +16,7 @@ begin atomic
     ('max_signals', 10000, 1, 1000000),
     ('max_run_depth', 10, 1, 100),
     ('max_tree_runs', 100000, 1, 100000000),
+    ('max_iterations', 100000, 1, 1000000),
     ('notify', 1, 0, 1);
 end;
 

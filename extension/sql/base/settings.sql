@@ -5,7 +5,7 @@ create table quantumflow.settings (
   constraint settings_name_known check (name in (
     'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'notify'))
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify'))
 );
 
 comment on table quantumflow.settings is

@@ -91,7 +91,7 @@ comment on function quantumflow.add_step(
 ) is
 'Adds a step to a workflow''s current version, or replaces the step of that name.
 
-step_type is single, map, sleep, wait or flow; the other arguments are the keys of a step in a definition, and null leaves a setting
+step_type is single, map, loop, sleep, wait or flow; the other arguments are the keys of a step in a definition, and null leaves a setting
 to the flow (command: to the step''s name). options has the keys for which there is no argument, or whose argument has its default.
 The step''s dependencies must be there already. The same call again changes nothing. On a version that a run has used it works on a
 copy, the next version, and runs that are on keep theirs.

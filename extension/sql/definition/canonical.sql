@@ -14,7 +14,7 @@ begin
     and k.place in (p_place, 'both')
   cross join lateral (
     select case
-      when k.key in ('if', 'at') then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
+      when k.key in ('if', 'at', 'until', 'while') then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
       when k.json_types is null then e.value
       when jsonb_typeof(e.value) = 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
       when jsonb_typeof(e.value) = 'array' then quantumflow._without_repetitions(e.value)

@@ -1,6 +1,6 @@
 -- What an "if" may be. It is read as PostgreSQL prints it, so that quotes, comments, escapes and spelling are PostgreSQL's business.
 
-create function quantumflow._unknown_in_path(p_tokens text[], p_dependencies text[], p_after text[])
+create function quantumflow._unknown_in_path(p_tokens text[], p_dependencies text[], p_after text[], p_of_loop boolean)
 returns setof text
 language plpgsql
 immutable
@@ -21,11 +21,11 @@ begin
     from word w
     where left(w.token, 1) = '$'
   )
-  select format('asks for $.%s, and %1$s is neither run nor a dependency', n.key)
+  select format('asks for $.%s, and %1$s is neither run nor a dependency%s', n.key, case when p_of_loop then ', nor last' end)
   from named n
   where n.token = '$'
     and p_dependencies is not null
-    and n.key <> all ('run'::text || p_dependencies)
+    and n.key <> all ('run'::text || p_dependencies || case when p_of_loop then '{last}'::text[] end)
   union all
   select 'asks for all of $: it may ask for $.run, and for each dependency by name'
   from named n
@@ -33,9 +33,10 @@ begin
     and n.key is null
     and p_dependencies is not null
   union all
-  select format('asks for the variable $%s, and there is only $status', n.variable)
+  select format('asks for the variable $%s, and there is only $status%s', n.variable, case when p_of_loop then ' and $iteration' end)
   from named n
   where n.variable <> 'status'
+    and not (p_of_loop and n.variable = 'iteration')
   union all
   select format('asks for $status.%s, and %1$s is no dependency', n.key)
   from named n
@@ -52,8 +53,8 @@ begin
 end
 $_unknown_in_path$;
 
-comment on function quantumflow._unknown_in_path(text[], text[], text[]) is
-'What a condition asks for that it cannot be given, in words that follow "if". p_dependencies: null where its input may have any keys.';
+comment on function quantumflow._unknown_in_path(text[], text[], text[], boolean) is
+'What a condition asks for that it cannot be given, in words that follow "if". p_dependencies: null where its input may have any keys. p_of_loop: it is asked after each iteration.';
 
 create function quantumflow._pattern_size(p_pattern text, p_flags text)
 returns int
@@ -257,7 +258,8 @@ create function quantumflow._condition_problems(
   p_if           text,
   p_dependencies text[],
   p_after        text[],
-  p_gives_value  boolean default false
+  p_gives_value  boolean default false,
+  p_of_loop      boolean default false
 )
 returns setof text
 language plpgsql
@@ -290,7 +292,7 @@ begin
   v_tokens := quantumflow._path_tokens(regexp_replace(v_path, '^strict ', ''));
 
   return query
-  select u.* from quantumflow._unknown_in_path(v_tokens, p_dependencies, p_after) as u
+  select u.* from quantumflow._unknown_in_path(v_tokens, p_dependencies, p_after, p_of_loop) as u
   union all
   select p.* from quantumflow._pattern_problems(v_tokens) as p
   union all
@@ -298,9 +300,9 @@ begin
 end
 $_condition_problems$;
 
-comment on function quantumflow._condition_problems(text, text[], text[], boolean) is
+comment on function quantumflow._condition_problems(text, text[], text[], boolean, boolean) is
 'What is wrong with an "if", in words that follow it. p_dependencies and p_after: what its step waits for, with and without what it gives.
-p_gives_value: it is a path to a value instead, as "at" is.
+p_gives_value: it is a path to a value instead, as "at" is. p_of_loop: it is asked after each iteration, as "until" and "while" are.
 
 It may ask only for what the step is given, and take no time that grows faster than its input: so that it takes less than a second on a
 megabyte, whatever is in it. Numbers of values are not known when it is defined, so whatever may be many counts as many.';

@@ -34,8 +34,8 @@ begin atomic
         'a letter, then letters, digits and underscores, at most 128'),
       ('step', 'slug', 'name', '{string}', 'QF103', '(?i)^[a-z][a-z0-9_]{0,127}$', null, null, false, null, null,
         'a letter, then letters, digits and underscores, at most 128'),
-      ('step', 'type', null, '{string}', 'QF101', '^(single|task|map|sleep|wait|flow)$', null, null, false, null, null,
-        '"single" (or "task"), "map", "sleep", "wait" or "flow"'),
+      ('step', 'type', null, '{string}', 'QF101', '^(single|task|map|loop|sleep|wait|flow)$', null, null, false, null, null,
+        '"single" (or "task"), "map", "loop", "sleep", "wait" or "flow"'),
       ('step', 'command', null, '{string}', 'QF101', '', 1, 256, false, null, null, 'text of 1 to 256 characters'),
       ('step', 'args', null, null, null, null, null, null, false, null, null, 'anything'),
       ('step', 'dependencies', null, '{array}', 'QF101', null, null, null, false, null, '[]', 'an array of step names'),
@@ -52,6 +52,11 @@ begin atomic
       ('step', 'fallback', null, null, null, null, null, null, false, null, null, 'anything'),
       ('step', 'tolerate', null, '{number,string}', 'QF101', '^(100|[0-9]{1,2}(\.[0-9]{1,4})?)%$', 0, 1000000, true, null, '0',
         'a whole number of tasks from 0 to 1000000, or a share of them as "5%"'),
+      ('step', 'until', null, '{string}', 'QF117', '', 1, 2000, false, null, null, 'a jsonpath of 1 to 2000 characters'),
+      ('step', 'while', null, '{string}', 'QF117', '', 1, 2000, false, null, null, 'a jsonpath of 1 to 2000 characters'),
+      ('step', 'max_iterations', null, '{number}', 'QF101', null, 1, 1000000, true, null, null, 'a whole number from 1 to 1000000'),
+      ('step', 'delay', null, '{number}', 'QF101', null, 0, 315360000, false, null, '0', 'a number of seconds from 0 to 315360000'),
+      ('step', 'keep', null, '{number}', 'QF101', null, 1, 1000000, true, null, null, 'a whole number from 1 to 1000000'),
       ('step', 'seconds', null, '{number}', 'QF101', null, 0, 315360000, false, null, null,
         'a number of seconds from 0 to 315360000'),
       ('step', 'at', null, '{string}', 'QF117', '', 1, 2000, false, null, null, 'a jsonpath of 1 to 2000 characters'),
@@ -109,7 +114,11 @@ return (
       ('if_fails', 'on_error'),
       ('continue_on_error', 'on_error'),
       ('default', 'fallback'),
-      ('retries', 'max_attempts')
+      ('retries', 'max_attempts'),
+      ('repeat_until', 'until'),
+      ('max_loops', 'max_iterations'),
+      ('iterations', 'max_iterations'),
+      ('interval', 'delay')
   ) as m(word, key)
   where m.word = lower(p_key));
 

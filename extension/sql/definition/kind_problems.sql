@@ -5,7 +5,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_kind_problems$
 declare
-  v_outputs jsonb;
+  v_max_iterations bigint := quantumflow._limit('max_iterations');
+  v_outputs        jsonb;
 begin
   -- That of a wait for one signal is what was sent, which may be an array.
   select jsonb_object_agg(
@@ -33,18 +34,23 @@ begin
       ('at', 'a sleep', '{sleep}'),
       ('signal', 'a wait', '{wait}'),
       ('signals', 'a wait', '{wait}'),
+      ('until', 'a loop', '{loop}'),
+      ('while', 'a loop', '{loop}'),
+      ('max_iterations', 'a loop', '{loop}'),
+      ('delay', 'a loop', '{loop}'),
+      ('keep', 'a loop', '{loop}'),
       ('flow', 'what starts runs', '{flow}'),
       ('flow_version', 'what starts runs', '{flow}'),
       ('input', 'what starts runs', '{flow}'),
       ('output', 'what starts runs', '{flow}'),
-      ('timeout', 'a wait, a flow and what workers do', '{single,map,wait,flow}'),
-      ('command', 'what workers do', '{single,map}'),
-      ('args', 'what workers do', '{single,map}'),
-      ('queue', 'what workers do', '{single,map}'),
-      ('max_attempts', 'a flow and what workers do', '{single,map,flow}'),
-      ('max_lost', 'what workers do', '{single,map}'),
-      ('retry_delay', 'what workers do', '{single,map}'),
-      ('start_delay', 'what workers do', '{single,map}')
+      ('timeout', 'a wait, a flow and what workers do', '{single,map,loop,wait,flow}'),
+      ('command', 'what workers do', '{single,map,loop}'),
+      ('args', 'what workers do', '{single,map,loop}'),
+      ('queue', 'what workers do', '{single,map,loop}'),
+      ('max_attempts', 'a flow and what workers do', '{single,map,loop,flow}'),
+      ('max_lost', 'what workers do', '{single,map,loop}'),
+      ('retry_delay', 'what workers do', '{single,map,loop}'),
+      ('start_delay', 'what workers do', '{single,map,loop}')
   ) as r(key, wanted, step_types)
   where s.step ? r.key
     and s.step_type <> all (r.step_types)
@@ -59,7 +65,18 @@ begin
       ('at', 'has seconds and at, and only one of them can say until when', s.step_type = 'sleep' and s.step ?& array['seconds', 'at']),
       ('signals', 'has signal and signals, and only one of them can say what it waits for', s.step_type = 'wait' and s.step ?& array['signal', 'signals']),
       ('flow', 'has no flow, which says of what it starts a run', s.step_type = 'flow' and not s.step ? 'flow'),
-      ('signals', 'waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]' and not s.step ? 'signal')
+      ('signals', 'waits for no signal', s.step_type = 'wait' and s.step -> 'signals' = '[]' and not s.step ? 'signal'),
+      ('until', 'has neither until nor while, and one of them says when it ends', s.step_type = 'loop' and not s.step ?| array['until', 'while']),
+      ('while', 'has until and while, and only one of them can say when it ends', s.step_type = 'loop' and s.step ?& array['until', 'while']),
+      (
+        'max_iterations', 'has no max_iterations, without which it might have no end',
+        s.step_type = 'loop' and not s.step ? 'max_iterations'
+      ),
+      (
+        'max_iterations', format('may have %s iterations, and %s are allowed', s.step ->> 'max_iterations', v_max_iterations),
+        s.step_type = 'loop' and jsonb_typeof(s.step -> 'max_iterations') = 'number'
+        and (s.step ->> 'max_iterations')::numeric between v_max_iterations + 1 and 1000000
+      )
   ) as r(key, problem, is_wrong)
   where r.is_wrong
 
@@ -83,6 +100,19 @@ begin
   ) as c(problem)
   where jsonb_typeof(s.step -> 'at') = 'string'
     and length(s.step ->> 'at') between 1 and 2000
+
+  union all
+  select 'QF117', format('steps[%s].%s', s.index, w.key), format('the %s of step %s %s', w.key, s.shown, c.problem), s.index
+  from quantumflow._named_steps(p_definition) as s
+  cross join unnest(array['until', 'while']) as w(key)
+  cross join lateral quantumflow._condition_problems(
+    s.step ->> w.key,
+    quantumflow._texts(s.dependencies),
+    quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after),
+    p_of_loop => true
+  ) as c(problem)
+  where jsonb_typeof(s.step -> w.key) = 'string'
+    and length(s.step ->> w.key) between 1 and 2000
 
   union all
   select 'QF117', format('steps[%s].%s', s.index, t.key), format('the %s of step %s %s', t.key, s.shown, c.problem), s.index

@@ -1,15 +1,16 @@
 create function quantumflow._kinds()
-returns table (step_type text, counts boolean, known_tasks int, gathers boolean, plain boolean, settled boolean)
+returns table (step_type text, counts boolean, known_tasks int, gathers boolean, plain boolean, settled boolean, repeats boolean)
 language sql
 immutable
 begin atomic
   values
-    ('single', true, 1, false, true, false),
-    ('map', true, null, true, true, false),
-    ('sleep', true, 1, false, false, true),
-    ('wait', true, 1, false, false, true),
-    ('flow', true, 1, false, false, true),
-    ('callback', false, 1, false, true, false);
+    ('single', true, 1, false, true, false, false),
+    ('map', true, null, true, true, false, false),
+    ('loop', true, null, false, true, false, true),
+    ('sleep', true, 1, false, false, true, false),
+    ('wait', true, 1, false, false, true, false),
+    ('flow', true, 1, false, false, true, false),
+    ('callback', false, 1, false, true, false, false);
 end;
 
 comment on function quantumflow._kinds() is

@@ -8,6 +8,15 @@ comment on function quantumflow._reserved_names() is
 'What no workflow and no step may be called, whatever the case: a handler asks for these by name and is given something else
 than a step''s output. The only list of them: clients ask the database, by defining a workflow.';
 
+create function quantumflow._names_of_loops()
+returns text[]
+language sql
+immutable
+return array['iteration', 'last'];
+
+comment on function quantumflow._names_of_loops() is
+'What no step may be called, whatever the case, whose output a loop is handed: its handler asks for these of the loop.';
+
 create function quantumflow._name_problems(p_definition jsonb)
 returns table (code text, path text, message text, step_index int)
 language plpgsql
@@ -38,6 +47,17 @@ begin
       where w.workflow_slug = v_slug
         and w.step_slug = s.value ->> k.key
     );
+
+  return query
+  select
+    'QF103', format('steps[%s].%s[%s]', s.index, s.key, d.number - 1),
+    format('loop %s depends on "%s", a name that is reserved there', s.shown, d.name), s.index
+  from quantumflow._named_steps(p_definition) as s
+  join quantumflow._kinds() as k
+    on k.step_type = s.step_type
+    and k.repeats
+  cross join jsonb_array_elements_text(s.dependencies) with ordinality as d(name, number)
+  where lower(d.name collate "C") = any (quantumflow._names_of_loops());
 
   return query
   select 'QF110', case s.index when -1 then 'queue' else format('steps[%s].queue', s.index) end,

@@ -150,7 +150,7 @@ begin
     s.value ->> 'map_over',
     quantumflow._texts(s.value -> 'dependencies'),
     quantumflow._texts(v_dependents -> s.step_slug),
-    not k.gathers and coalesce(v_mapped ? s.step_slug, false),
+    not k.gathers and not k.repeats and coalesce(v_mapped ? s.step_slug, false),
     coalesce((case when i.waits_for is null then s.settings else s.value end ->> 'max_attempts')::int, 1),
     case when i.waits_for is null then (s.settings ->> 'max_lost')::int else 1 end,
     case when i.waits_for is null then make_interval(secs => (s.settings ->> 'retry_delay')::double precision) else '0 s' end,
@@ -190,7 +190,13 @@ begin
     s.value ->> 'flow',
     (s.value ->> 'flow_version')::int,
     s.value -> 'input',
-    s.value -> 'output'
+    s.value -> 'output',
+    k.repeats,
+    quantumflow._with_mode(s.value ->> 'until'),
+    quantumflow._with_mode(s.value ->> 'while'),
+    (s.value ->> 'max_iterations')::int,
+    case when k.repeats then make_interval(secs => coalesce(s.value ->> 'delay', '0')::double precision) end,
+    case when k.repeats then coalesce((s.value ->> 'keep')::int, 100) end
   from step s
   cross join lateral (
     select *

@@ -97,8 +97,14 @@ create table quantumflow.workflow_steps (
   child_version  int,
   child_input    jsonb,
   child_output   jsonb,
+  repeats        boolean not null default false,
+  loop_until     text,
+  loop_while     text,
+  max_iterations int,
+  loop_delay     interval,
+  keep           int,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
-  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'sleep', 'wait', 'flow', 'callback')),
+  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
   constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
   constraint workflow_steps_chunk_size_of_maps check (chunk_size is null or (chunk_size >= 1 and step_type = 'map')),
@@ -123,7 +129,12 @@ create table quantumflow.workflow_steps (
   constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}')),
   constraint workflow_steps_children_are_settled check (
     case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text) is null
-    else settled and counts end)
+    else settled and counts end),
+  constraint workflow_steps_loops_have_an_end check (
+    repeats = (num_nonnulls(loop_until, loop_while) = 1 and num_nonnulls(max_iterations, loop_delay, keep) = 3)
+    and (repeats or num_nonnulls(loop_until, loop_while, max_iterations, loop_delay, keep) = 0)),
+  constraint workflow_steps_iterations_positive check (max_iterations >= 1 and keep >= 1 and loop_delay >= '0 s'),
+  constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers))
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -138,7 +149,7 @@ comment on column quantumflow.workflow_steps.version is 'The version.';
 comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
 comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
 comment on column quantumflow.workflow_steps.step_type is
-'single: one task. map: one task per item or per chunk of items. sleep: waits for a time. wait: waits for a signal. flow: waits for a run that it starts. callback: run when a run of
+'single: one task. map: one task per item or per chunk of items. loop: a task after the other, until a condition says so. sleep: waits for a time. wait: waits for a signal. flow: waits for a run that it starts. callback: run when a run of
 this version ends, or, as _run_timeout, what ends it.';
 comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step; of one that is settled what it waits for: sleep, wait, flow or run_timeout.';
 comment on column quantumflow.workflow_steps.map_over is
@@ -146,7 +157,8 @@ comment on column quantumflow.workflow_steps.map_over is
 comment on column quantumflow.workflow_steps.dependencies is
 'The steps that must be done first and whose outputs it is handed, in the order given.';
 comment on column quantumflow.workflow_steps.dependents is 'The steps that wait for this one, those that are handed its output or not.';
-comment on column quantumflow.workflow_steps.feeds_map is 'A single step over whose output a map maps: it must be an array.';
+comment on column quantumflow.workflow_steps.feeds_map is
+'A single step over whose output a map maps: it must be an array. Of a loop that is asked of the last output, when it ends.';
 comment on column quantumflow.workflow_steps.max_attempts is 'How many failures (errors and timeouts) end a task.';
 comment on column quantumflow.workflow_steps.max_lost is 'How many lost leases end a task; 1 is "at most once".';
 comment on column quantumflow.workflow_steps.retry_delay is 'The delay before the second attempt; it doubles with each failure.';
@@ -160,7 +172,7 @@ comment on column quantumflow.workflow_steps.chunk_size is
 comment on column quantumflow.workflow_steps.counts is
 'Whether it is part of a run, which waits for it and fails with it. A callback is not.';
 comment on column quantumflow.workflow_steps.known_tasks is
-'How many tasks it has; null: as many as turn out when it becomes ready, as with a map.';
+'How many tasks it has; null: as many as turn out when it becomes ready, as with a map, or later, as with a loop.';
 comment on column quantumflow.workflow_steps.gathers is
 'Whether its output is made of those of its tasks, and kept on the step; else it is its only task''s, and kept there.';
 comment on column quantumflow.workflow_steps.plain is
@@ -200,6 +212,16 @@ comment on column quantumflow.workflow_steps.child_input is
 'What a child is given: JSON, in which a text that begins with a dollar is a jsonpath over the step''s input; null: that input.';
 comment on column quantumflow.workflow_steps.child_output is
 'What a child''s output becomes: JSON, in which a text that begins with a dollar is a jsonpath over it; null: that output.';
+comment on column quantumflow.workflow_steps.repeats is
+'Whether each of its tasks but the first is made when the one before has ended, if its condition says so: its tasks are iterations.';
+comment on column quantumflow.workflow_steps.loop_until is
+'The jsonpath predicate that ends a loop when it is true, with its mode, over its input with "last", $status and $iteration; null: loop_while
+says it, or it is no loop. As a text, like condition.';
+comment on column quantumflow.workflow_steps.loop_while is 'The same, which ends a loop when it is false.';
+comment on column quantumflow.workflow_steps.max_iterations is
+'So many iterations, and no end, fail a loop; as many again after a retry of one that has failed so. Null: it is no loop.';
+comment on column quantumflow.workflow_steps.loop_delay is 'How long each iteration but the first waits after the one before.';
+comment on column quantumflow.workflow_steps.keep is 'How many of the iterations that have ended keep their tasks and failures: the last ones.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

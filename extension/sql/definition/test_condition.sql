@@ -6,7 +6,7 @@ create type quantumflow.condition_answer as (
 
 comment on type quantumflow.condition_answer is 'What test_condition() returns.';
 comment on column quantumflow.condition_answer.result is
-'true: the step runs. false: its "otherwise" decides. null: unknown, and the step fails.';
+'Of an "if", true: the step runs; false: its "otherwise" decides. Of a loop what its "until" or "while" says. null: unknown, and the step fails.';
 comment on column quantumflow.condition_answer.reason is
 'Why it is unknown, or that the step has no condition and runs; else null.';
 comment on column quantumflow.condition_answer.saw is
@@ -29,6 +29,7 @@ set search_path = pg_catalog, pg_temp
 as $test_condition$
 declare
   v_step      quantumflow.workflow_steps;
+  v_condition text;
   v_variables jsonb;
   v_result    boolean;
 begin
@@ -56,32 +57,46 @@ begin
       hint = format('select quantumflow.get_flow(%L) shows its steps.', test_condition.workflow_slug);
   end if;
 
+  v_condition := v_step.condition;
+  if test_condition.iteration is not null then
+    v_condition := coalesce(v_step.loop_until, v_step.loop_while);
+
+    if not v_step.repeats then
+      raise exception 'step "%" has no iteration %', test_condition.step_slug, test_condition.iteration
+      using
+        errcode = 'QF221',
+        detail = format('It is of type "%s", and only a loop has iterations.', v_step.step_type),
+        hint = 'Leave iteration out to test the "if" of the step.';
+    end if;
+  end if;
+
   v_variables := jsonb_strip_nulls(jsonb_build_object(
     'status', quantumflow._statuses(v_step, test_condition.input, test_condition.status),
     'iteration', test_condition.iteration));
 
-  if v_step.condition is null then
+  if v_condition is null then
     return row(true, 'the step has no condition', '{}'::jsonb)::quantumflow.condition_answer;
   end if;
 
-  v_result := quantumflow._holds(v_step.condition, test_condition.input, v_variables);
+  v_result := quantumflow._holds(v_condition, test_condition.input, v_variables);
 
   return row(
     v_result,
-    case when v_result is null then quantumflow._why_unknown(v_step.condition, test_condition.input, v_variables) end,
-    quantumflow._saw(v_step.condition, test_condition.input, v_variables)
+    case when v_result is null then quantumflow._why_unknown(v_condition, test_condition.input, v_variables) end,
+    quantumflow._saw(v_condition, test_condition.input, v_variables)
   )::quantumflow.condition_answer;
 end
 $test_condition$;
 
 comment on function quantumflow.test_condition(text, text, jsonb, jsonb, int, int) is
-'What the "if" of a step says of an input, and what each of its paths finds there. Nothing is changed.
+'What the "if" of a step says of an input, or the "until" or "while" of a loop, and what each of its paths finds there. Nothing is changed.
 
 input: as the step is given it, an object with "run" and each dependency that completed. status: what became of dependencies, by name,
 as $status has it: "completed", "skipped" or "failed"; of one that is not named, "completed" if input has it or it is only waited for
-("after"), and "skipped" otherwise. version: the current one unless told otherwise. iteration: for a condition of a loop.
+("after"), and "skipped" otherwise. version: the current one unless told otherwise. iteration: after which iteration, from 0, the condition of a loop is
+asked, of an input in which "last" is what that has put out; without it, it is its "if".
 Errors: QF101 an argument that is null, or a status that is none or of no dependency; QF111 unknown workflow; QF112 unknown version;
-QF120 unknown step.';
+QF120 unknown step; QF221 an iteration of what is no loop.';
 
 create function quantumflow._statuses(p_step quantumflow.workflow_steps, p_input jsonb, p_status jsonb)
 returns jsonb

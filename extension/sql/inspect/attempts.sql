@@ -28,7 +28,7 @@ comment on column quantumflow.attempt.ended_at is
 comment on column quantumflow.attempt.outcome is
 'queued: not claimed yet. started: being worked on. completed. failed: see kind. cancelled: its run ended before it did.
 undone: it was completed, and a retry runs the task again.';
-comment on column quantumflow.attempt.kind is 'Of a failed one, as in task_failures: error, timeout or lost.';
+comment on column quantumflow.attempt.kind is 'Of a failed one, as in task_failures: error, timeout or lost; condition or loop, of a step that failed without an attempt (0).';
 comment on column quantumflow.attempt.worker is 'The name of the worker that had it, or its id where it is not registered; null for nobody, or a person.';
 comment on column quantumflow.attempt.error_message is 'What went wrong; of a queued one what the last time, or why it is left to other code.';
 

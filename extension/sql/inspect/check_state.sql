@@ -57,6 +57,8 @@ begin
   select * from quantumflow._check_waits(check_state.run_id)
   union all
   select * from quantumflow._check_children(check_state.run_id)
+  union all
+  select * from quantumflow._check_loops(check_state.run_id)
   order by 1, 2, 3, 4, 6;
 end
 $check_state$;
@@ -72,7 +74,7 @@ _unfinished_ends;
 2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued
 tasks of paused runs, and what waits without a deadline, sleep for ever, and no lease goes beyond the deadline of its attempt;
 3 remaining_steps, remaining_deps, remaining_tasks and failed_tasks equal a recount;
-5 the output of a step that fell back is its fallback;
+5 the output of a step that fell back is its fallback, and of a loop that of its last iteration;
 6 a step starts, or is skipped, only after all that it waits for has ended, and does so then;
 7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order, null for those that failed;
 8 failures do not exceed max_attempts, nor losses max_lost; a step or run with nothing left to do has ended, a run that ended
@@ -83,6 +85,7 @@ goes on and the tasks of these, and failed tasks that are tolerated;
 11 a step completed without a completed task is an empty map, or has fallen back;
 12 a child that goes on is wanted: its parent has not ended, and its task waits; a task that waits has a child, whose end wakes it; unless it is
 listed in _tree_work; and its depth is one more than its parent''s;
+13 the iterations of a loop follow each other without a gap, as far as they are kept, and one at most goes on;
 14 no step waits for a signal that lies there;
 15 gave_up equals a recount.
 (4, one lease a task, and that an output is recorded once, is kept by the table itself.)

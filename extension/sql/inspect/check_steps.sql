@@ -12,12 +12,12 @@ select
   w.workflow_slug,
   w.version,
   coalesce(d.open_deps, 0) as open_deps,
-  coalesce(k.tasks, 0) as tasks,
-  coalesce(k.completed, 0) as completed,
+  case when w.repeats then coalesce(k.last_index, -1) + 1 else coalesce(k.tasks, 0) end as tasks,
+  e.completed,
   coalesce(k.failed, 0) as failed,
   coalesce(k.last_index, -1) as last_index,
   coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled') as deps_can_be_set,
-  coalesce(k.completed, 0) + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
+  e.completed + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
 from quantumflow.step_states s
 join quantumflow.workflow_runs r
   on r.id = s.run_id
@@ -27,6 +27,7 @@ left join (
   select
     t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
     (count(*) filter (where t.status = 'completed'))::int as completed,
+    max(t.task_index) filter (where t.status = 'completed') as last_completed,
     (count(*) filter (where t.status = 'failed'))::int as failed
   from quantumflow.step_tasks t
   group by t.run_id, t.step_slug
@@ -52,7 +53,11 @@ left join (
   from quantumflow._map_counters c
   group by c.run_id, c.step_slug
 ) a
-  on (a.run_id, a.step_slug) = (s.run_id, s.step_slug);
+  on (a.run_id, a.step_slug) = (s.run_id, s.step_slug)
+-- Of a loop those before the last that has ended have ended too, kept or not.
+cross join lateral (
+  select case when w.repeats then coalesce(k.last_completed, -1) + 1 else coalesce(k.completed, 0) end as completed
+) e;
 
 comment on view quantumflow._step_facts is
 'Each step of each run with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.';
@@ -68,7 +73,7 @@ comment on column quantumflow._step_facts.run_status is 'The status of its run.'
 comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
 comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
 comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
-comment on column quantumflow._step_facts.tasks is 'How many tasks it has.';
+comment on column quantumflow._step_facts.tasks is 'How many tasks it has, those of a loop that are not kept too.';
 comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
 comment on column quantumflow._step_facts.failed is 'How many of them have failed.';
 comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';

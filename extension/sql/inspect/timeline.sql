@@ -102,8 +102,11 @@ begin
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
   cross join lateral (
     values
-      (s.started_at, 'started', 5, case when w.known_tasks is null then format('%s tasks', s.initial_tasks) end),
-      (s.completed_at, 'completed', case when s.completed_at = s.started_at then 6 else 4 end, null),
+      (s.started_at, 'started', 5, case when w.known_tasks is null and not w.repeats then format('%s tasks', s.initial_tasks) end),
+      (
+        s.completed_at, 'completed', case when s.completed_at = s.started_at then 6 else 4 end,
+        case when w.repeats then format('after %s iterations', s.initial_tasks) end
+      ),
       (s.failed_at, 'failed', case when s.failed_at = s.started_at then 6 else 4 end, s.error_message),
       (s.skipped_at, 'skipped', 5, 'because of its ' || case s.skip_reason when 'dependency' then 'dependencies' else 'condition' end)
   ) e (at, what, place, detail)

@@ -78,7 +78,7 @@ dry_run: true, the default, changes nothing and says what would be done.
 
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
 that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps, remaining_steps and gave_up anew,
-completes steps whose tasks are all completed, starts steps that are ready, ends runs with nothing left to do, makes callbacks and deadlines that are
+completes steps whose tasks are all completed, lets loops go on or end, starts steps that are ready, ends runs with nothing left to do, makes callbacks and deadlines that are
 missing, lets waits find signals that lie there, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
 is touched.
 A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
@@ -359,10 +359,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_complete_steps$
 declare
-  v_step record;
+  v_step  record;
+  v_again quantumflow._step_ref[];
 begin
   for v_step in
-    select s.step_slug, s.remaining_tasks, r.workflow_slug, r.version, w.gathers
+    select s.step_slug, s.remaining_tasks, r.workflow_slug, r.version, w.gathers, w.repeats, w.dependents
     from quantumflow._check_steps(p_run_id) p
     join quantumflow.step_states s
       on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
@@ -377,6 +378,13 @@ begin
     if v_step.gathers then
       perform quantumflow._end_map(
         p_run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, v_step.remaining_tasks, p_now);
+    elsif v_step.repeats then
+      v_again := (quantumflow._turn_loops(
+        array[row(
+          p_run_id, v_step.step_slug, v_step.workflow_slug, v_step.version, true, v_step.dependents, true, null
+        )::quantumflow._step_ref],
+        p_now)).again;
+      perform quantumflow._advance('{}', v_again, p_now);
     else
       update quantumflow.step_states s
       set
@@ -391,7 +399,8 @@ end
 $_complete_steps$;
 
 comment on function quantumflow._complete_steps(uuid, text[], timestamptz) is
-'Completes those of these steps of a run whose tasks are all completed. What waits for them is counted and started after that.';
+'Completes those of these steps of a run whose tasks are all completed; a loop goes on, or ends, as its condition says. What waits for them is
+counted and started after that.';
 
 create function quantumflow._recount(p_run_id uuid, p_step_slugs text[])
 returns void

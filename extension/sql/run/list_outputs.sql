@@ -5,7 +5,7 @@ create type quantumflow.item_output as (
 
 comment on type quantumflow.item_output is
 'What list_outputs returns: an item of a map, and its output.';
-comment on column quantumflow.item_output.item_index is 'The item''s place in the array that was mapped over, from 0; 0 of a single step.';
+comment on column quantumflow.item_output.item_index is 'The item''s place in the array that was mapped over, from 0; the iteration of a loop; 0 of a single step.';
 comment on column quantumflow.item_output.output is 'Its output; SQL null never, JSON null if that is what its handler returned.';
 
 create function quantumflow.list_outputs(run_id uuid, step_slug text, after_index int default -1, max_items int default 1000)
@@ -77,7 +77,7 @@ $list_outputs$;
 
 comment on function quantumflow.list_outputs(uuid, text, int, int) is
 'The outputs of a map, item by item, in the order of the items: of those tasks that have completed, so it has gaps while the map goes on, and
-where tasks have failed. Of a single step, its output, as item 0.
+where tasks have failed. Of a single step, its output, as item 0; of a loop, what each of its iterations put out that are kept.
 
 after_index: only items after this one. max_items: how many at most; fewer come once they have 8 MB as stored. So ask again, after
 the last one that came, until none comes.

@@ -54,7 +54,7 @@ begin
       r.headers,
       case when $4 then (
         select i.input
-        from quantumflow._task_input(r.id, t.step_slug, 0, null, r.input, 0, w.dependencies, true, false, null, 2147483647) i
+        from quantumflow._task_input(r.id, t.step_slug, 0, null, r.input, 0, w.dependencies, true, false, false, null, 2147483647) i
       ) end
     from pgmq.%1$I q
     cross join lateral (

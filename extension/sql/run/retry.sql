@@ -17,12 +17,12 @@ declare
   v_plan   quantumflow._retried_step[];
 begin
   perform quantumflow._require_read_committed('retry a run');
-  perform quantumflow._refuse_iteration(retry_run.from_step, retry_run.from_iteration);
 
   v_run := quantumflow._hold_resting_run(retry_run.run_id, 'retried');
   v_before := quantumflow._end_of(v_run);
   perform quantumflow._refuse_unwanted(v_run, 'retried');
-  v_plan := array(select p from quantumflow._plan_retry(v_run, retry_run.from_step, retry_run.given_up) p);
+  v_plan := array(
+    select p from quantumflow._plan_retry(v_run, retry_run.from_step, retry_run.from_iteration, retry_run.given_up) p);
 
   v_run := quantumflow._retry(v_run, v_plan, v_now);
 
@@ -32,7 +32,8 @@ begin
 
   perform quantumflow._record_act(
     'retry_run', v_now, v_run.workflow_slug, v_run.id, p_reason => retry_run.reason,
-    p_detail => v_before || jsonb_build_object('from_step', retry_run.from_step, 'given_up', nullif(retry_run.given_up, false)));
+    p_detail => v_before || jsonb_strip_nulls(jsonb_build_object('from_iteration', retry_run.from_iteration))
+      || jsonb_build_object('from_step', retry_run.from_step, 'given_up', nullif(retry_run.given_up, false)));
 
   return v_run;
 end
@@ -47,34 +48,16 @@ attempts again. task_failures keeps the history, under the run''s retries at tha
 that has another idempotency key then (fresh_since of claimed_task). A callback of the ended run that is still to
 be done is cancelled, and its run_timeout counts anew. A wait that runs again waits for another signal than it had taken. retry_preview shows what would run again.
 
+A loop keeps its iterations, and goes on after the last that has ended: what its condition says of that is asked once more, so one that had as
+many iterations as it may (max_iterations) may have as many again. from_iteration, of the loop that from_step names, begins at that one, from 0,
+and keeps those before; it must be one whose predecessor is still kept.
+
 A step that was skipped stays so, unless it depends on what runs again. A step that had started, and now runs again without anything that it
-depends on, does not pass the gate again; one that its condition has failed does. from_iteration is for loops, which there are none of yet. reason is kept in audit_log,
+depends on, does not pass the gate again, and nor does a loop with from_iteration; one that its condition has failed does. reason is kept in audit_log,
 with how the run had ended.
 
 Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
-QF215 the run has no such step; QF221 a from_iteration; QF227 it is a child that its parent does not wait for any more; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
-
-create function quantumflow._refuse_iteration(p_from_step text, p_from_iteration int)
-returns void
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_refuse_iteration$
-begin
-  if p_from_iteration is not null then
-    raise exception 'step "%" has no iteration %', coalesce(p_from_step, 'null'), p_from_iteration
-    using
-      errcode = 'QF221',
-      detail = 'Only a loop has iterations, and no step is one.',
-      hint = 'Leave from_iteration out: from_step alone runs the step again.';
-  end if;
-end
-$_refuse_iteration$;
-
-comment on function quantumflow._refuse_iteration(text, int) is
-'Refuses an iteration that there is not.
-
-Errors: QF221 always, where one is named.';
+QF215 the run has no such step; QF221 no such iteration; QF227 it is a child that its parent does not wait for any more; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
 
 create function quantumflow.retry_preview(
   run_id         uuid,
@@ -91,8 +74,6 @@ declare
   v_run  quantumflow.workflow_runs;
   v_plan quantumflow._retried_step[];
 begin
-  perform quantumflow._refuse_iteration(retry_preview.from_step, retry_preview.from_iteration);
-
   select *
   into v_run
   from quantumflow.workflow_runs r
@@ -103,7 +84,9 @@ begin
   end if;
   perform quantumflow._refuse_moving_run(v_run, 'retried');
 
-  v_plan := array(select p from quantumflow._plan_retry(v_run, retry_preview.from_step, retry_preview.given_up) p);
+  v_plan := array(
+    select p
+    from quantumflow._plan_retry(v_run, retry_preview.from_step, retry_preview.from_iteration, retry_preview.given_up) p);
 
   return query
   select
@@ -111,6 +94,7 @@ begin
     s.status,
     case
       when w.known_tasks is not null then w.known_tasks
+      when w.repeats then null
       when w.map_over in (select o.step_slug from unnest(v_plan) o) then null
       else s.initial_tasks - k.kept
     end,
@@ -121,7 +105,7 @@ begin
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, p.step_slug)
   cross join lateral (
-    select (count(*) filter (where p.keeps_tasks and t.status = 'completed'))::int as kept
+    select (count(*) filter (where quantumflow._is_kept(p, t)))::int as kept
     from quantumflow.step_tasks t
     where (t.run_id, t.step_slug) = (v_run.id, p.step_slug)
   ) k
@@ -133,7 +117,7 @@ comment on function quantumflow.retry_preview(uuid, text, int, boolean) is
 'What retry_run with the same arguments would run again, a row per step in the order of the definition; changes nothing. What its condition
 or its dependencies will say is not foretold: a step listed here may be skipped then.
 
-status: what the step is now. tasks_again: how many of its tasks would run, null for a map whose size is not known before.
+status: what the step is now. tasks_again: how many of its tasks would run, null for a loop, and for a map whose size is not known before.
 tasks_kept: how many finished ones would keep their outputs.
 
 Errors: QF201, QF213, QF214, QF215, QF221 as retry_run.';

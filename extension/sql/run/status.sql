@@ -49,7 +49,8 @@ comment on function quantumflow.status(uuid, boolean) is
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
 occurs, "total" and "failures", the attempts that did not complete. gave_up: how many steps and tasks the run went on without, null where
 its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, saw what that found in the input of a step
-that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, failed_tasks how many of its tasks failed and were tolerated, signals what it waits for, and
+that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, failed_tasks how many of its tasks failed and were tolerated, iterations how many a loop
+has had, with the one that goes on, and max_iterations how many it may have, signals what it waits for, and
 until, while it sleeps or waits, when that is over, null where there is no end to it; child_flow of which workflow it starts a run, and child which
 run that is. parent, root: the run whose step started this one, and the one at the top. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
@@ -88,6 +89,8 @@ begin
               end,
               'fell_back', s.status = 'completed' and s.error_message is not null,
               'failed_tasks', coalesce(s.failed_tasks, 0),
+              'iterations', case when w.repeats then coalesce(s.initial_tasks, 0) end,
+              'max_iterations', case when w.repeats then coalesce(s.max_iterations, w.max_iterations) end,
               'signals', to_jsonb(w.signals),
               'until', case when w.settled and s.status = 'started' then quantumflow._waits_until(s.run_id, s.step_slug, 0) end,
               'child_flow', w.child_flow,
@@ -187,14 +190,9 @@ set search_path = pg_catalog, pg_temp
 as $_seen_by_condition$
 begin
   return (
-    select quantumflow._saw(p_condition, i.input, jsonb_build_object('status', coalesce(w.statuses, '{}')))
-    from quantumflow._task_input(p_run_id, p_step_slug, 0, null, p_run_input, 0, p_dependencies, true, false, null, 2147483647) i
-    cross join (
-      select jsonb_object_agg(s.step_slug, s.status) as statuses
-      from unnest(p_dependencies || p_after) u (slug)
-      join quantumflow.step_states s
-        on (s.run_id, s.step_slug) = (p_run_id, u.slug)
-    ) w
+    select quantumflow._saw(p_condition, i.input, jsonb_build_object('status', o.statuses))
+    from quantumflow._task_input(p_run_id, p_step_slug, 0, null, p_run_input, 0, p_dependencies, true, false, false, null, 2147483647) i
+    cross join lateral quantumflow._statuses_of(p_run_id, p_dependencies || p_after) o
   );
 end
 $_seen_by_condition$;

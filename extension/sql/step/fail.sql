@@ -1,3 +1,37 @@
+create type quantumflow._step_failure as (
+  run_id        uuid,
+  step_slug     text,
+  task_index    int,
+  kind          text,
+  error_message text
+);
+
+comment on type quantumflow._step_failure is
+'Why a step has failed, if that was no attempt at a task: 0, or, of a loop, after which iteration (task_index), of which kind.';
+
+create function quantumflow._record_step_failures(p_failures quantumflow._step_failure[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_step_failures$
+begin
+  insert into quantumflow.task_failures
+    (run_id, step_slug, task_index, retries, attempt, kind, ended_at, error_message, reported)
+  select r.id, f.step_slug, f.task_index, r.retries, 0, f.kind, p_now, f.error_message, false
+  from unnest(p_failures) f
+  cross join lateral (
+    select l.id, l.retries
+    from quantumflow.workflow_runs l
+    where l.id = f.run_id
+    limit 1
+  ) r;
+end
+$_record_step_failures$;
+
+comment on function quantumflow._record_step_failures(quantumflow._step_failure[], timestamptz) is
+'Writes to the history what failed steps and was no attempt: as attempt 0.';
+
 create function quantumflow._fail_steps(p_failed quantumflow._failed_step[], p_now timestamptz)
 returns quantumflow._step_ref[]
 language plpgsql

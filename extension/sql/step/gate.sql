@@ -120,31 +120,8 @@ begin
       ) d
       cross join lateral (
         select case when w.condition is not null and not d.is_unmet then (
-          select coalesce(jsonb_object_agg(g.key, g.value), '{}')
-          from (
-            select 'run' as key, r.input as value
-            from quantumflow.workflow_runs r
-            where r.id = k.run_id
-              and quantumflow._names(w.condition, 'run')
-            union all
-            select u.slug, coalesce(s.output, t.output)
-            from unnest(w.dependencies) u (slug)
-            cross join lateral (
-              select l.output
-              from quantumflow.step_states l
-              where (l.run_id, l.step_slug) = (k.run_id, u.slug)
-                and l.status = 'completed'
-              limit 1
-            ) s
-            left join lateral (
-              select l.output
-              from quantumflow.step_tasks l
-              where (l.run_id, l.step_slug, l.task_index) = (k.run_id, u.slug, 0)
-              limit 1
-            ) t
-              on s.output is null
-            where quantumflow._names(w.condition, u.slug)
-          ) g
+          select n.input
+          from quantumflow._named_input(k.run_id, w.condition, w.dependencies) n
         ) end as input
       ) i
       where not k.plain
@@ -162,7 +139,8 @@ comment on function quantumflow._ask_gate(quantumflow._step_ref[]) is
 completed, then its condition. Neither true nor false is a failure, never false: a typo must not skip a branch without a word. Of the input
 only what the condition names is gathered, so that what is large beside it does not matter.';
 
--- Without a path of its own, so that it is inlined where it is called.
+-- Without paths of their own, so that they are inlined where they are called.
+
 create function quantumflow._names(p_condition text, p_key text)
 returns boolean
 language sql
@@ -171,6 +149,41 @@ return strpos(p_condition, p_key) > 0 or strpos(p_condition, '\') > 0;
 
 comment on function quantumflow._names(text, text) is
 'Whether a condition may look at this key of its input: its text has it, or an escape, in which it may be hidden.';
+
+create function quantumflow._named_input(p_run_id uuid, p_condition text, p_dependencies text[])
+returns table (input jsonb)
+language sql
+stable
+begin atomic
+  select coalesce(jsonb_object_agg(g.key, g.value), '{}')
+  from (
+    select 'run' as key, r.input as value
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id
+      and quantumflow._names(p_condition, 'run')
+    union all
+    select u.slug, coalesce(s.output, t.output)
+    from unnest(p_dependencies) u (slug)
+    cross join lateral (
+      select l.output
+      from quantumflow.step_states l
+      where (l.run_id, l.step_slug) = (p_run_id, u.slug)
+        and l.status = 'completed'
+      limit 1
+    ) s
+    left join lateral (
+      select l.output
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug, l.task_index) = (p_run_id, u.slug, 0)
+      limit 1
+    ) t
+      on s.output is null
+    where quantumflow._names(p_condition, u.slug)
+  ) g;
+end;
+
+comment on function quantumflow._named_input(uuid, text, text[]) is
+'Of the input of a step what its condition names.';
 
 create function quantumflow._why_not(p_condition text, p_holds boolean, p_input jsonb, p_variables jsonb)
 returns text
@@ -317,16 +330,11 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_record_gate_failures$
 begin
-  insert into quantumflow.task_failures
-    (run_id, step_slug, task_index, retries, attempt, kind, ended_at, error_message, reported)
-  select r.id, (v.step).step_slug, 0, r.retries, 0, 'condition', p_now, v.error_message, false
-  from unnest(p_failed) v
-  cross join lateral (
-    select l.id, l.retries
-    from quantumflow.workflow_runs l
-    where l.id = (v.step).run_id
-    limit 1
-  ) r;
+  perform quantumflow._record_step_failures(
+    array(
+      select row((v.step).run_id, (v.step).step_slug, 0, 'condition', v.error_message)::quantumflow._step_failure
+      from unnest(p_failed) v),
+    p_now);
 end
 $_record_gate_failures$;
 

@@ -14,7 +14,7 @@ left join lateral (
 where s.status = 'completed';
 
 comment on view quantumflow._step_outputs is
-'The outputs of completed steps, wherever they are stored: a map''s on the step, a single step''s on its task.';
+'The outputs of completed steps, wherever they are stored: a map''s and a loop''s on the step, a single step''s on its task.';
 comment on column quantumflow._step_outputs.run_id is 'The run.';
 comment on column quantumflow._step_outputs.step_slug is 'The step.';
 comment on column quantumflow._step_outputs.output is 'The output.';
@@ -164,6 +164,27 @@ $_fresh_since$;
 comment on function quantumflow._fresh_since(uuid, text, int) is
 'The latest retry of the run that undid a completion of the task; 0 for a task that has never been completed.';
 
+create function quantumflow._loop_fresh_since(p_run_id uuid, p_step_slug text)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_loop_fresh_since$
+begin
+  return coalesce(
+    (
+      select max(u.undone_by)
+      from quantumflow.undone_tasks u
+      where (u.run_id, u.step_slug) = (p_run_id, p_step_slug)
+    ),
+    0);
+end
+$_loop_fresh_since$;
+
+comment on function quantumflow._loop_fresh_since(uuid, text) is
+'The latest retry of the run that undid iterations of a loop: those that are made after it are other work than before, since each is given
+what the one before has put out. 0 if none has.';
+
 create function quantumflow._joined_input(p_run_id uuid, p_run_input jsonb, p_dependencies text[], p_most int)
 returns jsonb
 language plpgsql
@@ -193,8 +214,59 @@ $_joined_input$;
 comment on function quantumflow._joined_input(uuid, jsonb, text[], int) is
 '_task_input of a step that several others lead to.';
 
--- Without a path of its own, so that it is inlined where it is called; what is rarely asked for is called, so that others do not pay for
--- its plan.
+create function quantumflow._iteration_input(
+  p_run_id       uuid,
+  p_step_slug    text,
+  p_task_index   int,
+  p_run_input    jsonb,
+  p_dependencies text[],
+  p_most         int)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_iteration_input$
+declare
+  v_last jsonb;
+begin
+  select t.output
+  into v_last
+  from quantumflow.step_tasks t
+  where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index - 1);
+
+  if pg_column_size(v_last) > p_most then
+    return null;
+  end if;
+
+  return quantumflow._joined_input(p_run_id, p_run_input, p_dependencies, p_most)
+    || jsonb_build_object('iteration', p_task_index, 'last', coalesce(v_last, 'null'));
+end
+$_iteration_input$;
+
+comment on function quantumflow._iteration_input(uuid, text, int, jsonb, text[], int) is
+'_task_input of an iteration.';
+
+-- Without paths of their own, so that they are inlined where they are called; what is rarely asked for is called, so that others do not pay
+-- for its plan.
+
+create function quantumflow._statuses_of(p_run_id uuid, p_step_slugs text[])
+returns table (statuses jsonb)
+language sql
+stable
+begin atomic
+  select coalesce(jsonb_object_agg(u.slug, s.status), '{}')
+  from unnest(p_step_slugs) u (slug)
+  cross join lateral (
+    select l.status
+    from quantumflow.step_states l
+    where (l.run_id, l.step_slug) = (p_run_id, u.slug)
+    limit 1
+  ) s;
+end;
+
+comment on function quantumflow._statuses_of(uuid, text[]) is
+'What became of steps of a run, by name: what a condition has as $status.';
+
 create function quantumflow._task_input(
   p_run_id       uuid,
   p_step_slug    text,
@@ -205,6 +277,7 @@ create function quantumflow._task_input(
   p_dependencies text[],
   p_counts       boolean,
   p_gathers      boolean,
+  p_repeats      boolean,
   p_chunk_size   int,
   p_most         int)
 returns table (input jsonb, fresh_since int)
@@ -217,6 +290,7 @@ begin atomic
       when p_chunk_size is not null then jsonb_build_object('items', p_item_value, 'index', p_task_index * p_chunk_size)
       when p_gathers then jsonb_build_object('item', p_item_value, 'index', p_task_index)
       when not p_counts then quantumflow._callback_input(p_run_id, p_step_slug)
+      when p_repeats then quantumflow._iteration_input(p_run_id, p_step_slug, p_task_index, p_run_input, p_dependencies, p_most)
       when p_dependencies = '{}' then jsonb_build_object('run', p_run_input)
       when cardinality(p_dependencies) > 1 then quantumflow._joined_input(p_run_id, p_run_input, p_dependencies, p_most)
       else (
@@ -233,12 +307,16 @@ begin atomic
         ) o on true
       )
     end,
-    case when p_retries > 0 then quantumflow._fresh_since(p_run_id, p_step_slug, p_task_index) else 0 end
+    case
+      when p_retries = 0 then 0
+      when p_repeats then quantumflow._loop_fresh_since(p_run_id, p_step_slug)
+      else quantumflow._fresh_since(p_run_id, p_step_slug, p_task_index)
+    end
   offset 0;
 end;
 
-comment on function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, int, int) is
-'What a task''s handler is given: {"run", <dependency>: output, ...}, or {"item", "index"} for a map task, {"items", "index"}
+comment on function quantumflow._task_input(uuid, text, int, jsonb, jsonb, int, text[], boolean, boolean, boolean, int, int) is
+'What a task''s handler is given: {"run", <dependency>: output, ...}, of a loop with "iteration" and "last", or {"item", "index"} for a map task, {"items", "index"}
 for one of a map in chunks, with the index of the first item, which fetches the rest on
 demand, or {"run", "output"} or {"run", "error", "failure"} for a callback.
 

@@ -187,6 +187,8 @@ declare
   v_taskless quantumflow._step_ref[];
   v_tasks    bigint;
   v_settled  quantumflow._step_ref[];
+  v_resumed  quantumflow._step_ref[];
+  v_turned   quantumflow._counted;
   v_stranded quantumflow._new_task[];
   v_made     quantumflow._readied;
 begin
@@ -207,20 +209,26 @@ begin
     select
       array_agg(m.step order by (m.step).run_id, (m.step).step_slug) filter (where m.tasks = 0),
       sum(m.tasks) filter (where not m.settled),
-      array_agg(m.step) filter (where m.settled)
-    into v_taskless, v_tasks, v_settled
+      array_agg(m.step) filter (where m.settled),
+      array_agg(m.step) filter (where m.made > 0)
+    into v_taskless, v_tasks, v_settled, v_resumed
     from quantumflow._mark_started(v_steps, p_now) m;
 
-    if v_settled is not null then
-      v_stranded := quantumflow._make_settled_tasks(v_settled, p_now);
-      v_steps := array(
-        select k
-        from unnest(v_steps) k
-        where not exists (select from unnest(v_settled) s where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)));
+    if v_resumed is not null then
+      -- What it ends goes on as if it had never begun, and what it fails is over.
+      v_turned := quantumflow._turn_loops(v_resumed, p_now);
+      v_taskless := v_taskless || v_turned.done;
+      v_steps := quantumflow._of_live_runs(quantumflow._steps_but(v_steps, v_resumed) || v_turned.again);
+      v_settled := quantumflow._of_live_runs(v_settled);
+    end if;
 
-      if v_steps = '{}' then
-        return row(coalesce(v_gated.ended, '{}'), v_stranded, p_offer)::quantumflow._readied;
-      end if;
+    if v_settled <> '{}' then
+      v_stranded := quantumflow._make_settled_tasks(v_settled, p_now);
+      v_steps := quantumflow._steps_but(v_steps, v_settled);
+    end if;
+
+    if v_steps = '{}' then
+      return row(coalesce(v_gated.ended, '{}') || v_taskless, v_stranded, p_offer)::quantumflow._readied;
     end if;
 
     if v_tasks >= quantumflow._counted_apart_from() then
@@ -244,8 +252,25 @@ comment on function quantumflow._start_steps(quantumflow._step_ref[], timestampt
 'The only way in which steps start and get their tasks: one for a single step, one per item, or per chunk of items, for a map. What is settled gets its own here, too. What is not
 plain passes the gate first. Returns those that have ended without a task, what has no queue, and the offer with what was handed over.';
 
+create function quantumflow._steps_but(p_steps quantumflow._step_ref[], p_others quantumflow._step_ref[])
+returns quantumflow._step_ref[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_steps_but$
+begin
+  return array(
+    select k
+    from unnest(p_steps) k
+    where not exists (select from unnest(p_others) s where (s.run_id, s.step_slug) = (k.run_id, k.step_slug)));
+end
+$_steps_but$;
+
+comment on function quantumflow._steps_but(quantumflow._step_ref[], quantumflow._step_ref[]) is
+'Steps without others.';
+
 create function quantumflow._mark_started(p_steps quantumflow._step_ref[], p_now timestamptz)
-returns table (step quantumflow._step_ref, tasks int, settled boolean)
+returns table (step quantumflow._step_ref, tasks int, settled boolean, made int)
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -256,7 +281,7 @@ begin
   set
     status = case m.tasks when 0 then 'completed' else 'started' end,
     remaining_deps = 0,
-    initial_tasks = m.tasks,
+    initial_tasks = greatest(m.tasks, m.made),
     remaining_tasks = m.tasks - m.kept,
     started_at = p_now,
     completed_at = case m.tasks when 0 then p_now end,
@@ -266,15 +291,17 @@ begin
       k as step,
       coalesce(
         w.known_tasks,
+        case when w.repeats then 1 end,
         ceil(
           jsonb_array_length(quantumflow._map_source(k.run_id, k.workflow_slug, k.version, k.step_slug))::numeric
           / coalesce(w.chunk_size, 1))::int) as tasks,
       w.gathers,
       w.settled,
-      quantumflow._kept_tasks(k.run_id, k.step_slug) as kept
+      case when w.repeats then 0 else quantumflow._kept_tasks(k.run_id, k.step_slug) end as kept,
+      case when w.repeats then quantumflow._iterations_made(k.run_id, k.step_slug) else 0 end as made
     from unnest(p_steps) k
     cross join lateral (
-      select l.known_tasks, l.gathers, l.chunk_size, l.settled
+      select l.known_tasks, l.gathers, l.chunk_size, l.settled, l.repeats
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
       limit 1
@@ -290,12 +317,13 @@ begin
   ) d
   where s.run_id is not distinct from (m.step).run_id
     and s.ctid = d.tid
-  returning m.step, m.tasks, m.settled;
+  returning m.step, m.tasks, m.settled, m.made;
 end
 $_mark_started$;
 
 comment on function quantumflow._mark_started(quantumflow._step_ref[], timestamptz) is
-'Marks those steps started that are not yet, and returns them with their numbers of tasks, and whether these are settled. A map learns its own here; what has no task,
+'Marks those steps started that are not yet, and returns them with their numbers of tasks, whether these are settled, and how many iterations a loop
+has had, which goes on after a retry. A map learns its own number here; what has no task,
 as a map over an empty array, is done at once. A retried map has kept the tasks that were completed, and gets the others.
 
 Where a step is known to have tasks, whatever statement finds the step ready while it writes its row has marked it already.';

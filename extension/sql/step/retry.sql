@@ -1,17 +1,80 @@
 -- How an ended run is run again, as far as it did not finish: by whoever asks, or, as a child, by its parent.
 
 create type quantumflow._retried_step as (
-  step_slug   text,
-  keeps_tasks boolean,
-  has_passed  boolean,
-  is_anew     boolean
+  step_slug      text,
+  keeps_tasks    boolean,
+  has_passed     boolean,
+  is_anew        boolean,
+  kept_before    int,
+  max_iterations int
 );
 
 comment on type quantumflow._retried_step is
-'A step that a retry runs again, whether its completed tasks are kept, whether it has passed the gate, and does not again, and
-whether it runs anew, as if it had never run.';
+'A step that a retry runs again, whether its completed tasks are kept, of a loop only those before an iteration (kept_before), whether it has
+passed the gate, and does not again, whether it runs anew, as if it had never run, or, of a loop, had had no later iterations, and how many
+iterations a loop may have then, where that is not what its definition says.';
 
-create function quantumflow._plan_retry(p_run quantumflow.workflow_runs, p_from_step text, p_given_up boolean)
+create function quantumflow._refuse_iteration(p_run quantumflow.workflow_runs, p_from_step text, p_from_iteration int)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_iteration$
+declare
+  v_made  int;
+  v_first int;
+begin
+  select s.initial_tasks
+  into v_made
+  from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+    and w.repeats
+  where (s.run_id, s.step_slug) = (p_run.id, p_from_step);
+
+  if not found then
+    raise exception 'step "%" has no iteration %', coalesce(p_from_step, 'null'), p_from_iteration
+    using
+      errcode = 'QF221',
+      detail = 'Only a loop has iterations, and from_step names none.',
+      hint = 'Leave from_iteration out: from_step alone runs the step again.';
+  end if;
+
+  select coalesce(min(t.task_index) + 1, 0)
+  into v_first
+  from quantumflow.step_tasks t
+  where (t.run_id, t.step_slug, t.status) = (p_run.id, p_from_step, 'completed');
+
+  if not (p_from_iteration = 0 or p_from_iteration between v_first and v_made - 1) or v_made is null then
+    raise exception 'step "%" has no iteration % to begin at', p_from_step, p_from_iteration
+    using
+      errcode = 'QF221',
+      detail = format(
+        'It has had %s iterations, counted from 0, and what comes before one is kept from iteration %s on.', coalesce(v_made, 0), v_first),
+      hint = 'Name one of these, or 0, or leave from_iteration out: from_step alone runs the whole loop again.';
+  end if;
+end
+$_refuse_iteration$;
+
+comment on function quantumflow._refuse_iteration(quantumflow.workflow_runs, text, int) is
+'Refuses an iteration that a loop has not had, or of which it is not known any more what came before.
+
+Errors: QF221 there is none, or the step is no loop.';
+
+create function quantumflow._is_kept(p_plan quantumflow._retried_step, p_task quantumflow.step_tasks)
+returns boolean
+language sql
+immutable
+return p_plan.keeps_tasks and p_task.status = 'completed' and p_task.task_index < coalesce(p_plan.kept_before, 2147483647);
+
+comment on function quantumflow._is_kept(quantumflow._retried_step, quantumflow.step_tasks) is
+'Whether a retry keeps a task of a step that runs again.';
+
+create function quantumflow._plan_retry(
+  p_run            quantumflow.workflow_runs,
+  p_from_step      text,
+  p_from_iteration int,
+  p_given_up       boolean)
 returns setof quantumflow._retried_step
 language plpgsql
 stable
@@ -31,8 +94,12 @@ begin
       hint = 'select * from quantumflow.step_states where run_id = ... shows its steps.';
   end if;
 
+  if p_from_iteration is not null then
+    perform quantumflow._refuse_iteration(p_run, p_from_step, p_from_iteration);
+  end if;
+
   -- The steps that did not finish, and those that were given up. Of a map, the finished tasks are kept; if all are finished, their outputs
-  -- failed it, and none is. What is covered has a step before it that runs again, or is named: its outputs and its answer at the gate go.
+  -- failed it, and none is; of a loop the last one's did, and all are. What is covered has a step before it that runs again, or is named: its outputs and its answer at the gate go.
   return query
   with recursive given_up (slug) as (
     select s.step_slug
@@ -65,23 +132,45 @@ begin
   )
   select
     s.step_slug,
-    not k.is_covered
-    and exists (
+    not k.is_covered and (w.repeats or o.is_open),
+    not k.is_covered and s.started_at is not null,
+    k.is_covered or k.is_named,
+    case when k.is_named then p_from_iteration end,
+    case
+      when k.is_covered or not w.repeats then null
+      when k.is_named or o.is_open or s.status = 'cancelled' then s.max_iterations
+      else s.initial_tasks + w.max_iterations
+    end
+  from quantumflow.step_states s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
+  -- With from_iteration the loop begins inside, unless something before it runs again too.
+  cross join lateral (
+    select
+      p_from_iteration is not null
+      and s.step_slug = p_from_step
+      and not exists (
+        select
+        from covered c
+        join quantumflow.workflow_steps d
+          on (d.workflow_slug, d.version, d.step_slug) = (p_run.workflow_slug, p_run.version, c.slug)
+        where s.step_slug = any (d.dependents)
+      ) as is_named
+  ) i
+  cross join lateral (select i.is_named, not i.is_named and s.step_slug in (select c.slug from covered c) as is_covered) k
+  cross join lateral (
+    select exists (
       select
       from quantumflow.step_tasks t
       where (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
         and t.status <> 'completed'
-    ),
-    not k.is_covered and s.started_at is not null,
-    k.is_covered
-  from quantumflow.step_states s
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug)
-  cross join lateral (select s.step_slug in (select c.slug from covered c) as is_covered) k
+    ) as is_open
+  ) o
   where s.run_id = p_run.id
     and (
       not quantumflow._has_ended(s.status, w.goes_on)
       or k.is_covered
+      or k.is_named
       or s.step_slug in (select g.slug from given_up g)
     );
 
@@ -101,10 +190,10 @@ begin
 end
 $_plan_retry$;
 
-comment on function quantumflow._plan_retry(quantumflow.workflow_runs, text, boolean) is
+comment on function quantumflow._plan_retry(quantumflow.workflow_runs, text, int, boolean) is
 'The steps of an ended run that a retry runs again; p_given_up: also those that it went on without, and all that depends on them.
 
-Errors: QF214 there is none; QF215 the run has no such step.';
+Errors: QF214 there is none; QF215 the run has no such step; QF221 the step has no such iteration.';
 
 create function quantumflow._forget_tasks(p_run quantumflow.workflow_runs, p_plan quantumflow._retried_step[])
 returns void
@@ -124,7 +213,7 @@ begin
         select l.ctid as tid
         from quantumflow.step_tasks l
         where (l.run_id, l.step_slug) = (p_run.id, p.step_slug)
-          and not (p.keeps_tasks and l.status = 'completed')
+          and not quantumflow._is_kept(p, l)
         offset 0
       ) k
       where t.run_id is not distinct from p_run.id
@@ -184,7 +273,6 @@ as $_retry$
 declare
   v_run   quantumflow.workflow_runs;
   v_steps text[] := array(select p.step_slug from unnest(p_plan) p order by p.step_slug);
-  v_anew  text[] := array(select p.step_slug from unnest(p_plan) p where p.is_anew);
 begin
   -- What is left of the tasks, the steps as if they had never started, the run; then start what is ready.
   perform quantumflow._forget_tasks(p_run, p_plan);
@@ -203,10 +291,11 @@ begin
     skipped_at = null,
     skip_reason = null,
     failed_tasks = null,
-    fresh_since = case when s.step_slug = any (v_anew) then p_run.retries + 1 else s.fresh_since end
-  from quantumflow.workflow_steps w
-  where s.run_id = p_run.id
-    and s.step_slug = any (v_steps)
+    fresh_since = case when p.is_anew then p_run.retries + 1 else s.fresh_since end,
+    max_iterations = p.max_iterations
+  from unnest(p_plan) p
+  cross join quantumflow.workflow_steps w
+  where (s.run_id, s.step_slug) = (p_run.id, p.step_slug)
     and (w.workflow_slug, w.version, w.step_slug) = (p_run.workflow_slug, p_run.version, s.step_slug);
 
   delete from quantumflow._map_counters c

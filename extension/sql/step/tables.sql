@@ -15,6 +15,7 @@ create table quantumflow.step_states (
   skip_reason     text,
   failed_tasks    int,
   fresh_since     int,
+  max_iterations  int,
   constraint step_states_pkey primary key (run_id, step_slug),
   constraint step_states_status_known
     check (status in ('created', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -28,7 +29,8 @@ create table quantumflow.step_states (
   constraint step_states_skipped_has_reason
     check (skipped_at is null = (skip_reason is null) and (skipped_at is null or status = 'skipped')),
   constraint step_states_skip_reason_known check (skip_reason in ('condition', 'dependency')),
-  constraint step_states_failed_tasks_positive check (failed_tasks > 0)
+  constraint step_states_failed_tasks_positive check (failed_tasks > 0),
+  constraint step_states_iterations_within_maximum check (initial_tasks <= max_iterations)
 ) with (fillfactor = 35, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 comment on table quantumflow.step_states is 'One row per step of a run, from the run''s start.';
@@ -37,7 +39,8 @@ comment on column quantumflow.step_states.step_slug is 'The step.';
 comment on column quantumflow.step_states.error_message is 'Why the step failed; on a completed step, why its output is its fallback.';
 comment on column quantumflow.step_states.created_at is 'When the run started.';
 comment on column quantumflow.step_states.failed_at is 'When a task of it failed for good.';
-comment on column quantumflow.step_states.initial_tasks is 'How many tasks the step has; null while a map''s size is unknown.';
+comment on column quantumflow.step_states.initial_tasks is
+'How many tasks the step has; null while a map''s size is unknown. Of a loop how many iterations were made, those that are not kept too.';
 comment on column quantumflow.step_states.remaining_deps is 'Dependencies that are not done yet; 0 makes the step ready.';
 comment on column quantumflow.step_states.started_at is 'When the last dependency was done and the tasks were queued.';
 comment on column quantumflow.step_states.remaining_tasks is
@@ -46,14 +49,16 @@ counted in _map_counters first, and taken off here by the eighth of the map: how
 comment on column quantumflow.step_states.status is 'created, started, completed, failed, skipped or cancelled.';
 comment on column quantumflow.step_states.completed_at is 'When the last task was done.';
 comment on column quantumflow.step_states.output is
-'A map''s outputs as an array in index order, once completed; of any step the fallback that stands for its output. Else null for a single
-step, whose output is on its task.';
+'A map''s outputs as an array in index order, once completed; a loop''s last; of any step the fallback that stands for its output. Else null
+for a single step, whose output is on its task.';
 comment on column quantumflow.step_states.skipped_at is 'When the step was skipped.';
 comment on column quantumflow.step_states.skip_reason is
 'Why it was skipped. condition: its condition was false. dependency: too few of its dependencies had completed.';
 comment on column quantumflow.step_states.failed_tasks is 'How many of its tasks have failed and were tolerated; null for none.';
 comment on column quantumflow.step_states.fresh_since is
 'The retry of the run, from 1, that runs this step anew: children that its tasks started before are nobody''s any more. Null where there was none.';
+comment on column quantumflow.step_states.max_iterations is
+'How many iterations a loop may have had, where a retry has granted it more than its definition does; null: as many as that says.';
 
 create table quantumflow._map_counters (
   run_id          uuid not null,

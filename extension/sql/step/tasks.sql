@@ -34,26 +34,38 @@ begin
       p_ready_at => d.ready_at,
       p_vt => v.vt,
       p_headers => r.headers,
-      p_is_taken => coalesce(v_room, 0) > 0 and quantumflow._may_take(
+      p_is_taken => coalesce(v_room, 0) > 0 and r.status = 'started' and quantumflow._may_take(
         w.queue, w.command, d.ready_at, v.vt, p_offer.queues, p_offer.commands, v_oldest, p_now)))
   into v_tasks
   from unnest(p_steps) k
   cross join lateral (
-    select l.started_at, l.priority, l.headers, l.retries
+    select l.started_at, l.priority, l.headers, l.retries, l.status
     from quantumflow.workflow_runs l
     where l.id = k.run_id
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers, l.known_tasks
+    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers, l.known_tasks, l.repeats, l.loop_delay
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
   ) w
-  cross join lateral (select greatest(p_now, r.started_at) + w.start_delay as ready_at) d
+  cross join lateral (
+    select greatest(p_now, r.started_at) + case when w.repeats and k.is_started then w.loop_delay else w.start_delay end as ready_at
+  ) d
   cross join lateral (
     select 0 as task_index, null::jsonb as item_value
     where w.known_tasks > 0
+    union all
+    select s.initial_tasks - 1, null
+    from (
+      select l.initial_tasks
+      from quantumflow.step_states l
+      where (l.run_id, l.step_slug) = (k.run_id, k.step_slug)
+      limit 1
+    ) s
+    where w.repeats
+      and coalesce(p_first, 0) = 0
     union all
     select (e.n - 1)::int + coalesce(p_first, 0), e.item
     from jsonb_array_elements(quantumflow._map_items(k, p_first, p_last, 1)) with ordinality e (item, n)
@@ -67,6 +79,8 @@ begin
   ) i
   cross join lateral (
     select case
+      -- Only a loop goes on in a paused run.
+      when r.status = 'paused' then 'infinity'
       when d.ready_at > p_now then d.ready_at
       -- Not all of a large map at one moment, or a claim could not tell how far it had come: see _remember_front.
       else p_now - make_interval(secs => r.priority) + interval '1 us' * (i.task_index / 1000)
@@ -97,7 +111,7 @@ end
 $_make_tasks$;
 
 comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz, quantumflow._offer) is
-'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null. Returns what has no
+'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null; of a loop the last of its iterations, which it has not yet. Returns what has no
 queue, and the offer with those that were handed over.';
 
 create function quantumflow._fail_stranded(p_tasks quantumflow._new_task[], p_now timestamptz)

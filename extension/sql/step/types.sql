@@ -202,6 +202,14 @@ comment on type quantumflow._progress is
 'The steps of the tasks that a call holds, by key; whether it ends one, and whether one is over; whether one may have other tasks, as a map;
 whether one is counted apart; and whether one asks for outputs of a shape.';
 
+create type quantumflow._counted as (
+  done  quantumflow._step_ref[],
+  again quantumflow._step_ref[]
+);
+
+comment on type quantumflow._counted is
+'Of the steps that tasks were taken off, those that have none left, and the loops that go on and get their next iteration.';
+
 create type quantumflow._ended_run as (
   run_id        uuid,
   output        jsonb,

@@ -267,7 +267,7 @@ begin
     return false;
   end if;
 
-  perform quantumflow._retry(p_child, array(select p from quantumflow._plan_retry(p_child, null, false) p), p_now);
+  perform quantumflow._retry(p_child, array(select p from quantumflow._plan_retry(p_child, null, null, false) p), p_now);
 
   return true;
 end

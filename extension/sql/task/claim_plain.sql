@@ -39,7 +39,8 @@ return format(
     ) r
     cross join lateral (
       select
-        k.step_slug, k.command, k.args, k.max_attempts, k.timeout, k.step_type, k.dependencies, k.counts, k.gathers, k.chunk_size
+        k.step_slug, k.command, k.args, k.max_attempts, k.timeout, k.step_type, k.dependencies, k.counts, k.gathers, k.repeats,
+        k.chunk_size
       from quantumflow.workflow_steps k
       where (k.workflow_slug, k.version, k.step_slug) = (r.workflow_slug, r.version, s.step_slug)
       limit 1
@@ -57,8 +58,8 @@ return format(
       for update skip locked
     ) l
     cross join lateral quantumflow._task_input(
-      r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size,
-      100000) i
+      r.id, w.step_slug, l.task_index, l.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.repeats,
+      w.chunk_size, 100000) i
     where i.input is not null
       and (r.status = 'started' or not w.counts)
       and (p_offer.commands is null or w.command = any (p_offer.commands))

@@ -141,7 +141,7 @@ begin
     v_progress := quantumflow._without_ended_runs(v_progress);
   end if;
 
-  v_offer := quantumflow._advance(quantumflow._count_done_tasks(v_progress, p_now), '{}', p_now, p_offer);
+  v_offer := quantumflow._move_on(v_progress, p_now, p_offer);
   perform quantumflow._remove_reported(v_reported.recorded, v_reported.held);
 
   if v_fails then

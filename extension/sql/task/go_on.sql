@@ -129,7 +129,7 @@ begin
     v_held[n].outcome := 'acts';
   end loop;
 
-  return quantumflow._count_done_tasks(quantumflow._hold_steps(v_held), p_now);
+  return (quantumflow._count_done_tasks(quantumflow._hold_steps(v_held), p_now)).done;
 end
 $_tolerate$;
 

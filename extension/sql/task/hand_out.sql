@@ -100,14 +100,15 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.args, l.max_attempts, l.timeout, l.step_type, l.dependencies, l.counts, l.gathers, l.chunk_size
+    select l.command, l.args, l.max_attempts, l.timeout, l.step_type, l.dependencies, l.counts, l.gathers, l.repeats,
+      l.chunk_size
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
     limit 1
   ) w
   cross join lateral quantumflow._task_input(
-    k.run_id, k.step_slug, k.task_index, t.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.chunk_size,
-    2147483647) i;
+    k.run_id, k.step_slug, k.task_index, t.item_value, r.input, r.retries, w.dependencies, w.counts, w.gathers, w.repeats,
+    w.chunk_size, 2147483647) i;
 end
 $_hand_out$;
 
@@ -124,7 +125,7 @@ begin
   return (
     select
       sum(quantumflow._bytes(case when s.gathers then t.item_value else quantumflow._step_output(p_task.run_id, d.slug) end))
-      + max(quantumflow._bytes(r.input)) + max(coalesce(quantumflow._bytes(r.output), 0))
+      + max(quantumflow._bytes(r.input)) + max(coalesce(quantumflow._bytes(r.output), 0)) + max(coalesce(quantumflow._bytes(b.output), 0))
     from quantumflow.workflow_runs r
     join quantumflow.workflow_steps s
       on (s.workflow_slug, s.version, s.step_slug) = (r.workflow_slug, r.version, p_task.step_slug)
@@ -132,6 +133,9 @@ begin
       on (t.run_id, t.step_slug, t.task_index) = (r.id, p_task.step_slug, p_task.task_index)
     left join unnest(s.dependencies) d (slug)
       on true
+    left join quantumflow.step_tasks b
+      on (b.run_id, b.step_slug, b.task_index) = (r.id, p_task.step_slug, p_task.task_index - 1)
+      and s.repeats
     where r.id = p_task.run_id
   );
 end

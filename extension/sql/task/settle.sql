@@ -486,13 +486,10 @@ begin
   where t.run_id is not distinct from (d.held).run_id
     and t.ctid = (d.held).tid;
 
-  perform quantumflow._advance(
-    quantumflow._count_done_tasks(
-      quantumflow._progress_of(
-        array(select (d.held).run_id from unnest(p_due) d),
-        array(select (d.held).step_slug from unnest(p_due) d)),
-      p_now),
-    '{}',
+  perform quantumflow._move_on(
+    quantumflow._progress_of(
+      array(select (d.held).run_id from unnest(p_due) d),
+      array(select (d.held).step_slug from unnest(p_due) d)),
     p_now);
 
   perform quantumflow._remove_messages(

@@ -49,7 +49,7 @@ begin
     select d.ordinality as n, w.child_input, i.input, jsonb_build_object('status', coalesce(o.statuses, '{}')) as variables
     from unnest(p_due) with ordinality d
     cross join lateral (
-      select l.child_input, l.dependencies, l.after
+      select l.child_input, l.dependencies, l.after, l.repeats
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = ((d.held).workflow_slug, (d.held).version, (d.held).step_slug)
       limit 1
@@ -61,7 +61,8 @@ begin
       limit 1
     ) r
     cross join lateral quantumflow._task_input(
-      (d.held).run_id, (d.held).step_slug, (d.held).task_index, null, r.input, 0, w.dependencies, true, false, null, 2147483647) i
+      (d.held).run_id, (d.held).step_slug, (d.held).task_index, null, r.input, 0, w.dependencies, true, false, w.repeats, null,
+      2147483647) i
     cross join lateral (
       select case when w.child_input is not null then (
         select jsonb_object_agg(u.slug, s.status)

@@ -29,12 +29,12 @@ create table quantumflow.step_tasks (
 ) with (fillfactor = 33, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 comment on table quantumflow.step_tasks is
-'One row per task: index 0 for a single step, one per item for a map step.
+'One row per task: index 0 for a single step, one per item for a map step, one per iteration that is kept for a loop.
 
 A run''s on_complete and on_failure tasks are here too, as steps _on_complete and _on_failure, and its deadline, as _run_timeout.';
 comment on column quantumflow.step_tasks.run_id is 'The run.';
 comment on column quantumflow.step_tasks.step_slug is 'The step.';
-comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; 0 for a single step; the run''s retries for a callback, and for a deadline.';
+comment on column quantumflow.step_tasks.task_index is 'The item''s position from 0; the iteration, from 0; 0 for a single step; the run''s retries for a callback, and for a deadline.';
 comment on column quantumflow.step_tasks.queue is 'The pgmq queue of its message.';
 comment on column quantumflow.step_tasks.message_id is
 'The msg_id of its message; its vt is the lease. Gone from the queue once the task has ended, or passed on to the next one of its run.';
@@ -74,16 +74,16 @@ create table quantumflow.task_failures (
   reported      boolean not null,
   usage         jsonb,
   constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
-  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child'))
+  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop'))
 );
 
-comment on table quantumflow.task_failures is 'One row per attempt that did not complete, and per step whose condition failed it: what went wrong, where and when.';
+comment on table quantumflow.task_failures is 'One row per attempt that did not complete, and per step that its condition failed, or its maximum of iterations: what went wrong, where and when.';
 comment on column quantumflow.task_failures.run_id is 'The run.';
 comment on column quantumflow.task_failures.step_slug is 'The step.';
 comment on column quantumflow.task_failures.task_index is 'The task.';
 comment on column quantumflow.task_failures.retries is 'The run''s retries at that time.';
-comment on column quantumflow.task_failures.attempt is 'The attempt, from 1; 0 of a step that failed before it had a task.';
-comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task, or of the moment until which it was to sleep, or of what a child was to be given, or its output to become. child: the run that it started failed, was cancelled, or could not be started.';
+comment on column quantumflow.task_failures.attempt is 'The attempt, from 1; 0 of a step that failed before it had a task, or, of a loop, after an iteration that had ended.';
+comment on column quantumflow.task_failures.kind is 'timeout: it ended, or its lease did, when its deadline had passed, whoever noticed. Else error: it was reported. lost: its lease ran out. condition: of the step, which therefore has no task, or of the moment until which it was to sleep, or of what a child was to be given, or its output to become, or of a loop, which goes on or ends. loop: it had as many iterations as it may. child: the run that it started failed, was cancelled, or could not be started.';
 comment on column quantumflow.task_failures.worker_id is 'Who had claimed it.';
 comment on column quantumflow.task_failures.lease_token is 'The token of that claim.';
 comment on column quantumflow.task_failures.started_at is

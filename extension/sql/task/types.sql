@@ -26,10 +26,10 @@ comment on type quantumflow.claimed_task is
 comment on column quantumflow.claimed_task.run_id is 'The run.';
 comment on column quantumflow.claimed_task.workflow_slug is 'The workflow.';
 comment on column quantumflow.claimed_task.step_slug is 'The step; _on_complete or _on_failure for a callback.';
-comment on column quantumflow.claimed_task.task_index is 'The position of the item from 0; 0 for a single step.';
+comment on column quantumflow.claimed_task.task_index is 'The position of the item from 0; the iteration of a loop, from 0; 0 for a single step.';
 comment on column quantumflow.claimed_task.command is 'The handler to call.';
 comment on column quantumflow.claimed_task.args is 'The args of the step, unchanged.';
-comment on column quantumflow.claimed_task.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
+comment on column quantumflow.claimed_task.input is '{"run", <dependency>: output, ...}, of a loop with "iteration" and "last", or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
 comment on column quantumflow.claimed_task.attempt is 'Which attempt this is, from 1.';
 comment on column quantumflow.claimed_task.max_attempts is 'How many failures end the task.';
 comment on column quantumflow.claimed_task.lease_token is 'To be shown with the report.';
@@ -40,7 +40,7 @@ comment on column quantumflow.claimed_task.message_id is 'The msg_id of its mess
 comment on column quantumflow.claimed_task.headers is 'The headers of the run.';
 comment on column quantumflow.claimed_task.losses is
 'How many attempts before this one lost their worker. While there are any, run nothing beside it: it may be what killed them.';
-comment on column quantumflow.claimed_task.step_type is 'What the step is, and so what the input holds: single, map or callback.';
+comment on column quantumflow.claimed_task.step_type is 'What the step is, and so what the input holds: single, map, loop or callback.';
 comment on column quantumflow.claimed_task.retries is 'How often the run was retried.';
 comment on column quantumflow.claimed_task.fresh_since is
 'The retry of the run since which it is other work than before, because it had been completed and runs anew; 0 for what has never been
@@ -103,10 +103,10 @@ comment on column quantumflow.task_exchange.outcome is 'What became of a result;
 comment on column quantumflow.task_exchange.run_id is 'The run.';
 comment on column quantumflow.task_exchange.workflow_slug is 'The workflow.';
 comment on column quantumflow.task_exchange.step_slug is 'The step; _on_complete or _on_failure for a callback.';
-comment on column quantumflow.task_exchange.task_index is 'The position of the item from 0; 0 for a single step.';
+comment on column quantumflow.task_exchange.task_index is 'The position of the item from 0; the iteration of a loop, from 0; 0 for a single step.';
 comment on column quantumflow.task_exchange.command is 'The handler to call.';
 comment on column quantumflow.task_exchange.args is 'The args of the step, unchanged.';
-comment on column quantumflow.task_exchange.input is '{"run", <dependency>: output, ...}, or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
+comment on column quantumflow.task_exchange.input is '{"run", <dependency>: output, ...}, of a loop with "iteration" and "last", or {"item", "index"}, or {"run", "output"} or {"run", "error", "failure"}.';
 comment on column quantumflow.task_exchange.attempt is 'Which attempt this is, from 1.';
 comment on column quantumflow.task_exchange.max_attempts is 'How many failures end the task.';
 comment on column quantumflow.task_exchange.lease_token is 'To be shown with the report.';

@@ -177,6 +177,7 @@ _FLAG = (bool, "True or False")
 _WANTED: dict[str, _Wanted] = {
     "priority": _NUMBER,
     "from_version": _NUMBER,
+    "from_iteration": _NUMBER,
     "to_version": _NUMBER,
     "max_runs": _NUMBER,
     "max_failures": _NUMBER,

@@ -98,6 +98,7 @@ class StepState(TypedDict):
 
     `signals` is what a wait waits for; `until`, while it or a sleep goes on, when that ends;
     `child_flow` of which workflow it starts a run, and `child` that run.
+    `iterations` is how many a loop has had, of `max_iterations`; `tasks` has those that are kept.
     """
 
     step_slug: str
@@ -113,6 +114,8 @@ class StepState(TypedDict):
     condition: str | None
     fell_back: bool
     failed_tasks: int
+    iterations: int | None
+    max_iterations: int | None
     signals: list[str] | None
     until: str | None
     child_flow: str | None

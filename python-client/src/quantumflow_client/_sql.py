@@ -486,6 +486,7 @@ _RETRY_RUN = _statement(
     from quantumflow.retry_run(
       run_id => %(run_id)s,
       from_step => %(from_step)s,
+      from_iteration => %(from_iteration)s,
       given_up => %(given_up)s,
       reason => %(reason)s)
     """,
@@ -493,7 +494,12 @@ _RETRY_RUN = _statement(
 
 
 def retry_run(
-    run_id: UUID, from_step: str | None, *, given_up: bool, reason: str | None
+    run_id: UUID,
+    from_step: str | None,
+    *,
+    from_iteration: int | None,
+    given_up: bool,
+    reason: str | None,
 ) -> Call[str]:
     """Run again what an ended run did not finish; its status then."""
     return Call(
@@ -502,6 +508,7 @@ def retry_run(
         {
             "run_id": _arguments.run(run_id),
             "from_step": from_step,
+            "from_iteration": from_iteration,
             "given_up": given_up,
             "reason": reason,
         },
@@ -515,7 +522,8 @@ class RetriedStep:
     Attributes:
         step_slug: The step.
         status: What it is now.
-        tasks_again: How many of its tasks would run; None for a map whose size is not known before.
+        tasks_again: How many of its tasks would run; None for a loop, and for a map whose size is
+            not known before.
         tasks_kept: How many finished ones would keep their outputs.
     """
 
@@ -530,19 +538,27 @@ _RETRY_PREVIEW = _statement(
     """
     select step_slug, status, tasks_again, tasks_kept
     from quantumflow.retry_preview(
-      run_id => %(run_id)s, from_step => %(from_step)s, given_up => %(given_up)s)
+      run_id => %(run_id)s,
+      from_step => %(from_step)s,
+      from_iteration => %(from_iteration)s,
+      given_up => %(given_up)s)
     """,
 )
 
 
 def retry_preview(
-    run_id: UUID, from_step: str | None, *, given_up: bool
+    run_id: UUID, from_step: str | None, *, from_iteration: int | None, given_up: bool
 ) -> Call[list[RetriedStep]]:
     """What a retry would run again."""
     return Call(
         _RETRY_PREVIEW,
         lambda rows: [RetriedStep(*row) for row in rows],
-        {"run_id": _arguments.run(run_id), "from_step": from_step, "given_up": given_up},
+        {
+            "run_id": _arguments.run(run_id),
+            "from_step": from_step,
+            "from_iteration": from_iteration,
+            "given_up": given_up,
+        },
         is_repeatable=True,
     )
 

@@ -398,6 +398,7 @@ class AsyncClient:
         run_id: UUID,
         from_step: str | None = None,
         *,
+        from_iteration: int | None = None,
         given_up: bool = False,
         reason: str | None = None,
         connection: AsyncBorrowed | None = None,
@@ -407,7 +408,10 @@ class AsyncClient:
         Calls quantumflow.retry_run.
         """
         return await self._run(
-            _sql.retry_run(run_id, from_step, given_up=given_up, reason=reason), connection
+            _sql.retry_run(
+                run_id, from_step, from_iteration=from_iteration, given_up=given_up, reason=reason
+            ),
+            connection,
         )
 
     async def retry_preview(
@@ -415,6 +419,7 @@ class AsyncClient:
         run_id: UUID,
         from_step: str | None = None,
         *,
+        from_iteration: int | None = None,
         given_up: bool = False,
         connection: AsyncBorrowed | None = None,
     ) -> list[RetriedStep]:
@@ -422,7 +427,10 @@ class AsyncClient:
 
         Calls quantumflow.retry_preview.
         """
-        return await self._run(_sql.retry_preview(run_id, from_step, given_up=given_up), connection)
+        return await self._run(
+            _sql.retry_preview(run_id, from_step, from_iteration=from_iteration, given_up=given_up),
+            connection,
+        )
 
     async def failed_items(
         self, run_id: UUID, step_slug: str, *, connection: AsyncBorrowed | None = None

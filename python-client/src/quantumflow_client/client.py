@@ -714,6 +714,7 @@ class Client:
         run_id: UUID,
         from_step: str | None = None,
         *,
+        from_iteration: int | None = None,
         given_up: bool = False,
         reason: str | None = None,
         connection: Borrowed | None = None,
@@ -723,6 +724,8 @@ class Client:
         Args:
             run_id: The run.
             from_step: Run this step again, too, and all that depends on it.
+            from_iteration: Of the loop that from_step names only the iterations from this one on,
+                which is counted from 0.
             given_up: Run again, too, what the run went on without, and all that depends on that.
             reason: Why; kept in audit_log, with how the run had ended.
             connection: As for `start_flow`.
@@ -737,7 +740,10 @@ class Client:
         Calls quantumflow.retry_run.
         """
         return self._run(
-            _sql.retry_run(run_id, from_step, given_up=given_up, reason=reason), connection
+            _sql.retry_run(
+                run_id, from_step, from_iteration=from_iteration, given_up=given_up, reason=reason
+            ),
+            connection,
         )
 
     def retry_preview(
@@ -745,6 +751,7 @@ class Client:
         run_id: UUID,
         from_step: str | None = None,
         *,
+        from_iteration: int | None = None,
         given_up: bool = False,
         connection: Borrowed | None = None,
     ) -> list[RetriedStep]:
@@ -753,6 +760,7 @@ class Client:
         Args:
             run_id: As for `retry`.
             from_step: As for `retry`.
+            from_iteration: As for `retry`.
             given_up: As for `retry`.
             connection: As for `start_flow`.
 
@@ -761,7 +769,10 @@ class Client:
 
         Calls quantumflow.retry_preview.
         """
-        return self._run(_sql.retry_preview(run_id, from_step, given_up=given_up), connection)
+        return self._run(
+            _sql.retry_preview(run_id, from_step, from_iteration=from_iteration, given_up=given_up),
+            connection,
+        )
 
     def failed_items(
         self, run_id: UUID, step_slug: str, *, connection: Borrowed | None = None

@@ -151,7 +151,7 @@ class Context:
 
     @property
     def task_index(self) -> int:
-        """The position of the item, or chunk, in a map, from 0; 0 in a single step."""
+        """The item's, or chunk's, position in a map, or the iteration, from 0; else 0."""
         return self._task.ref.task_index
 
     @property
@@ -163,7 +163,8 @@ class Context:
     def input(self) -> dict[str, Json]:
         """The task's input: `run` and the dependencies' outputs, or a map's `item` and `index`.
 
-        In chunks: `items`, and the `index` of the first.
+        In chunks: `items`, and the `index` of the first. In a loop, beside `run` and outputs, the
+        `iteration`, from 0, and `last`, what the one before returned, None at first.
         """
         value: dict[str, Json] = self._read(self._task.input, "the task's input")
         return value
@@ -222,6 +223,11 @@ class Context:
     def is_map_task(self) -> bool:
         """Whether the task is one item, or one chunk of items, of a map step."""
         return self._task.step_type == "map"
+
+    @property
+    def is_iteration(self) -> bool:
+        """Whether the task is an iteration of a loop."""
+        return self._task.step_type == "loop"
 
     @property
     def cancelled(self) -> bool:
@@ -398,5 +404,5 @@ def describe(task: _sql.Task) -> dict[str, object]:
 
 def said_of(task: _sql.Task) -> str:
     """What a log's text calls a task."""
-    index = f"[{task.ref.task_index}]" if task.step_type == "map" else ""
+    index = f"[{task.ref.task_index}]" if task.step_type in ("map", "loop") else ""
     return f"{task.workflow_slug}.{task.ref.step_slug}{index} of run {task.ref.run_id}"

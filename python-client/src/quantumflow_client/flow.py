@@ -43,7 +43,7 @@ returned."""
 Callback = str | Callable[..., Any]
 """A command, or a function that handles it."""
 
-Kind = Literal["single", "map"]
+Kind = Literal["single", "map", "loop"]
 Otherwise = Literal["skip", "fail"]
 Join = Literal["all", "any", "none"]
 OnError = Literal["fail", "continue"]
@@ -94,6 +94,16 @@ class ChunkSettings(MapSettings, total=False):
     """The same for a map in chunks."""
 
     chunk_size: Required[int]
+
+
+class LoopSettings(StepSettings, total=False):
+    """The same for a loop, which says by `until` or `while_` when it ends."""
+
+    until: str | None
+    while_: str | None
+    max_iterations: Required[int]
+    delay: Duration | None
+    keep: int | None
 
 
 class Flow(Generic[InT, OutT]):
@@ -234,6 +244,22 @@ class Flow(Generic[InT, OutT]):
         """
         return self._decorator(slug_or_function, "map", settings)
 
+    def loop(self, slug: str | None = None, /, **settings: Unpack[LoopSettings]) -> StepDecorator:
+        """Make a function a step that runs again and again, until a condition says so.
+
+        @flow.loop(until="$.last.score >= 0.9", max_iterations=10)
+        def refine(run, last, iteration): ...
+
+        Each iteration is a task, with attempts of its own. Its function may ask for `last`, what
+        the one before returned, None at first, and for `iteration`, from 0. What the last one
+        returns is the step's output.
+
+        Args:
+            slug: The step's slug; by default the function's name.
+            **settings: As for `add_step`: `until` or `while_`, and `max_iterations`.
+        """
+        return self._decorator(slug, "loop", {**settings})  # type: ignore[no-any-return]
+
     def add_step(
         self,
         slug: str,
@@ -258,12 +284,17 @@ class Flow(Generic[InT, OutT]):
         on_error: OnError | None = None,
         fallback: Json = _NONE,
         tolerate: int | str | None = None,
+        until: str | None = None,
+        while_: str | None = None,
+        max_iterations: int | None = None,
+        delay: Duration | None = None,
+        keep: int | None = None,
     ) -> None:
         """Add a step that is handled elsewhere.
 
         Args:
             slug: The step's name.
-            type: `single`, or `map`.
+            type: `single`, `map` or `loop`.
             over: For a map: the step whose output it maps over, which needs not be named in
                 `depends_on` too.
             chunk_size: For a map: how many items a task has. Its handler asks for `items`, and
@@ -288,6 +319,13 @@ class Flow(Generic[InT, OutT]):
                 without it.
             fallback: Its output when it fails for good: any JSON, None too. The run goes on.
             tolerate: For a map: how many of its tasks may fail, or which share, as in `"5%"`.
+            until: For a loop: a condition like `if_`, which may ask for `$.last` and `$iteration`
+                too. It is asked after each iteration, and ends the loop when it is true.
+            while_: The same, which ends the loop when it is false. The definition's key is `while`.
+            max_iterations: For a loop: so many iterations without an end are a failure.
+            delay: For a loop: how long an iteration waits after the one before.
+            keep: For a loop: how many iterations are kept as history; the database's default is
+                100.
 
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
@@ -306,7 +344,7 @@ class Flow(Generic[InT, OutT]):
         self._add(
             slug,
             place,
-            type="map" if type == "map" else None,
+            type=None if type == "single" else type,
             command=command,
             args=args,
             map_over=map_over,
@@ -318,6 +356,11 @@ class Flow(Generic[InT, OutT]):
             start_delay=_seconds(start_delay),
             queue=queue,
             tolerate=tolerate,
+            until=until,
+            max_iterations=max_iterations,
+            delay=_seconds(delay),
+            keep=keep,
+            **{"while": while_},
         )
 
     def sleep(

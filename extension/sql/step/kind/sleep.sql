@@ -10,7 +10,7 @@ declare
   v_variables jsonb;
   v_found     jsonb;
 begin
-  select w.sleep_until, i.input, jsonb_build_object('status', coalesce(o.statuses, '{}'))
+  select w.sleep_until, i.input, jsonb_build_object('status', o.statuses)
   into v_path, v_input, v_variables
   from quantumflow.workflow_runs r
   cross join lateral (
@@ -20,17 +20,8 @@ begin
     limit 1
   ) w
   cross join lateral quantumflow._task_input(
-    r.id, p_step_slug, 0, null, r.input, 0, w.dependencies, true, false, null, 2147483647) i
-  cross join lateral (
-    select jsonb_object_agg(u.slug, s.status) as statuses
-    from unnest(w.dependencies || w.after) u (slug)
-    cross join lateral (
-      select l.status
-      from quantumflow.step_states l
-      where (l.run_id, l.step_slug) = (r.id, u.slug)
-      limit 1
-    ) s
-  ) o
+    r.id, p_step_slug, 0, null, r.input, 0, w.dependencies, true, false, false, null, 2147483647) i
+  cross join lateral quantumflow._statuses_of(r.id, w.dependencies || w.after) o
   where r.id = p_run_id;
 
   if pg_column_size(v_input #> '{}') > 65536 and quantumflow._bytes(v_input) > quantumflow._limit('max_condition_bytes') then

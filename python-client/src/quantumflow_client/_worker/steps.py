@@ -61,7 +61,7 @@ class Step:
         flow: The flow's slug.
         slug: The step's.
         command: Its command.
-        kind: What its tasks are: single, map or callback.
+        kind: What its tasks are: single, map, loop or callback.
         names: What a handler may ask for by name, besides `input`, `ctx` and `args`.
         in_chunks: Whether a task of the map has several items.
     """
@@ -116,12 +116,14 @@ class Step:
         # Who names nothing of the input, or takes it as a whole, takes any: it is not even read.
         takes_any = WHOLE in parameters or parameters.keys() <= GIVEN
         is_same = ctx.is_map_task == is_map
+        if is_same and not takes_any and self.kind != "callback":
+            is_same = ctx.is_iteration == (self.kind == "loop")
         if is_same and is_map and not takes_any:
             is_same = (OF_A_CHUNK if self.in_chunks else OF_AN_ITEM) <= ctx.input.keys()
         if not is_same:
             kind = f"{self.kind} step{' in chunks' if self.in_chunks else ''}"
             return f"here it is a {kind}, and the task's input has {listed(ctx.input)}"
-        if self.kind != "single" or takes_any:
+        if self.kind not in ("single", "loop") or takes_any:
             return None
         others = [name for name in ctx.input if name not in self.names and name not in parameters]
         if not others:
@@ -132,6 +134,8 @@ class Step:
         if self.kind == "callback":
             return "a callback"
         dependencies = self.names - OF_A_RUN - OF_AN_ITEM - OF_A_CHUNK
+        if self.kind == "loop":
+            dependencies -= OF_A_LOOP
         on = listed(sorted(dependencies)) or "nothing"
         return f"a {self.kind} step that depends on {on}"
 
@@ -160,6 +164,8 @@ def _step_of(flow: str, name: str, command: str, step: Mapping[str, Json]) -> St
     names = set(OF_A_RUN)
     if isinstance(depends_on, (list, tuple)):
         names |= {dependency for dependency in depends_on if isinstance(dependency, str)}
+    if step.get("type") == "loop":
+        return Step(flow, name, command, "loop", frozenset(names | OF_A_LOOP))
     if step.get("type") != "map":
         return Step(flow, name, command, "single", frozenset(names))
     in_chunks = step.get("chunk_size") is not None

@@ -34,6 +34,7 @@ class Step:
         after: What it waits for only.
         join: How many of the first must have completed: all, any or none.
         notes: When it runs, and what its failure means, where that is not as usual.
+        again: When a loop ends; None for what is none.
     """
 
     slug: str
@@ -42,6 +43,7 @@ class Step:
     after: tuple[str, ...] = ()
     join: str = "all"
     notes: tuple[str, ...] = ()
+    again: str | None = None
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -75,11 +77,15 @@ def _step_of(step: Json) -> Step:
         tuple(map(str, after)),
         str(step.get("join", "all")),
         tuple(_notes(step)),
+        _ends(step),
     )
 
 
 def _notes(step: Json) -> Iterator[str]:
     yield from _waits(step)
+    if (ends := _ends(step)) is not None:
+        delay = f", {step['delay']} s apart" if "delay" in step else ""
+        yield f"again {ends}, {step.get('max_iterations')} times at most{delay}"
     if "if" in step:
         otherwise = ", or it fails" if step.get("otherwise") == "fail" else ""
         yield f"if {step['if']}{otherwise}"
@@ -89,6 +95,13 @@ def _notes(step: Json) -> Iterator[str]:
         yield f"if it fails, its output is {json.dumps(step['fallback'], ensure_ascii=False)[:80]}"
     if "tolerate" in step:
         yield f"of its tasks {step['tolerate']} may fail"
+
+
+def _ends(step: Json) -> str | None:
+    """When a loop ends, as its definition says; None for what is none."""
+    if step.get("type") != "loop":
+        return None
+    return f"while {step['while']}" if "while" in step else f"until {step.get('until')}"
 
 
 def _waits(step: Json) -> Iterator[str]:
@@ -174,6 +187,8 @@ def mermaid(definition: Json) -> list[str]:
             if source is not None:
                 lines.append(f"  {source} {arrow} {numbers[step.slug]}")
         lines += [f"  {numbers[s]} -.-> {numbers[step.slug]}" for s in step.after if s in numbers]
+        if step.again is not None:
+            lines.append(f"  {numbers[step.slug]} -->|again| {numbers[step.slug]}")
     return lines
 
 

@@ -268,6 +268,8 @@ def _tasks(step: dict[str, Any]) -> str:
     if tasks is None:  # a callback
         return ""
     total = tasks["total"]
+    if step.get("iterations"):
+        return _iterations(step)
     if not total:
         waits = step["status"] == "created" and step["depends_on"]
         return f"waits for {', '.join(map(one_line, step['depends_on']))}" if waits else ""
@@ -279,6 +281,18 @@ def _tasks(step: dict[str, Any]) -> str:
             text += f", {tasks[status]} {word}"
     if tasks["failures"]:
         text += f", {tasks['failures']} failed attempts"
+    return text
+
+
+def _iterations(step: dict[str, Any]) -> str:
+    """How far a loop is, and of what; once it has ended, how many iterations it had."""
+    made, most = step["iterations"], step["max_iterations"]
+    filled = _BAR * made // most
+    text = f"{made} iterations"
+    if step["status"] == "started":
+        text = f"[{'#' * filled}{'.' * (_BAR - filled)}] iteration {made} of {most} at most"
+    if step["tasks"]["failures"]:
+        text += f", {step['tasks']['failures']} failed attempts"
     return text
 
 

@@ -189,6 +189,9 @@ def resume(app: App, run_id: UUID, reason: str | None) -> None:
 )
 @click.argument("run_id", metavar="RUN", type=click.UUID)
 @click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
+@click.option(
+    "--iteration", metavar="N", type=int, help="Of the loop STEP only those from N on, from 0."
+)
 @click.option("--given-up", is_flag=True, help="Also what the run went on without.")
 @click.option("--preview", is_flag=True, help="Only say what would run again.")
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
@@ -196,6 +199,7 @@ def retry(
     app: App,
     run_id: UUID,
     from_step: str | None,
+    iteration: int | None,
     given_up: bool,
     preview: bool,
     reason: str | None,
@@ -206,10 +210,14 @@ def retry(
     runs again what had failed without ending the run, and all that depends on that.
     """
     if preview:
-        steps = app.client.retry_preview(run_id, from_step, given_up=given_up)
+        steps = app.client.retry_preview(
+            run_id, from_step, from_iteration=iteration, given_up=given_up
+        )
         app.show_rows(steps, _view.RETRY_COLUMNS, none="")
     else:
-        status = app.client.retry(run_id, from_step, given_up=given_up, reason=reason)
+        status = app.client.retry(
+            run_id, from_step, from_iteration=iteration, given_up=given_up, reason=reason
+        )
         _show_status(app, run_id, status)
 
 
