@@ -2076,8 +2076,8 @@ CONDITIONS = [
     Mutation(
         "a condition may ask for what its step is not given",
         "_unknown_in_path",
-        "    and n.key <> all ('run'::text || p_dependencies)",
-        "    and false",
+        "    and n.key <> all ('run'::text ||",
+        "    and false and n.key <> all ('run'::text ||",
         _ASKS,
     ),
     Mutation(
@@ -2613,8 +2613,8 @@ GATES = [
     Mutation(
         "a retry of the run asks the gate again",
         "_plan_retry",
-        "    not k.is_covered and s.started_at is not null\n",
-        "    false\n",
+        "    not k.is_covered and s.started_at is not null,\n",
+        "    false,\n",
         _sql("run/a_step_that_passed_the_gate_does_not_pass_it_again"),
     ),
     Mutation(
@@ -3005,6 +3005,79 @@ SCHEDULING = [
     ),
 ]
 
+LOOPS = [
+    Mutation(
+        "a loop that fails its run leaves another its next iteration",
+        "_turn_loops",
+        "    v_again := quantumflow._of_live_runs(v_again);\n",
+        "",
+        _sql("step/a_loop_that_does_not_end_fails_with_the_kind_loop"),
+    ),
+    Mutation(
+        "a condition that is unknown lets a loop go on",
+        "_ask_loops",
+        "when h.holds is null or h.misfit",
+        "when h.misfit",
+        _sql("step/a_loop_that_does_not_end_fails_with_the_kind_loop"),
+    ),
+    Mutation(
+        "a loop has one iteration more than it may have",
+        "_ask_loops",
+        "when h.iteration + 1 >= h.most",
+        "when h.iteration >= h.most",
+        _sql("step/a_loop_that_does_not_end_fails_with_the_kind_loop"),
+    ),
+    Mutation(
+        "a loop forgets the iteration that its next one is given",
+        "_drop_iterations",
+        "u.iteration - u.keep\n      for update",
+        "u.iteration\n      for update",
+        _sql("step/a_loop_keeps_its_last_iterations_and_their_failures"),
+    ),
+    Mutation(
+        "the next iteration of a paused run can be claimed",
+        "_make_tasks",
+        "when r.status = 'paused' then",
+        "when r.status = 'gone' then",
+        _sql("run/a_loop_goes_on_in_a_paused_run_at_the_resume"),
+    ),
+    Mutation(
+        "the next iteration of a paused run is handed over",
+        "_make_tasks",
+        " and r.status = 'started' and quantumflow._may_take(",
+        " and quantumflow._may_take(",
+        _sql("run/a_loop_goes_on_in_a_paused_run_at_the_resume"),
+    ),
+    Mutation(
+        "iterations that run again have their old keys",
+        "_task_input",
+        "when p_repeats then quantumflow._loop_fresh_since(p_run_id, p_step_slug)",
+        "when p_repeats then 0",
+        _sql("run/retrying_a_loop_keeps_its_iterations"),
+    ),
+    Mutation(
+        "a retry grants a loop no iterations",
+        "_plan_retry",
+        "else s.initial_tasks + w.max_iterations",
+        "else s.max_iterations",
+        _sql("run/retrying_a_loop_keeps_its_iterations"),
+    ),
+    Mutation(
+        "a retry of a loop runs it whole again",
+        "_plan_retry",
+        "    not k.is_covered and (w.repeats or o.is_open),",
+        "    not k.is_covered and o.is_open,",
+        _sql("run/retrying_a_loop_keeps_its_iterations"),
+    ),
+    Mutation(
+        "from_iteration takes one of which it is not known what came before",
+        "_refuse_iteration",
+        "p_from_iteration between v_first and",
+        "p_from_iteration between 0 and",
+        _sql("run/retrying_a_loop_from_an_iteration_keeps_those_before"),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -3023,4 +3096,5 @@ MUTATIONS = [
     *SETTLING,
     *COSTS,
     *SCHEDULING,
+    *LOOPS,
 ]
