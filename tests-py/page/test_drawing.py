@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import fields
 from datetime import timedelta, timezone
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from page.facts_of_runs import START, at, attempt, census, facts, step
+from quantumflow_client._sql import RunSummary
 from quantumflow_client.page import graph
+from quantumflow_client.page.render import page
 from quantumflow_client.page.scale import Scale
 from quantumflow_client.page.timeline import Bar, Mark, Row, lay_out
 from quantumflow_client.page.words import Clock, brief, length, size, visible
@@ -95,6 +100,24 @@ def test_a_long_sleep_leaves_the_work_to_be_seen() -> None:
     assert wide == pytest.approx(46.5)
     assert len(drawn.ticks) <= 10
     assert not any(gap.x < tick.x < gap.x + gap.width for tick in drawn.ticks)
+
+
+def test_the_runs_that_a_step_has_started_are_folded_in() -> None:
+    def child(n: int, begin: float, end: float | None, status: str) -> RunSummary:
+        values: dict[str, Any] = dict.fromkeys(field.name for field in fields(RunSummary))
+        values |= {"run_id": uuid.UUID(int=n), "workflow_slug": "payment", "status": status}
+        values |= {"created_at": at(begin), "started_at": at(begin)}
+        return RunSummary(**values | {"ended_at": None if end is None else at(end)})
+
+    children = [child(3, 6, None, "started"), child(2, 2, 5, "failed"), child(1, 1, 4, "completed")]
+    steps = [step(1, "pay", 1, None, type="map", flow="payment", tasks={"total": 3})]
+    found = facts(steps, [], 10, children=children)
+    (row,) = lay_out(found, UTC).steps
+    assert [(b.kind, b.x, b.y) for b in row.bars] == [
+        ("completed", 10, 0), ("failed", 20, 12), ("works", 60, 0),
+    ]  # fmt: skip
+    assert row.notes[0] == "3 runs of payment"
+    assert str(uuid.UUID(int=2)) in page(found, clock=UTC)
 
 
 @pytest.mark.parametrize("seconds", [0.004, 0.7, 9, 59, 300, 3600, 90000, 86400 * 40])

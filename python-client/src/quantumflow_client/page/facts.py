@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from quantumflow_client._call import Call
-    from quantumflow_client._sql import Attempt, Event, FailedAttempt, PathStep, Reason
+    from quantumflow_client._sql import (
+        Attempt,
+        Event,
+        FailedAttempt,
+        PathStep,
+        Reason,
+        RunSummary,
+    )
 
 T = TypeVar("T")
 
@@ -31,6 +38,7 @@ _ITEMS = 3
 
 _FAILURES = 50
 _EVENTS = 500
+_CHILDREN = 1000
 
 
 class Ask(Protocol):
@@ -55,6 +63,8 @@ class Step:
         started_at: When it became ready.
         ended_at: When it ended.
         note: Why it was skipped or failed, for what signal it waits, until when.
+        flow: The workflow of which its tasks are runs; None: they are no runs.
+        child: The run that its task is, where it has one task.
     """
 
     number: int
@@ -67,6 +77,8 @@ class Step:
     started_at: datetime | None
     ended_at: datetime | None
     note: str | None
+    flow: str | None = None
+    child: str | None = None
 
     @property
     def total(self) -> int:
@@ -95,6 +107,7 @@ class Facts:
         outputs: Of each step that was asked, its first outputs, with their indices.
         items: Of a map, what each task was given, in short.
         version: That of quantumflow in the database.
+        children: The runs that its steps have started, the latest first.
     """
 
     at: datetime
@@ -108,6 +121,7 @@ class Facts:
     outputs: Mapping[str, list[tuple[int, str]]] = field(default_factory=dict)
     items: Mapping[str, list[str]] = field(default_factory=dict)
     version: str = ""
+    children: list[RunSummary] = field(default_factory=list)
 
     @property
     def begin(self) -> datetime:
@@ -169,7 +183,12 @@ def read(ask: Ask, run_id: UUID, *, outputs: bool = True) -> Facts:
         outputs=_outputs(ask, run_id, steps) if outputs else {},
         items=_items(ask, run_id, run, steps) if is_small else {},
         version=ask(_sql.version()),
+        children=_children(ask, run_id) if any(step.flow for step in steps) else [],
     )
+
+
+def _children(ask: Ask, run_id: UUID) -> list[RunSummary]:
+    return ask(_sql.list_runs(None, status=None, max_runs=_CHILDREN, before=None, parent=run_id))
 
 
 def _step(number: int, row: Mapping[str, Any]) -> Step:
@@ -184,6 +203,8 @@ def _step(number: int, row: Mapping[str, Any]) -> Step:
         started_at=moment_of(row["started_at"]),
         ended_at=moment_of(row["ended_at"]),
         note=_note(row),
+        flow=row.get("child_flow"),
+        child=row.get("child"),
     )
 
 

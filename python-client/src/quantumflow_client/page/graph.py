@@ -113,7 +113,11 @@ def _lines(step: Step) -> list[str]:
     what = f"map, {plural(step.total, 'task')}" if step.is_map else "one task"
     if step.type in SETTLED:
         what = step.type
-    if step.is_map and not step.total and step.status == "created":
+    if step.flow is not None:
+        what = f"{'runs' if step.is_map else 'a run'} of {step.flow}"
+    if step.type == "loop":
+        what = f"loop, {plural(step.total, 'iteration')}"
+    if step.is_map and step.flow is None and not step.total and step.status == "created":
         what = "map"
     took = ""
     if step.started_at is not None and step.ended_at is not None:

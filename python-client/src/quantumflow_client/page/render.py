@@ -37,7 +37,18 @@ LEGEND = {
 }
 """What each kind of a bar means."""
 
-LIVE = ("top", "why", "timeline", "graph", "failures", "steps", "values", "events", "foot")
+LIVE = (
+    "top",
+    "why",
+    "timeline",
+    "graph",
+    "children",
+    "failures",
+    "steps",
+    "values",
+    "events",
+    "foot",
+)
 """The blocks of the template that change while a run goes on."""
 
 _LARGE = 60

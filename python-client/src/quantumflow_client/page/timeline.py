@@ -181,7 +181,9 @@ class _Drawing:
         bars: list[Bar] = []
         columns: list[Column] = []
         height, top = HEIGHT, 0
-        if step.type in SETTLED:
+        if step.flow is not None:
+            bars, height = self._children(step)
+        elif step.type in SETTLED:
             bars = [self._waiting(step)]
         elif step.total <= _SINGLE:
             rows = {index: n for n, index in enumerate(sorted({a.task_index for a in attempts}))}
@@ -202,6 +204,27 @@ class _Drawing:
             status=step.status,
             is_critical=any(p.step_slug == step.slug for p in self.facts.path),
         )
+
+    def _children(self, step: Step) -> tuple[list[Bar], int]:
+        """The runs that a step has started, those that went on at once below each other."""
+        bars: list[Bar] = []
+        free_from: list[datetime] = []
+        end = self.facts.end
+        for run in reversed(self.facts.children):
+            if run.workflow_slug != step.flow or (step.child and str(run.run_id) != step.child):
+                continue
+            began, ended = run.started_at or run.created_at, run.ended_at
+            row = next((n for n, free in enumerate(free_from) if free <= began), len(free_from))
+            if row >= _STACK:
+                continue
+            free_from[row : row + 1] = [ended or end]
+            kind = "works" if ended is None else run.status
+            title = f"run {run.run_id} of {run.workflow_slug}: {run.status}, "
+            title += self._times(began, ended)
+            bars.append(self._bar(began, ended or end, row * HEIGHT, kind, title))
+        if step.started_at is not None and not bars:
+            bars = [self._waiting(step)]
+        return bars, HEIGHT * max(len(free_from), 1)
 
     def _waiting(self, step: Step) -> Bar:
         assert step.started_at is not None
@@ -362,6 +385,10 @@ def _spread(bins: list[float], begin: float, end: float) -> None:
 
 
 def _kind(step: Step) -> str:
+    if step.flow is not None:
+        return f"{plural(step.total, 'run')} of {step.flow}"
+    if step.type == "loop":
+        return f"loop, {plural(step.total, 'iteration')}"
     if step.is_map:
         return f"map, {plural(step.total, 'task')}"
     return step.type if step.type in SETTLED else "one task"
