@@ -60,7 +60,14 @@ order by a.attnum
 """
 
 KINDS = {"r": "Tables", "v": "Views", "c": "Row types"}
-CONCEPTS = {"1": "Definitions", "2": "Runs", "3": "Tasks", "4": "Queues", "5": "Access"}
+CONCEPTS = {
+    "1": "Definitions",
+    "2": "Runs",
+    "3": "Tasks",
+    "4": "Queues",
+    "5": "Access",
+    "6": "Goals",
+}
 GROUPS = {
     "Definitions": (
         "create_flow add_step define_flow validate_flow test_condition get_flow list_flows "
@@ -70,6 +77,11 @@ GROUPS = {
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
         "retry_preview delete_run prune prune_preview status list_runs run_input step_output "
         "failed_items list_outputs send_signal send_signal_by_key list_waits"
+    ),
+    "Goals": (
+        "execute_goal execute_goals decompose_goal decompose goal_status list_goals cancel_goal "
+        "create_flow_from_graph register_decomposer add_method list_methods describe_command "
+        "recent_events configure_orchestrator"
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "

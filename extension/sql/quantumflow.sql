@@ -12,7 +12,7 @@
 -- run, and its callbacks become tasks (step/end_run, step/kind/callback). People steer the run
 -- (run/), look at it (inspect/) and mend what an accident broke (mend/).
 --
--- Folders are floors: base < queue < definition < step < worker < task < run < tend < inspect < mend
+-- Folders are floors: base < queue < definition < step < worker < task < run < goal < tend < inspect < mend
 -- < access. A function calls its own floor or those below; tests-py/rooms holds it.
 
 -- Base: the schema, settings, the clock, ids, whose database this is, who may call what.
@@ -37,6 +37,7 @@
 \ir task/tables.sql
 \ir task/types.sql
 \ir worker/tables.sql
+\ir goal/tables.sql
 \ir tend/tables.sql
 
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
@@ -73,6 +74,7 @@
 \ir definition/missing.sql
 \ir definition/store.sql
 \ir definition/facts.sql
+\ir definition/hidden.sql
 \ir definition/define.sql
 \ir definition/create.sql
 \ir definition/add_step.sql
@@ -160,6 +162,28 @@
 \ir run/send_signal.sql
 \ir run/list_waits.sql
 
+-- Goal: what is to be done, in words or as a graph of tasks, and the workflow that it comes to.
+\ir goal/settings.sql
+\ir goal/options.sql
+\ir goal/configure_orchestrator.sql
+\ir goal/tasks.sql
+\ir goal/schema.sql
+\ir goal/graph_problems.sql
+\ir goal/describe_command.sql
+\ir goal/register_decomposer.sql
+\ir goal/add_method.sql
+\ir goal/list_methods.sql
+\ir goal/expand.sql
+\ir goal/decompose.sql
+\ir goal/create_flow_from_graph.sql
+\ir goal/begin.sql
+\ir goal/decompose_goal.sql
+\ir goal/execute_goal.sql
+\ir goal/execute_goals.sql
+\ir goal/status.sql
+\ir goal/list.sql
+\ir goal/cancel.sql
+
 -- Tend: what time brings.
 \ir tend/cron.sql
 \ir tend/next_time.sql
@@ -179,6 +203,7 @@
 \ir inspect/views.sql
 \ir inspect/attempts.sql
 \ir inspect/timeline.sql
+\ir inspect/recent_events.sql
 \ir inspect/critical_path.sql
 \ir inspect/why.sql
 \ir inspect/list_queues.sql

@@ -4,7 +4,9 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify'));
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify',
+    'max_plans', 'max_plan_steps', 'orchestrator.max_depth', 'orchestrator.timeout_ms', 'optimization.enabled', 'optimization.level',
+    'optimization.preserve_structure', 'notifications.enabled', 'notifications.real_time'));
 
 -- What finish.sql is to grant again leaves out what no access gives, which default privileges may have granted; and, for who is no
 -- operator, reports by hand.
@@ -206,3 +208,8 @@ alter table quantumflow.workflow_steps
 alter table quantumflow.step_states
   add column max_iterations int,
   add constraint step_states_iterations_within_maximum check (initial_tasks <= max_iterations);
+
+-- What goals and plans come to are workflows whose names begin with an underscore.
+alter table quantumflow.workflows
+  drop constraint workflows_slug_well_formed,
+  add constraint workflows_slug_well_formed check (workflow_slug ~ '^([A-Za-z]|_goal_[A-Za-z]|_plan_[0-9a-f])[A-Za-z0-9_]{0,127}$');

@@ -126,6 +126,10 @@ def installation(request: pytest.FixtureRequest, server: EmbeddedServer) -> Iter
         connection.execute(f"select quantumflow.start_flow('w', run_id => '{RUN}')")
         connection.execute(f"select quantumflow.start_flow('w', run_id => '{ENDED}')")
         connection.execute(f"select quantumflow.cancel_run('{ENDED}')")
+        connection.execute("select quantumflow.register_decomposer('tidy', 'rules')")
+        connection.execute("""select quantumflow.add_method('tidy', '[{"id": "a"}]')""")
+        connection.execute("select quantumflow.decompose_goal('tidy up', 'tidy')")
+        connection.execute(f"update quantumflow.goals set goal_id = '{RUN}'")
         yield installed
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(prefix)))

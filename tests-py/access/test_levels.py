@@ -42,6 +42,15 @@ VALUES = {
     "access": "'viewer'",
     "schedule_slug": "'nightly'",
     "cron": "'@daily'",
+    "goal": "'tidy up'",
+    "goals": """'["tidy up"]'""",
+    "goal_id": f"'{RUN}'",
+    "decomposer": "'tidy'",
+    "kind": "'rules'",
+    "graph": """'[{"id": "a"}]'""",
+    "command": "'a'",
+    "description": "'does it'",
+    "settings": "'{}'",
 }
 ENDED_VALUES = VALUES | {"run_id": f"'{ENDED}'", "dry_run": "false"}
 
@@ -104,6 +113,7 @@ def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation
 def test_a_caller_starts_and_asks_and_nothing_else(installation: Installation) -> None:
     assert installation.may_call("caller") == {
         *("start_flow", "start_flows", "send_signal", "send_signal_by_key", "status", "version"),
+        *("execute_goal", "goal_status"),
     }
 
 
@@ -111,9 +121,13 @@ def test_operators_do_not_define_and_authors_do_not_mend(installation: Installat
     viewer, operator = installation.may_call("viewer"), installation.may_call("operator")
     author = installation.may_call("author")
     assert viewer < operator & author
-    assert author - operator == {"create_flow", "add_step", "define_flow", "delete_flow"}
+    assert author - operator == {
+        *("create_flow", "add_step", "define_flow", "delete_flow", "create_flow_from_graph"),
+        *("register_decomposer", "add_method", "describe_command"),
+    }
     assert author & operator - viewer == {
         *("start_flow", "start_flows", "schedule_flow", "unschedule_flow", "setup"),
+        *("decompose_goal", "execute_goal", "execute_goals"),
     }
 
 

@@ -72,6 +72,23 @@ VERBS: dict[str, dict[str, Any]] = {
     "resume_schedule": {"schedule_slug": "odd"},
     "unschedule": {"schedule_slug": "odd"},
     "next_times": {"cron": "@daily"},
+    "start_goal": {"goal": "tidy up", "decomposer": "nobody"},
+    "start_goals": {"goals": ["tidy up"], "decomposer": "nobody"},
+    "execute_goal": {"goal": "tidy up", "decomposer": "nobody", "timeout": 0},
+    "execute_goals": {"goals": ["tidy up"], "decomposer": "nobody", "timeout": 0},
+    "decompose_goal": {"goal": "tidy up", "decomposer": "nobody", "timeout": 0},
+    "decompose": {"goal": "tidy up", "decomposer": "nobody"},
+    "wait_goal": {"goal_id": RUN_ID, "timeout": 0},
+    "goal_status": {"goal_id": RUN_ID},
+    "goals": {},
+    "cancel_goal": {"goal_id": RUN_ID},
+    "register_decomposer": {"name": "odd"},
+    "add_method": {"decomposer": "odd", "graph": [{"id": "a"}]},
+    "methods": {},
+    "describe_command": {"command": "odd", "description": "odd"},
+    "configure_orchestrator": {},
+    "recent_events": {},
+    "create_workflow": {"graph": [{"id": "a"}]},
     "failures": {},
     "why": {},
     "timeline": {"run_id": RUN_ID},
@@ -89,6 +106,7 @@ VERBS: dict[str, dict[str, Any]] = {
 _OTHERS = {
     *("around", "close", "command", "commands", "flows", "poll_and_run", "register", "resource"),
     *("stop", "with_source"),
+    *("compose_from_goal", "compose_from_task_graph", "compose_multiple_workflows"),
 }
 
 

@@ -14,8 +14,9 @@ select results_eq(
   $$,
   $$
   values
-    ('add_step'), ('adopt'), ('advance_clock'), ('configure'), ('create_flow'), ('define_flow'), ('delete_flow'), ('doctor'), ('grant_access'),
-    ('pause_schedule'), ('rebuild_queues'), ('repair'), ('resume_schedule'), ('revoke_access'), ('schedule_flow'), ('setup'),
+    ('add_method'), ('add_step'), ('adopt'), ('advance_clock'), ('configure'), ('configure_orchestrator'), ('create_flow'), ('create_flow_from_graph'),
+    ('decompose'), ('define_flow'), ('delete_flow'), ('describe_command'), ('doctor'), ('grant_access'),
+    ('pause_schedule'), ('rebuild_queues'), ('register_decomposer'), ('repair'), ('resume_schedule'), ('revoke_access'), ('schedule_flow'), ('setup'),
     ('stop_worker'), ('unschedule_flow')
   $$,
   'every other call that changes something has a plan that depends on no value');

@@ -63,6 +63,9 @@ max_condition_bytes: the size of a step''s input of which an "if" is asked; 1 MB
 max_signals: how many signals a run may be sent; 10,000. max_iterations: what a loop''s max_iterations may be at most; 100,000.
 max_run_depth: how many runs deep a run may be below the one that nobody else started, 1 to 100; 10. max_tree_runs: how many runs such a run and
 all below it may be, 1 to 100,000,000; 100,000. A step that would exceed one of them fails.
+max_plans: how many plans a run, and what it started, may come to; 100. Ten times as many rules are tried for a goal.
+max_plan_steps: how many tasks a goal or a plan may come to; 1,000.
+orchestrator.max_depth: how deep goals may be nested; 10. orchestrator.timeout_ms: how many milliseconds a decomposer may take; 60,000.
 notify: 1, as usual, lets new work wake workers that listen on channel quantumflow; with 0 they find it when they next look.
 Sizes are in the bytes that PostgreSQL keeps a value in before it compresses them. What is there already stays.
 

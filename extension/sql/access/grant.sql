@@ -46,7 +46,7 @@ comment on function quantumflow.grant_access(text, text) is
 'Lets a role use quantumflow, and returns what it may call then. Call it once for each access that the role is to have.
 
 viewer: look at everything, by functions and by reading the tables and views of schema quantumflow, and change nothing.
-caller: start runs, send them signals, and ask for the status of those whose id it knows; nothing else, and no right on any table.
+caller: start runs, send them signals, have goals executed, and ask for the status of those whose id it knows; nothing else, and no right on any table.
 worker: claim tasks, extend their leases, read what they need, report them, and nothing else: no right on any table.
 operator: a viewer who also starts, signals, cancels, pauses, resumes, retries, deletes and mends runs, completes and fails
 tasks by hand, and sets limits.

@@ -17,6 +17,10 @@ begin atomic
     ('max_run_depth', 10, 1, 100),
     ('max_tree_runs', 100000, 1, 100000000),
     ('max_iterations', 100000, 1, 1000000),
+    ('max_plans', 100, 1, 10000),
+    ('max_plan_steps', 1000, 1, 1000000),
+    ('orchestrator.max_depth', 10, 1, 100),
+    ('orchestrator.timeout_ms', 60000, 1, 86400000),
     ('notify', 1, 0, 1);
 end;
 

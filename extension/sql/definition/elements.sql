@@ -30,6 +30,15 @@ return array(select jsonb_array_elements_text(p_array));
 comment on function quantumflow._texts(jsonb) is
 'The elements of a JSON array as an array of texts.';
 
+create function quantumflow._type_of(p_step jsonb)
+returns text
+language sql
+immutable
+return coalesce(nullif(p_step ->> 'type', 'task'), 'single');
+
+comment on function quantumflow._type_of(jsonb) is
+'The type of a step of a definition: single, unless it says another. A task is another word for that.';
+
 create function quantumflow._named_steps(p_definition jsonb)
 returns table (
   index        int,
@@ -54,8 +63,8 @@ begin atomic
     quantumflow._array(s.value -> n.key),
     quantumflow._array(s.value -> 'after'),
     quantumflow._array(s.value -> 'prefer_after'),
-    coalesce(s.value ->> 'type', 'single') = 'map',
-    coalesce(nullif(s.value ->> 'type', 'task'), 'single'),
+    quantumflow._type_of(s.value) = 'map',
+    quantumflow._type_of(s.value),
     case when jsonb_typeof(s.value -> 'map_over') = 'string' then s.value -> 'map_over' end,
     s.value
   from quantumflow._elements(p_definition) as s

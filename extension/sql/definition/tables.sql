@@ -3,7 +3,7 @@ create table quantumflow.workflows (
   current_version int not null,
   created_at      timestamptz not null,
   constraint workflows_pkey primary key (workflow_slug),
-  constraint workflows_slug_well_formed check (workflow_slug ~ '^[A-Za-z][A-Za-z0-9_]{0,127}$')
+  constraint workflows_slug_well_formed check (workflow_slug ~ '^([A-Za-z]|_goal_[A-Za-z]|_plan_[0-9a-f])[A-Za-z0-9_]{0,127}$')
 );
 
 create unique index workflows_slug_unique_whatever_case on quantumflow.workflows (lower(workflow_slug));
@@ -11,9 +11,10 @@ create unique index workflows_slug_unique_whatever_case on quantumflow.workflows
 comment on table quantumflow.workflows is
 'One row per workflow: its name and the version that new runs use.';
 comment on column quantumflow.workflows.workflow_slug is
-'The name: a letter, then letters, digits and underscores, at most 128; unique whatever the case.';
+'The name: a letter, then letters, digits and underscores, at most 128; unique whatever the case. Of what a goal or a plan comes to it begins with
+_goal_ or _plan_.';
 comment on column quantumflow.workflows.current_version is
-'The version that start_flow uses unless told otherwise.';
+'The version that start_flow uses unless told otherwise; 0 of what a goal or a plan comes to, which nobody starts by its name.';
 comment on column quantumflow.workflows.created_at is
 'When the workflow was first defined.';
 
@@ -53,6 +54,21 @@ comment on table quantumflow._first_runs is
 comment on column quantumflow._first_runs.workflow_slug is 'The workflow.';
 comment on column quantumflow._first_runs.version is 'The version.';
 comment on column quantumflow._first_runs.run_id is 'The run.';
+
+create table quantumflow._hidden_runs (
+  workflow_slug text collate "C" not null,
+  version       int not null,
+  run_id        uuid not null,
+  constraint _hidden_runs_pkey primary key (workflow_slug, version, run_id)
+);
+
+create index _hidden_runs_run_ids on quantumflow._hidden_runs (run_id);
+
+comment on table quantumflow._hidden_runs is
+'The runs of versions that nobody has defined, what a goal or a plan comes to: each of these goes with the last of its runs.';
+comment on column quantumflow._hidden_runs.workflow_slug is 'The workflow.';
+comment on column quantumflow._hidden_runs.version is 'The version.';
+comment on column quantumflow._hidden_runs.run_id is 'The run.';
 
 create table quantumflow.workflow_steps (
   workflow_slug  text collate "C" not null,

@@ -10,11 +10,12 @@ begin
   from (
     select null::text, format('the current version %s of workflow "%s" does not exist', w.current_version, w.workflow_slug)
     from quantumflow.workflows w
-    where not exists (
-      select
-      from quantumflow.workflow_versions v
-      where (v.workflow_slug, v.version) = (w.workflow_slug, w.current_version)
-    )
+    where w.current_version <> 0
+      and not exists (
+        select
+        from quantumflow.workflow_versions v
+        where (v.workflow_slug, v.version) = (w.workflow_slug, w.current_version)
+      )
     union all
     select null, format('version %s of workflow "%s" belongs to no workflow', v.version, v.workflow_slug)
     from quantumflow.workflow_versions v

@@ -74,8 +74,13 @@ begin
   delete from quantumflow.step_states s
   where s.run_id = any (p_run_ids);
 
+  delete from quantumflow.goals g
+  where g.run_id = any (p_run_ids);
+
   delete from quantumflow.workflow_runs r
   where r.id = any (p_run_ids);
+
+  perform quantumflow._forget_hidden(p_run_ids);
 
   -- A task that its run's end had to leave still has a message.
   for v_batch in

@@ -546,7 +546,10 @@ begin
     raise exception 'workflow "%" has no version %', p_workflow_slug, p_version
     using
       errcode = 'QF112',
-      detail = format('Its current version is %s.', v_current),
+      detail = case
+        when v_current = 0 then 'None of its versions is current: they are what goals and plans came to.'
+        else format('Its current version is %s.', v_current)
+      end,
       hint = 'Leave the version out to use the current one.';
   end if;
 end

@@ -12,6 +12,7 @@ except ImportError as error:
     ) from error
 
 from ._awaited import Signalled, Slept
+from ._goals import ExecutionResult
 from ._runs import RunId, RunState, RunStatus
 from ._sql import (
     Attempt,
@@ -20,6 +21,9 @@ from ._sql import (
     Event,
     FailedAttempt,
     FailedItem,
+    GoalEvent,
+    GoalSummary,
+    Method,
     PathStep,
     PrunedRuns,
     QueueSummary,
@@ -35,12 +39,19 @@ from ._sql import (
 from ._version import __version__ as __version__
 from .async_client import AsyncClient
 from .client import Client
+from .composer import (
+    compose_from_goal,
+    compose_from_task_graph,
+    compose_multiple_workflows,
+    create_workflow,
+)
 from .context import Context, TaskFilter, current_task
 from .errors import (
     AccessError,
     BadArgument,
     ConnectionsBusy,
     DefinitionError,
+    GoalError,
     HandlerMissing,
     LeaseLost,
     NoDatabase,
@@ -72,11 +83,16 @@ __all__ = [
     "DefinitionError",
     "Difference",
     "Event",
+    "ExecutionResult",
     "FailedAttempt",
     "FailedItem",
     "Flow",
+    "GoalError",
+    "GoalEvent",
+    "GoalSummary",
     "HandlerMissing",
     "LeaseLost",
+    "Method",
     "NoDatabase",
     "NotInstalled",
     "PathStep",
@@ -108,5 +124,9 @@ __all__ = [
     "WorkerHung",
     "WorkerSummary",
     "WorkflowVersion",
+    "compose_from_goal",
+    "compose_from_task_graph",
+    "compose_multiple_workflows",
+    "create_workflow",
     "current_task",
 ]

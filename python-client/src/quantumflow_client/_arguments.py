@@ -182,9 +182,13 @@ _WANTED: dict[str, _Wanted] = {
     "max_runs": _NUMBER,
     "max_failures": _NUMBER,
     "catch_up": _NUMBER,
+    "max_goals": _NUMBER,
+    "max_events": _NUMBER,
     "n": _NUMBER,
     "max_tasks": _NUMBER,
     "workflow_slug": _TEXT,
+    "goal": _TEXT,
+    "decomposer": _TEXT,
     "schedule_slug": _TEXT,
     "cron": _TEXT,
     "time_zone": _TEXT,
@@ -231,6 +235,31 @@ def run(value: UUID | str | None) -> UUID | None:
         raise BadArgument(
             f"run_id is {value!r}: it is a UUID", hint="start_flow returned it."
         ) from None
+
+
+def goal(value: UUID | str) -> UUID:
+    """A goal's id; a text that is one will do.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except (AttributeError, TypeError, ValueError):
+        raise BadArgument(
+            f"goal_id is {value!r}: it is a UUID", hint="start_goal returned it."
+        ) from None
+
+
+def mapping(name: str, value: Mapping[str, T]) -> Mapping[str, T]:
+    """An object.
+
+    Raises:
+        BadArgument: It is none.
+    """
+    if not isinstance(value, Mapping):
+        raise BadArgument(f"{name} is {_shown(value)}: it is an object, a dict for example")
+    return value
 
 
 def text(name: str, value: str | None) -> str | None:

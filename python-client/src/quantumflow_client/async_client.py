@@ -13,6 +13,7 @@ import psycopg
 
 from . import _connections, _json, _sql
 from ._arguments import patience, time_left, whole_number
+from ._async_goals import AsyncGoalCalls
 from ._runs import RunId, RunState, RunStatus, step_to_read
 from ._sql import (
     Attempt,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncGoalCalls):
     """A client of one database: Client's methods, but those of a worker.
 
     Event loops may share it, one after the other or at once.

@@ -16,6 +16,7 @@ from . import _connections, _json, _sql
 from ._arguments import duration, names, patience, time_left, whole_number
 from ._dsn import parts_of
 from ._forks import begin_anew_in_forks
+from ._goals import GoalCalls
 from ._runs import RunId, RunState, RunStatus, step_to_read
 from ._sql import (
     DEFAULT_QUEUE,
@@ -69,7 +70,7 @@ CONNECTION_TIMEOUT = timedelta(seconds=30)
 _LEASE = timedelta(seconds=30)
 
 
-class Client:
+class Client(GoalCalls):
     """A client of one database. Constructing it opens nothing; it may be shared by threads.
 
     client = Client("postgresql://localhost/app")
@@ -1447,6 +1448,21 @@ class Client:
             commands=self._commands_to_serve(commands),
             queues=list(self._queues) if queues is None else names("queues", queues),
             **options,
+        )
+
+    def _working(self, steps: Mapping[str, Callable[..., Any]], queues: Sequence[str]) -> Worker:
+        """A worker that calls these functions, and no other."""
+        handlers = Registry(self._encode)
+        for command, function in steps.items():
+            handlers.add(command, function)
+        return Worker(
+            self._connections,
+            handlers,
+            commands=list(steps),
+            queues=list(queues),
+            concurrency=10,
+            prefetch=500,
+            lease=_LEASE,
         )
 
     def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:

@@ -462,12 +462,101 @@ class RealClock(AccessError):
     code = "QF505"
 
 
+class GoalError(QuantumflowError):
+    """A goal, what decomposes it, or a graph of tasks (QF6xx)."""
+
+
+class UnknownGoalType(GoalError):
+    """No rule of the decomposer fits the goal."""
+
+    code = "QF601"
+
+
+class CommandNotAllowed(GoalError):
+    """A task has a command that it may not have, or args that its command does not take."""
+
+    code = "QF602"
+
+
+class TooManyTasks(GoalError):
+    """The goal, or the graph, comes to more tasks than there may be."""
+
+    code = "QF603"
+
+
+class NestedTooDeep(GoalError):
+    """Goals are nested in goals deeper than they may be."""
+
+    code = "QF604"
+
+
+class OutOfPlans(GoalError):
+    """More rules were tried, or plans made, than there may be."""
+
+    code = "QF605"
+
+
+class TypeNotAllowed(GoalError):
+    """A task is of a type that it may not be of."""
+
+    code = "QF606"
+
+
+class KeyNotAllowed(GoalError):
+    """A task says something that is not for a task to say."""
+
+    code = "QF607"
+
+
+class UnknownDecomposer(GoalError):
+    """No such decomposer is registered."""
+
+    code = "QF608"
+
+
+class UnknownGoal(GoalError):
+    """There is no such goal."""
+
+    code = "QF609"
+
+
+class BadGraph(GoalError):
+    """It is no graph of tasks."""
+
+    code = "QF610"
+
+
+class BadGoal(GoalError):
+    """A goal, a rule, a decomposer or an option cannot be that."""
+
+    code = "QF612"
+
+
+class DecompositionTimeout(GoalError):
+    """The decomposer takes longer than it may."""
+
+    code = "QF613"
+
+
+class NotAtOnce(GoalError):
+    """A worker is to be asked, and so there is no answer at once."""
+
+    code = "QF614"
+
+
+class GoalNotRunning(GoalError):
+    """The goal has no run that could be cancelled."""
+
+    code = "QF615"
+
+
 _BY_CONCEPT: dict[str, type[QuantumflowError]] = {
     "QF1": DefinitionError,
     "QF2": RunError,
     "QF3": TaskError,
     "QF4": QueueError,
     "QF5": AccessError,
+    "QF6": GoalError,
 }
 
 _BY_CODE: dict[str, type[QuantumflowError]] = {

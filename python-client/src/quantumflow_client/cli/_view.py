@@ -143,6 +143,24 @@ ATTEMPT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "error": lambda attempt: attempt.error_message,
 }
 
+GOAL_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "goal": lambda goal: goal.goal_id,
+    "status": lambda goal: goal.status,
+    "tasks": lambda goal: "" if goal.done_tasks is None else f"{goal.done_tasks}/{goal.tasks}",
+    "by": lambda goal: goal.decomposer,
+    "created": lambda goal: when(goal.created_at),
+    "ended": lambda goal: when(goal.ended_at),
+    "text": lambda goal: goal.goal,
+    "error": lambda goal: goal.error_message,
+}
+
+METHOD_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "number": lambda method: method.number,
+    "for": lambda method: f"task {method.task}" if method.task else method.pattern or "any goal",
+    "condition": lambda method: method.condition,
+    "tasks": lambda method: ", ".join(map(_task_name, tasks_of(method.graph))),
+}
+
 DIFFERENCE_COLUMNS: dict[str, Callable[[Any], object]] = {
     "path": lambda difference: difference.path,
     "change": lambda difference: difference.change,
@@ -201,6 +219,55 @@ def status(found: Status) -> list[str]:
     if found["output"] is not None:
         lines += ["output", as_json(found["output"], indent=2)]
     return lines
+
+
+def goal(found: Status) -> list[str]:
+    """All that quantumflow.goal_status says, as lines: the tasks as a tree."""
+    lines = [_field("goal", found["goal"]), _field("id", found["goal_id"])]
+    lines.append(_field("status", coloured(found["status"]), is_clean=True))
+    lines.append(_field("by", found["decomposer"]))
+    if found["run_id"] is not None:
+        lines.append(_field("run", found["run_id"]))
+    if found["error_message"] is not None:
+        lines.append(_field("error", found["error_message"]))
+    if found["problems"] is not None:
+        lines.append(_field("problems", ""))
+        lines += [f"  {one_line(line)}" for line in found["problems"].splitlines()]
+    if found["graph"] is not None:
+        lines += ["", *fitted(tasks(found["graph"], found["tasks"]))]
+    if found["output"] is not None:
+        lines += ["", "output", as_json(found["output"], indent=2)]
+    return lines
+
+
+def tasks(graph: Any, states: Mapping[str, str]) -> list[str]:
+    """The tasks of a graph as a tree: below each goal what it was decomposed into."""
+    lines: list[str] = []
+    above: list[str] = []
+    for task in tasks_of(graph):
+        *goals, name = _task_name(task).split("__")
+        same = next(
+            (i for i, (a, b) in enumerate(zip(above, goals, strict=False)) if a != b),
+            min(len(above), len(goals)),
+        )
+        lines += [f"{'  ' * (depth + 1)}{goals[depth]}" for depth in range(same, len(goals))]
+        above = goals
+        waits = task.get("depends_on") or []
+        state = states.get(_task_name(task))
+        line = f"{'  ' * (len(goals) + 1)}{name}"
+        line += f"  {coloured(state)}" if state else ""
+        line += f"  <- {', '.join(map(str, waits))}" if waits else ""
+        lines.append(line)
+    return lines
+
+
+def tasks_of(graph: Any) -> list[Any]:
+    """The tasks of a graph: all of it, or its `tasks`, or the steps of a definition."""
+    return list(graph if isinstance(graph, list) else graph.get("tasks") or graph.get("steps", []))
+
+
+def _task_name(task: Mapping[str, Any]) -> str:
+    return str(next((task[key] for key in ("id", "name", "slug") if key in task), ""))
 
 
 def title(found: Status) -> str:

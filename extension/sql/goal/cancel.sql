@@ -1,0 +1,28 @@
+create function quantumflow.cancel_goal(goal_id uuid, reason text default null)
+returns quantumflow.goals
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $cancel_goal$
+declare
+  v_goal quantumflow.goals := quantumflow._goal(cancel_goal.goal_id);
+begin
+  if v_goal.run_id is null then
+    raise exception 'goal % is not running', v_goal.goal_id
+    using
+      errcode = 'QF615',
+      detail = format('It is %s, and has no run.', quantumflow._status_of_goal(v_goal, null)),
+      hint = 'Only a goal that is decomposed or executed can be cancelled.';
+  end if;
+
+  perform quantumflow.cancel_run(v_goal.run_id, cancel_goal.reason);
+
+  return v_goal;
+end
+$cancel_goal$;
+
+comment on function quantumflow.cancel_goal(uuid, text) is
+'Cancels a goal, in whatever phase it is: its run is cancelled, as cancel_run has it. Cancelling it again changes nothing.
+
+Errors: QF207 it has completed or failed; QF609 unknown goal; QF615 it has no run.';
