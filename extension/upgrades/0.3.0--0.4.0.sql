@@ -164,6 +164,7 @@ alter table quantumflow.workflow_steps
   add column child_version int,
   add column child_input jsonb,
   add column child_output jsonb,
+  add column max_children int,
   drop constraint workflow_steps_type_known,
   add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
   add constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
@@ -173,8 +174,8 @@ alter table quantumflow.workflow_steps
   add constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
   add constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}')),
   add constraint workflow_steps_children_are_settled check (
-    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text) is null
-    else settled and counts end);
+    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text, max_children::text) is null
+    else settled and counts and (max_children >= 1) = gathers end);
 
 -- Runs that steps start. No run of before is one.
 alter table quantumflow.workflow_runs
@@ -189,7 +190,8 @@ alter table quantumflow.workflow_runs
   add constraint workflow_runs_depth_counts_from_one check (depth >= 1);
 
 alter table quantumflow.step_states
-  add column fresh_since int;
+  add column fresh_since int,
+  add column next_child int;
 
 -- Loops.
 alter table quantumflow.workflow_steps

@@ -116,7 +116,11 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
     cases.start_all()
     before = cases.statuses()
     assert engine.problems() == []
-    new = "'{paused_at,usage,due_at,reported,gave_up,skipped_at,skip_reason,failed_tasks}'::text[]"
+    new = (
+        "'{paused_at,usage,due_at,reported,gave_up,skipped_at,skip_reason,failed_tasks,"
+        "parent_run_id,parent_step_slug,parent_task_index,parent_retries,root_run_id,depth,"
+        "fresh_since,next_child}'::text[]"
+    )
     rows = {
         table: engine.rows(f"select to_jsonb(t) - {new} from quantumflow.{table} t")
         for table in ("workflow_runs", "step_states", "step_tasks", "task_failures", "workflows")

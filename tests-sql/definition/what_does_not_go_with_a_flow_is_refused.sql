@@ -13,7 +13,9 @@ select results_eq(
     {"name": "g", "type": "flow", "flow": "w"},
     {"name": "m", "type": "map", "dependencies": ["g"]},
     {"name": "n", "type": "map", "dependencies": ["h"]},
-    {"name": "h", "type": "flow", "flow": "leaf", "output": "$.work"}]}')$q$,
+    {"name": "h", "type": "flow", "flow": "leaf", "output": "$.work"},
+    {"name": "o", "type": "map", "flow": "leaf", "command": "c", "chunk_size": 2, "input": "$.item.x", "dependencies": ["h"]},
+    {"name": "p", "type": "map", "max_children": 2, "input": 1}]}')$q$,
   $$values
     ('QF117', 'steps[5].input', 'the input of step "f" has "$.other", which asks for $.other, and other is neither run nor a dependency'),
     ('QF118', 'steps[0].flow', 'flow step "a" has no flow, which says of what it starts a run'),
@@ -28,6 +30,10 @@ select results_eq(
     ('QF118', 'steps[2].input', 'single step "c" has input, which is of what starts runs'),
     ('QF118', 'steps[2].output', 'single step "c" has output, which is of what starts runs'),
     ('QF118', 'steps[7].map_over', 'map step "m" maps over "g", whose output is an object, as that of each run, unless its output says otherwise, and no array'),
+    ('QF118', 'steps[10].chunk_size', 'map step "o" starts runs, and has chunk_size, which is of what workers do'),
+    ('QF118', 'steps[10].command', 'map step "o" starts runs, and has command, which is of what workers do'),
+    ('QF118', 'steps[11].input', 'map step "p" has input and no flow, of which it would start runs'),
+    ('QF118', 'steps[11].max_children', 'map step "p" has max_children and no flow, of which it would start runs'),
     ('QF119', 'steps[3].flow', 'step "d" starts workflow "none", which does not exist'),
     ('QF119', 'steps[4].flow_version', 'step "e" starts version 2 of workflow "leaf", which does not exist')$$,
   'each problem is told');

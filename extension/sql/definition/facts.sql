@@ -13,11 +13,11 @@ begin
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
   where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
       s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes, s.settled, s.sleep_for, s.sleep_until, s.signals,
-      s.tells_signal, s.child_flow, s.child_version, s.child_input, s.child_output, s.repeats,
+      s.tells_signal, s.child_flow, s.child_version, s.child_input, s.child_output, s.max_children, s.repeats,
       s.loop_until, s.loop_while)
     is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
       c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes, c.settled, c.sleep_for, c.sleep_until,
-      c.signals, c.tells_signal, c.child_flow, c.child_version, c.child_input, c.child_output, c.repeats, c.loop_until, c.loop_while);
+      c.signals, c.tells_signal, c.child_flow, c.child_version, c.child_input, c.child_output, c.max_children, c.repeats, c.loop_until, c.loop_while);
 end
 $_wrong_facts$;
 
@@ -60,6 +60,7 @@ begin
     child_version = w.child_version,
     child_input = w.child_input,
     child_output = w.child_output,
+    max_children = w.max_children,
     repeats = w.repeats,
     loop_until = w.loop_until,
     loop_while = w.loop_while,

@@ -66,6 +66,7 @@ begin atomic
       ('step', 'flow_version', null, '{number}', 'QF101', null, 1, 1000000000, true, null, null, 'a whole number from 1 to 1000000000'),
       ('step', 'input', null, null, null, null, null, null, false, null, null, 'anything'),
       ('step', 'output', null, null, null, null, null, null, false, null, null, 'anything'),
+      ('step', 'max_children', null, '{number}', 'QF101', null, 1, 100000, true, null, null, 'a whole number from 1 to 100000'),
       ('step', 'start_delay', null, '{number}', 'QF101', null, 0, 315360000, false, null, '0',
         'a number of seconds from 0 to 315360000'),
       ('both', 'max_attempts', null, '{number}', 'QF101', null, 1, 1000000, true, '3', null, 'a whole number from 1 to 1000000'),

@@ -191,6 +191,7 @@ begin
     (s.value ->> 'flow_version')::int,
     s.value -> 'input',
     s.value -> 'output',
+    case when k.gathers and s.value ? 'flow' then coalesce((s.value ->> 'max_children')::int, 100) end,
     k.repeats,
     quantumflow._with_mode(s.value ->> 'until'),
     quantumflow._with_mode(s.value ->> 'while'),

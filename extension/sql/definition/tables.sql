@@ -113,6 +113,7 @@ create table quantumflow.workflow_steps (
   child_version  int,
   child_input    jsonb,
   child_output   jsonb,
+  max_children   int,
   repeats        boolean not null default false,
   loop_until     text,
   loop_while     text,
@@ -144,8 +145,8 @@ create table quantumflow.workflow_steps (
   constraint workflow_steps_sleeps_have_an_end check ((step_type = 'sleep') = (num_nonnulls(sleep_for, sleep_until) = 1)),
   constraint workflow_steps_waits_have_a_signal check ((step_type = 'wait') = (signals is not null and signals <> '{}')),
   constraint workflow_steps_children_are_settled check (
-    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text) is null
-    else settled and counts end),
+    case when child_flow is null then step_type <> 'flow' and coalesce(child_version::text, child_input::text, child_output::text, max_children::text) is null
+    else settled and counts and (max_children >= 1) = gathers end),
   constraint workflow_steps_loops_have_an_end check (
     repeats = (num_nonnulls(loop_until, loop_while) = 1 and num_nonnulls(max_iterations, loop_delay, keep) = 3)
     and (repeats or num_nonnulls(loop_until, loop_while, max_iterations, loop_delay, keep) = 0)),
@@ -226,6 +227,8 @@ comment on column quantumflow.workflow_steps.child_flow is 'The workflow of whic
 comment on column quantumflow.workflow_steps.child_version is 'Its version; null: the one that is current when a child starts.';
 comment on column quantumflow.workflow_steps.child_input is
 'What a child is given: JSON, in which a text that begins with a dollar is a jsonpath over the step''s input; null: that input.';
+comment on column quantumflow.workflow_steps.max_children is
+'How many children of a map go on at once; null of what is no map of children.';
 comment on column quantumflow.workflow_steps.child_output is
 'What a child''s output becomes: JSON, in which a text that begins with a dollar is a jsonpath over it; null: that output.';
 comment on column quantumflow.workflow_steps.repeats is

@@ -80,6 +80,32 @@ begin
     $$,
     quantumflow._all_messages())
   using p_run_id, quantumflow._now();
+
+  return query
+  select 12, k.run_id, k.step_slug::text, null::int, null::text, null::bigint,
+    format('%s children of the map go on, of %s that may, and %s wait', k.going, k.max_children, k.waiting),
+    case when k.going < k.max_children then 'let children go' end
+  from (
+    select
+      s.run_id, s.step_slug, w.max_children,
+      count(*) filter (where t.status = 'started' or t.queued_at < 'infinity') as going,
+      count(*) filter (where t.status = 'queued' and t.queued_at = 'infinity') as waiting
+    from quantumflow.workflow_steps w
+    join quantumflow.workflow_runs r
+      on (r.workflow_slug, r.version) = (w.workflow_slug, w.version)
+      and r.status in ('started', 'paused')
+    join quantumflow.step_states s
+      on (s.run_id, s.step_slug) = (r.id, w.step_slug)
+      and s.status = 'started'
+    join quantumflow.step_tasks t
+      on (t.run_id, t.step_slug) = (s.run_id, s.step_slug)
+      and t.status in ('queued', 'started')
+    where w.max_children is not null
+      and (p_run_id is null or r.id = p_run_id)
+    group by s.run_id, s.step_slug, w.max_children
+  ) k
+  where k.going > k.max_children
+    or (k.going < k.max_children and k.waiting > 0);
 end
 $_check_children$;
 

@@ -84,7 +84,7 @@ goes on and the tasks of these, and failed tasks that are tolerated;
 10 a skipped step has its reason, and the reason holds;
 11 a step completed without a completed task is an empty map, or has fallen back;
 12 a child that goes on is wanted: its parent has not ended, and its task waits; a task that waits has a child, whose end wakes it; unless it is
-listed in _tree_work; and its depth is one more than its parent''s;
+listed in _tree_work; of a map as many go on as may; and its depth is one more than its parent''s;
 13 the iterations of a loop follow each other without a gap, as far as they are kept, and one at most goes on;
 14 no step waits for a signal that lies there;
 15 gave_up equals a recount.

@@ -189,6 +189,7 @@ declare
   v_settled  quantumflow._step_ref[];
   v_resumed  quantumflow._step_ref[];
   v_turned   quantumflow._counted;
+  v_most     int;
   v_stranded quantumflow._new_task[];
   v_made     quantumflow._readied;
 begin
@@ -209,9 +210,10 @@ begin
     select
       array_agg(m.step order by (m.step).run_id, (m.step).step_slug) filter (where m.tasks = 0),
       sum(m.tasks) filter (where not m.settled),
-      array_agg(m.step) filter (where m.settled),
+      array_agg(m.step) filter (where m.settled and m.tasks > 0),
+      max(m.tasks) filter (where m.settled),
       array_agg(m.step) filter (where m.made > 0)
-    into v_taskless, v_tasks, v_settled, v_resumed
+    into v_taskless, v_tasks, v_settled, v_most, v_resumed
     from quantumflow._mark_started(v_steps, p_now) m;
 
     if v_resumed is not null then
@@ -223,7 +225,10 @@ begin
     end if;
 
     if v_settled <> '{}' then
-      v_stranded := quantumflow._make_settled_tasks(v_settled, p_now);
+      v_stranded := case
+        when v_most > c_portion then quantumflow._make_settled_in_portions(v_settled, c_portion, p_now)
+        else quantumflow._make_settled_tasks(v_settled, null, null, p_now)
+      end;
       v_steps := quantumflow._steps_but(v_steps, v_settled);
     end if;
 

@@ -291,6 +291,7 @@ begin
     skipped_at = null,
     skip_reason = null,
     failed_tasks = null,
+    next_child = null,
     fresh_since = case when p.is_anew then p_run.retries + 1 else s.fresh_since end,
     max_iterations = p.max_iterations
   from unnest(p_plan) p

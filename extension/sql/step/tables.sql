@@ -15,6 +15,7 @@ create table quantumflow.step_states (
   skip_reason     text,
   failed_tasks    int,
   fresh_since     int,
+  next_child      int,
   max_iterations  int,
   constraint step_states_pkey primary key (run_id, step_slug),
   constraint step_states_status_known
@@ -55,6 +56,8 @@ comment on column quantumflow.step_states.skipped_at is 'When the step was skipp
 comment on column quantumflow.step_states.skip_reason is
 'Why it was skipped. condition: its condition was false. dependency: too few of its dependencies had completed.';
 comment on column quantumflow.step_states.failed_tasks is 'How many of its tasks have failed and were tolerated; null for none.';
+comment on column quantumflow.step_states.next_child is
+'Of a map of children from which task on some may still have to wait until others are done; null: from the first on.';
 comment on column quantumflow.step_states.fresh_since is
 'The retry of the run, from 1, that runs this step anew: children that its tasks started before are nobody''s any more. Null where there was none.';
 comment on column quantumflow.step_states.max_iterations is

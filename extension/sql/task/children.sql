@@ -310,3 +310,22 @@ $_try_children_again$;
 
 comment on function quantumflow._try_children_again(quantumflow._due_task[], timestamptz) is
 'Writes to the history that the children of tasks have failed, and lets the tasks begin once more: settling them again retries these in place.';
+
+create function quantumflow._settled_by_hand(p_held quantumflow._held_task, p_ends boolean, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_settled_by_hand$
+begin
+  perform quantumflow._end_children(array[p_held.run_id], p_now);
+
+  if p_ends and p_held.known_tasks is null and p_held.queued_at < 'infinity' then
+    perform quantumflow._let_children_go(p_held.run_id, p_held.step_slug, 1, p_now);
+  end if;
+end
+$_settled_by_hand$;
+
+comment on function quantumflow._settled_by_hand(quantumflow._held_task, boolean, timestamptz) is
+'What a report by hand of a task that is settled leads to: its child is not wanted any more, and of a map of children the next one goes, if this one
+had been let go.';

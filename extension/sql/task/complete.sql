@@ -33,7 +33,7 @@ begin
     quantumflow._now(), null, p_by_hand => true);
 
   if v_done.held[1].queue = quantumflow._system_queue() then
-    perform quantumflow._end_children(array[complete_task.run_id], quantumflow._now());
+    perform quantumflow._settled_by_hand(v_done.held[1], v_done.held[1].outcome in ('acts', 'fails'), quantumflow._now());
   end if;
 
   return quantumflow._answer_by_hand(v_done.held, 'complete_task', 'completed', complete_task.lease_token, v_done.recorded);
@@ -113,7 +113,7 @@ begin
   end if;
 
   if v_progress.some_over then
-    v_reported := quantumflow._look_closer(p_results, v_reported, quantumflow._results_of(v_reported.recorded, v_progress.steps));
+    v_reported := quantumflow._held_again(p_results, v_reported, quantumflow._results_of(v_reported.recorded, v_progress.steps));
   end if;
 
   v_fails := cardinality(v_reported.held) > 0 and (
@@ -203,12 +203,12 @@ $_results_of$;
 comment on function quantumflow._results_of(quantumflow._recorded, quantumflow._step_progress[]) is
 'Which of the recorded results are of steps that are over.';
 
-create function quantumflow._look_closer(p_results jsonb, p_reported quantumflow._reported, p_ords int[])
+create function quantumflow._held_again(p_results jsonb, p_reported quantumflow._reported, p_ords int[])
 returns quantumflow._reported
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_look_closer$
+as $_held_again$
 declare
   v_recorded quantumflow._recorded := p_reported.recorded;
   v_held     quantumflow._held_task[];
@@ -230,9 +230,9 @@ begin
 
   return p_reported;
 end
-$_look_closer$;
+$_held_again$;
 
-comment on function quantumflow._look_closer(jsonb, quantumflow._reported, int[]) is
+comment on function quantumflow._held_again(jsonb, quantumflow._reported, int[]) is
 'Holds these of the recorded tasks as one that is looked at closer, as they were before.';
 
 create function quantumflow._without_late(p_results jsonb, p_reported quantumflow._reported, p_changed uuid[])
@@ -245,7 +245,7 @@ declare
   v_recorded quantumflow._recorded := p_reported.recorded;
 begin
   -- What was recorded for a run that had ended by then, and is part of it.
-  p_reported := quantumflow._look_closer(
+  p_reported := quantumflow._held_again(
     p_results,
     p_reported,
     array(

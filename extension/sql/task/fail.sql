@@ -29,7 +29,7 @@ begin
     quantumflow._now(), p_by_hand => true);
 
   if v_held[1].queue = quantumflow._system_queue() then
-    perform quantumflow._end_children(array[fail_task.run_id], quantumflow._now());
+    perform quantumflow._settled_by_hand(v_held[1], v_held[1].outcome = 'fails', quantumflow._now());
   end if;
 
   return quantumflow._answer_by_hand(v_held, 'fail_task', 'retrying', fail_task.lease_token);

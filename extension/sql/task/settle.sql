@@ -110,6 +110,22 @@ begin
   perform quantumflow._complete_due(array(select d from unnest(v_due) d where d.verdict = 'completes'), p_now);
   perform quantumflow._fail_due(array(select d from unnest(v_due) d where d.verdict = 'fails'), p_now);
 
+  -- Of a map of children one that is done lets the next one go, if it was let go itself.
+  if exists (
+    select from unnest(v_due) d where d.child_flow is not null and (d.held).known_tasks is null and d.verdict in ('completes', 'fails'))
+  then
+    perform quantumflow._let_children_go(k.run_id, k.step_slug, k.tasks, p_now)
+    from (
+      select (d.held).run_id, (d.held).step_slug, count(*)::int as tasks
+      from unnest(v_due) d
+      where d.child_flow is not null
+        and (d.held).known_tasks is null
+        and d.verdict in ('completes', 'fails')
+      group by 1, 2
+      order by 1, 2
+    ) k;
+  end if;
+
   return (select count(*)::int from unnest(v_due) d where d.verdict in ('completes', 'fails', 'starts', 'retries'));
 end
 $_settle_due$;
@@ -467,6 +483,8 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_complete_due$
+declare
+  v_progress quantumflow._progress;
 begin
   if p_due = '{}' then
     return;
@@ -486,11 +504,15 @@ begin
   where t.run_id is not distinct from (d.held).run_id
     and t.ctid = (d.held).tid;
 
-  perform quantumflow._move_on(
-    quantumflow._progress_of(
-      array(select (d.held).run_id from unnest(p_due) d),
-      array(select (d.held).step_slug from unnest(p_due) d)),
-    p_now);
+  v_progress := quantumflow._progress_of(
+    array(select (d.held).run_id from unnest(p_due) d),
+    array(select (d.held).step_slug from unnest(p_due) d));
+
+  if v_progress.has_maps then
+    v_progress := quantumflow._hold_maps(v_progress);
+  end if;
+
+  perform quantumflow._move_on(v_progress, p_now);
 
   perform quantumflow._remove_messages(
     quantumflow._system_queue(), array(select (d.held).message_id from unnest(p_due) d order by 1));

@@ -46,23 +46,29 @@ declare
   v_filled quantumflow._filled;
 begin
   for v_found in
-    select d.ordinality as n, w.child_input, i.input, jsonb_build_object('status', coalesce(o.statuses, '{}')) as variables
+    select
+      d.ordinality as n, coalesce(w.child_input, case when w.gathers then '"$.item"'::jsonb end) as template, i.input,
+      jsonb_build_object('status', coalesce(o.statuses, '{}')) as variables
     from unnest(p_due) with ordinality d
     cross join lateral (
-      select l.child_input, l.dependencies, l.after, l.repeats
+      select l.child_input, l.dependencies, l.after, l.gathers, l.repeats
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = ((d.held).workflow_slug, (d.held).version, (d.held).step_slug)
       limit 1
     ) w
     cross join lateral (
-      select l.input
-      from quantumflow.workflow_runs l
-      where l.id = (d.held).run_id
-      limit 1
-    ) r
-    cross join lateral quantumflow._task_input(
-      (d.held).run_id, (d.held).step_slug, (d.held).task_index, null, r.input, 0, w.dependencies, true, false, w.repeats, null,
-      2147483647) i
+      select case
+        when w.gathers then quantumflow._child_of_map_input((d.held).run_id, (d.held).step_slug, (d.held).task_index, w.dependencies, w.child_input)
+        else (
+          select k.input
+          from quantumflow.workflow_runs l
+          cross join lateral quantumflow._task_input(
+            l.id, (d.held).step_slug, (d.held).task_index, null, l.input, 0, w.dependencies, true, false, w.repeats, null, 2147483647) k
+          where l.id = (d.held).run_id
+        )
+      end as input
+      offset 0
+    ) i
     cross join lateral (
       select case when w.child_input is not null then (
         select jsonb_object_agg(u.slug, s.status)
@@ -77,7 +83,7 @@ begin
     ) o
     where d.verdict = 'starts'
   loop
-    v_filled := quantumflow._fill(v_found.child_input, v_found.input, v_found.variables);
+    v_filled := quantumflow._fill(v_found.template, v_found.input, v_found.variables);
     v_due[v_found.n].input := v_filled.value;
 
     if v_filled.error is not null then
@@ -93,6 +99,45 @@ $_with_inputs$;
 
 comment on function quantumflow._with_inputs(quantumflow._due_task[]) is
 'Tasks whose runs are to start, with what these are given; what the step''s template cannot be filled for fails.';
+
+create function quantumflow._child_of_map_input(p_run_id uuid, p_step_slug text, p_task_index int, p_dependencies text[], p_template jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_child_of_map_input$
+begin
+  -- Of what is the same for each child only what its input names: else a map would read all of it for each.
+  return (
+    select jsonb_object_agg(g.key, g.value)
+    from (
+      select 'item' as key, t.item_value as value
+      from quantumflow.step_tasks t
+      where (t.run_id, t.step_slug, t.task_index) = (p_run_id, p_step_slug, p_task_index)
+      union all
+      select 'index', to_jsonb(p_task_index)
+      union all
+      select 'run', r.input
+      from quantumflow.workflow_runs r
+      where r.id = p_run_id
+        and quantumflow._names(p_template::text, 'run')
+      union all
+      select d.step_slug, o.output
+      from unnest(p_dependencies) d (step_slug)
+      cross join lateral (
+        select l.output
+        from quantumflow._step_outputs l
+        where (l.run_id, l.step_slug) = (p_run_id, d.step_slug)
+        limit 1
+      ) o
+      where quantumflow._names(p_template::text, d.step_slug)
+    ) g
+  );
+end
+$_child_of_map_input$;
+
+comment on function quantumflow._child_of_map_input(uuid, text, int, text[], jsonb) is
+'What the input of a child of a map is made from: its item and index, and of the run and of what the map depends on whatever the template names.';
 
 create function quantumflow._within_trees(p_due quantumflow._due_task[], p_now timestamptz)
 returns quantumflow._due_task[]

@@ -16,7 +16,7 @@ from ._awaited import AwaitedStep, Signalled, Slept
 from ._sql import DEFAULT_QUEUE
 from ._wanted import Wanted
 from ._worker.handlers import Handler, is_again, name_of
-from ._worker.steps import KINDS_WITHOUT_A_WORKER, steps_of, wanted_of
+from ._worker.steps import has_worker, steps_of, wanted_of
 
 if TYPE_CHECKING:
     from typing_extensions import Required, TypeVar, Unpack
@@ -488,6 +488,9 @@ class Flow(Generic[InT, OutT]):
         version: int | None = None,
         input: Json = _NONE,
         output: Json = _NONE,
+        over: StepRef | None = None,
+        each: bool = False,
+        max_children: int | None = None,
         timeout: Duration | None = None,
         max_attempts: int | None = None,
         **place: Unpack[PlaceSettings],
@@ -501,6 +504,9 @@ class Flow(Generic[InT, OutT]):
         version: int | None = None,
         input: Json = _NONE,  # noqa: A002
         output: Json = _NONE,
+        over: StepRef | None = None,
+        each: bool = False,
+        max_children: int | None = None,
         timeout: Duration | None = None,
         max_attempts: int | None = None,
         **place: Unpack[PlaceSettings],
@@ -520,6 +526,12 @@ class Flow(Generic[InT, OutT]):
                 dependency. By default that input.
             output: The step's output: any JSON, over the child's output. By default that output, an
                 object by leaf step.
+            over: Makes it a map, with a child for each item of this step's output. Its input is the
+                item unless `input` says more, of `$.item`, `$.index`, `$.run` and each dependency;
+                the step's output is an array of theirs.
+            each: The same over the array that the only dependency puts out, or that the run was
+                started with.
+            max_children: How many children of a map go on at once; 100 by default.
             timeout: How long the child may take. By default there is no end to it.
             max_attempts: How often the child is run, if it fails: each time it goes on from what it
                 had finished. Once, by default.
@@ -531,12 +543,17 @@ class Flow(Generic[InT, OutT]):
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
         """
+        map_over = None if over is None else self._slug_of(over)
+        if map_over is not None:
+            place = {**place, "depends_on": (*place.get("depends_on", ()), map_over)}
         self._add(
             slug,
             place,
-            type="flow",
+            type="map" if each or map_over is not None else "flow",
+            map_over=map_over,
             flow=flow.slug if isinstance(flow, Flow) else flow,
             flow_version=version,
+            max_children=max_children,
             timeout=_seconds(timeout),
             max_attempts=max_attempts,
         )
@@ -583,11 +600,7 @@ class Flow(Generic[InT, OutT]):
         """The queues where the flow's tasks wait."""
         usual = self._definition.get("queue", DEFAULT_QUEUE)
         callbacks = [usual] if {"on_complete", "on_failure"} & self._definition.keys() else []
-        steps = [
-            step.get("queue", usual)
-            for step in self._steps.values()
-            if step.get("type") not in KINDS_WITHOUT_A_WORKER
-        ]
+        steps = [step.get("queue", usual) for step in self._steps.values() if has_worker(step)]
         return list(dict.fromkeys([*steps, *callbacks]))
 
     def _decorator(self, slug_or_function: Any, kind: Kind, settings: dict[str, Any]) -> Any:

@@ -31,8 +31,7 @@ OF_A_TASK = OF_AN_ITEM ^ OF_A_CHUNK
 
 OF_A_LOOP = frozenset({"iteration", "last"})
 
-KINDS_WITHOUT_A_WORKER = frozenset({"sleep", "wait", "flow"})
-"""Types of steps that no worker is given, so that there is no handler of them."""
+_WITHOUT_A_WORKER = frozenset({"sleep", "wait", "flow"})
 
 _OF_CALLBACKS = {
     "on_complete": frozenset({"run", "output"}),
@@ -140,6 +139,11 @@ class Step:
         return f"a {self.kind} step that depends on {on}"
 
 
+def has_worker(step: Mapping[str, Json]) -> bool:
+    """Whether workers are given the tasks of a step, so that there is a handler of them."""
+    return step.get("type") not in _WITHOUT_A_WORKER and "flow" not in step
+
+
 def steps_of(definition: Json, slug: str | None = None) -> Iterator[Step]:
     """The steps that workers are given, and callbacks, as far as a definition can be read."""
     if not isinstance(definition, Mapping):
@@ -148,7 +152,7 @@ def steps_of(definition: Json, slug: str | None = None) -> Iterator[Step]:
     if not isinstance(flow, str) or not isinstance(steps, (list, tuple)):
         return
     for step in steps:
-        if isinstance(step, Mapping) and step.get("type") not in KINDS_WITHOUT_A_WORKER:
+        if isinstance(step, Mapping) and has_worker(step):
             name = step.get("name", step.get("slug"))
             command = step.get("command", name)
             if isinstance(name, str) and isinstance(command, str):
