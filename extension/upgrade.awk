@@ -49,7 +49,7 @@ function made_by(text,   words) {
     gsub(/[ \n]+/, " ", text)
     return text
   }
-  if (!sub(/^create (unique )?/, "", text)) return ""
+  if (!sub(/^create (unique |unlogged )?/, "", text)) return ""
   split(text, words, /[ (\n]/)
   return words[1] " " words[2]
 }

@@ -85,15 +85,15 @@ GROUPS = {
     ),
     "Tasks": (
         "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
-        "extend_leases release_tasks left_work hold_task list_failures sweep settle"
+        "extend_leases release_tasks report_progress left_work hold_task list_failures sweep settle"
     ),
     "Schedules": (
         "schedule_flow unschedule_flow pause_schedule resume_schedule list_schedules next_times"
     ),
     "Workers": "register_worker stop_worker",
     "Looking": (
-        "why timeline critical_path list_attempts list_queues list_workers list_sizes doctor "
-        "check_state version"
+        "why timeline history critical_path eta list_attempts list_queues list_workers list_sizes "
+        "stats metrics doctor check_state version"
     ),
     "Mending": "repair rebuild_queues adopt setup",
     "Access": "configure grant_access revoke_access",

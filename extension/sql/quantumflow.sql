@@ -97,6 +97,7 @@
 \ir step/misfits.sql
 \ir step/hand_over.sql
 \ir step/tree.sql
+\ir step/uncounted.sql
 \ir step/end_run.sql
 \ir step/give_up.sql
 \ir step/fail.sql
@@ -137,6 +138,7 @@
 \ir task/fail.sql
 \ir task/extend.sql
 \ir task/hold.sql
+\ir task/progress.sql
 \ir task/left_work.sql
 \ir task/release.sql
 \ir task/start_children.sql
@@ -144,9 +146,10 @@
 \ir task/settle.sql
 
 -- Run: what people call. Start it, steer it, look at it.
+\ir run/hold.sql
+\ir run/count.sql
 \ir run/start.sql
 \ir run/start_ready_steps.sql
-\ir run/hold.sql
 \ir run/cancel.sql
 \ir run/pause.sql
 \ir run/resume.sql
@@ -204,12 +207,16 @@
 \ir inspect/attempts.sql
 \ir inspect/timeline.sql
 \ir inspect/recent_events.sql
+\ir inspect/history.sql
 \ir inspect/critical_path.sql
 \ir inspect/why.sql
 \ir inspect/list_queues.sql
 \ir inspect/list_workers.sql
 \ir inspect/list_sizes.sql
 \ir inspect/list_schedules.sql
+\ir inspect/stats.sql
+\ir inspect/eta.sql
+\ir inspect/metrics.sql
 \ir inspect/check_state.sql
 \ir inspect/check_definitions.sql
 \ir inspect/check_messages.sql

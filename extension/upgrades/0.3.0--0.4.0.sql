@@ -4,7 +4,7 @@ alter table quantumflow.settings
   add constraint settings_name_known check (name in (
     'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify',
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'max_progress_bytes', 'notify',
     'max_plans', 'max_plan_steps', 'orchestrator.max_depth', 'orchestrator.timeout_ms', 'optimization.enabled', 'optimization.level',
     'optimization.preserve_structure', 'notifications.enabled', 'notifications.real_time'));
 
@@ -185,6 +185,8 @@ alter table quantumflow.workflow_runs
   add column parent_retries int,
   add column root_run_id uuid,
   add column depth int,
+  add column started_by text,
+  add column origin text,
   add constraint workflow_runs_children_name_their_parents
     check (num_nulls(parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth) in (0, 6)),
   add constraint workflow_runs_depth_counts_from_one check (depth >= 1);

@@ -105,7 +105,7 @@ def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation
     assert installation.may_call("worker") == {
         *("claim_tasks", "extend_leases", "release_tasks", "hold_task", "run_input", "step_output"),
         *("failed_items", "left_work"),
-        *("complete_tasks", "complete_and_claim", "fail_tasks"),
+        *("complete_tasks", "complete_and_claim", "fail_tasks", "report_progress"),
         *("register_worker", "stop_worker", "settle", "sweep", "version"),
     }
 

@@ -18,7 +18,7 @@ select throws_ok($$select quantumflow.grant_access('public', 'viewer')$$, 'QF501
 select is(
   quantumflow.grant_access('a_role', 'worker'),
   'a_role may call claim_tasks, complete_and_claim, complete_tasks, extend_leases, fail_tasks, failed_items, hold_task, '
-    || 'left_work, register_worker, release_tasks, run_input, settle, step_output, stop_worker, sweep, version',
+    || 'left_work, register_worker, release_tasks, report_progress, run_input, settle, step_output, stop_worker, sweep, version',
   'it says what the role may call');
 select is(
   quantumflow.grant_access('a "quoted" role', 'author'),

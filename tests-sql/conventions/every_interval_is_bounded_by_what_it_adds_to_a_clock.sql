@@ -1,6 +1,6 @@
 -- Intervals compare otherwise than they add: a month as 30 days, wherever it is. So what compares as a second may be years.
 begin;
-select plan(17);
+select plan(18);
 
 select results_eq(
   $$select p.proname::text collate "default"
@@ -10,7 +10,7 @@ select results_eq(
       and 'interval'::regtype = any (p.proargtypes::oid[])
     order by 1$$,
   $$values ('add_step'), ('advance_clock'), ('claim_tasks'), ('complete_and_claim'), ('create_flow'), ('extend_leases'), ('fail_task'), ('prune'), ('prune_preview'),
-    ('register_decomposer'), ('schedule_flow')$$,
+    ('register_decomposer'), ('schedule_flow'), ('stats')$$,
   'these are given an interval: what comes is to be tried here');
 
 insert into quantumflow.settings values ('test_clock', 'on');
@@ -60,6 +60,7 @@ select results_eq(
   $$select timeout, cache_for from quantumflow.register_decomposer('d', 'rules', timeout => interval '1 mon -30 days 2 s', cache_for => pg_temp.sly())$$,
   $$values (interval '2 s', make_interval(secs => extract(epoch from pg_temp.sly())::double precision))$$, 'which is seconds alone');
 select is_empty($$select quantumflow.prune_preview(interval '1 mon -29 days')$$, 'prune_preview: nor does it count that');
+select lives_ok($$select quantumflow.stats(since => interval '1 year -365 days')$$, 'stats: these are six hours');
 
 select is(
   quantumflow.advance_clock(pg_temp.sly()) - '2030-03-01 00:00:00+00',

@@ -66,6 +66,7 @@ all below it may be, 1 to 100,000,000; 100,000. A step that would exceed one of 
 max_plans: how many plans a run, and what it started, may come to; 100. Ten times as many rules are tried for a goal.
 max_plan_steps: how many tasks a goal or a plan may come to; 1,000.
 orchestrator.max_depth: how deep goals may be nested; 10. orchestrator.timeout_ms: how many milliseconds a decomposer may take; 60,000.
+max_progress_bytes: the size of a note of report_progress; 4 kB (4096). A longer one is cut.
 notify: 1, as usual, lets new work wake workers that listen on channel quantumflow; with 0 they find it when they next look.
 Sizes are in the bytes that PostgreSQL keeps a value in before it compresses them. What is there already stays.
 

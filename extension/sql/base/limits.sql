@@ -21,6 +21,7 @@ begin atomic
     ('max_plan_steps', 1000, 1, 1000000),
     ('orchestrator.max_depth', 10, 1, 100),
     ('orchestrator.timeout_ms', 60000, 1, 86400000),
+    ('max_progress_bytes', 4096, 0, 65536),
     ('notify', 1, 0, 1);
 end;
 
@@ -69,32 +70,40 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_cut$
-declare
-  v_limit bigint;
-  v_note  text;
-  v_text  text := p_text;
 begin
   -- No limit can be lower.
   if p_text is null or octet_length(p_text) <= 1000 then
     return p_text;
   end if;
 
-  v_limit := quantumflow._limit('max_error_bytes');
-
-  if octet_length(p_text) <= v_limit then
-    return p_text;
-  end if;
-
-  v_note := format('... (cut: it had %s bytes)', octet_length(p_text));
-
-  while octet_length(v_text) > v_limit - octet_length(v_note) loop
-    -- A character has at most four bytes.
-    v_text := left(v_text, -greatest(1, (octet_length(v_text) - v_limit + octet_length(v_note)) / 4)::int);
-  end loop;
-
-  return v_text || v_note;
+  return quantumflow._cut_to(p_text, quantumflow._limit('max_error_bytes'));
 end
 $_cut$;
 
 comment on function quantumflow._cut(text) is
 'An error text as it is kept: cut to max_error_bytes, and then it says so.';
+
+create function quantumflow._cut_to(p_text text, p_bytes bigint)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_cut_to$
+declare
+  v_note text := format('... (cut: it had %s bytes)', octet_length(p_text));
+  v_text text := p_text;
+begin
+  if p_text is null or octet_length(p_text) <= p_bytes then
+    return p_text;
+  end if;
+
+  while v_text <> '' and octet_length(v_text) > p_bytes - octet_length(v_note) loop
+    -- A character has at most four bytes.
+    v_text := left(v_text, -greatest(1, (octet_length(v_text) - p_bytes + octet_length(v_note)) / 4)::int);
+  end loop;
+
+  return v_text || v_note;
+end
+$_cut_to$;
+
+comment on function quantumflow._cut_to(text, bigint) is 'A text, cut to so many bytes, and then it says so.';

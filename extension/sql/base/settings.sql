@@ -5,7 +5,7 @@ create table quantumflow.settings (
   constraint settings_name_known check (name in (
     'test_clock', 'test_clock_ahead', 'identity', 'pgmq_owner',
     'max_steps', 'max_depth', 'max_definition_bytes', 'max_map_items', 'max_input_bytes', 'max_headers_bytes', 'max_output_bytes',
-    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'notify',
+    'max_error_bytes', 'max_condition_bytes', 'max_signals', 'max_run_depth', 'max_tree_runs', 'max_iterations', 'max_progress_bytes', 'notify',
     'max_plans', 'max_plan_steps', 'orchestrator.max_depth', 'orchestrator.timeout_ms', 'optimization.enabled', 'optimization.level',
     'optimization.preserve_structure', 'notifications.enabled', 'notifications.real_time'))
 );

@@ -39,7 +39,8 @@ create type quantumflow._live_task as (
   attempts      int,
   max_attempts  int,
   error_message text,
-  awaited       text
+  awaited       text,
+  task_index    int
 );
 
 comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not.';
@@ -103,7 +104,7 @@ begin
   select
     g.workflow_slug, g.step_slug, g.command, g.tasks, g.reason, g.since, g.until,
     case g.reason
-      when 'running' then g.workers
+      when 'running' then concat_ws(': ', g.workers, quantumflow._progress_text(quantumflow._told_progress(g.run_id, g.step_slug, g.task_index)))
       when 'held by a silent worker' then g.workers
       when 'waits for a free worker' then quantumflow._crowd(g.queue, g.command, g.first_due_at, p_now)
       when 'waits before its next attempt' then format('attempt %s of %s; the last: %s', g.attempts + 1, g.max_attempts, g.error_message)
@@ -121,7 +122,9 @@ begin
       t.workflow_slug, t.step_slug, t.command, t.queue, t.reason, count(*) as tasks, min(t.since) as since, min(t.until) as until,
       min(t.due_at) as first_due_at, max(t.attempts) as attempts, max(t.max_attempts) as max_attempts,
       min(t.error_message) as error_message, quantumflow._some_of(array_agg(distinct t.awaited)) as awaited,
-      quantumflow._some_of(array_agg(distinct t.worker)) as workers
+      quantumflow._some_of(array_agg(distinct t.worker)) as workers,
+      -- Of one task, since there is one line.
+      case when count(*) = 1 then min(t.task_index) end as task_index, (array_agg(t.run_id))[1] as run_id
     from quantumflow._live_tasks(p_run_id, p_now) t
     group by t.workflow_slug, t.step_slug, t.command, t.queue, t.reason
   ) g;
@@ -168,7 +171,7 @@ begin
   ),
   named as (
     select
-      t.run_id, r.workflow_slug, r.status as run_status, r.paused_at, t.step_slug, w.command, w.counts, t.queue, t.message_id, t.status,
+      t.run_id, t.task_index, r.workflow_slug, r.status as run_status, r.paused_at, t.step_slug, w.command, w.counts, t.queue, t.message_id, t.status,
       t.queued_at, t.started_at, t.started_at + w.timeout as deadline, t.attempts, t.losses, w.max_attempts, t.error_message,
       t.worker_id, w.settled, coalesce(array_to_string(w.signals, ' or '), format('run %s', c.id || ' of ' || w.child_flow)) as awaited,
       w.signals is not null as is_wait, s.started_at as waits_since
@@ -232,7 +235,7 @@ begin
       when 'waits before its next attempt' then n.queued_at
     end,
     case when n.status = 'started' then coalesce(o.name, n.worker_id::text) end,
-    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited
+    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited, n.task_index
   from named n
   join served s
     on (s.queue, s.command) = (n.queue, n.command)

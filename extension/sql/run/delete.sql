@@ -56,6 +56,8 @@ as $_delete_runs$
 declare
   v_batch record;
 begin
+  perform quantumflow._count_deleted(p_run_ids);
+
   delete from quantumflow.task_failures f
   where f.run_id = any (p_run_ids);
 
@@ -67,6 +69,9 @@ begin
 
   delete from quantumflow._map_counters c
   where c.run_id = any (p_run_ids);
+
+  delete from quantumflow.task_progress p
+  where p.run_id = any (p_run_ids);
 
   delete from quantumflow.signals s
   where s.run_id = any (p_run_ids);

@@ -34,6 +34,10 @@ begin
     start_flow.priority, start_flow.start_at, start_flow.idempotency_key, start_flow.headers,
     start_flow.run_id is null and start_flow.idempotency_key is null))[1];
 
+  if start_flow.run_id is not null and v_found is not null then
+    perform quantumflow._note_odd_id(v_run_id);
+  end if;
+
   -- Somebody else may have started it in between.
   v_found := coalesce(v_found, quantumflow._run_of_key(start_flow.workflow_slug, start_flow.idempotency_key));
 

@@ -51,7 +51,8 @@ occurs, "total" and "failures", the attempts that did not complete. gave_up: how
 its version cannot; of a step, skip_reason says why it was skipped, condition what its condition is, saw what that found in the input of a step
 that it skipped, as test_condition() has it, where there are at most 100 such steps, fell_back whether its output is its fallback, failed_tasks how many of its tasks failed and were tolerated, iterations how many a loop
 has had, with the one that goes on, and max_iterations how many it may have, signals what it waits for, and
-until, while it sleeps or waits, when that is over, null where there is no end to it; child_flow of which workflow it starts a run, and child which
+until, while it sleeps or waits, when that is over, null where there is no end to it; progress how far its task has come,
+{"done", "total", "note", "at"}, if its worker says so; child_flow of which workflow it starts a run, and child which
 run that is. parent, root: the run whose step started this one, and the one at the top. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
 summary: only the row, without the input: one row is read, however many steps and tasks the run has.
@@ -95,6 +96,9 @@ begin
               'until', case when w.settled and s.status = 'started' then quantumflow._waits_until(s.run_id, s.step_slug, 0) end,
               'child_flow', w.child_flow,
               'child', case when w.child_flow is not null then quantumflow._child_of(s.run_id, s.step_slug, 0, s.fresh_since) end,
+              'progress', case
+                when s.status = 'started' and w.known_tasks = 1 and not w.settled then quantumflow._told_progress(s.run_id, s.step_slug)
+              end,
               'error_message', s.error_message,
               'tasks', quantumflow._count_tasks(s.run_id, s.step_slug))
             order by w.step_index),

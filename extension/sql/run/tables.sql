@@ -24,6 +24,8 @@ create table quantumflow.workflow_runs (
   parent_retries    int,
   root_run_id       uuid,
   depth             int,
+  started_by        text,
+  origin            text,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -83,6 +85,10 @@ comment on column quantumflow.workflow_runs.parent_retries is
 'The parent''s retries when it was started: of the children of a task the one of the greatest is its child now.';
 comment on column quantumflow.workflow_runs.root_run_id is 'The run at the top of its tree, which no step started; null of such a run itself.';
 comment on column quantumflow.workflow_runs.depth is 'How many runs are above it; null of a run that no step started.';
+comment on column quantumflow.workflow_runs.started_by is
+'Who started it: the role of SET ROLE, else the one that connected; of a schedule''s run who swept. Null for runs of before version 0.4.0.';
+comment on column quantumflow.workflow_runs.origin is
+'What started it, if that was quantumflow itself: schedule:, and the schedule''s name. Null for a call of start_flow or start_flows.';
 
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,
@@ -156,3 +162,83 @@ comment on column quantumflow.signals.sent_by is 'The role of SET ROLE, else the
 comment on column quantumflow.signals.on_behalf_of is 'For whom, as the session claims by setting quantumflow.actor. Nobody has checked it.';
 comment on column quantumflow.signals.taken_at is 'When a step took it; null if none has.';
 comment on column quantumflow.signals.step_slug is 'The step that took it.';
+
+create table quantumflow.step_hours (
+  hour           timestamptz not null,
+  workflow_slug  text collate "C" not null,
+  version        int not null,
+  step_slug      text collate "C" not null,
+  command        text collate "C" not null,
+  n              bigint not null,
+  retries        bigint not null,
+  waited_seconds numeric not null,
+  worked_seconds numeric not null,
+  took_seconds   numeric not null,
+  failures       jsonb not null,
+  waited         jsonb not null,
+  worked         jsonb not null,
+  took           jsonb not null,
+  usage          jsonb not null,
+  constraint step_hours_pkey primary key (hour, workflow_slug, version, step_slug, command),
+  constraint step_hours_counts_not_negative check (n >= 0 and retries >= 0)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+comment on table quantumflow.step_hours is
+'How the attempts at each step went, and the runs, by the hour in which they ended: a row for each step and hour in which anything did.
+
+Sweeps count each attempt once, when its run has ended, a minute or two later. It stays when runs are deleted. stats() and metrics() read it.';
+comment on column quantumflow.step_hours.hour is
+'The hour, from its beginning, in UTC; -infinity: all hours together, which is never less than it was.';
+comment on column quantumflow.step_hours.workflow_slug is 'The workflow.';
+comment on column quantumflow.step_hours.version is 'The version.';
+comment on column quantumflow.step_hours.step_slug is 'The step; _run: the runs themselves.';
+comment on column quantumflow.step_hours.command is 'The command of the step; empty for the runs themselves.';
+comment on column quantumflow.step_hours.n is 'How many attempts ended, completed or failed; how many runs.';
+comment on column quantumflow.step_hours.retries is 'How many of the attempts were not the first at their task since its run was started or retried.';
+comment on column quantumflow.step_hours.waited_seconds is 'How long they waited, all together, from when they were due to when they began.';
+comment on column quantumflow.step_hours.worked_seconds is 'How long they were worked on, all together, those that were lost left out.';
+comment on column quantumflow.step_hours.took_seconds is
+'How long the step took, from when it was ready, all the times that it completed together; a run from its start, or its last retry, to its end.';
+comment on column quantumflow.step_hours.failures is
+'How many attempts failed, by kind: {"error": 2}; by condition also steps that never had a task. How many runs did not complete, by how they ended.';
+comment on column quantumflow.step_hours.waited is
+'How many attempts waited how long: {"73": 5} says that five did for between 0.0001 * 1.1^72 and 0.0001 * 1.1^73 seconds.';
+comment on column quantumflow.step_hours.worked is 'How many were worked on for how long, likewise.';
+comment on column quantumflow.step_hours.took is 'How many times the step, or a run, took how long, likewise.';
+comment on column quantumflow.step_hours.usage is 'What attempts said that they used, summed: {"tokens": 120}.';
+
+create table quantumflow._counting (
+  id         int not null,
+  counted_to uuid not null,
+  counted_at timestamptz not null,
+  next_to    uuid,
+  writers    text[],
+  looked_to  uuid,
+  constraint _counting_pkey primary key (id),
+  constraint _counting_is_one check (id = 1)
+);
+
+comment on table quantumflow._counting is 'How far the runs are counted in step_hours: one row, which is held by whoever counts.';
+comment on column quantumflow._counting.id is 'Always 1.';
+comment on column quantumflow._counting.counted_to is
+'Every run of a lower version 7 id, and of this one, has been counted, or is in _uncounted_runs.';
+comment on column quantumflow._counting.counted_at is 'When all that was to be counted had been.';
+comment on column quantumflow._counting.next_to is 'How far it is to go next; null: there was nothing left.';
+comment on column quantumflow._counting.writers is
+'The transactions that were open when that was decided, and may have started runs of lower ids: they are waited for.';
+comment on column quantumflow._counting.looked_to is 'The run of _uncounted_runs that was looked at last.';
+
+create table quantumflow._uncounted_runs (
+  run_id     uuid not null,
+  retried_at timestamptz not null,
+  since      timestamptz,
+  constraint _uncounted_runs_pkey primary key (run_id, retried_at)
+);
+
+comment on table quantumflow._uncounted_runs is
+'Runs that are to be counted in step_hours once they have ended: those that went on when their turn came, that were retried, or whose id does
+not tell when they were started.';
+comment on column quantumflow._uncounted_runs.run_id is 'The run; it may be gone by now.';
+comment on column quantumflow._uncounted_runs.retried_at is 'When it was retried; -infinity: it was not, that is why it is here.';
+comment on column quantumflow._uncounted_runs.since is
+'Attempts that ended after this are to be counted; null: nobody has looked yet whether those before the retry had been.';

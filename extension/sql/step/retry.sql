@@ -321,6 +321,7 @@ begin
   returning *
   into v_run;
 
+  perform quantumflow._note_retry(v_run.id, p_now);
   perform quantumflow._start_ready(v_run, p_now, array(select p.step_slug from unnest(p_plan) p where p.has_passed));
   perform quantumflow._make_deadlines(array[p_run.id], p_now);
 

@@ -31,7 +31,8 @@ create function quantumflow._start_runs(
   p_headers         jsonb,
   p_are_new         boolean,
   p_parents         quantumflow._parent_ref[] default null,
-  p_now             timestamptz default null)
+  p_now             timestamptz default null,
+  p_origin          text default null)
 returns uuid[]
 language plpgsql
 volatile
@@ -64,7 +65,8 @@ begin
 
   -- A run that is not new may be there already.
   if cardinality(p_run_ids) = 0 or not quantumflow._insert_runs(
-    p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now, p_parents)
+    p_workflow_slug, v_start, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, v_now, p_parents,
+    p_origin)
   then
     return array[]::uuid[];
   end if;
@@ -92,9 +94,9 @@ end
 $_start_runs$;
 
 comment on function quantumflow._start_runs(
-  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz) is
+  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz, text) is
 'Starts one run per id and input, and returns the ids. Unless they are new, there is one, and it may exist already, or its
-idempotency key: then it returns none.
+idempotency key: then it returns none. p_origin: what workflow_runs says of that; children are of the origin "child".
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
 
@@ -267,7 +269,8 @@ create function quantumflow._insert_runs(
   p_headers         jsonb,
   p_are_new         boolean,
   p_now             timestamptz,
-  p_parents         quantumflow._parent_ref[])
+  p_parents         quantumflow._parent_ref[],
+  p_origin          text)
 returns boolean
 language plpgsql
 volatile
@@ -278,28 +281,30 @@ begin
   if p_parents is not null then
     insert into quantumflow.workflow_runs
       (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up,
-       parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth)
+       parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth, started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
       p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end,
-      (u.parent).run_id, (u.parent).step_slug, (u.parent).task_index, (u.parent).retries, (u.parent).root_run_id, (u.parent).depth
+      (u.parent).run_id, (u.parent).step_slug, (u.parent).task_index, (u.parent).retries, (u.parent).root_run_id, (u.parent).depth,
+      (select l.started_by from quantumflow.workflow_runs l where l.id = (u.parent).run_id), 'child'
     from (
       select i.run_id, i.input, p_parents[i.n] as parent
       from unnest(p_run_ids, p_inputs) with ordinality i (run_id, input, n)
     ) u;
   elsif p_are_new then
     insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up)
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up, started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end
+      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end, quantumflow._actor(), p_origin
     from unnest(p_run_ids, p_inputs) u (run_id, input);
   else
     insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key, gave_up)
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key, gave_up,
+        started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at), p_idempotency_key, case when p_start.can_give_up then 0 end
+      p_now, greatest(p_now, p_start_at), p_idempotency_key, case when p_start.can_give_up then 0 end, quantumflow._actor(), p_origin
     from unnest(p_run_ids, p_inputs) u (run_id, input)
     on conflict do nothing;
   end if;
@@ -309,7 +314,7 @@ end
 $_insert_runs$;
 
 comment on function quantumflow._insert_runs(
-  text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz, quantumflow._parent_ref[]) is
+  text, quantumflow._start, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, timestamptz, quantumflow._parent_ref[], text) is
 'Writes the rows of runs that start. False: there is one of that id or idempotency key.';
 
 create function quantumflow._insert_steps(

@@ -123,3 +123,27 @@ comment on column quantumflow.undone_tasks.due_at is 'From when that attempt cou
 comment on column quantumflow.undone_tasks.started_at is 'When it was claimed, or its handler began, as in step_tasks.';
 comment on column quantumflow.undone_tasks.completed_at is 'When the task was completed.';
 comment on column quantumflow.undone_tasks.usage is 'What it said that it used; null if nothing.';
+
+create unlogged table quantumflow.task_progress (
+  run_id      uuid not null,
+  step_slug   text collate "C" not null,
+  task_index  int not null,
+  lease_token bigint not null,
+  reported_at timestamptz not null,
+  done        numeric not null,
+  total       numeric,
+  note        text,
+  constraint task_progress_pkey primary key (run_id, step_slug, task_index)
+) with (fillfactor = 50);
+
+comment on table quantumflow.task_progress is
+'How far the work at tasks has come, as their workers said last with report_progress. A crash of the server empties it, a standby has none of
+it, and what is a day old goes.';
+comment on column quantumflow.task_progress.run_id is 'The run.';
+comment on column quantumflow.task_progress.step_slug is 'The step.';
+comment on column quantumflow.task_progress.task_index is 'The task.';
+comment on column quantumflow.task_progress.lease_token is 'Of which attempt: it says nothing of a later one.';
+comment on column quantumflow.task_progress.reported_at is 'When that was.';
+comment on column quantumflow.task_progress.done is 'How much was done.';
+comment on column quantumflow.task_progress.total is 'Of how much; null: it is not known.';
+comment on column quantumflow.task_progress.note is 'What else there is to say.';

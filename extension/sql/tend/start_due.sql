@@ -205,7 +205,7 @@ begin
       jsonb_build_object(
         'schedule', p_schedule.schedule_slug,
         'scheduled_at', quantumflow._utc_text(p_due_at)),
-      false))[1],
+      false, p_origin => 'schedule:' || p_schedule.schedule_slug))[1],
     quantumflow._run_of_key(p_schedule.workflow_slug, v_key));
 end
 $_start_for$;

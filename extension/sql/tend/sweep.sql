@@ -47,13 +47,18 @@ begin
     select 'settled', s.settled
     from quantumflow._settle(1000, v_now) s;
   end if;
+
+  if quantumflow._is_read_committed() then
+    perform quantumflow._count_runs(v_now);
+  end if;
 end
 $sweep$;
 
 comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
 ends of runs that had to leave something; starts the runs that schedules are due, of 100 schedules at most; and ends what no worker is given
-and whose time has come, as settle() does, 1,000 of it, if the transaction is read committed. Never waits.
+and whose time has come, as settle() does, 1,000 of it, if the transaction is read committed. Then too it counts in step_hours the runs
+that have ended, once a minute or as long as there are more, 2,000 of them. Never waits.
 
 Claims do their share of it, so this matters when there are no claims. Of a queue it looks at 10,000 messages, an equal share for each
 command, those that have been visible longest: claims come to the rest in turn. Messages that name no command, or one that no step has,

@@ -198,6 +198,7 @@ _WANTED: dict[str, _Wanted] = {
     "status": _TEXT,
     "reason": _TEXT,
     "signal": _TEXT,
+    "error": _TEXT,
     "key": _TEXT,
     "idempotency_key": _TEXT,
     "rollback": _FLAG,
@@ -211,6 +212,7 @@ _WANTED: dict[str, _Wanted] = {
     "dry_run": _FLAG,
     "older_than": ((timedelta, Age), "a timedelta: timedelta(days=30), for example"),
     "before": (UUID, "a UUID, the run_id of the last run of the page before"),
+    "parent": (UUID, "a UUID, the run_id of a run"),
 }
 """What a parameter of a call is, by its name. Others are checked where the call is made, and so are
 those whose name means one thing here and another there."""

@@ -379,13 +379,23 @@ _LIST_RUNS = _statement(
     "list_runs",
     """
     select run_id, workflow_slug, version, status, done_steps, steps, priority, retries,
-      idempotency_key, created_at, started_at, ended_at, error_message, gave_up, parent
+      idempotency_key, created_at, started_at, ended_at, error_message, gave_up, parent, started_by,
+      origin
     from quantumflow.list_runs(
       workflow_slug => %(workflow_slug)s,
       status => %(status)s,
       max_runs => %(max_runs)s::int,
       before => %(before)s,
       gave_up => %(gave_up)s,
+      since => %(since)s::pg_catalog.timestamptz,
+      until => %(until)s::pg_catalog.timestamptz,
+      ended_since => %(ended_since)s::pg_catalog.timestamptz,
+      ended_until => %(ended_until)s::pg_catalog.timestamptz,
+      input => %(input)s::pg_catalog.jsonb,
+      headers => %(headers)s::pg_catalog.jsonb,
+      idempotency_key => %(idempotency_key)s,
+      error => %(error)s,
+      version => %(version)s::int,
       parent => %(parent)s,
       with_children => %(with_children)s)
     """,
@@ -394,7 +404,27 @@ _LIST_RUNS = _statement(
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run in a line."""
+    """A run in a line.
+
+    Attributes:
+        run_id: The run.
+        workflow_slug: The workflow.
+        version: Its version.
+        status: started, paused, completed, failed or cancelled.
+        done_steps: Steps that are done.
+        steps: Steps there are.
+        priority: Seconds by which it overtakes.
+        retries: How often it was retried.
+        idempotency_key: The key it was started with.
+        created_at: When it was started.
+        started_at: From when its first steps may run.
+        ended_at: When it ended; None while it goes on.
+        error_message: Why it failed or was cancelled.
+        gave_up: How many steps and tasks it went on without; None where its version cannot.
+        parent: The run of which a step started it; None: none did.
+        started_by: Who started it: a role of the database.
+        origin: What started it, if that was quantumflow itself: "schedule:nightly".
+    """
 
     run_id: UUID
     workflow_slug: str
@@ -411,19 +441,31 @@ class RunSummary:
     error_message: str | None
     gave_up: int | None
     parent: UUID | None
+    started_by: str | None
+    origin: str | None
 
 
 def list_runs(
-    workflow_slug: str | None,
+    workflow_slug: str | None = None,
     *,
-    status: str | None,
-    max_runs: int,
-    before: UUID | None,
+    status: str | None = None,
+    max_runs: int = 20,
+    before: UUID | None = None,
     gave_up: bool | None = None,
     parent: UUID | None = None,
     with_children: bool = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    ended_since: datetime | None = None,
+    ended_until: datetime | None = None,
+    input: Json = None,  # noqa: A002
+    headers: Mapping[str, Json] | None = None,
+    idempotency_key: str | None = None,
+    error: str | None = None,
+    version: int | None = None,
+    encode: _json.Encoder = _json.encode,
 ) -> Call[list[RunSummary]]:
-    """The latest runs, newest first."""
+    """The latest runs, newest first; an input of None is any."""
     return Call(
         _LIST_RUNS,
         lambda rows: [RunSummary(*row) for row in rows],
@@ -435,7 +477,17 @@ def list_runs(
             "gave_up": gave_up,
             "parent": parent,
             "with_children": with_children,
+            "since": _arguments.moment("since", since),
+            "until": _arguments.moment("until", until),
+            "ended_since": _arguments.moment("ended_since", ended_since),
+            "ended_until": _arguments.moment("ended_until", ended_until),
+            "input": None if input is None else encode(input, "the input"),
+            "headers": None if headers is None else encode(headers, "headers"),
+            "idempotency_key": _arguments.text("idempotency_key", idempotency_key),
+            "error": error,
+            "version": _arguments.number("version", version),
         },
+        is_repeatable=True,
     )
 
 
@@ -969,6 +1021,61 @@ def timeline(run_id: UUID) -> Call[list[Event]]:
 
 
 @dataclass(frozen=True, slots=True)
+class PastEvent:
+    """Something that happened, or that somebody did.
+
+    Attributes:
+        at: When.
+        what: The function that was called, cancel_run for example; or "run started" and so on.
+        step_slug: The step, if it was about one.
+        task_index: The task, if it was about one.
+        attempt: Which attempt.
+        who: Who did it, and for whom, as that claimed; or the worker.
+        detail: The reason that was given, what was overwritten, what went wrong.
+        workflow_slug: The workflow.
+        run_id: The run.
+    """
+
+    at: datetime
+    what: str
+    step_slug: str | None
+    task_index: int | None
+    attempt: int | None
+    who: str | None
+    detail: str | None
+    workflow_slug: str | None
+    run_id: UUID | None
+
+
+_HISTORY = _statement(
+    "history",
+    """
+    select at, what, step_slug, task_index, attempt, who, detail, workflow_slug, run_id
+    from quantumflow.history(
+      since => %(since)s::pg_catalog.timestamptz,
+      until => %(until)s::pg_catalog.timestamptz,
+      run_id => %(run_id)s)
+    """,
+)
+
+
+def history(
+    since: datetime | None, until: datetime | None, run_id: UUID | None
+) -> Call[list[PastEvent]]:
+    """What happened in a time, and what people did, in order."""
+    return Call(
+        _HISTORY,
+        lambda rows: [PastEvent(*row) for row in rows],
+        {
+            "since": _arguments.moment("since", since),
+            "until": _arguments.moment("until", until),
+            "run_id": _arguments.run(run_id),
+        },
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PathStep:
     """A step on the path that decided how long a run took.
 
@@ -1193,6 +1300,142 @@ def list_sizes() -> Call[list[Size]]:
     return Call(
         _LIST_SIZES,
         lambda rows: [Size(*row) for row in rows],
+        {},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StepStats:
+    """How the attempts at a step went, or, without a step, the runs of a version.
+
+    Attributes:
+        workflow_slug: The workflow.
+        version: The version.
+        step_slug: The step; None: the runs themselves.
+        n: How many attempts, or runs, ended.
+        failures: How many of them did not complete.
+        waited_p50: Half of the attempts waited no longer; None for runs.
+        waited_p95: 95 of 100 waited no longer.
+        worked_p50: Half of the attempts were worked on no longer, or half of the runs took no
+            longer.
+        worked_p95: 95 of 100 likewise.
+        worked_p50_before: worked_p50 of the time before.
+        change: worked_p50 as a multiple of that.
+    """
+
+    workflow_slug: str
+    version: int
+    step_slug: str | None
+    n: int
+    failures: int
+    waited_p50: timedelta | None
+    waited_p95: timedelta | None
+    worked_p50: timedelta | None
+    worked_p95: timedelta | None
+    worked_p50_before: timedelta | None
+    change: Decimal | None
+
+
+_STATS = _statement(
+    "stats",
+    """
+    select workflow_slug, version, step_slug, n, failures, waited_p50, waited_p95, worked_p50,
+      worked_p95, worked_p50_before, change
+    from quantumflow.stats(
+      workflow_slug => %(workflow_slug)s,
+      since => %(since)s::interval,
+      baseline => %(baseline)s::interval)
+    """,
+)
+
+
+def stats(
+    workflow_slug: str | None, since: timedelta, baseline: timedelta
+) -> Call[list[StepStats]]:
+    """How long steps waited and worked, of late and before."""
+    return Call(
+        _STATS,
+        lambda rows: [StepStats(*row) for row in rows],
+        {
+            "workflow_slug": workflow_slug,
+            "since": _arguments.duration("since", since),
+            "baseline": _arguments.duration("baseline", baseline),
+        },
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When a run will have ended, as far as its past and that of others tell.
+
+    Attributes:
+        expected_at: When it is expected to end; None while it is paused, or nothing is known.
+        p95_at: Until when 95 of 100 such runs would have ended.
+        based_on: How often the step of which least is known had completed before.
+        note: What it does not know.
+    """
+
+    expected_at: datetime | None
+    p95_at: datetime | None
+    based_on: int | None
+    note: str | None
+
+
+_ETA = _statement(
+    "eta",
+    """
+    select expected_at, p95_at, based_on, note
+    from quantumflow.eta(run_id => %(run_id)s)
+    """,
+)
+
+
+def eta(run_id: UUID) -> Call[Estimate]:
+    """When a run is expected to end."""
+    return Call(
+        _ETA,
+        lambda rows: Estimate(*rows[0]),
+        {"run_id": _arguments.run(run_id)},
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number for a monitoring system, as Prometheus has them.
+
+    Attributes:
+        name: Of what. Of a histogram there are three: NAME_bucket, with a label le, NAME_sum and
+            NAME_count.
+        kind: gauge, counter or histogram.
+        labels: Of which.
+        value: The number; times are in seconds.
+        help: What it says, the same for each of a name.
+    """
+
+    name: str
+    kind: str
+    labels: dict[str, str]
+    value: float
+    help: str
+
+
+_METRICS = _statement(
+    "metrics",
+    "select name, kind, labels::pg_catalog.text, value, help from quantumflow.metrics()",
+)
+
+
+def metrics() -> Call[list[Metric]]:
+    """Numbers for a monitoring system."""
+    return Call(
+        _METRICS,
+        lambda rows: [
+            Metric(name, kind, _json.decode(labels), value, help_)
+            for name, kind, labels, value, help_ in rows
+        ],
         {},
         is_repeatable=True,
     )
@@ -1940,6 +2183,41 @@ _STOP_WORKER = _statement(
 def stop_worker(worker_id: UUID) -> Call[None]:
     """Say that a worker works no more."""
     return Call(_STOP_WORKER, _nothing, {"worker_id": worker_id})
+
+
+_REPORT_PROGRESS = _statement(
+    "report_progress",
+    """
+    select quantumflow.report_progress(
+      run_id => %(run_id)s,
+      step_slug => %(step_slug)s,
+      task_index => %(task_index)s::int,
+      lease_token => %(lease_token)s::bigint,
+      done => %(done)s,
+      total => %(total)s,
+      note => %(note)s)
+    """,
+)
+
+
+def report_progress(
+    ref: TaskRef, done: float, total: float | None, note: str | None
+) -> Call[str | None]:
+    """Say how far the work at a task has come: held, lost or cancelled."""
+    return Call(
+        _REPORT_PROGRESS,
+        _scalar,
+        {
+            "run_id": ref.run_id,
+            "step_slug": ref.step_slug,
+            "task_index": ref.task_index,
+            "lease_token": ref.lease_token,
+            "done": done,
+            "total": total,
+            "note": _arguments.text("note", note),
+        },
+        is_repeatable=True,
+    )
 
 
 _SWEEP = _statement("sweep", "select action, tasks from quantumflow.sweep()")

@@ -23,19 +23,24 @@ from ._sql import (
     Attempt,
     ConditionAnswer,
     Difference,
+    Estimate,
     Event,
     FailedAttempt,
     FailedItem,
+    Metric,
+    PastEvent,
     PathStep,
     PrunedRuns,
     QueueSummary,
     Reason,
     RetriedStep,
+    RunSummary,
     Schedule,
     Settled,
     Size,
     StateProblem,
     StateRepair,
+    StepStats,
     WaitSummary,
     WorkerSummary,
     WorkflowVersion,
@@ -1092,6 +1097,81 @@ class Client(GoalCalls):
 
     # Mending
 
+    def runs(
+        self,
+        workflow_slug: str | None = None,
+        *,
+        status: str | None = None,
+        max_runs: int = 20,
+        before: UUID | None = None,
+        gave_up: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        ended_since: datetime | None = None,
+        ended_until: datetime | None = None,
+        input: Json = None,  # noqa: A002
+        headers: Mapping[str, Json] | None = None,
+        idempotency_key: str | None = None,
+        error: str | None = None,
+        version: int | None = None,
+        parent: UUID | None = None,
+        with_children: bool = False,
+        connection: Borrowed | None = None,
+    ) -> list[RunSummary]:
+        """The latest runs that no step started, newest first, of which all that is given is so.
+
+        A search by ended_since, input, headers or error looks at runs of 7 days, unless since says
+        otherwise.
+
+        Args:
+            workflow_slug: Of this workflow.
+            status: started, paused, completed, failed or cancelled.
+            max_runs: 1 to 10,000.
+            before: For the next page: the run_id of the last run of this one.
+            gave_up: True: that went on without something that failed; False: that did not.
+            since: Created from then on.
+            until: Created before then.
+            ended_since: Ended from then on.
+            ended_until: Ended before then.
+            input: Whose input contains this: {"customer": "c42"}.
+            headers: Whose headers contain this.
+            idempotency_key: Of this key.
+            error: Whose error message contains this, whatever the case.
+            version: Of this version.
+            parent: The children of this run, those that its steps have started.
+            with_children: Also those that steps have started.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadPageSize: max_runs is out of range.
+            UnknownStatus: There is no such status.
+            BadWindow: A time ends before it begins.
+
+        Calls quantumflow.list_runs.
+        """
+        return self._run(
+            _sql.list_runs(
+                workflow_slug,
+                status=status,
+                max_runs=max_runs,
+                before=before,
+                gave_up=gave_up,
+                since=since,
+                until=until,
+                ended_since=ended_since,
+                ended_until=ended_until,
+                input=input,
+                headers=headers,
+                idempotency_key=idempotency_key,
+                error=error,
+                version=version,
+                parent=parent,
+                with_children=with_children,
+                encode=self._encode,
+            ),
+            connection,
+        )
+
     def why(
         self,
         run_id: UUID | None = None,
@@ -1126,6 +1206,83 @@ class Client(GoalCalls):
         Calls quantumflow.timeline.
         """
         return self._run(_sql.timeline(run_id), connection)
+
+    def history(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        run_id: UUID | None = None,
+        *,
+        connection: Borrowed | None = None,
+    ) -> list[PastEvent]:
+        """What happened in a time, and what people did, in order.
+
+        Of a run all that `timeline` tells and what was done to it; of all of them what people did,
+        how runs began and ended, and which attempts failed.
+
+        Args:
+            since: From when on; None only with a run: from its beginning.
+            until: Before when; None: until now.
+            run_id: The run; it may be gone by now.
+            connection: As for `start_flow`.
+
+        Raises:
+            UnknownRun: Nothing is known of the run.
+            BadWindow: There is no since, or until is not after it.
+
+        Calls quantumflow.history.
+        """
+        return self._run(_sql.history(since, until, run_id), connection)
+
+    def stats(
+        self,
+        workflow_slug: str | None = None,
+        *,
+        since: timedelta = timedelta(days=1),
+        baseline: timedelta = timedelta(days=7),
+        connection: Borrowed | None = None,
+    ) -> list[StepStats]:
+        """How long steps waited and worked, how often they failed, and how it was before.
+
+        A row for each step, and one without a step for the runs of each version. Attempts are
+        counted a minute or two after their run has ended, and stay counted when it is deleted.
+
+        Args:
+            workflow_slug: Only this workflow.
+            since: How far back from now; to the beginning of an hour.
+            baseline: How far back from there that goes with which it is compared.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadWindow: A length of time is under a minute, or over 1,000 years.
+
+        Calls quantumflow.stats.
+        """
+        return self._run(_sql.stats(workflow_slug, since, baseline), connection)
+
+    def eta(self, run_id: UUID, *, connection: Borrowed | None = None) -> Estimate:
+        """When a run is expected to end, from how long its steps took before.
+
+        Args:
+            run_id: The run.
+            connection: As for `start_flow`.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.eta.
+        """
+        return self._run(_sql.eta(run_id), connection)
+
+    def metrics(self, *, connection: Borrowed | None = None) -> list[Metric]:
+        """Numbers for a monitoring system: what goes on now, and what has ended.
+
+        Args:
+            connection: As for `start_flow`.
+
+        Calls quantumflow.metrics.
+        """
+        return self._run(_sql.metrics(), connection)
 
     def critical_path(self, run_id: UUID, *, connection: Borrowed | None = None) -> list[PathStep]:
         """The steps that decided how long a run took, waiting and working apart.

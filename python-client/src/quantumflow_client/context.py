@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from copy import copy
@@ -12,12 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+import psycopg
+
 from . import _json, _log, _sql
+from .errors import QuantumflowError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    import psycopg
 
     from ._call import Call
     from ._json import Json
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(_log.NAME)
 
 _AMOUNT_MOST = 10**18
+
+_PROGRESS_EVERY = 1.0
+"""How many seconds there are at least between two reports of a task's progress."""
 
 _DESCRIBED = ("run_id", "workflow_slug", "step_slug", "task_index", "attempt")
 
@@ -125,6 +131,7 @@ class Context:
         self._used = used
         self._encode = encode
         self._outputs: dict[str, str] = {}
+        self._progress_at = -math.inf
         self._is_exact = False
 
     def __str__(self) -> str:
@@ -270,6 +277,44 @@ class Context:
         for name, amount in amounts.items():
             self._used[name] = self._used.get(name, 0) + amount
 
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> bool:
+        """Say how far the work has come, for people who look: `why` and `status` show it.
+
+        for n, row in enumerate(rows):
+            ctx.progress(n, len(rows))
+
+        As often as one likes: it asks the database once a second at most. That it could not be
+        said is no harm to the task.
+
+        Args:
+            done: How much is done, from 0 to 10^18, of whatever is counted.
+            total: Of how much; None: nobody knows.
+            note: What else there is to say; cut to 4 kB.
+
+        Returns:
+            Whether to go on: False once `cancelled`, or when the database says that the task is
+            not this worker's any more.
+
+        Raises:
+            ValueError: done or total is no such number.
+
+        Calls quantumflow.report_progress.
+        """
+        for amount in (done, 0 if total is None else total):
+            is_number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
+            if not (is_number and 0 <= amount <= _AMOUNT_MOST):
+                raise ValueError(f"{amount!r} is no progress: it is a number from 0")
+        now = time.monotonic()
+        if now < self._progress_at + _PROGRESS_EVERY:
+            return not self._cancelled()
+        self._progress_at = now
+        state = "held"
+        try:
+            state = self._fetch(_sql.report_progress(self._task.ref, done, total, note)) or state
+        except (psycopg.Error, QuantumflowError) as error:
+            self.logger.debug("could not tell its progress: %s", error)
+        return state == "held" and not self._cancelled()
+
     def transaction(self) -> OwnTransaction:
         """The task's own transaction, in which the handler writes to the same database.
 
@@ -356,6 +401,12 @@ class Context:
     async def aheartbeat(self) -> bool:
         """As `heartbeat`, for an `async def` handler."""
         return await asyncio.to_thread(self.heartbeat)
+
+    async def aprogress(
+        self, done: float, total: float | None = None, note: str | None = None
+    ) -> bool:
+        """As `progress`, for an `async def` handler."""
+        return await asyncio.to_thread(self.progress, done, total, note)
 
     async def arun_input(self) -> Json:
         """As `run_input`, for an `async def` handler."""

@@ -318,6 +318,12 @@ class UnknownSchedule(RunError):
     code = "QF223"
 
 
+class BadWindow(RunError):
+    """There is no such time to look at: it ends before it begins, or is no length of time."""
+
+    code = "QF224"
+
+
 class ChildNotWanted(RunError):
     """The run was started by a step of another, which does not wait for it any more."""
 
@@ -368,6 +374,12 @@ class UnknownStep(TaskError):
     """The run has no such step."""
 
     code = "QF307"
+
+
+class BadProgress(TaskError):
+    """What is done, or in total, is no number from 0 to 10^18."""
+
+    code = "QF308"
 
 
 class InputTooLarge(TaskError):
