@@ -113,6 +113,7 @@ def test_nothing_is_run_of_what_a_run_holds(site: Any, driver: Any, engine: Engi
     engine.define(FLOW)
     run_id = engine.one("select quantumflow.start_flow('site', to_jsonb(%s::text))", evil)
     engine.fail(evil)
+    site.house.forget()
     for path in (f"/runs/{run_id}", f"/runs/{run_id}/steps/list", "/", "/runs"):
         driver.get(f"{site.url}{path}")
         says(driver, "<script>document.title")

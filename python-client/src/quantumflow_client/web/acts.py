@@ -72,6 +72,7 @@ def _retry(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     call = _sql.retry_run(
         run_id,
         form.get("from_step") or None,
+        from_iteration=int(text) if (text := form.get("iteration", "")).isdigit() else None,
         given_up=form.get("given_up") == "1",
         reason=form.get("reason") or None,
     )

@@ -200,11 +200,20 @@ def retry(request: Request) -> Response:
     from_step = request.query_params.get("from") or None
     given_up = request.query_params.get("given_up") == "1"
     state: Any = at.database.ask(_sql.status(run_id))
-    steps = at.database.ask(_sql.retry_preview(run_id, from_step, given_up=given_up))
+    iteration = _number(request, "iteration", 0) or None
+    steps = at.database.ask(
+        _sql.retry_preview(run_id, from_step, from_iteration=iteration, given_up=given_up)
+    )
     return at.show(
         request,
         "retry.html.jinja",
-        {"run": state, "steps": steps, "from_step": from_step, "given_up": given_up},
+        {
+            "run": state,
+            "steps": steps,
+            "from_step": from_step,
+            "iteration": iteration,
+            "given_up": given_up,
+        },
     )
 
 
