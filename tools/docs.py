@@ -90,6 +90,7 @@ GROUPS = {
     "Schedules": (
         "schedule_flow unschedule_flow pause_schedule resume_schedule list_schedules next_times"
     ),
+    "Limits": "set_limit remove_limit list_limits",
     "Workers": "register_worker stop_worker",
     "Looking": (
         "why timeline history critical_path eta list_attempts list_queues list_workers list_sizes "

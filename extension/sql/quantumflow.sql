@@ -70,7 +70,9 @@
 \ir definition/validate.sql
 \ir definition/gate_problems.sql
 \ir definition/kind_problems.sql
+\ir definition/limit_problems.sql
 \ir definition/canonical.sql
+\ir definition/limits.sql
 \ir definition/missing.sql
 \ir definition/store.sql
 \ir definition/facts.sql
@@ -102,6 +104,8 @@
 \ir step/give_up.sql
 \ir step/fail.sql
 \ir step/kind/map.sql
+\ir step/limit.sql
+\ir step/limit_keys.sql
 \ir step/tasks.sql
 \ir step/gate.sql
 \ir step/kind/loop.sql
@@ -124,6 +128,7 @@
 \ir task/failure.sql
 \ir task/lapse.sql
 \ir task/claim_plain.sql
+\ir task/limits.sql
 \ir task/claim_messages.sql
 \ir task/hand_out.sql
 \ir task/claim.sql
@@ -164,6 +169,8 @@
 \ir run/failures.sql
 \ir run/send_signal.sql
 \ir run/list_waits.sql
+\ir run/set_limit.sql
+\ir run/remove_limit.sql
 
 -- Goal: what is to be done, in words or as a graph of tasks, and the workflow that it comes to.
 \ir goal/settings.sql
@@ -217,9 +224,11 @@
 \ir inspect/stats.sql
 \ir inspect/eta.sql
 \ir inspect/metrics.sql
+\ir inspect/list_limits.sql
 \ir inspect/check_state.sql
 \ir inspect/check_definitions.sql
 \ir inspect/check_messages.sql
+\ir inspect/check_slots.sql
 \ir inspect/check_steps.sql
 \ir inspect/check_gates.sql
 \ir inspect/check_loops.sql

@@ -217,3 +217,13 @@ alter table quantumflow.step_states
 alter table quantumflow.workflows
   drop constraint workflows_slug_well_formed,
   add constraint workflows_slug_well_formed check (workflow_slug ~ '^([A-Za-z]|_goal_[A-Za-z]|_plan_[0-9a-f])[A-Za-z0-9_]{0,127}$');
+
+-- What is limited. Nothing that was stored before is.
+alter table quantumflow.workflow_steps
+  add column limit_name text collate "C",
+  add column limit_path text,
+  add constraint workflow_steps_workers_have_limits check (limit_name is null or (counts and not settled)),
+  add constraint workflow_steps_paths_are_of_limits check (limit_path is null or limit_name is not null);
+
+alter table quantumflow.step_tasks
+  add column limit_key text;

@@ -51,6 +51,7 @@ VALUES = {
     "command": "'a'",
     "description": "'does it'",
     "settings": "'{}'",
+    "limit_name": "'api'",
 }
 ENDED_VALUES = VALUES | {"run_id": f"'{ENDED}'", "dry_run": "false"}
 

@@ -49,7 +49,7 @@ def test_every_statement_is_one_call_of_its_function_with_named_arguments(functi
     for argument in filter(None, arguments[1].split(",")):
         assert re.fullmatch(
             r"\s*(\w+) => %\(\1\)s"
-            r"(::(pg_catalog\.(text|jsonb|uuid|timestamptz)|int|bigint|interval)(\[\])?)?\s*",
+            r"(::(pg_catalog\.(text|jsonb|uuid|timestamptz)|int|bigint|interval|numeric)(\[\])?)?\s*",
             argument.split(")::pg")[0] if argument.count(")") > argument.count("(") else argument,
         )
     assert "*" not in statement

@@ -56,7 +56,7 @@ _KEYS = [
     *("version", "on_complete", "on_failure", "run_id", "step_slug", "task_index", "lease_token"),
     *("output", "error_message", "error_details", "retryable", "retry_after", "_", ""),
     *("if", "otherwise", "join", "after", "prefer_after", "on_error", "fallback", "tolerate"),
-    *("seconds", "at", "signal", "signals", "run_timeout"),
+    *("seconds", "at", "signal", "signals", "run_timeout", "limit"),
     *("tasks", "id", "description", "critical", "goal", "may_use", "decomposer", "max_depth"),
 ]
 
@@ -98,6 +98,7 @@ class Known:
             "bigint": st.sampled_from([*(self._tokens() * 2), *_BIGINTS]),
             "boolean": st.sampled_from(["true", "false"]),
             "interval": st.sampled_from(_INTERVALS),
+            "numeric": st.sampled_from([*_INTEGERS, "0.0001", "1e-9", "1e300", "NaN", "Infinity"]),
             "timestamp with time zone": st.sampled_from(_MOMENTS),
         }
         return _rarely(st.none(), scalars[kind])
@@ -122,6 +123,7 @@ class Known:
             "schedule_slug": ["nightly", "other"],
             "cron": ["* * * * *", "30 2 * * mon-fri", "0 0 29 2 7", "0 0 31 2 *", "@daily"],
             "time_zone": ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "CET", "Etc/GMT+5"],
+            "limit_name": ["api"],
             "overlap": ["skip", "allow", "queue", "cancel"],
             "setting": ["max_steps", "max_error_bytes", "test_clock", "identity"],
         }.get(name, ["a", "b"])

@@ -15,6 +15,7 @@ begin
   cross join lateral (
     select case
       when k.key in ('if', 'at', 'until', 'while') then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
+      when k.key = 'limit' then quantumflow._tidy_limit(e.value)
       when k.json_types is null then e.value
       when jsonb_typeof(e.value) = 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
       when jsonb_typeof(e.value) = 'array' then quantumflow._without_repetitions(e.value)
@@ -41,6 +42,18 @@ return regexp_replace(regexp_replace(p_if, '^\s*(strict\y\s*)?', '', 'i'), '\s+$
 
 comment on function quantumflow._tidy_condition(text) is
 'A condition in its one form: as its author wrote it, without blanks around it, and without the mode that it has anyway.';
+
+create function quantumflow._tidy_limit(p_limit jsonb)
+returns jsonb
+language sql
+immutable
+return case
+  when p_limit ? 'key' then jsonb_build_object('name', p_limit -> 'name', 'key', quantumflow._tidy_condition(p_limit ->> 'key'))
+  else coalesce(p_limit -> 'name', p_limit)
+end;
+
+comment on function quantumflow._tidy_limit(jsonb) is
+'A limit in its one form: its name, or, where it has a key, both.';
 
 create function quantumflow._without_repetitions(p_array jsonb)
 returns jsonb

@@ -37,3 +37,13 @@ condition is asked.
 
 p_condition: as workflow_steps has it, with its mode. p_variables: {"status": {"<dependency>": "completed", "skipped" or "failed"}}.
 Raises what says nothing of the condition: errors of class 40, 53 and 57.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._names(p_condition text, p_key text)
+returns boolean
+language sql
+immutable
+return strpos(p_condition, p_key) > 0 or strpos(p_condition, '\') > 0;
+
+comment on function quantumflow._names(text, text) is
+'Whether a condition may look at this key of its input: its text has it, or an escape, in which it may be hidden.';

@@ -57,6 +57,8 @@ begin atomic
       ('step', 'max_iterations', null, '{number}', 'QF101', null, 1, 1000000, true, null, null, 'a whole number from 1 to 1000000'),
       ('step', 'delay', null, '{number}', 'QF101', null, 0, 315360000, false, null, '0', 'a number of seconds from 0 to 315360000'),
       ('step', 'keep', null, '{number}', 'QF101', null, 1, 1000000, true, null, null, 'a whole number from 1 to 1000000'),
+      ('step', 'limit', null, '{string,object}', 'QF101', '^[A-Za-z][A-Za-z0-9_.-]{0,127}$', null, null, false, null, null,
+        'the name of a limit, or {"name", "key"}'),
       ('step', 'seconds', null, '{number}', 'QF101', null, 0, 315360000, false, null, null,
         'a number of seconds from 0 to 315360000'),
       ('step', 'at', null, '{string}', 'QF117', '', 1, 2000, false, null, null, 'a jsonpath of 1 to 2000 characters'),
@@ -119,7 +121,9 @@ return (
       ('repeat_until', 'until'),
       ('max_loops', 'max_iterations'),
       ('iterations', 'max_iterations'),
-      ('interval', 'delay')
+      ('interval', 'delay'),
+      ('concurrency', 'limit'),
+      ('rate_limit', 'limit')
   ) as m(word, key)
   where m.word = lower(p_key));
 

@@ -51,7 +51,8 @@ begin
       ('max_attempts', 'a flow and what workers do', '{single,map,loop,flow}'),
       ('max_lost', 'what workers do', '{single,map,loop}'),
       ('retry_delay', 'what workers do', '{single,map,loop}'),
-      ('start_delay', 'what workers do', '{single,map,loop}')
+      ('start_delay', 'what workers do', '{single,map,loop}'),
+      ('limit', 'what workers do', '{single,map,loop}')
   ) as r(key, wanted, step_types)
   where s.step ? r.key
     and s.step_type <> all (r.step_types)

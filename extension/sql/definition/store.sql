@@ -73,6 +73,12 @@ begin
   insert into quantumflow.workflow_steps
   select c.*
   from quantumflow._compiled_steps(p_workflow_slug, p_version, p_definition) c;
+
+  perform quantumflow._know_limits(array_agg(distinct s.limit_name))
+  from quantumflow.workflow_steps s
+  where (s.workflow_slug, s.version) = (p_workflow_slug, p_version)
+    and s.limit_name is not null
+  having count(*) > 0;
 end
 $_store_steps$;
 
@@ -197,7 +203,9 @@ begin
     quantumflow._with_mode(s.value ->> 'while'),
     (s.value ->> 'max_iterations')::int,
     case when k.repeats then make_interval(secs => coalesce(s.value ->> 'delay', '0')::double precision) end,
-    case when k.repeats then coalesce((s.value ->> 'keep')::int, 100) end
+    case when k.repeats then coalesce((s.value ->> 'keep')::int, 100) end,
+    coalesce(s.value #>> '{limit,name}', s.value ->> 'limit'),
+    quantumflow._with_mode(s.value #>> '{limit,key}')
   from step s
   cross join lateral (
     select *

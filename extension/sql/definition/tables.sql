@@ -120,6 +120,8 @@ create table quantumflow.workflow_steps (
   max_iterations int,
   loop_delay     interval,
   keep           int,
+  limit_name     text collate "C",
+  limit_path     text,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
   constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
@@ -151,7 +153,9 @@ create table quantumflow.workflow_steps (
     repeats = (num_nonnulls(loop_until, loop_while) = 1 and num_nonnulls(max_iterations, loop_delay, keep) = 3)
     and (repeats or num_nonnulls(loop_until, loop_while, max_iterations, loop_delay, keep) = 0)),
   constraint workflow_steps_iterations_positive check (max_iterations >= 1 and keep >= 1 and loop_delay >= '0 s'),
-  constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers))
+  constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers)),
+  constraint workflow_steps_workers_have_limits check (limit_name is null or (counts and not settled)),
+  constraint workflow_steps_paths_are_of_limits check (limit_path is null or limit_name is not null)
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -241,6 +245,10 @@ comment on column quantumflow.workflow_steps.max_iterations is
 'So many iterations, and no end, fail a loop; as many again after a retry of one that has failed so. Null: it is no loop.';
 comment on column quantumflow.workflow_steps.loop_delay is 'How long each iteration but the first waits after the one before.';
 comment on column quantumflow.workflow_steps.keep is 'How many of the iterations that have ended keep their tasks and failures: the last ones.';
+comment on column quantumflow.workflow_steps.limit_name is 'The limit of its tasks, which set_limit() sets; null: none.';
+comment on column quantumflow.workflow_steps.limit_path is
+'The jsonpath, with its mode, that finds in its input the key by which its tasks are limited, each key apart; null: all are together. As a text,
+like condition.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,

@@ -301,6 +301,8 @@ begin
     select w.* from quantumflow._gate_problems(v_definition) as w
     union all
     select i.* from quantumflow._kind_problems(v_definition) as i
+    union all
+    select l.* from quantumflow._limit_problems(v_definition) as l
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end
@@ -315,6 +317,6 @@ Rows are in order of code, then of place, and define_flow raises the first.
 Codes: QF101 wrong structure, QF102 unknown key, QF103 bad or reserved slug, QF104 duplicate step, QF105 unknown dependency,
 QF106 depends on itself, QF107 cycle (one is shown, each step in it depending on the next),
 QF108 map rule, QF109 no steps, QF110 bad queue name, QF115 too large or too many steps (then nothing else is looked at),
-QF116 too long a chain of steps, QF117 bad condition, QF118 what does not go together with a join, a condition, a failure or a type, QF119 a workflow to start
-that does not exist.
+QF116 too long a chain of steps, QF117 bad condition or other jsonpath, QF118 what does not go together with a join, a condition, a failure or a type,
+QF119 a workflow to start that does not exist.
 Limits are settings: see configure().';

@@ -134,7 +134,9 @@ begin
       coalesce(t.queue, m.queue), coalesce(t.message_id, m.msg_id), t.run_id is not null, m.msg_id is not null,
       m.command, m.vt, t.status, k.deadline, w.command, w.counts, r.status, n.status, n.message_id <> m.msg_id or n.queue <> m.queue
     from (
-      select k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at, k.queued_at
+      select
+        k.run_id, k.run_id::text as run_key, k.step_slug, k.task_index, k.queue, k.message_id, k.status, k.started_at, k.queued_at,
+        k.limit_key
       from quantumflow.step_tasks k
       where k.status in ('queued', 'started')
         and ($1 is null or k.run_id = $1)
@@ -184,7 +186,7 @@ begin
         and (t.queued_at < 'infinity' or t.status = 'started')
         and not (w.settled and t.status = 'started')
         and case r.status
-          when 'started' then true
+          when 'started' then t.limit_key is null or not quantumflow._waits_for_limit(t.run_id, t.step_slug, t.task_index, t.message_id)
           when 'paused' then t.status = 'started' or not w.counts
           else not w.counts
         end

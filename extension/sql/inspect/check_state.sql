@@ -40,6 +40,8 @@ begin
   union all
   select * from quantumflow._check_messages(check_state.run_id)
   union all
+  select * from quantumflow._check_slots(check_state.run_id)
+  union all
   select * from quantumflow._check_steps(check_state.run_id)
   union all
   select * from quantumflow._check_outputs(check_state.run_id)
@@ -72,8 +74,10 @@ rule:
 1 a run that ended has no queued or started task, callbacks aside, and nor has a step that ended, unless the run is listed in
 _unfinished_ends;
 2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued
-tasks of paused runs, and what waits without a deadline, sleep for ever, and no lease goes beyond the deadline of its attempt;
+tasks of paused runs, those that a limit holds back, and what waits without a deadline, sleep for ever, and no lease goes beyond the deadline of its
+attempt;
 3 remaining_steps, remaining_deps, remaining_tasks and failed_tasks equal a recount;
+4 a started task of a limited step has a slot of its key, so that there are never more live leases than slots;
 5 the output of a step that fell back is its fallback, and of a loop that of its last iteration;
 6 a step starts, or is skipped, only after all that it waits for has ended, and does so then;
 7 a map has a task per item, or per chunk_size items, and, when it is completed, their outputs in index order, null for those that failed;
@@ -88,7 +92,7 @@ listed in _tree_work; of a map as many go on as may; and its depth is one more t
 13 the iterations of a loop follow each other without a gap, as far as they are kept, and one at most goes on;
 14 no step waits for a signal that lies there;
 15 gave_up equals a recount.
-(4, one lease a task, and that an output is recorded once, is kept by the table itself.)
+(That a task has one lease, and that an output is recorded once, is kept by the table itself.)
 
 problem says what is wrong with the run, step, task or message that the row names, remedy what repair() does about it.
 It reads every row once or more, and the outputs of maps: some seconds for a million tasks.

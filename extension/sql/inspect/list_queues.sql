@@ -14,7 +14,7 @@ comment on type quantumflow.queue_summary is 'What there is to do for a command 
 comment on column quantumflow.queue_summary.queue is 'The queue.';
 comment on column quantumflow.queue_summary.command is 'The command.';
 comment on column quantumflow.queue_summary.due is 'Tasks that may be claimed now.';
-comment on column quantumflow.queue_summary.later is 'Tasks that wait for their time, for other code, or for their run to be resumed.';
+comment on column quantumflow.queue_summary.later is 'Tasks that wait for their time, for other code, for a limit, or for their run to be resumed.';
 comment on column quantumflow.queue_summary.retrying is 'Tasks that failed and wait for their next attempt.';
 comment on column quantumflow.queue_summary.running is 'Tasks that are leased to a worker.';
 comment on column quantumflow.queue_summary.oldest_due is 'How long the one that has been due longest has been so.';

@@ -17,7 +17,7 @@ comment on column quantumflow.reason.tasks is 'How many tasks; null for a step t
 comment on column quantumflow.reason.reason is
 'running, held by a silent worker, waits for a free worker, no live worker has its command, no live worker serves its queue,
 its queue is gone, left to other code, could not be settled, waits before its next attempt, waits for a signal, waits for a child, not due yet, waits to be settled, paused,
-waits for steps, skipped; of a run that has ended: completed,
+waits for a limit, waits for steps, skipped; of a run that has ended: completed,
 failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
 comment on column quantumflow.reason.until is
@@ -40,7 +40,8 @@ create type quantumflow._live_task as (
   max_attempts  int,
   error_message text,
   awaited       text,
-  task_index    int
+  task_index    int,
+  limited       text
 );
 
 comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not.';
@@ -74,7 +75,7 @@ begin
       array[
         'its queue is gone', 'no live worker serves its queue', 'no live worker has its command', 'left to other code',
         'could not be settled', 'held by a silent worker', 'waits to be settled', 'waits for a free worker', 'waits before its next attempt',
-        'paused', 'running', 'waits for a signal', 'waits for a child', 'not due yet', 'waits for steps', 'skipped'
+        'paused', 'waits for a limit', 'running', 'waits for a signal', 'waits for a child', 'not due yet', 'waits for steps', 'skipped'
       ],
       r.reason) as place
   ) k
@@ -113,6 +114,7 @@ begin
       when 'waits to be settled' then 'by a worker, settle() or sweep()'
       when 'waits for a signal' then g.awaited
       when 'waits for a child' then g.awaited
+      when 'waits for a limit' then g.limited
       when 'no live worker has its command' then 'queue ' || g.queue
       when 'no live worker serves its queue' then 'queue ' || g.queue
       when 'its queue is gone' then 'queue ' || g.queue
@@ -122,6 +124,7 @@ begin
       t.workflow_slug, t.step_slug, t.command, t.queue, t.reason, count(*) as tasks, min(t.since) as since, min(t.until) as until,
       min(t.due_at) as first_due_at, max(t.attempts) as attempts, max(t.max_attempts) as max_attempts,
       min(t.error_message) as error_message, quantumflow._some_of(array_agg(distinct t.awaited)) as awaited,
+      quantumflow._some_of(array_agg(distinct t.limited)) as limited,
       quantumflow._some_of(array_agg(distinct t.worker)) as workers,
       -- Of one task, since there is one line.
       case when count(*) = 1 then min(t.task_index) end as task_index, (array_agg(t.run_id))[1] as run_id
@@ -173,7 +176,8 @@ begin
     select
       t.run_id, t.task_index, r.workflow_slug, r.status as run_status, r.paused_at, t.step_slug, w.command, w.counts, t.queue, t.message_id, t.status,
       t.queued_at, t.started_at, t.started_at + w.timeout as deadline, t.attempts, t.losses, w.max_attempts, t.error_message,
-      t.worker_id, w.settled, coalesce(array_to_string(w.signals, ' or '), format('run %s', c.id || ' of ' || w.child_flow)) as awaited,
+      t.worker_id, w.settled, l.turn_at, l.limited,
+      coalesce(array_to_string(w.signals, ' or '), format('run %s', c.id || ' of ' || w.child_flow)) as awaited,
       w.signals is not null as is_wait, s.started_at as waits_since
     from tasks t
     cross join lateral (
@@ -203,6 +207,15 @@ begin
         and w.signals is not null
       limit 1
     ) s on true
+    left join lateral (
+      select k.turn_at, concat_ws(' ', k.limit_name, nullif(k.limit_key, '')) as limited
+      from quantumflow._limit_waits k
+      where t.limit_key is not null
+        and t.status = 'queued'
+        and (k.run_id, k.step_slug, k.task_index) = (t.run_id, t.step_slug, t.task_index)
+        and (k.let_go_at is null or k.let_go_at > p_now)
+      limit 1
+    ) l on true
   ),
   served as materialized (
     select n.queue, n.command, s.*
@@ -232,10 +245,11 @@ begin
       when 'not due yet' then nullif(n.queued_at, 'infinity')
       when 'waits for a signal' then nullif(n.queued_at, 'infinity')
       when 'could not be settled' then quantumflow._lease_until(n.queue, n.message_id)
+      when 'waits for a limit' then n.turn_at
       when 'waits before its next attempt' then n.queued_at
     end,
     case when n.status = 'started' then coalesce(o.name, n.worker_id::text) end,
-    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited, n.task_index
+    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited, n.task_index, n.limited
   from named n
   join served s
     on (s.queue, s.command) = (n.queue, n.command)
@@ -255,6 +269,7 @@ begin
       when n.settled and n.queued_at <= p_now then 'waits to be settled'
       when n.queued_at > p_now and n.attempts > n.losses then 'waits before its next attempt'
       when n.queued_at > p_now then 'not due yet'
+      when n.limited is not null then 'waits for a limit'
       when s.serve_queue = 0 then 'no live worker serves its queue'
       when s.have_command = 0 then 'no live worker has its command'
       else 'waits for a free worker'

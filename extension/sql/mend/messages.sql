@@ -172,7 +172,12 @@ begin
         and t.queue = $4
         and (
           (t.status = 'started' and q.vt > w.deadline)
-          or (t.status = 'queued' and q.vt = 'infinity' and ($5 <> 'paused' or not w.counts))
+          or (
+            t.status = 'queued'
+            and q.vt = 'infinity'
+            and ($5 <> 'paused' or not w.counts)
+            and not quantumflow._waits_for_limit(t.run_id, t.step_slug, t.task_index, t.message_id)
+          )
           or (q.vt > $3 and w.signals is not null and $5 <> 'paused' and quantumflow._has_signal(t.run_id, w.signals))
         )
       $$,

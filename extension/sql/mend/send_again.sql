@@ -28,6 +28,8 @@ begin
       p_vt => case
         when t.status = 'started' then least(p_now, t.started_at + w.timeout - interval '1 ms')
         when r.status = 'paused' and w.counts then 'infinity'
+        -- It waits for its turn, below.
+        when t.limit_key is not null and t.queued_at <= p_now then 'infinity'
         else quantumflow._shown_at(t.run_id, w.signals, t.queued_at, r.priority, p_now)
       end,
       p_headers => r.headers))
@@ -76,6 +78,20 @@ begin
     where t.status = 'started'
     group by k.queue
   ) s;
+
+  perform quantumflow._enter_waiting_room(
+    array(
+      select distinct k.run_id
+      from unnest(v_tasks) k
+      cross join lateral (
+        select
+        from quantumflow.step_tasks l
+        where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
+          and l.status = 'queued'
+          and l.limit_key is not null
+        limit 1
+      ) t),
+    p_now);
 end
 $_send_again$;
 

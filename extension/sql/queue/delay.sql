@@ -119,6 +119,72 @@ $_redelay$;
 comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
 'Sets when each message becomes visible. Waits for whoever holds one: at most a claim, which itself waits for nothing.';
 
+create function quantumflow._wake(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_wake$
+declare
+  v_woken bigint[];
+begin
+  execute format(
+    $$
+    with woken as (
+      update pgmq.%1$I q
+      set vt = k.vt
+      from (
+        select u.vt, m.part, m.tid
+        from unnest($1, $2) u (msg_id, vt)
+        cross join lateral (
+          select l.tableoid as part, l.ctid as tid, l.vt
+          from pgmq.%1$I l
+          where l.msg_id = u.msg_id
+          offset 0
+          for update skip locked
+        ) m
+        where m.vt = 'infinity'
+        offset 0
+      ) k
+      where q.tableoid = k.part
+        and q.ctid = k.tid
+      returning q.msg_id
+    )
+    select coalesce(array_agg(w.msg_id), '{}')
+    from woken w
+    $$,
+    'q_' || p_queue)
+  using p_msg_ids, p_vts
+  into v_woken;
+
+  return v_woken;
+end
+$_wake$;
+
+comment on function quantumflow._wake(text, bigint[], timestamptz[]) is
+'Makes messages visible that sleep for ever, and returns which: not one that somebody holds, nor one that is leased. The caller holds the queue.';
+
+create function quantumflow._asleep(p_queue text, p_msg_ids bigint[])
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_asleep$
+declare
+  v_asleep bigint[];
+begin
+  execute format(
+    'select coalesce(array_agg(q.msg_id) filter (where q.vt = ''infinity''), ''{}'') from pgmq.%I q where q.msg_id = any ($1)', 'q_' || p_queue)
+  using p_msg_ids
+  into v_asleep;
+
+  return v_asleep;
+end
+$_asleep$;
+
+comment on function quantumflow._asleep(text, bigint[]) is
+'Those of the messages that sleep for ever. The caller holds the queue.';
+
 create function quantumflow._extend_vt(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
 returns void
 language plpgsql

@@ -43,6 +43,7 @@ begin
       v_batch.queue, v_batch.msg_ids, array_fill('infinity'::timestamptz, array[cardinality(v_batch.msg_ids)]));
   end loop;
 
+  perform quantumflow._leave_waiting_room(v_run.id, v_now);
   perform quantumflow._record_act('pause_run', v_now, v_run.workflow_slug, v_run.id, p_reason => pause_run.reason);
 
   return v_run;

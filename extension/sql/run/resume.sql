@@ -51,16 +51,22 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_show_queued$
 declare
-  v_batch record;
+  v_batch   record;
+  v_limited boolean := false;
 begin
-  -- Every queued task, and not only what the pause parked: failures and claims have parked others since.
+  -- Every queued task, and not only what the pause parked: failures and claims have parked others since. What is limited waits for its turn.
   for v_batch in
     select
       t.queue,
       array_agg(t.message_id order by t.message_id) as msg_ids,
       array_agg(
-        quantumflow._shown_at(t.run_id, w.signals, t.queued_at, p_run.priority, p_now) order by t.message_id) as vts,
-      array_agg(distinct w.command) as commands
+        case
+          when t.limit_key is not null and t.queued_at <= p_now then 'infinity'
+          else quantumflow._shown_at(t.run_id, w.signals, t.queued_at, p_run.priority, p_now)
+        end
+        order by t.message_id) as vts,
+      array_agg(distinct w.command) as commands,
+      bool_or(t.limit_key is not null) as is_limited
     from quantumflow.step_tasks t
     cross join lateral (
       select l.command, l.signals
@@ -78,7 +84,12 @@ begin
     end if;
 
     perform quantumflow._redelay(v_batch.queue, v_batch.msg_ids, v_batch.vts);
+    v_limited := v_limited or v_batch.is_limited;
   end loop;
+
+  if v_limited then
+    perform quantumflow._enter_waiting_room(array[p_run.id], p_now);
+  end if;
 end
 $_show_queued$;
 

@@ -257,14 +257,28 @@ set search_path = pg_catalog, pg_temp
 as $_cancel_tasks$
 declare
   -- A claim may still hold the message of a task that it could not lock.
-  v_busy bigint[] := quantumflow._remove_free_messages(p_queue, p_msg_ids);
+  v_busy    bigint[] := quantumflow._remove_free_messages(p_queue, p_msg_ids);
+  v_run_ids uuid[];
+  v_steps   text[];
+  v_indexes int[];
 begin
-  update quantumflow.step_tasks t
-  set status = 'cancelled'
-  from unnest(p_run_ids, p_tids, p_msg_ids) h (run_id, tid, message_id)
-  where h.message_id <> all (v_busy)
-    and t.run_id is not distinct from h.run_id
-    and t.ctid = h.tid;
+  with cancelled as (
+    update quantumflow.step_tasks t
+    set status = 'cancelled'
+    from unnest(p_run_ids, p_tids, p_msg_ids) h (run_id, tid, message_id)
+    where h.message_id <> all (v_busy)
+      and t.run_id is not distinct from h.run_id
+      and t.ctid = h.tid
+    returning t.run_id, t.step_slug, t.task_index, t.limit_key
+  )
+  select array_agg(c.run_id), array_agg(c.step_slug), array_agg(c.task_index)
+  into v_run_ids, v_steps, v_indexes
+  from cancelled c
+  where c.limit_key is not null;
+
+  if v_run_ids is not null then
+    perform quantumflow._leave_limits(v_run_ids, v_steps, v_indexes, quantumflow._now(), false);
+  end if;
 end
 $_cancel_tasks$;
 

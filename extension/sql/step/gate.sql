@@ -139,17 +139,7 @@ comment on function quantumflow._ask_gate(quantumflow._step_ref[]) is
 completed, then its condition. Neither true nor false is a failure, never false: a typo must not skip a branch without a word. Of the input
 only what the condition names is gathered, so that what is large beside it does not matter.';
 
--- Without paths of their own, so that they are inlined where they are called.
-
-create function quantumflow._names(p_condition text, p_key text)
-returns boolean
-language sql
-immutable
-return strpos(p_condition, p_key) > 0 or strpos(p_condition, '\') > 0;
-
-comment on function quantumflow._names(text, text) is
-'Whether a condition may look at this key of its input: its text has it, or an escape, in which it may be hidden.';
-
+-- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._named_input(p_run_id uuid, p_condition text, p_dependencies text[])
 returns table (input jsonb)
 language sql

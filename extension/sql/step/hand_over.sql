@@ -52,9 +52,9 @@ begin
   return array(
     select quantumflow._new_task_of(
       k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue, k.ready_at, k.vt,
-      k.headers, k.is_taken and k.place <= p_room)
+      k.headers, k.is_taken and k.number <= p_room, k.limit_name, k.limit_key, k.place, k.flaw)
     from (
-      select n.*, row_number() over (partition by n.is_taken order by n.vt, n.ordinality) as place
+      select n.*, row_number() over (partition by n.is_taken order by n.vt, n.ordinality) as number
       from unnest(p_tasks) with ordinality n
     ) k);
 end

@@ -7,12 +7,14 @@ create type quantumflow._task_batch as (
   tasks    quantumflow._new_task[],
   messages jsonb[],
   headers  jsonb[],
-  commands text[]
+  commands text[],
+  waits    boolean
 );
 
 comment on type quantumflow._task_batch is
 'Tasks whose messages are sent by one statement: to one queue, with one vt, which is the end of the lease where a worker is to have them.
-headers is null where no message has any; commands are theirs, each once.';
+headers is null where no message has any; commands are theirs, each once.
+waits: some of them wait for a limit.';
 
 create type quantumflow._queued as (
   stranded quantumflow._new_task[],
@@ -52,15 +54,20 @@ begin
 
     insert into quantumflow.step_tasks
       (run_id, step_slug, task_index, queue, message_id, queued_at, item_value,
-       attempts, worker_id, lease_token, started_at, status)
+       attempts, worker_id, lease_token, started_at, status, limit_key)
     select
       t.run_id, t.step_slug, t.task_index, t.queue, v_msg_ids[t.ordinality], t.ready_at, t.item_value,
       t.is_taken::int,
       case when t.is_taken then p_offer.worker_id end,
       case when t.is_taken then quantumflow._token_of(v_secret, v_msg_ids[t.ordinality]) end,
       case when t.is_taken then p_now end,
-      case when t.is_taken then 'started' else 'queued' end
+      case when t.is_taken then 'started' else 'queued' end,
+      t.limit_key
     from unnest(v_batch.tasks) with ordinality t;
+
+    if v_batch.waits then
+      perform quantumflow._note_limit_waits(v_batch.tasks, v_msg_ids);
+    end if;
 
     if v_batch.is_taken then
       v_taken := v_taken || array(
@@ -77,6 +84,33 @@ $_queue_tasks$;
 
 comment on function quantumflow._queue_tasks(quantumflow._new_task[], quantumflow._offer, timestamptz) is
 'Makes tasks: a message each, and the row that knows its message. What is handed over to the worker that has made the offer is born started.';
+
+create function quantumflow._note_limit_waits(p_tasks quantumflow._new_task[], p_msg_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_note_limit_waits$
+begin
+  insert into quantumflow._limit_waits
+    (run_id, step_slug, task_index, limit_name, limit_key, queue, command, message_id, place, priority, let_go_at)
+  select
+    t.run_id, t.step_slug, t.task_index, t.limit_name, t.limit_key, t.queue, t.command, p_msg_ids[t.ordinality], t.place, r.priority,
+    case when t.vt < 'infinity' then t.vt end
+  from unnest(p_tasks) with ordinality t
+  cross join lateral (
+    select l.priority
+    from quantumflow.workflow_runs l
+    where l.id = t.run_id
+    limit 1
+  ) r
+  where t.place is not null
+  on conflict do nothing;
+end
+$_note_limit_waits$;
+
+comment on function quantumflow._note_limit_waits(quantumflow._new_task[], bigint[]) is
+'Notes new tasks of limited steps that wait to be claimed; p_msg_ids: their messages, in the order of the tasks.';
 
 create function quantumflow._in_batches(p_tasks quantumflow._new_task[], p_lease interval default null, p_now timestamptz default null)
 returns setof quantumflow._task_batch
@@ -95,7 +129,8 @@ begin atomic
       when count(t.headers) > 0
       then array_agg(t.headers order by t.run_id, t.step_slug, t.task_index)
     end,
-    array_agg(distinct t.command)
+    array_agg(distinct t.command),
+    bool_or(t.place is not null)
   from unnest(p_tasks) t
   cross join lateral (select case when t.is_taken then p_now + least(p_lease, t.timeout) else t.vt end as vt) v
   group by t.queue, v.vt, t.is_taken

@@ -17,7 +17,7 @@ comment on type quantumflow._start is
 'What a start must know: of the database whether it is recorded which one it is; of a version how many steps count, and whether some map
 over the run''s input; of the steps that wait for nothing the queues, the names and the commands, in the same order.
 
-is_simple: these are plain and have one task each, at once, and all in one queue. can_give_up: some of the version''s steps, or of their
+is_simple: these are plain and have one task each, at once, not limited, and all in one queue. can_give_up: some of the version''s steps, or of their
 tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever.';
 
 create function quantumflow._start_runs(
@@ -196,7 +196,8 @@ begin
       array_agg(l.queue) filter (where l.is_first) as queues,
       array_agg(l.step_slug) filter (where l.is_first) as first_steps,
       array_agg(l.command) filter (where l.is_first) as commands,
-      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s') filter (where l.is_first) as are_simple,
+      bool_and(l.plain and coalesce(l.known_tasks = 1, false) and l.start_delay = '0 s' and l.limit_name is null)
+        filter (where l.is_first) as are_simple,
       bool_or(l.goes_on or l.fallback is not null or coalesce(l.tolerate_tasks, l.tolerate_share) is not null) as can_give_up,
       max(l.timeout) filter (where l.settled and not l.counts) as run_timeout
     from (

@@ -13,30 +13,35 @@ declare
   v_room   int := p_offer.free - cardinality(p_offer.taken);
   v_oldest timestamptz[];
   v_tasks  quantumflow._new_task[];
+  v_limits boolean;
+  v_flawed quantumflow._new_task[];
   v_queued quantumflow._queued;
 begin
   if v_room > 0 then
     v_oldest := quantumflow._oldest_vts(p_offer.queues, p_offer.commands, p_now);
   end if;
 
-  select array_agg(
-    quantumflow._new_task_of(
-      p_run_id => k.run_id,
-      p_step_slug => k.step_slug,
-      p_task_index => i.task_index,
-      p_item_value => i.item_value,
-      p_workflow_slug => k.workflow_slug,
-      p_version => k.version,
-      p_gathers => w.gathers,
-      p_command => w.command,
-      p_timeout => w.timeout,
-      p_queue => w.queue,
-      p_ready_at => d.ready_at,
-      p_vt => v.vt,
-      p_headers => r.headers,
-      p_is_taken => coalesce(v_room, 0) > 0 and r.status = 'started' and quantumflow._may_take(
-        w.queue, w.command, d.ready_at, v.vt, p_offer.queues, p_offer.commands, v_oldest, p_now)))
-  into v_tasks
+  select
+    array_agg(
+      quantumflow._new_task_of(
+        p_run_id => k.run_id,
+        p_step_slug => k.step_slug,
+        p_task_index => i.task_index,
+        p_item_value => i.item_value,
+        p_workflow_slug => k.workflow_slug,
+        p_version => k.version,
+        p_gathers => w.gathers,
+        p_command => w.command,
+        p_timeout => w.timeout,
+        p_queue => w.queue,
+        p_ready_at => d.ready_at,
+        p_vt => v.vt,
+        p_headers => r.headers,
+        p_is_taken => coalesce(v_room, 0) > 0 and w.limit_name is null and r.status = 'started'
+          and quantumflow._may_take(
+          w.queue, w.command, d.ready_at, v.vt, p_offer.queues, p_offer.commands, v_oldest, p_now))),
+    bool_or(w.limit_name is not null)
+  into v_tasks, v_limits
   from unnest(p_steps) k
   cross join lateral (
     select l.started_at, l.priority, l.headers, l.retries, l.status
@@ -45,7 +50,8 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers, l.known_tasks, l.repeats, l.loop_delay
+    select
+      l.command, l.timeout, l.queue, l.start_delay, l.chunk_size, l.gathers, l.known_tasks, l.repeats, l.loop_delay, l.limit_name
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (k.workflow_slug, k.version, k.step_slug)
     limit 1
@@ -96,6 +102,12 @@ begin
     else true
   end;
 
+  if v_limits then
+    v_tasks := quantumflow._with_limits(v_tasks, p_now);
+    v_flawed := array(select t from unnest(v_tasks) t where t.flaw is not null);
+    v_tasks := array(select t from unnest(v_tasks) t where t.flaw is null);
+  end if;
+
   if v_room > 0 and v_room < cardinality(v_tasks) then
     v_tasks := quantumflow._within_room(v_tasks, v_room);
   end if;
@@ -104,7 +116,7 @@ begin
 
   return row(
     null,
-    v_queued.stranded,
+    v_queued.stranded || v_flawed,
     case when v_room > 0 then quantumflow._with_taken(p_offer, v_queued.taken, v_oldest) else p_offer end
   )::quantumflow._readied;
 end
@@ -112,7 +124,7 @@ $_make_tasks$;
 
 comment on function quantumflow._make_tasks(quantumflow._step_ref[], int, int, timestamptz, quantumflow._offer) is
 'Makes the tasks of steps; of maps only those from p_first to p_last, unless these are null; of a loop the last of its iterations, which it has not yet. Returns what has no
-queue, and the offer with those that were handed over.';
+queue, or whose limit has no key, and the offer with those that were handed over.';
 
 create function quantumflow._fail_stranded(p_tasks quantumflow._new_task[], p_now timestamptz)
 returns quantumflow._step_ref[]
@@ -121,14 +133,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_fail_stranded$
 begin
+  if exists (select from unnest(p_tasks) t where t.flaw is not null) then
+    perform quantumflow._record_flaws(p_tasks, p_now);
+  end if;
+
   return quantumflow._fail_steps(
     array(
       select row(
-        k.run_id, k.step_slug, k.workflow_slug, k.version, null, quantumflow._why_stranded(k.queue)
+        k.run_id, k.step_slug, k.workflow_slug, k.version, null, coalesce(k.flaw, quantumflow._why_stranded(k.queue))
       )::quantumflow._failed_step
       from (
-        select distinct t.run_id, t.step_slug, t.workflow_slug, t.version, t.queue
+        select t.run_id, t.step_slug, t.workflow_slug, t.version, t.queue, min(t.flaw) as flaw
         from unnest(p_tasks) t
+        group by t.run_id, t.step_slug, t.workflow_slug, t.version, t.queue
       ) k
       order by k.run_id, k.step_slug),
     p_now);
@@ -136,8 +153,36 @@ end
 $_fail_stranded$;
 
 comment on function quantumflow._fail_stranded(quantumflow._new_task[], timestamptz) is
-'Fails the steps of tasks that have no queue, and their runs, and returns those without which theirs go on. To raise instead would refuse a
+'Fails the steps of tasks that have no queue, or whose limit has no key, and their runs, and returns those without which theirs go on. To raise instead would refuse a
 report that has nothing to do with it, for ever, and with it whatever it came with.';
+
+create function quantumflow._record_flaws(p_tasks quantumflow._new_task[], p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_record_flaws$
+begin
+  insert into quantumflow.task_failures
+    (run_id, step_slug, task_index, retries, attempt, kind, ended_at, error_message, reported)
+  select k.run_id, k.step_slug, k.task_index, r.retries, 0, 'condition', p_now, k.flaw, false
+  from (
+    select distinct on (t.run_id, t.step_slug) t.run_id, t.step_slug, t.task_index, t.flaw
+    from unnest(p_tasks) t
+    where t.flaw is not null
+    order by t.run_id, t.step_slug, t.task_index
+  ) k
+  cross join lateral (
+    select l.retries
+    from quantumflow.workflow_runs l
+    where l.id = k.run_id
+    limit 1
+  ) r;
+end
+$_record_flaws$;
+
+comment on function quantumflow._record_flaws(quantumflow._new_task[], timestamptz) is
+'Writes to the history which tasks could not be made, since their limit has no key: of each step the first, as attempt 0.';
 
 create function quantumflow._make_tasks_in_portions(
   p_steps   quantumflow._step_ref[],

@@ -12,12 +12,19 @@ create type quantumflow._new_task as (
   ready_at      timestamptz,
   vt            timestamptz,
   headers       jsonb,
-  is_taken      boolean
+  is_taken      boolean,
+  limit_name    text,
+  limit_key     text,
+  place         timestamptz,
+  flaw          text
 );
 
 comment on type quantumflow._new_task is
 'A task to be made: from when it may be claimed (ready_at), the vt its message is sent with, earlier by its priority, and whether a worker is to
-have it as it is made.';
+have it as it is made.
+
+Of a limited step: the limit, and the task''s key. place: where it waits among those of its key, which is noted; null: it does not, since it is not due,
+or nobody has set the limit. flaw: why it cannot be made, which fails the step.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._new_task_of(
@@ -34,17 +41,21 @@ create function quantumflow._new_task_of(
   p_ready_at      timestamptz,
   p_vt            timestamptz,
   p_headers       jsonb,
-  p_is_taken      boolean default false)
+  p_is_taken      boolean default false,
+  p_limit_name    text default null,
+  p_limit_key     text default null,
+  p_place         timestamptz default null,
+  p_flaw          text default null)
 returns quantumflow._new_task
 language sql
 immutable
 return row(
   p_run_id, p_step_slug, p_task_index, p_item_value, p_workflow_slug, p_version, p_gathers, p_command,
-  p_timeout, p_queue, p_ready_at, p_vt, p_headers, p_is_taken
+  p_timeout, p_queue, p_ready_at, p_vt, p_headers, p_is_taken, p_limit_name, p_limit_key, p_place, p_flaw
 )::quantumflow._new_task;
 
 comment on function quantumflow._new_task_of(
-  uuid, text, int, jsonb, text, int, boolean, text, interval, text, timestamptz, timestamptz, jsonb, boolean) is
+  uuid, text, int, jsonb, text, int, boolean, text, interval, text, timestamptz, timestamptz, jsonb, boolean, text, text, timestamptz, text) is
 'The one place that builds a _new_task, from named arguments.';
 
 create type quantumflow._held_task as (
@@ -72,7 +83,8 @@ create type quantumflow._held_task as (
   seconds       interval,
   usage         jsonb,
   outcome       text,
-  if_failed     text
+  if_failed     text,
+  limit_key     text
 );
 
 comment on type quantumflow._held_task is
@@ -81,7 +93,7 @@ about it.
 
 tid is where the row was then, so that the update need not look for it again. A report that names no task has only its key. seconds and
 usage: what the report says of its attempt. if_failed: of one that fails for good, how its run goes on without it: tolerated, fallback or
-step_continues; null: not at all. _judge_failures says so.';
+step_continues; null: not at all. _judge_failures says so. limit_key: of a limited step; null: it is of none, or whoever read it did not ask.';
 
 -- Without a path of its own, so that it is inlined where it is called.
 create function quantumflow._held_task_of(
@@ -108,17 +120,18 @@ create function quantumflow._held_task_of(
   p_retries       int,
   p_outcome       text,
   p_seconds       interval default null,
-  p_usage         jsonb default null)
+  p_usage         jsonb default null,
+  p_limit_key     text default null)
 returns quantumflow._held_task
 language sql
 immutable
 return row(
   p_ord, p_run_id, p_step_slug, p_task_index, p_tid, p_queue, p_message_id, p_status, p_attempts,
   p_losses, p_worker_id, p_lease_token, p_started_at, p_queued_at, p_workflow_slug, p_version,
-  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_seconds, p_usage, p_outcome, null
+  p_counts, p_known_tasks, p_timeout, p_run_status, p_retries, p_seconds, p_usage, p_outcome, null, p_limit_key
 )::quantumflow._held_task;
 
-comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text, interval, jsonb) is
+comment on function quantumflow._held_task_of(int, uuid, text, int, tid, text, bigint, text, int, int, uuid, bigint, timestamptz, timestamptz, text, int, boolean, int, interval, text, int, text, interval, jsonb, text) is
 'The one place that builds a _held_task, from named arguments.';
 
 create type quantumflow._taken_task as (
@@ -195,7 +208,8 @@ create type quantumflow._progress as (
   some_over  boolean,
   has_maps   boolean,
   has_apart  boolean,
-  has_shapes boolean
+  has_shapes boolean,
+  has_limits boolean
 );
 
 comment on type quantumflow._progress is

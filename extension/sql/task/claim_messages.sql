@@ -144,6 +144,10 @@ begin
     end if;
   end if;
 
+  if exists (select from unnest(v_held) h where h.limit_key is not null) then
+    v_held := quantumflow._pass_limits(p_queue, p_messages, v_held, p_most, v_secret, p_now);
+  end if;
+
   if cardinality(v_held) > p_most then
     v_held := array(select h from unnest(v_held) h where h.outcome = 'claim' order by h.ord limit p_most);
   end if;
@@ -222,6 +226,7 @@ begin
       p_timeout => w.timeout,
       p_run_status => r.status,
       p_retries => r.retries,
+      p_limit_key => t.limit_key,
       p_outcome => case
         when t.message_id <> m.msg_id or t.queue <> p_queue then 'foreign'
         when t.status not in ('queued', 'started') then 'drop'
@@ -243,7 +248,7 @@ begin
   cross join lateral (
     select
       l.ctid as tid, l.task_index, l.queue, l.message_id, l.status, l.attempts, l.losses,
-      l.worker_id, l.lease_token, l.started_at, l.queued_at
+      l.worker_id, l.lease_token, l.started_at, l.queued_at, l.limit_key
     from quantumflow.step_tasks l
     where (l.run_id, l.step_slug) = (r.id, m.step_slug)
       and l.task_index = quantumflow._as_number(m.task_index, 9)::int

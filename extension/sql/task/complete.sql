@@ -144,6 +144,14 @@ begin
   v_offer := quantumflow._move_on(v_progress, p_now, p_offer);
   perform quantumflow._remove_reported(v_reported.recorded, v_reported.held);
 
+  if v_progress.has_limits then
+    perform quantumflow._leave_limits(
+      (v_reported.recorded).run_ids || array(select h.run_id from unnest(v_reported.held) h),
+      (v_reported.recorded).step_slugs || array(select h.step_slug from unnest(v_reported.held) h),
+      (v_reported.recorded).task_indexes || array(select h.task_index from unnest(v_reported.held) h),
+      p_now);
+  end if;
+
   if v_fails then
     perform quantumflow._fail_for_good(quantumflow._offending(v_reported.held), p_now);
   end if;

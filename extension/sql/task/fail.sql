@@ -201,6 +201,8 @@ begin
   if v_last is not null then
     perform quantumflow._fail_for_good(v_last, p_now);
   end if;
+
+  perform quantumflow._leave_limits_of(array(select h from unnest(p_held) h where h.limit_key is not null), p_now);
 end
 $_fail_reported$;
 

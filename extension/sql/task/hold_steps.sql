@@ -25,7 +25,8 @@ begin
     false,
     coalesce(bool_or(w.known_tasks is null), false),
     false,
-    coalesce(bool_or(w.feeds_map or w.chunk_size is not null), false)
+    coalesce(bool_or(w.feeds_map or w.chunk_size is not null), false),
+    coalesce(bool_or(w.limit_name is not null), false)
   into v_progress
   from (
     select
@@ -42,7 +43,7 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.counts, l.known_tasks, l.gathers, l.dependents, l.feeds_map, l.chunk_size, l.concludes
+    select l.counts, l.known_tasks, l.gathers, l.dependents, l.feeds_map, l.chunk_size, l.concludes, l.limit_name
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, k.step_slug)
     limit 1
@@ -126,7 +127,7 @@ begin
     v_some_over := v_some_over or v_step.is_over;
   end loop;
 
-  return row(v_steps, v_some_end, v_some_over, p_progress.has_maps, v_has_apart, p_progress.has_shapes)::quantumflow._progress;
+  return row(v_steps, v_some_end, v_some_over, p_progress.has_maps, v_has_apart, p_progress.has_shapes, p_progress.has_limits)::quantumflow._progress;
 end
 $_hold_maps$;
 

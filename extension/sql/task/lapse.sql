@@ -54,6 +54,8 @@ begin
     v_settled := v_settled + 1;
   end loop;
 
+  perform quantumflow._leave_limits_of(array(select h from unnest(p_lapsed) h where h.limit_key is not null), p_now, false);
+
   return v_settled;
 end
 $_settle_lapsed$;

@@ -73,23 +73,26 @@ begin
     limit 1
   ) r
   cross join lateral (
-    select l.known_tasks, l.dependents, l.concludes
+    select l.known_tasks, l.dependents, l.concludes, l.limit_name
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     limit 1
   ) w
   left join lateral (
     select
-      l.step_slug, l.step_type, l.plain, l.known_tasks, l.dependencies, l.start_delay, l.queue, l.command, l.args, l.timeout, l.max_attempts
+      l.step_slug, l.step_type, l.plain, l.known_tasks, l.dependencies, l.start_delay, l.queue, l.command, l.args, l.timeout, l.max_attempts,
+      l.limit_name
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, w.dependents[1])
     limit 1
   ) n on true
   where not quantumflow._is_odd(p_report)
-    -- The attempt is live, of a single step.
+    -- The attempt is live, of a single step, and nothing of it is limited.
     and t.status = 'started'
     and t.lease_token::text = p_report ->> 'lease_token'
     and w.known_tasks = 1
+    and w.limit_name is null
+    and n.limit_name is null
     -- The run goes on as it began.
     and r.status = 'started'
     and r.retries = 0

@@ -77,6 +77,8 @@ begin
     v_released := v_released + cardinality(v_batch.msg_ids);
   end loop;
 
+  perform quantumflow._leave_limits_of(array(select h from unnest(v_held) h where h.limit_key is not null), v_now);
+
   return v_released;
 end
 $release_tasks$;

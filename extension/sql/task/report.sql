@@ -249,6 +249,7 @@ begin
       p_retries => 0,
       p_seconds => v.seconds,
       p_usage => v.usage,
+      p_limit_key => v.limit_key,
       p_outcome => case
         when v.is_odd then 'odd'
         when v.status is null then 'stale'
@@ -286,7 +287,7 @@ begin
     left join lateral (
       select
         l.ctid as tid, l.queue, l.message_id, l.status, l.attempts, l.losses,
-        l.worker_id, l.lease_token, l.started_at, l.queued_at, l.lease_token::text = k.token as is_leased
+        l.worker_id, l.lease_token, l.started_at, l.queued_at, l.limit_key, l.lease_token::text = k.token as is_leased
       from quantumflow.step_tasks l
       where (l.run_id, l.step_slug, l.task_index) = (k.run_id, k.step_slug, k.task_index)
       limit 1

@@ -17,6 +17,7 @@ create table quantumflow.step_tasks (
   completed_at  timestamptz,
   output        jsonb,
   usage         jsonb,
+  limit_key     text,
   constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
   constraint step_tasks_status_known
     check (status in ('queued', 'started', 'completed', 'failed', 'skipped', 'cancelled')),
@@ -56,6 +57,8 @@ comment on column quantumflow.step_tasks.status is 'queued, started, completed, 
 comment on column quantumflow.step_tasks.completed_at is 'When it was completed.';
 comment on column quantumflow.step_tasks.output is 'What it was completed with, never SQL NULL then; on a type violation the output that offended.';
 comment on column quantumflow.step_tasks.usage is 'What the attempt that completed it said that it used, {"tokens": 120}; null if nothing.';
+comment on column quantumflow.step_tasks.limit_key is
+'By what its limit tells it from others, as JSON, long ones cut; empty for a limit without a key; null: its step has no limit.';
 
 create table quantumflow.task_failures (
   run_id        uuid not null,

@@ -36,6 +36,10 @@ begin
       v_now);
   end loop;
 
+  if exists (select from quantumflow._limit_slots) or exists (select from quantumflow._limit_waits) then
+    perform quantumflow._sweep_limits(v_now);
+  end if;
+
   return query
   values
     ('lapsed leases', v_lapsed),
@@ -56,7 +60,7 @@ $sweep$;
 
 comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
-ends of runs that had to leave something; starts the runs that schedules are due, of 100 schedules at most; and ends what no worker is given
+ends of runs that had to leave something; lets those go that a limit holds back, and whose turn has come without a word; starts the runs that schedules are due, of 100 schedules at most; and ends what no worker is given
 and whose time has come, as settle() does, 1,000 of it, if the transaction is read committed. Then too it counts in step_hours the runs
 that have ended, once a minute or as long as there are more, 2,000 of them. Never waits.
 

@@ -23,6 +23,7 @@ from ._sql import (
     Event,
     FailedAttempt,
     FailedItem,
+    Limit,
     Metric,
     PastEvent,
     PathStep,
@@ -862,6 +863,36 @@ class AsyncClient(AsyncGoalCalls):
         """
         slug = None if workflow_slug is None else slug_of(workflow_slug)
         return await self._run(_sql.list_schedules(slug), connection)
+
+    async def set_limit(
+        self,
+        limit_name: str,
+        at_once: int | None = None,
+        per_second: float | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> None:
+        """Set a limit, which steps name in `limit`; see Client.set_limit.
+
+        Calls quantumflow.set_limit.
+        """
+        await self._run(_sql.set_limit(limit_name, at_once, per_second), connection)
+
+    async def remove_limit(
+        self, limit_name: str, *, connection: AsyncBorrowed | None = None
+    ) -> bool:
+        """Remove a limit: what it held back is let go; see Client.remove_limit.
+
+        Calls quantumflow.remove_limit.
+        """
+        return await self._run(_sql.remove_limit(limit_name), connection)
+
+    async def limits(self, *, connection: AsyncBorrowed | None = None) -> list[Limit]:
+        """The limits, a row for each key of which tasks run or wait; see Client.limits.
+
+        Calls quantumflow.list_limits.
+        """
+        return await self._run(_sql.list_limits(), connection)
 
     async def next_times(
         self,

@@ -440,6 +440,12 @@ class SystemQueue(QueueError):
     code = "QF407"
 
 
+class BadLimit(QueueError):
+    """A limit cannot be set so: its name or a number is not valid, or there is no number."""
+
+    code = "QF408"
+
+
 class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
 

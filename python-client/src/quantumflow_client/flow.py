@@ -7,7 +7,7 @@ database to say.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
@@ -81,6 +81,7 @@ class StepSettings(PlaceSettings, total=False):
     start_delay: Duration | None
     queue: str | None
     args: Json
+    limit: str | Mapping[str, str] | None
 
 
 class MapSettings(StepSettings, total=False):
@@ -289,6 +290,7 @@ class Flow(Generic[InT, OutT]):
         max_iterations: int | None = None,
         delay: Duration | None = None,
         keep: int | None = None,
+        limit: str | Mapping[str, str] | None = None,
     ) -> None:
         """Add a step that is handled elsewhere.
 
@@ -326,6 +328,9 @@ class Flow(Generic[InT, OutT]):
             delay: For a loop: how long an iteration waits after the one before.
             keep: For a loop: how many iterations are kept as history; the database's default is
                 100.
+            limit: The limit of its tasks, by its name; or `{"name": ..., "key": ...}`, where the
+                key is a jsonpath over the step's input, and over `$.item` in a map: each key has
+                the limit for itself. See `Client.set_limit`.
 
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
@@ -360,6 +365,7 @@ class Flow(Generic[InT, OutT]):
             max_iterations=max_iterations,
             delay=_seconds(delay),
             keep=keep,
+            limit=dict(limit) if isinstance(limit, Mapping) else limit,
             **{"while": while_},
         )
 

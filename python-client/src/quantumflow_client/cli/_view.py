@@ -88,6 +88,15 @@ SCHEDULE_COLUMNS: dict[str, Callable[[Any], object]] = {
     "problem": lambda schedule: schedule.problem,
 }
 
+LIMIT_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "limit": lambda limit: limit.limit_name,
+    "key": lambda limit: limit.key,
+    "at once": lambda limit: "any" if limit.at_once is None else limit.at_once,
+    "a second": lambda limit: "any" if limit.per_second is None else f"{limit.per_second:g}",
+    "running": lambda limit: limit.running,
+    "waiting": lambda limit: limit.waiting,
+}
+
 WORKER_COLUMNS: dict[str, Callable[[Any], object]] = {
     "name": lambda worker: worker.name or worker.worker_id,
     "state": lambda worker: worker.state,
