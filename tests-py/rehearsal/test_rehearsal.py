@@ -135,6 +135,36 @@ def test_handlers_of_each_kind_and_their_own_transactions() -> None:
     assert made == [(1,), (2,)]
 
 
+def payment_flow() -> Flow:
+    payment = Flow("payment")
+
+    @payment.step(max_attempts=3, retry_delay=timedelta(hours=1))
+    def pay(run: Any) -> Any:
+        raise NotImplementedError("the test has a stub for it")
+
+    return payment
+
+
+PARENT = {
+    "slug": "parent",
+    "steps": [{"name": "paid", "type": "flow", "flow": "payment", "output": "$.pay"}],
+}
+
+
+def test_a_child_runs_with_its_own_handlers_and_stubs() -> None:
+    stubs = {"payment.pay": attempts(ConnectionError("down"), lambda run: run["run"])}
+    outcome = run(PARENT, 42, flows=[payment_flow()], stubs=stubs)
+    assert outcome.output == {"paid": 42}
+    assert outcome.took >= timedelta(hours=1)
+
+
+def test_a_child_that_waits_says_so() -> None:
+    payment = payment_flow()
+    payment.wait_for("confirmed")
+    with pytest.raises(Stuck, match=r"step 'confirmed': waits for a signal, confirmed"):
+        run(PARENT, 42, flows=[payment], stubs={"pay": 1})
+
+
 def test_hooks_and_resources_are_those_of_the_client_or_the_tests() -> None:
     client = Client("host=/nowhere")
     closed: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ YEAR = timedelta(days=366)
 _DAY = timedelta(days=1)
 _NO_INPUT: Mapping[str, Json] = {}
 _LIVE = ("started", "paused")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,20 +430,26 @@ class Rehearsal:
             )
 
     def _why(self, run_id: UUID, status: RunStatus, when: str) -> str:
+        said, hints = self._reasons(run_id)
+        lines = [f"the run of {status['workflow_slug']!r} does not end, {when}:", *said, *hints]
+        return "\n  ".join(lines)
+
+    def _reasons(self, run_id: UUID) -> tuple[list[str], list[str]]:
+        """What a run waits for, and its children, and what would help."""
         said, hints = [], []
         for reason in self._ask(_sql.why(run_id, only_stuck=False)):
             where = "the run" if reason.step_slug is None else f"step {reason.step_slug!r}"
-            said.append(
-                f"{where}: {reason.reason}" + (f", {reason.detail}" if reason.detail else "")
-            )
+            detail = reason.detail or ""
+            said.append(f"{where}: {reason.reason}" + (f", {detail}" if detail else ""))
             if reason.reason == "waits for a signal":
-                hints.append(
-                    f"signals={{{(reason.detail or '').split(' or ')[0]!r}: ...}} sends it"
-                )
-            if reason.reason == "paused":
+                hints.append(f"signals={{{detail.split(' or ')[0]!r}: ...}} sends it")
+            elif reason.reason == "paused":
                 hints.append("rehearsal.client.resume(run_id) lets it go on")
-        lines = [f"the run of {status['workflow_slug']!r} does not end, {when}:", *said, *hints]
-        return "\n  ".join(lines)
+            elif reason.reason == "waits for a child" and (child := _UUID.search(detail)):
+                of_child, helping = self._reasons(UUID(child[0]))
+                said += [f"  {line}" for line in of_child]
+                hints += [hint.replace("signals={", "to the child: signals={") for hint in helping]
+        return said, hints
 
     # What came of it
 
