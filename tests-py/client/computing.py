@@ -40,6 +40,11 @@ def spin(item: float) -> int:
     return os.getpid()
 
 
+def double(item: int) -> int:
+    """Hardly anything."""
+    return item * 2
+
+
 def misbehave(item: str, ctx: Context) -> Any:
     """Do what the item says, at the first attempt."""
     if ctx.attempt > 1:

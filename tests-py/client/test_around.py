@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -419,7 +420,9 @@ def test_every_line_of_the_log_knows_its_task(
     assert current_task() is None
 
 
-def test_nothing_of_ten_thousand_tasks_stays(client: Client) -> None:
+@pytest.mark.parametrize("tasks", [2_000, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("process", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_nothing_of_many_tasks_stays(client: Client, tasks: int, process: bool) -> None:
     @client.resource
     def shared() -> Iterator[list[int]]:
         yield []
@@ -429,15 +432,28 @@ def test_nothing_of_ten_thousand_tasks_stays(client: Client) -> None:
         return call()
 
     flow = Flow("wide", resources=["shared"])
-    flow.map("a")(lambda item, shared: [item, *shared])
+    if process:
+        flow.map("a", process=True)(computing.double)
+    else:
+        flow.map("a")(lambda item, shared: [item, *shared])
     client.deploy(flow)
-    client.start_flow("wide", list(range(2_000)))
+    found = [work_and_count(client, n) for n in (200, tasks)]
+    assert found[0][0] == found[1][0] == 0
+    grown = [after - before for before, after in zip(*found, strict=True)]
+    assert grown[1] <= 2, "threads"
+    assert grown[2] <= 2, "open files"
+    assert grown[3] < tasks, "objects"
+
+
+def work_and_count(client: Client, tasks: int) -> list[int]:
+    """Run so many tasks; how many contexts, threads, open files and objects there are then."""
+    client.start_flow("wide", list(range(tasks)))
     client.poll_and_run(until_idle=True)
     gc.collect()
-    threads = threading.active_count()
-    left = [o for o in gc.get_objects() if type(o) is Context]
-    assert left == []
-    assert threads < 60
+    objects = gc.get_objects()
+    contexts = sum(type(each) is Context for each in objects)
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return [contexts, threading.active_count(), files, len(objects)]
 
 
 def test_its_health_is_what_the_database_answered(

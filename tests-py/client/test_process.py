@@ -16,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from math import inf
 from pathlib import Path
@@ -277,6 +278,26 @@ def test_four_that_compute_run_at_once(client: Client) -> None:
     run_id = client.start_flow("wide", [0] * 4)
     client.poll_and_run(until_idle=True, concurrency=4)
     assert len(set(client.wait(run_id)["a"])) == 4
+
+
+@pytest.mark.long
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
+def test_four_that_compute_are_nearly_twice_as_fast_on_two_processors(
+    client: Client, record_property: Callable[[str, object], None]
+) -> None:
+    flow = Flow("wide")
+    flow.map("a", process=True)(computing.spin)
+    client.deploy(flow)
+
+    def seconds(concurrency: int) -> float:
+        client.start_flow("wide", [0.05] * 40)
+        began = time.monotonic()
+        assert client.poll_and_run(until_idle=True, concurrency=concurrency) == 40
+        return time.monotonic() - began
+
+    ratios = [seconds(1) / seconds(4) for _ in range(3)]
+    record_property("times one process' rate", max(ratios))
+    assert max(ratios) >= 1.8
 
 
 def nested() -> Callable[..., Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from counters.quiet import quiet_driver
+from support.engine import Engine
 from support.meter.counters import Cost
 from support.meter.driver import Driver, Load
 from support.meter.quantumflow import Quantumflow
@@ -78,3 +80,27 @@ def test_a_task_costs_what_it_did(
         if found[name] != pytest.approx(value, rel=_TOLERANCE)
     }
     assert off == {}
+
+
+def test_a_signal_that_is_settled_at_once_makes_no_plan(driver: Driver) -> None:
+    """What a session has planned once it does not plan again; that of dynamic SQL it would."""
+    with (
+        driver.server.database(Quantumflow().template(driver.server)) as database,
+        driver.server.admin() as admin,
+        psycopg.connect(database.dsn(counted=True), autocommit=True) as connection,
+    ):
+        engine = Engine(connection)
+        engine.define("w", [{"name": "go", "type": "wait"}, {"name": "a", "dependencies": ["go"]}])
+        runs = engine.start_many("w", [{}] * 20)
+        connection.execute("set pg_stat_statements.track_planning = on")
+        send = "select quantumflow.send_signal(%s, 'go')"
+        for run_id in runs[:10]:
+            assert engine.value(send, run_id) == "delivered"
+        admin.execute("select pg_stat_statements_reset()")
+        for run_id in runs[10:]:
+            assert engine.value(send, run_id) == "delivered"
+        calls, plans = admin.execute(
+            "select sum(calls), sum(plans) from pg_stat_statements where not toplevel"
+        ).fetchone() or (0, 0)
+    assert plans == 0
+    assert calls / 10 == pytest.approx(55, rel=_TOLERANCE)

@@ -65,6 +65,31 @@ $_look_into$;
 comment on function quantumflow._look_into(text, text[], timestamptz, timestamptz) is
 'Of each lane in which anything is visible, since when; first the lane of what has been visible longest. From p_front on: see _front.';
 
+create function quantumflow._lock_messages_statement(p_queue text)
+returns text
+language sql
+immutable
+return format(
+  $$
+  select array(
+    select row(
+      m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
+    )::quantumflow._message
+    from (
+      select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
+      from pgmq.%I q
+      where q.msg_id = any ($1)
+      offset 0
+      for update skip locked
+    ) m
+    where m.vt <= $2
+    order by m.vt, m.msg_id)
+  $$,
+  'q_' || p_queue);
+
+comment on function quantumflow._lock_messages_statement(text) is
+'The statement of _lock_messages, which has its arguments in their order.';
+
 create function quantumflow._lock_messages(p_queue text, p_msg_ids bigint[], p_now timestamptz)
 returns quantumflow._message[]
 language plpgsql
@@ -74,23 +99,11 @@ as $_lock_messages$
 declare
   v_messages quantumflow._message[];
 begin
-  execute format(
-    $$
-    select array(
-      select row(
-        m.msg_id, m.message ->> 'workflow_run_id', m.message ->> 'step_name', m.message ->> 'task_index', m.vt, m.part, m.tid
-      )::quantumflow._message
-      from (
-        select q.msg_id, q.vt, q.message, q.tableoid as part, q.ctid as tid
-        from pgmq.%I q
-        where q.msg_id = any ($1)
-        offset 0
-        for update skip locked
-      ) m
-      where m.vt <= $2
-      order by m.vt, m.msg_id)
-    $$,
-    'q_' || p_queue)
+  if p_queue = 'quantum_flow_system' then
+    return quantumflow._lock_messages_system(p_msg_ids, p_now);
+  end if;
+
+  execute quantumflow._lock_messages_statement(p_queue)
   using p_msg_ids, p_now
   into v_messages;
 

@@ -36,6 +36,9 @@ begin
   if p_queue = 'quantum_flow_queue' then
     delete from pgmq.q_quantum_flow_queue q
     where q.msg_id = any (p_msg_ids);
+  elsif p_queue = 'quantum_flow_system' then
+    delete from pgmq.q_quantum_flow_system q
+    where q.msg_id = any (p_msg_ids);
   else
     execute format('delete from pgmq.%I where msg_id = any ($1)', 'q_' || p_queue)
     using p_msg_ids;

@@ -177,6 +177,8 @@ begin
   begin
     if p_queue = 'quantum_flow_queue' and p_prefix = 'q_' then
       lock table pgmq.q_quantum_flow_queue in row exclusive mode;
+    elsif p_queue = 'quantum_flow_system' and p_prefix = 'q_' then
+      lock table pgmq.q_quantum_flow_system in row exclusive mode;
     else
       execute format('lock table pgmq.%I in row exclusive mode', p_prefix || p_queue);
     end if;
