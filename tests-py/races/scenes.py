@@ -147,6 +147,19 @@ def _answered(setup: Engine, third: Engine, flow: str) -> Case:
     return replace(case, from_step="left")
 
 
+def _scheduled(setup: Engine, third: Engine, flow: str) -> Case:
+    """The last run of a schedule that is due again, which cancels it to start the next one."""
+    case = _left_and_right(setup, flow, lease=3600)
+    _schedule(setup, case)
+    setup.rows(
+        "update quantumflow.schedules set due_at = quantumflow._now() + %(s)s * interval '1 s', "
+        "next_at = quantumflow._now() + %(s)s * interval '1 s', last_run_id = %(run)s returning 1",
+        s=RACE - 1,
+        run=case.run_id,
+    )
+    return case
+
+
 def _expiring(setup: Engine, third: Engine, flow: str) -> Case:
     """Left and right are under way in a run whose time is over."""
     return _left_and_right(setup, flow, lease=3600)
@@ -391,6 +404,24 @@ SCENES = {
         is_sound=True,
         share=5,
     ),
+    "scheduled": Scene(
+        _scheduled,
+        (
+            "settle",
+            "sweep",
+            "schedule",
+            "pause schedule",
+            "resume schedule",
+            "unschedule",
+            *("complete", "fail", "exchange"),
+            *_STEERING,
+        ),
+        ("complete right", "fail right"),
+        rows=("nothing", "schedule", "message", "task", "step", "run"),
+        definition={"steps": _JOIN, **_NOTED},
+        is_sound=True,
+        share=5,
+    ),
     "damaged": Scene(
         _damaged,
         (*_CALLS, "start_ready_steps", "start", "repair"),
@@ -454,6 +485,24 @@ def _signal(engine: Engine, case: Case, name: str = "go") -> Any:
     )
 
 
+def _schedule(engine: Engine, case: Case) -> Any:
+    query = (
+        "select schedule_slug from quantumflow.schedule_flow("
+        "'again', %s, '0 0 * * *', overlap => 'cancel')"
+    )
+    return engine.value(query, case.flow)
+
+
+def _of_schedule(verb: str) -> Callable[[Engine, Case], Any]:
+    query = f"select schedule_slug from quantumflow.{verb}('again')"
+    return lambda engine, _: engine.value(query)
+
+
+def _unschedule(engine: Engine, _: Case) -> Any:
+    engine.rows("select quantumflow.unschedule_flow('again')")
+    return "again"
+
+
 def _by_hand(verb: str, more: str) -> Callable[[Engine, Case], Any]:
     query = f"select quantumflow.{verb}(%s, 'left', {more})"
     return lambda engine, case: engine.value(query, case.run_id)
@@ -481,6 +530,10 @@ CALLS: dict[str, Callable[[Engine, Case], Any]] = {
     "by hand": _by_hand("complete_task", "output => '\"hand\"'"),
     "fail by hand": _by_hand("fail_task", "error_message => 'no'"),
     "prune": _prune,
+    "schedule": _schedule,
+    "pause schedule": _of_schedule("pause_schedule"),
+    "resume schedule": _of_schedule("resume_schedule"),
+    "unschedule": _unschedule,
     "add_step": _add_step,
     "start": _start,
     "start_ready_steps": lambda engine, case: engine.start_ready_steps(case.run_id),
@@ -520,6 +573,10 @@ ANSWERS: dict[str, set[Any]] = {
     "signal stop": {"delivered", "kept", "run_ended", "no_run"},
     "by hand": {"completed", "duplicate", "run_ended", "stale"},
     "fail by hand": {"failed", "duplicate", "run_ended", "stale"},
+    "schedule": {"again"},
+    "pause schedule": {"again", "QF223"},
+    "resume schedule": {"again", "QF223"},
+    "unschedule": {"again", "QF223"},
     "add_step": {"more"},
     "start": {"started"},
     "start_ready_steps": {0, 1, _UNKNOWN},
@@ -554,6 +611,7 @@ class Arena:
     def new_case(self, name: str, max_lost: int, *, of_its_own: bool) -> Case:
         """Build a scene; of_its_own: of a workflow that no other case will find changed."""
         remove_runs(self.setup.connection)
+        self._unschedule()
         flow = f"{name}_{max_lost}".replace(" ", "_") + (
             f"_{len(self._defined)}" if of_its_own else ""
         )
@@ -594,11 +652,18 @@ class Arena:
                 select g.run_id = %(run)s, g.signal, null, coalesce(g.step_slug, 'untaken'), null,
                   null
                 from quantumflow.signals g
+                union all
+                select h.last_run_id = %(run)s, h.schedule_slug, null,
+                  case when h.paused_at is null then 'goes on' else 'paused' end, null, null
+                from quantumflow.schedules h
                 order by 1, 2, 3, 4
                 """,
                 run=case.run_id,
             )
         )
+
+    def _unschedule(self) -> None:
+        self.setup.connection.execute("delete from quantumflow.schedules")
 
     def messages(self) -> int:
         """How many there are, of tasks of either kind."""
@@ -628,6 +693,7 @@ class Arena:
 
     def work_to_the_end(self, case: Case) -> list[str]:
         """Let a worker go on as long as there is work; answers the statuses of all runs then."""
+        self._unschedule()
         if self.setup.run_status(case.run_id) == "paused":
             call("resume", case, self.setup)
         hours = 1

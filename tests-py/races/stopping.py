@@ -63,7 +63,7 @@ def holding(
     """Hold one row FOR UPDATE.
 
     It is the message or the first task of a step, the step, its run, a child step or its task, a
-    signal, the record of an unfinished end, or nothing.
+    signal, the schedule whose last one the run is, the record of an unfinished end, or nothing.
     """
     if row == "nothing":
         yield
@@ -86,6 +86,7 @@ def holding(
         "child task": ("quantumflow.step_tasks", task, (run_id, child)),
         "signal": ("quantumflow.signals", "run_id = %s", (run_id,)),
         "end": ("quantumflow._unfinished_ends", "run_id = %s", (run_id,)),
+        "schedule": ("quantumflow.schedules", "last_run_id = %s", (run_id,)),
     }
     table, condition, parameters = tables[row]
     query = f"select from {table} where {condition} for update"
