@@ -94,7 +94,8 @@ def places() -> dict[str, str]:
             found[name] = place
             # What queue/default.sql makes of a statement's text stands where the text does.
             if name.endswith("_statement"):
-                found[name.removesuffix("_statement") + "_default"] = place
+                for queue in ("default", "system"):
+                    found[name.removesuffix("_statement") + f"_{queue}"] = place
     return found
 
 
