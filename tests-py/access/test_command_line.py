@@ -263,6 +263,7 @@ _COMMANDS: dict[str, list[str]] = {
     "limit remove": ["api"],
     "limit set": ["api", "--at-once", "2"],
     "list": [],
+    "metrics": [],
     "page": [_RUN],
     "pause": [_RUN],
     "prune": ["90d"],

@@ -14,7 +14,7 @@ for name in {_BLOCKED!r}:
 import quantumflow_client, quantumflow_client.cli, quantumflow_client.worker
 from quantumflow_client.cli import main
 assert not [n for n in sys.modules if n.partition(".")[0] in {_BLOCKED!r} and sys.modules[n]]
-for name in ("page", "web", "trace", "status"):
+for name in ("page", "web", "trace", "metrics", "status"):
     try:
         main([name, "--help"])
     except SystemExit as end:

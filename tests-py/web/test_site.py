@@ -12,7 +12,17 @@ import pytest
 from page.test_page import EVIL, Elements
 from web.sites import Visitor
 
-PAGES = ["/", "/runs", "/flows", "/queues", "/workers", "/workers?all=1", "/schedules", "/waits"]
+PAGES = [
+    "/",
+    "/runs",
+    "/flows",
+    "/queues",
+    "/workers",
+    "/workers?all=1",
+    "/schedules",
+    "/waits",
+    "/history",
+]
 FLOW = {
     "slug": "site",
     "steps": [
@@ -155,6 +165,17 @@ def test_runs_are_filtered_and_paged_by_the_address(operator: Visitor, engine: E
     assert "enough" in operator.get("/runs?status=cancelled")
     assert "QF212" in operator.get("/runs?status=nonsense", expect=409)
     operator.get("/runs?before=x", expect=400)
+    for query, rows in (
+        ("error=enou", 1), ("error=nothing", 0), ("since=2030-01-01", 0), ("key=none", 0),
+        ("until=2030-01-01T10:00&status=cancelled", 1), ("input=customer%3Dc42", 0),
+        ("with_children=1&status=cancelled", 1),
+    ):  # fmt: skip
+        assert operator.get(f"/runs?{query}").count('<th scope="row"') == rows, query
+    operator.get("/runs?since=soon", expect=400)
+    text = operator.get("/history?acts=1")
+    assert "cancel_run" in text
+    assert "run started" not in text
+    assert "run started" in operator.get("/history")
 
 
 def test_schedules_are_paused_and_resumed(operator: Visitor, engine: Engine) -> None:

@@ -60,6 +60,10 @@ class Clock:
         """The moment, in the zone."""
         return moment.astimezone(self._zone)
 
+    def from_local(self, naive: datetime) -> datetime:
+        """The moment at which clocks in the zone show that."""
+        return naive.astimezone() if self._zone is None else naive.replace(tzinfo=self._zone)
+
     def zone(self, moment: datetime) -> str:
         """What the zone is called then: UTC, CET, +0530."""
         name = self.local(moment).strftime("%Z")

@@ -64,6 +64,7 @@ def make(house: House) -> ASGIApp:
             Route("/workers", pages.workers),
             Route("/schedules", pages.schedules),
             Route("/waits", pages.waits),
+            Route("/history", pages.history),
         ],
         exception_handlers={
             HTTPException: _refused,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import json
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 """How many rows a list has."""
+
+_MOST_EVENTS = 1000
 
 _SOON = 2.0
 """For how many seconds what several viewers see alike is kept."""
@@ -55,7 +58,7 @@ def overview(request: Request) -> Response:
             "reasons": ask(_sql.why(None, only_stuck=False)),
             "queues": ask(_sql.list_queues()),
             "workers": ask(_sql.list_workers(alive_only=True)),
-            "latest": ask(_runs(max_runs=10)),
+            "latest": ask(_sql.list_runs(max_runs=10)),
             "failed": ask(_sql.list_failures(None, max_failures=10)),
             "schedules": ask(_sql.list_schedules(None))[:5],
             "waits": ask(_sql.list_waits(None, None, max_runs=10, with_input=False)),
@@ -64,8 +67,8 @@ def overview(request: Request) -> Response:
     return at.show(request, "overview.html.jinja", at.kept("overview", _SOON, look))
 
 
-FILTERS = ("workflow", "status", "error", "key", "since", "until")
-"""What runs are filtered by, besides gave_up."""
+FILTERS = ("workflow", "status", "error", "key", "input", "since", "until")
+"""What runs are filtered by, besides gave_up and with_children."""
 
 
 def runs(request: Request) -> Response:
@@ -73,17 +76,25 @@ def runs(request: Request) -> Response:
     at = house(request)
     asked = {name: request.query_params.get(name, "").strip() for name in FILTERS}
     gave_up = request.query_params.get("gave_up") == "1"
+    with_children = request.query_params.get("with_children") == "1"
     before = request.query_params.get("before")
     found = at.database.ask(
-        _runs(
-            workflow=asked["workflow"] or None,
+        _sql.list_runs(
+            asked["workflow"] or None,
             status=asked["status"] or None,
             before=_uuid(before) if before else None,
             gave_up=gave_up or None,
+            since=_moment(at, "since", asked["since"]),
+            until=_moment(at, "until", asked["until"]),
+            idempotency_key=asked["key"] or None,
+            error=asked["error"] or None,
+            input=_searched(asked["input"]),
+            with_children=with_children,
             max_runs=_PAGE + 1,
         )
     )
-    kept = {k: v for k, v in asked.items() if v} | ({"gave_up": "1"} if gave_up else {})
+    checked = {"gave_up": gave_up, "with_children": with_children}
+    kept = {k: v for k, v in asked.items() if v} | {k: "1" for k, is_so in checked.items() if is_so}
     more = None
     if len(found) > _PAGE:
         more = "?" + urlencode(kept | {"before": str(found[_PAGE - 1].run_id)})
@@ -93,7 +104,7 @@ def runs(request: Request) -> Response:
         {
             "runs": found[:_PAGE],
             "asked": asked,
-            "gave_up": gave_up,
+            **checked,
             "more": more,
             "is_first": not before,
             "first": "?" + urlencode(kept),
@@ -103,17 +114,34 @@ def runs(request: Request) -> Response:
     )
 
 
-def _runs(
-    *,
-    max_runs: int,
-    workflow: str | None = None,
-    status: str | None = None,
-    before: UUID | None = None,
-    gave_up: bool | None = None,
-) -> Any:
-    return _sql.list_runs(
-        workflow, status=status, max_runs=max_runs, before=before, gave_up=gave_up
-    )
+def _moment(at: House, name: str, text: str) -> datetime | None:
+    """A moment that somebody typed; without a zone, in that of the site."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+        return found.astimezone() if found.tzinfo else at.clock.from_local(found)
+    except (ValueError, OverflowError):
+        raise HTTPException(
+            400, f"{name} is {text!r}: it is to be a time such as 2030-01-31T09:00."
+        ) from None
+
+
+def _searched(text: str) -> Any:
+    """What the input is to contain: JSON, or NAME=VALUE as people type it."""
+    if not text:
+        return None
+    name, equals, value = text.partition("=")
+    if equals and not text.lstrip().startswith(("{", "[", '"')):
+        return {name.strip(): _read(value.strip())}
+    return _read(text)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _uuid(text: str) -> UUID:
@@ -244,7 +272,7 @@ def flow(request: Request) -> Response:
             "version": version or summary.current_version,
             "versions": list(versions),
             "graphs": {name: graph.draw(steps, upright=up) for name, up in shapes.items()},
-            "runs": ask(_runs(workflow=slug, max_runs=10)),
+            "runs": ask(_sql.list_runs(slug, max_runs=10)),
         },
     )
 
@@ -314,3 +342,26 @@ def waits(request: Request) -> Response:
     slug = request.query_params.get("workflow") or None
     found = at.database.ask(_sql.list_waits(slug, None, max_runs=100, with_input=True))
     return at.show(request, "waits.html.jinja", {"waits": found, "workflow": slug})
+
+
+def history(request: Request) -> Response:
+    """What people did, and what happened, in a time."""
+    at = house(request)
+    now = datetime.now(timezone.utc)
+    asked = {name: request.query_params.get(name, "").strip() for name in ("since", "until", "run")}
+    since = _moment(at, "since", asked["since"]) or now - timedelta(hours=1)
+    until = _moment(at, "until", asked["until"])
+    run_id = _uuid(asked["run"]) if asked["run"] else None
+    found = at.database.ask(_sql.history(since, until, run_id))
+    acts_only = request.query_params.get("acts") == "1"
+    if acts_only:  # a function's name; what happens by itself is two words
+        found = [event for event in found if " " not in event.what]
+    values = {
+        "events": found[-_MOST_EVENTS:],
+        "total": len(found),
+        "asked": asked,
+        "acts_only": acts_only,
+        "since": since,
+        "until": until,
+    }
+    return at.show(request, "history.html.jinja", values)
