@@ -155,6 +155,37 @@ flowchart TD
   s2 -.-> s5
 """
 
+LOOPING = {
+    "slug": "looping",
+    "steps": [
+        {"name": "refine", "type": "loop", "until": "$.last.ok == true", "max_iterations": 9},
+        {
+            "name": "read",
+            "type": "loop",
+            "while": "$.last.next != null",
+            "max_iterations": 2,
+            "delay": 0.5,
+            "dependencies": ["refine"],
+        },
+    ],
+}
+LOOPING_TEXT = """\
+looping
+
+   1  refine
+                 again until $.last.ok == true, 9 times at most
+   2  read    <- refine
+                 again while $.last.next != null, 2 times at most, 0.5 s apart
+"""
+LOOPING_MERMAID = """\
+flowchart TD
+  s0["refine<br>again until $.last.ok == true, 9 times at most"]
+  s1["read<br>again while $.last.next != null, 2 times at most, 0.5 s apart"]
+  s0 -->|again| s0
+  s0 --> s1
+  s1 -->|again| s1
+"""
+
 
 @pytest.mark.parametrize(
     ("definition", "text", "mermaid"),
@@ -163,8 +194,9 @@ flowchart TD
         (MAP, MAP_TEXT, MAP_MERMAID),
         (GATED, GATED_TEXT, GATED_MERMAID),
         (WAITING, WAITING_TEXT, WAITING_MERMAID),
+        (LOOPING, LOOPING_TEXT, LOOPING_MERMAID),
     ],
-    ids=["diamond", "map", "gated", "waiting"],
+    ids=["diamond", "map", "gated", "waiting", "looping"],
 )
 def test_a_graph_is_drawn(
     definition: dict[str, Any],

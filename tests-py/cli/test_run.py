@@ -257,6 +257,24 @@ def test_a_run_is_retried(
     assert quantumflow.error("retry", run_id, "--from", "no", expect=3)["code"] == "QF215"
 
 
+def test_a_loop_goes_on_and_is_retried_from_an_iteration(
+    quantumflow: Command, define: Define, work_once: Work
+) -> None:
+    loop = {"name": "again", "type": "loop", "until": "$iteration == 2", "max_iterations": 4}
+    run_id = quantumflow.start(define({"slug": "looping", "steps": [loop]}))
+    assert work_once()
+    shown = quantumflow("status", run_id).stdout
+    assert "again  started    [##########..........] iteration 2 of 4 at most" in shown
+    while work_once():
+        pass
+    assert "again  completed  3 iterations" in quantumflow("status", run_id).stdout
+    words = ("retry", run_id, "--from", "again", "--iteration")
+    assert quantumflow.lines(*words, "2", "--preview")[0]["tasks_kept"] == 2
+    assert quantumflow.error(*words, "3", expect=4)["code"] == "QF221"
+    quantumflow(*words, "2")
+    assert "iteration 3 of 4 at most" in quantumflow("status", run_id).stdout
+
+
 def test_a_run_is_deleted(quantumflow: Command, define: Define, work_once: Work) -> None:
     run_id = quantumflow.start(define(ONE_STEP))
     assert quantumflow.error("delete", run_id, expect=4)["code"] == "QF213"

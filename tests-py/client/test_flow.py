@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from quantumflow_client import Client, Flow, Signalled
+from quantumflow_client import Client, Context, Flow, Signalled
+from quantumflow_client.errors import NoSuchIteration
 
 
 def test_a_flow_compiles_to_its_definition() -> None:
@@ -134,6 +135,67 @@ def test_a_map_in_chunks_has_items_instead_of_an_item() -> None:
 
         @flow.map(chunk_size=50)
         def grow(item: Any) -> Any: ...
+
+
+def test_a_loop_has_the_last_output_and_the_iteration(client: Client) -> None:
+    flow = Flow("f")
+
+    @flow.loop(until="$.last.n >= 2", max_iterations=5, delay=timedelta(0), keep=9, max_attempts=1)
+    def count(run: Any, last: Any, iteration: Any, ctx: Context) -> Any:
+        assert ctx.is_iteration and ctx.task_index == iteration
+        return {"n": iteration, "before": last}
+
+    @flow.loop("again", while_="$.last == 1", max_iterations=1, fallback=0)
+    def once(run: Any, count: Any = count.output) -> Any:
+        return count["n"]
+
+    flow.add_step("there", type="loop", until="$.last", max_iterations=3)
+    assert flow.definition()["steps"] == [
+        {
+            "name": "count",
+            "type": "loop",
+            "command": "f.count",
+            "until": "$.last.n >= 2",
+            "max_iterations": 5,
+            "delay": 0,
+            "keep": 9,
+            "max_attempts": 1,
+        },
+        {
+            "name": "again",
+            "type": "loop",
+            "command": "f.again",
+            "while": "$.last == 1",
+            "max_iterations": 1,
+            "fallback": 0,
+            "dependencies": ["count"],
+        },
+        {"name": "there", "type": "loop", "until": "$.last", "max_iterations": 3},
+    ]
+    with pytest.raises(TypeError, match="asks for 'item': a loop step that depends on nothing has"):
+
+        @flow.loop(until="$.last == 1", max_iterations=1)
+        def wrong(item: Any) -> Any: ...
+
+    with pytest.raises(TypeError, match="asks for 'last': a single step"):
+
+        @flow.step
+        def single(last: Any) -> Any: ...
+
+    flow = Flow("g")
+    flow.loop("count", until="$.last.n >= 2", max_iterations=5)(count)
+    client.deploy(flow)
+    run_id = client.start_flow("g")
+    client.poll_and_run(until_idle=True)
+    last = {"n": 2, "before": {"n": 1, "before": {"n": 0, "before": None}}}
+    assert client.wait(run_id, timeout=60) == {"count": last}
+
+    assert [s.tasks_kept for s in client.retry_preview(run_id, "count", from_iteration=2)] == [2]
+    client.retry(run_id, "count", from_iteration=1)
+    client.poll_and_run(until_idle=True)
+    assert client.wait(run_id, timeout=60) == {"count": last}
+    with pytest.raises(NoSuchIteration, match="has no iteration 3 to begin at"):
+        client.retry(run_id, "count", from_iteration=3)
 
 
 def test_a_step_says_when_it_runs_and_what_its_failure_means(client: Client) -> None:

@@ -166,6 +166,10 @@ async def _wrong(client: Any, answer: Callable[[Any], Awaitable[Any]]) -> list[s
         (lambda c: c.prune(5), r"older_than is 5: it is a timedelta: timedelta\(days=30\)"),
         (lambda c: c.failures(max_failures="x"), "max_failures is 'x': it is a whole number"),
         (lambda c: c.retry(RUN_ID, given_up=1), "given_up is 1: it is True or False"),
+        (
+            lambda c: c.retry(RUN_ID, "a", from_iteration="2"),
+            "from_iteration is '2': it is a whole number",
+        ),
         (lambda c: c.start_flow(b"f" * 999), r"workflow_slug is b'f{98}\.\.\.: it is a text"),
         (lambda c: c.wait(RUN_ID, "2 s"), "timeout is '2 s': it is a number of seconds"),
     ],
