@@ -100,6 +100,7 @@
 \ir step/hand_over.sql
 \ir step/tree.sql
 \ir step/uncounted.sql
+\ir step/turns.sql
 \ir step/end_run.sql
 \ir step/give_up.sql
 \ir step/fail.sql
@@ -114,6 +115,7 @@
 \ir step/retry.sql
 \ir step/tree_work.sql
 \ir step/check_start.sql
+\ir step/start_in_turn.sql
 \ir step/start_run.sql
 
 -- Worker: who has been working, and what one offers to do.
@@ -205,6 +207,7 @@
 \ir tend/resume_schedule.sql
 \ir tend/due_times.sql
 \ir tend/start_due.sql
+\ir tend/turns.sql
 \ir tend/settle.sql
 \ir tend/sweep.sql
 \ir tend/advance_clock.sql

@@ -227,3 +227,10 @@ alter table quantumflow.workflow_steps
 
 alter table quantumflow.step_tasks
   add column limit_key text;
+
+-- Runs that go on one at a time.
+alter table quantumflow.workflow_versions
+  add column turns jsonb;
+
+alter table quantumflow.workflow_runs
+  add column turn_key text collate "C";

@@ -145,3 +145,58 @@ def test_fifty_workers_for_two_minutes(
     record_property("live leases of a key of 5, by share of samples", dict(sorted(seen.items())))
     engine.value("select limit_name from quantumflow.set_limit('api', 1000)")
     _drain(engine)
+
+
+_MODES = ("queue", "refuse", "cancel")
+
+
+@pytest.mark.parametrize("mode", _MODES)
+def test_runs_of_a_key_go_on_one_at_a_time_whoever_starts_and_ends_them(
+    engine: Engine, new_engine: Callable[[], Engine], mode: str
+) -> None:
+    engine.define(mode, [{"name": "a"}], one_at_a_time={"key": "$.run", "when_busy": mode})
+    starters = [new_engine() for _ in range(4)]
+    done = threading.Event()
+
+    def start(starter: Engine) -> None:
+        for _ in range(5):
+            with suppress(psycopg.Error if mode == "refuse" else ZeroDivisionError):
+                starter.start(mode, "x")
+
+    def work(worker: Engine) -> None:
+        while not done.is_set():
+            if tasks := worker.claim(1, commands=["a"]):
+                worker.complete(tasks[0], 1)
+            else:
+                worker.rows("select * from quantumflow.settle()")
+
+    threads = [threading.Thread(target=start, args=(starter,)) for starter in starters]
+    worker = threading.Thread(target=work, args=(new_engine(),))
+    for thread in [*threads, worker]:
+        thread.start()
+    query = (
+        "select count(*) from quantumflow.workflow_runs where workflow_slug = %s and status = %s"
+    )
+    try:
+        while any(thread.is_alive() for thread in threads):
+            assert engine.value(query, mode, "started") <= 1
+        until = time.monotonic() + 30
+        while engine.value(query, mode, "started") + engine.value(query, mode, "paused"):
+            assert time.monotonic() < until
+    finally:
+        done.set()
+        for thread in [*threads, worker]:
+            thread.join(30)
+    ended = engine.rows(
+        "select status, count(*) from quantumflow.workflow_runs where workflow_slug = %s "
+        "group by status",
+        mode,
+    )
+    expected = {
+        "queue": {"completed"},
+        "refuse": {"completed"},
+        "cancel": {"completed", "cancelled"},
+    }
+    assert {status for status, _ in ended} <= expected[mode]
+    assert mode == "refuse" or sum(count for _, count in ended) == 20
+    assert engine.rows("select * from quantumflow._run_turns") == []

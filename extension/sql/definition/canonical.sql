@@ -16,6 +16,7 @@ begin
     select case
       when k.key in ('if', 'at', 'until', 'while') then to_jsonb(quantumflow._tidy_condition(e.value #>> '{}'))
       when k.key = 'limit' then quantumflow._tidy_limit(e.value)
+      when k.key = 'one_at_a_time' then quantumflow._tidy_turns(e.value)
       when k.json_types is null then e.value
       when jsonb_typeof(e.value) = 'number' then to_jsonb(trim_scale(round(e.value::numeric, 6)))
       when jsonb_typeof(e.value) = 'array' then quantumflow._without_repetitions(e.value)
@@ -54,6 +55,16 @@ end;
 
 comment on function quantumflow._tidy_limit(jsonb) is
 'A limit in its one form: its name, or, where it has a key, both.';
+
+create function quantumflow._tidy_turns(p_turns jsonb)
+returns jsonb
+language sql
+immutable
+return jsonb_strip_nulls(jsonb_build_object(
+  'key', quantumflow._tidy_condition(p_turns ->> 'key'), 'when_busy', coalesce(p_turns ->> 'when_busy', 'queue')));
+
+comment on function quantumflow._tidy_turns(jsonb) is
+'What a flow says of runs that go on one at a time, in its one form: with what happens when one goes on.';
 
 create function quantumflow._without_repetitions(p_array jsonb)
 returns jsonb

@@ -29,6 +29,7 @@ begin atomic
       ('flow', 'on_failure', null, '{string}', 'QF101', '', 1, 256, false, null, null, 'text of 1 to 256 characters'),
       ('flow', 'run_timeout', null, '{number}', 'QF101', null, 0.001, 315360000, false, null, null,
         'a number of seconds from 0.001 to 315360000'),
+      ('flow', 'one_at_a_time', null, '{object}', 'QF101', null, null, null, false, null, null, '{"key", "when_busy"}'),
       ('flow', 'steps', null, '{array}', 'QF101', null, null, null, false, null, null, 'an array of steps'),
       ('step', 'name', null, '{string}', 'QF103', '(?i)^[a-z][a-z0-9_]{0,127}$', null, null, false, null, null,
         'a letter, then letters, digits and underscores, at most 128'),

@@ -53,3 +53,40 @@ $_limit_problems$;
 
 comment on function quantumflow._limit_problems(jsonb) is
 'What is wrong with the limits of a definition''s steps. Their keys may ask for what the step is given, and in a map for $.item too.';
+
+create function quantumflow._turn_problems(p_definition jsonb)
+returns table (code text, path text, message text, step_index int)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_turn_problems$
+declare
+  v_said jsonb := case when jsonb_typeof(p_definition -> 'one_at_a_time') = 'object' then p_definition -> 'one_at_a_time' end;
+begin
+  return query
+  select 'QF102', 'one_at_a_time', format('one_at_a_time has the unknown key %s', quantumflow._shown(to_jsonb(k.key))), -1
+  from jsonb_object_keys(coalesce(v_said, '{}')) as k(key)
+  where k.key not in ('key', 'when_busy')
+
+  union all
+  select 'QF101', 'one_at_a_time.when_busy', 'when_busy must be "queue", "refuse" or "cancel", not ' || quantumflow._shown(v_said -> 'when_busy'), -1
+  where v_said ? 'when_busy'
+    and (v_said -> 'when_busy' in ('"queue"', '"refuse"', '"cancel"')) is not true
+
+  union all
+  select
+    'QF117', 'one_at_a_time.key',
+    'the key of one_at_a_time must be a jsonpath of 1 to 2000 characters, not ' || quantumflow._shown(v_said -> 'key'), -1
+  where v_said ? 'key'
+    and (jsonb_typeof(v_said -> 'key') = 'string' and length(v_said ->> 'key') between 1 and 2000) is not true
+
+  union all
+  select 'QF117', 'one_at_a_time.key', 'the key of one_at_a_time ' || c.problem, -1
+  from quantumflow._condition_problems(v_said ->> 'key', '{}', '{}', p_gives_value => true) as c(problem)
+  where jsonb_typeof(v_said -> 'key') = 'string'
+    and length(v_said ->> 'key') between 1 and 2000;
+end
+$_turn_problems$;
+
+comment on function quantumflow._turn_problems(jsonb) is
+'What is wrong with what a flow says of runs that go on one at a time. Its key may ask for $.run.';

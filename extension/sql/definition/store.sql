@@ -183,7 +183,7 @@ begin
     case when jsonb_typeof(s.value -> 'tolerate') = 'number' then (s.value ->> 'tolerate')::int end,
     case when jsonb_typeof(s.value -> 'tolerate') = 'string' then trim_scale(rtrim(s.value ->> 'tolerate', '%')::numeric / 100) end,
     f.leaf and count(*) filter (where f.leaf) over () = 1 and k.known_tasks is not distinct from 1 and not k.gathers
-      and not v_flow ?| array['on_complete', 'run_timeout'],
+      and not v_flow ?| array['on_complete', 'run_timeout', 'one_at_a_time'],
     i.waits_for is not null,
     make_interval(secs => (s.value ->> 'seconds')::double precision),
     quantumflow._with_mode(s.value ->> 'at'),
@@ -324,8 +324,12 @@ as $_ensure_queues$
 begin
   perform quantumflow._ensure_queue(q.queue)
   from (
-    select distinct s.queue
+    select s.queue
     from quantumflow._compiled_steps(p_definition ->> 'slug', 1, p_definition) s
+    union
+    -- Whoever settles is told through it that the next run may go on.
+    select quantumflow._system_queue()
+    where p_definition ? 'one_at_a_time'
     order by 1
   ) as q;
 end
@@ -349,14 +353,15 @@ begin
   if p_may_replace and quantumflow._take_unused(p_slug, v_current) then
     update quantumflow.workflow_versions v
     set content_hash = p_hash,
-      definition = p_definition
+      definition = p_definition,
+      turns = p_definition -> 'one_at_a_time'
     where (v.workflow_slug, v.version) = (p_slug, v_current)
     returning v.* into v_version;
   else
     -- The workflow is locked, so a conflict is only possible with a version that is too new for an older snapshot to show. Because of
     -- this clause that is 40001, which asks for another try, and no violated constraint.
-    insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
-    select p_slug, coalesce(max(o.version), 0) + 1, p_hash, p_definition
+    insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition, turns)
+    select p_slug, coalesce(max(o.version), 0) + 1, p_hash, p_definition, p_definition -> 'one_at_a_time'
     from quantumflow.workflow_versions o
     where o.workflow_slug = p_slug
     on conflict do nothing

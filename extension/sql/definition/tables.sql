@@ -24,6 +24,7 @@ create table quantumflow.workflow_versions (
   content_hash  text not null,
   definition    jsonb not null,
   frozen_at     timestamptz,
+  turns         jsonb,
   constraint workflow_versions_pkey primary key (workflow_slug, version),
   constraint workflow_versions_same_content_same_version unique (workflow_slug, content_hash),
   constraint workflow_versions_count_from_one check (version >= 1)
@@ -41,6 +42,8 @@ comment on column quantumflow.workflow_versions.definition is
 'The definition in canonical form: define_flow accepts it again. Defaults that were not given stay absent.';
 comment on column quantumflow.workflow_versions.frozen_at is
 'When the first run of this version started; null while it may still change.';
+comment on column quantumflow.workflow_versions.turns is
+'What its definition says under one_at_a_time: {"key", "when_busy"}; null: its runs go on beside each other.';
 
 create table quantumflow._first_runs (
   workflow_slug text collate "C" not null,
@@ -218,7 +221,7 @@ comment on column quantumflow.workflow_steps.tolerate_tasks is 'So many of a map
 comment on column quantumflow.workflow_steps.tolerate_share is
 'The share of a map''s tasks that may fail, 0.05 for 5 %, rounded down to tasks; null: none, unless tolerate_tasks says so.';
 comment on column quantumflow.workflow_steps.concludes is
-'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is neither an on_complete nor a run_timeout.';
+'Whether a run that it ends has its output and no other, and nobody is told: it is the only leaf, has one task, and there is neither an on_complete nor a run_timeout, nor a one_at_a_time.';
 comment on column quantumflow.workflow_steps.settled is
 'Whether no worker is given its tasks: settle() ends them, when their time comes, or a signal, or the run that they have started ends.';
 comment on column quantumflow.workflow_steps.sleep_for is 'How long it sleeps; null: it does not, or until a moment.';

@@ -303,6 +303,8 @@ begin
     select i.* from quantumflow._kind_problems(v_definition) as i
     union all
     select l.* from quantumflow._limit_problems(v_definition) as l
+    union all
+    select t.* from quantumflow._turn_problems(v_definition) as t
   ) as p
   order by p.code collate "C", p.step_index, p.path collate "C";
 end

@@ -17,7 +17,7 @@ comment on column quantumflow.reason.tasks is 'How many tasks; null for a step t
 comment on column quantumflow.reason.reason is
 'running, held by a silent worker, waits for a free worker, no live worker has its command, no live worker serves its queue,
 its queue is gone, left to other code, could not be settled, waits before its next attempt, waits for a signal, waits for a child, not due yet, waits to be settled, paused,
-waits for a limit, waits for steps, skipped; of a run that has ended: completed,
+waits for a limit, waits for its turn, waits for steps, skipped; of a run that has ended: completed,
 failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
 comment on column quantumflow.reason.until is
@@ -75,7 +75,7 @@ begin
       array[
         'its queue is gone', 'no live worker serves its queue', 'no live worker has its command', 'left to other code',
         'could not be settled', 'held by a silent worker', 'waits to be settled', 'waits for a free worker', 'waits before its next attempt',
-        'paused', 'waits for a limit', 'running', 'waits for a signal', 'waits for a child', 'not due yet', 'waits for steps', 'skipped'
+        'paused', 'waits for its turn', 'waits for a limit', 'running', 'waits for a signal', 'waits for a child', 'not due yet', 'waits for steps', 'skipped'
       ],
       r.reason) as place
   ) k
@@ -448,6 +448,21 @@ begin
   where r.id = p_run_id
     and r.status in ('started', 'paused')
     and s.status = 'created'
+  union all
+  select
+    r.workflow_slug, null, null, null, 'waits for its turn', r.paused_at, null,
+    concat_ws(' ', 'after run', (
+      select o.run_id::text
+      from quantumflow._run_turns o
+      where (o.workflow_slug, o.turn_key) = (t.workflow_slug, t.turn_key)
+        and o.holds
+    ), 'of the same key', nullif(t.turn_key, ''))
+  from quantumflow.workflow_runs r
+  join quantumflow._run_turns t
+    on t.run_id = r.id
+    and not t.holds
+  where r.id = p_run_id
+    and r.status = 'paused'
   union all
   select
     r.workflow_slug, s.step_slug, w.command, null, 'skipped', s.skipped_at, null,

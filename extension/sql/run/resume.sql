@@ -16,6 +16,7 @@ begin
     return v_run;
   end if;
   perform quantumflow._refuse_ended_run(v_run, 'resumed');
+  perform quantumflow._refuse_waiting(v_run);
 
   update quantumflow.workflow_runs r
   set status = 'started'
@@ -41,7 +42,7 @@ comment on function quantumflow.resume_run(uuid, text) is
 'Lets a paused run go on: its tasks can be claimed again, from their old places in the queue, delays that were running kept, and the
 steps that became ready meanwhile start. Resuming a run that is not paused changes nothing. reason is kept in audit_log.
 
-Errors: QF201 unknown run; QF207 the run has ended; QF401 the queue of a step that would start is gone; 0A000 unless the
+Errors: QF201 unknown run; QF207 the run has ended; QF225 it waits for its turn; QF401 the queue of a step that would start is gone; 0A000 unless the
 transaction is read committed.';
 
 create function quantumflow._show_queued(p_run quantumflow.workflow_runs, p_now timestamptz)

@@ -57,7 +57,7 @@ depends on, does not pass the gate again, and nor does a loop with from_iteratio
 with how the run had ended.
 
 Errors: QF201 unknown run; QF213 the run has not ended; QF214 nothing to run again, as the run is completed and no from_step is given;
-QF215 the run has no such step; QF221 no such iteration; QF227 it is a child that its parent does not wait for any more; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
+QF215 the run has no such step; QF221 no such iteration; QF225 another run of its key goes on; QF227 it is a child that its parent does not wait for any more; QF401 the queue of a step that would start is gone; 0A000 unless the transaction is read committed.';
 
 create function quantumflow.retry_preview(
   run_id         uuid,

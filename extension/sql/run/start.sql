@@ -67,7 +67,8 @@ version: the version to run; the current one when left out. The first run of a v
 
 Errors: QF111 unknown workflow; QF112 unknown version; QF202 run_id is taken; QF203 the version has no steps; QF204 the
 workflow maps over its input and the input is no array; QF205 negative priority; QF206 bad idempotency_key; QF208 headers is no
-object; QF210 start_at is not a moment before the year 9999; QF217 input or headers are too large; QF401 a queue is gone.';
+object; QF210 start_at is not a moment before the year 9999; QF217 input or headers are too large; QF225 another run of its
+key goes on, and the workflow says that then it is refused; QF226 its input has no such key; QF401 a queue is gone.';
 
 create function quantumflow._refuse_bad_key(p_idempotency_key text)
 returns void
@@ -174,7 +175,8 @@ started together; one with a key takes a call of its own, in the order of the ke
 
 Errors: QF111 unknown workflow; QF203 the version has no steps; QF204 the workflow maps over its input and an input is no array;
 QF205 negative priority; QF206 bad idempotency_key, or not as many as inputs; QF208 headers is no object, or likewise; QF210 start_at is not a
-moment before the year 9999, or likewise; QF217 an input, or headers, are too large; QF401 a queue is gone.';
+moment before the year 9999, or likewise; QF217 an input, or headers, are too large; QF225 another run of its key goes on, and the
+workflow says that then it is refused; QF226 an input has no such key; QF401 a queue is gone.';
 
 create function quantumflow._start_various(
   p_workflow_slug    text,

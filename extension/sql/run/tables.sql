@@ -26,6 +26,7 @@ create table quantumflow.workflow_runs (
   depth             int,
   started_by        text,
   origin            text,
+  turn_key        text collate "C",
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -89,6 +90,34 @@ comment on column quantumflow.workflow_runs.started_by is
 'Who started it: the role of SET ROLE, else the one that connected; of a schedule''s run who swept. Null for runs of before version 0.4.0.';
 comment on column quantumflow.workflow_runs.origin is
 'What started it, if that was quantumflow itself: schedule:, and the schedule''s name. Null for a call of start_flow or start_flows.';
+
+comment on column quantumflow.workflow_runs.turn_key is
+'By what it is told from the runs beside which it may go on, as JSON, a long one cut; empty where the workflow has no key for that; null: it may go on beside any.';
+
+create table quantumflow._run_turns (
+  run_id        uuid not null,
+  workflow_slug text collate "C" not null,
+  turn_key      text collate "C" not null,
+  holds         boolean not null,
+  queued_at     timestamptz not null,
+  constraint _run_turns_pkey primary key (run_id)
+);
+
+create unique index _run_turns_one_at_a_time
+  on quantumflow._run_turns (workflow_slug, turn_key)
+  where holds;
+
+create index _run_turns_in_order
+  on quantumflow._run_turns (workflow_slug, turn_key, queued_at, run_id)
+  where not holds;
+
+comment on table quantumflow._run_turns is
+'The open runs of workflows whose runs go on one at a time: the one of each key that goes on, and those that wait for it, which are paused.';
+comment on column quantumflow._run_turns.run_id is 'The run.';
+comment on column quantumflow._run_turns.workflow_slug is 'Its workflow.';
+comment on column quantumflow._run_turns.turn_key is 'Its key, as workflow_runs has it.';
+comment on column quantumflow._run_turns.holds is 'Whether it is the one that goes on.';
+comment on column quantumflow._run_turns.queued_at is 'Since when it waits, or has gone on.';
 
 create table quantumflow._unfinished_ends (
   run_id      uuid not null,

@@ -7,6 +7,7 @@ as $_finish_runs$
 declare
   v_completed uuid[];
   v_children  uuid[];
+  v_turns     uuid[];
   v_timed     uuid[];
   v_oversized uuid;
 begin
@@ -27,11 +28,16 @@ begin
     where k.output is not null
       and r.id is not distinct from k.run_id
       and r.ctid = c.tid
-    returning r.id, r.parent_run_id
+    returning r.id, r.parent_run_id, r.turn_key
   )
-  select array_agg(c.id), array_agg(c.id) filter (where c.parent_run_id is not null)
-  into v_completed, v_children
+  select
+    array_agg(c.id), array_agg(c.id) filter (where c.parent_run_id is not null), array_agg(c.id) filter (where c.turn_key is not null)
+  into v_completed, v_children, v_turns
   from completed c;
+
+  if v_turns is not null then
+    perform quantumflow._end_turns(v_turns, p_now);
+  end if;
 
   if v_completed is not null then
     v_timed := quantumflow._fire_callbacks(v_completed, p_now);
@@ -71,6 +77,7 @@ set search_path = pg_catalog, pg_temp
 as $_fail_run$
 declare
   v_parent_id uuid;
+  v_turn_key  text;
 begin
   update quantumflow.workflow_runs r
   set
@@ -79,11 +86,15 @@ begin
     error_message = p_error_message
   where r.id = p_run_id
     and r.status in ('started', 'paused')
-  returning r.parent_run_id
-  into v_parent_id;
+  returning r.parent_run_id, r.turn_key
+  into v_parent_id, v_turn_key;
 
   if not found then
     return;
+  end if;
+
+  if v_turn_key is not null then
+    perform quantumflow._end_turns(array[p_run_id], p_now);
   end if;
 
   perform quantumflow._stop_runs(array[p_run_id], p_now);
@@ -187,6 +198,10 @@ begin
   returning *;
 
   perform quantumflow._stop_runs(p_run_ids, p_now);
+
+  if exists (select from quantumflow._run_turns t where t.run_id = any (p_run_ids)) then
+    perform quantumflow._end_turns(p_run_ids, p_now);
+  end if;
 end
 $_cancel_runs$;
 

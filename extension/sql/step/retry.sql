@@ -274,6 +274,10 @@ declare
   v_run   quantumflow.workflow_runs;
   v_steps text[] := array(select p.step_slug from unnest(p_plan) p order by p.step_slug);
 begin
+  if p_run.turn_key is not null then
+    perform quantumflow._take_turn_again(p_run, p_now);
+  end if;
+
   -- What is left of the tasks, the steps as if they had never started, the run; then start what is ready.
   perform quantumflow._forget_tasks(p_run, p_plan);
 
@@ -337,4 +341,4 @@ $_retry$;
 comment on function quantumflow._retry(quantumflow.workflow_runs, quantumflow._retried_step[], timestamptz) is
 'Runs steps of an ended run again, as planned; the run then. The caller holds it with its steps and tasks.
 
-Errors: QF401 the queue of a step that would start is gone; QF403 it is somebody else''s.';
+Errors: QF225 another run of its key goes on; QF401 the queue of a step that would start is gone; QF403 it is somebody else''s.';

@@ -10,7 +10,8 @@ create type quantumflow._start as (
   commands     text[],
   is_simple    boolean,
   can_give_up  boolean,
-  run_timeout  interval
+  run_timeout  interval,
+  turns        jsonb
 );
 
 comment on type quantumflow._start is
@@ -18,7 +19,8 @@ comment on type quantumflow._start is
 over the run''s input; of the steps that wait for nothing the queues, the names and the commands, in the same order.
 
 is_simple: these are plain and have one task each, at once, not limited, and all in one queue. can_give_up: some of the version''s steps, or of their
-tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever.';
+tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever. turns: what it says under
+one_at_a_time.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -77,7 +79,9 @@ begin
     v_is_held := quantumflow._insert_steps(p_workflow_slug, v_start, p_run_ids, true, v_now);
   end if;
 
-  if v_start.is_simple then
+  if v_start.turns is not null then
+    perform quantumflow._start_in_turn(p_workflow_slug, v_start.turns, p_run_ids, p_inputs, v_now);
+  elsif v_start.is_simple then
     if not quantumflow._queue_first_tasks(v_start, p_run_ids, p_priority, p_start_at, p_headers, v_now) then
       perform quantumflow._raise_unusable_queue(v_start.queues[1]);
     end if;
@@ -98,7 +102,7 @@ comment on function quantumflow._start_runs(
 'Starts one run per id and input, and returns the ids. Unless they are new, there is one, and it may exist already, or its
 idempotency key: then it returns none. p_origin: what workflow_runs says of that; children are of the origin "child".
 
-Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF401 as start_flow.';
+Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF225, QF226, QF401 as start_flow.';
 
 create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_run_id uuid, p_now timestamptz)
 returns boolean
@@ -178,13 +182,14 @@ begin
     v.version, v.content_hash, v.frozen_at is not null,
     exists (select from quantumflow.settings l where l.name = 'identity'),
     s.steps, s.maps_input, s.queues, s.first_steps, s.commands,
-    coalesce(s.are_simple and s.queues[1] = all (s.queues), false),
+    coalesce(s.are_simple and s.queues[1] = all (s.queues) and v.turns is null, false),
     s.can_give_up,
-    s.run_timeout
+    s.run_timeout,
+    v.turns
   into v_start
   from quantumflow.workflows w
   cross join lateral (
-    select l.version, l.content_hash, l.frozen_at
+    select l.version, l.content_hash, l.frozen_at, l.turns
     from quantumflow.workflow_versions l
     where (l.workflow_slug, l.version) = (w.workflow_slug, coalesce(p_version, w.current_version))
     limit 1
@@ -349,7 +354,7 @@ begin
   cross join (
     select
       l.step_slug, l.dependencies, l.after, l.known_tasks,
-      l.plain and l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) as starts
+      l.plain and l.dependencies = '{}' and coalesce(l.known_tasks > 0, false) and p_start.turns is null as starts
     from quantumflow.workflow_steps l
     where (l.workflow_slug, l.version) = (p_workflow_slug, p_start.version)
       and l.counts

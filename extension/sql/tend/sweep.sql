@@ -40,6 +40,10 @@ begin
     perform quantumflow._sweep_limits(v_now);
   end if;
 
+  if exists (select from quantumflow._run_turns t where not t.holds) and quantumflow._is_read_committed() and not quantumflow._is_copy() then
+    perform quantumflow._start_turns(1000, v_now);
+  end if;
+
   return query
   values
     ('lapsed leases', v_lapsed),

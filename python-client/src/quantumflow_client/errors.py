@@ -330,6 +330,18 @@ class ChildNotWanted(RunError):
     code = "QF227"
 
 
+class AnotherRunGoesOn(RunError):
+    """Runs of the workflow go on one at a time, and another one of the same key has not ended."""
+
+    code = "QF225"
+
+
+class NoTurnKey(RunError):
+    """Runs of the workflow go on one at a time, and the input has not the key for that."""
+
+    code = "QF226"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 

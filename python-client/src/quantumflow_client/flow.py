@@ -134,6 +134,7 @@ class Flow(Generic[InT, OutT]):
         retry_delay: Duration | None = None,
         timeout: Duration | None = None,
         run_timeout: Duration | None = None,
+        one_at_a_time: Mapping[str, str] | None = None,
         queue: str | None = None,
         on_complete: Callback | None = None,
         on_failure: Callback | None = None,
@@ -151,6 +152,9 @@ class Flow(Generic[InT, OutT]):
             retry_delay: How long the first retry waits; doubled each time.
             timeout: How long an attempt may take.
             run_timeout: How long a run may take, from its start; `retry` begins anew.
+            one_at_a_time: `{"key": ..., "when_busy": ...}`: runs of the same key, which a jsonpath
+                over `$.run` finds, go on one after the other. When one goes on, another waits
+                (`queue`, as by default), is not started (`refuse`), or takes its place (`cancel`).
             queue: Where its tasks wait.
             on_complete: A command to run when a run has completed, or a function for it. It may ask
                 for `run` and `output`.
@@ -176,6 +180,7 @@ class Flow(Generic[InT, OutT]):
             retry_delay=_seconds(retry_delay),
             timeout=_seconds(timeout),
             run_timeout=_seconds(run_timeout),
+            one_at_a_time=None if one_at_a_time is None else dict(one_at_a_time),
             queue=queue,
             on_complete=self._callback("on_complete", on_complete),
             on_failure=self._callback("on_failure", on_failure),
