@@ -83,8 +83,11 @@ GROUPS = {
         "create_flow_from_graph register_decomposer add_method list_methods describe_command "
         "recent_events configure_orchestrator"
     ),
+    "Pauses": (
+        "pause_queue resume_queue pause_flow resume_flow pause_command resume_command list_pauses"
+    ),
     "Tasks": (
-        "claim_tasks complete_task complete_tasks complete_and_claim fail_task fail_tasks "
+        "claim_tasks run_now complete_task complete_tasks complete_and_claim fail_task fail_tasks "
         "extend_leases release_tasks report_progress left_work hold_task list_failures sweep settle"
     ),
     "Schedules": (

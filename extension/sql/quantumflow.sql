@@ -48,6 +48,7 @@
 \ir queue/read.sql
 \ir queue/ahead.sql
 \ir queue/delay.sql
+\ir queue/due.sql
 \ir queue/default.sql
 \ir queue/send.sql
 \ir queue/remove.sql
@@ -120,6 +121,7 @@
 
 -- Worker: who has been working, and what one offers to do.
 \ir worker/offer.sql
+\ir worker/paused.sql
 \ir worker/register.sql
 \ir worker/stop.sql
 \ir worker/seen.sql
@@ -129,6 +131,7 @@
 \ir task/go_on.sql
 \ir task/failure.sql
 \ir task/lapse.sql
+\ir task/park.sql
 \ir task/claim_plain.sql
 \ir task/limits.sql
 \ir task/claim_messages.sql
@@ -160,6 +163,14 @@
 \ir run/cancel.sql
 \ir run/pause.sql
 \ir run/resume.sql
+\ir run/paused.sql
+\ir run/pause_queue.sql
+\ir run/resume_queue.sql
+\ir run/pause_flow.sql
+\ir run/resume_flow.sql
+\ir run/pause_command.sql
+\ir run/resume_command.sql
+\ir run/run_now.sql
 \ir run/retry.sql
 \ir run/delete.sql
 \ir run/prune.sql
@@ -221,6 +232,7 @@
 \ir inspect/critical_path.sql
 \ir inspect/why.sql
 \ir inspect/list_queues.sql
+\ir inspect/list_pauses.sql
 \ir inspect/list_workers.sql
 \ir inspect/list_sizes.sql
 \ir inspect/list_schedules.sql
@@ -240,6 +252,7 @@
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql
 \ir inspect/doctor_queues.sql
+\ir inspect/doctor_pauses.sql
 \ir inspect/doctor_work.sql
 \ir inspect/doctor_schedules.sql
 

@@ -229,6 +229,29 @@ def test_a_run_is_paused_and_resumed(quantumflow: Command, define: Define, work_
     assert quantumflow.error("pause", run_id, expect=4)["code"] == "QF207"
 
 
+def test_a_flow_is_paused_and_resumed(
+    quantumflow: Command, define: Define, work_once: Work
+) -> None:
+    run_id = quantumflow.start(define(ONE_STEP))
+    assert quantumflow("pauses").stdout == "Nothing is paused, but runs may be.\n"
+    said = quantumflow("pause", "--flow", "one", "--reason", "wrong prices").stdout
+    assert said.startswith("workflow one is paused since ")
+    assert not work_once()
+    (paused,) = quantumflow.lines("pauses")
+    assert (paused["kind"], paused["name"], paused["reason"]) == ("workflow", "one", "wrong prices")
+    assert "wrong prices" in quantumflow("pauses").stdout
+    assert quantumflow("run-now", run_id, "only").stdout == "only was due already.\n"
+    assert quantumflow("resume", "--flow", "one").stdout == (
+        "workflow one is not paused; 1 of its tasks waited.\n"
+    )
+    assert work_once()
+    assert quantumflow("run-now", run_id, "only", expect=1).stdout.startswith("only has ended")
+    for given in ([], [run_id, "--queue", "quantum_flow_queue"]):
+        assert "say one of RUN" in quantumflow("pause", *given, expect=2).stderr
+    assert quantumflow.json("pause", "--command", "only")["kind"] == "command"
+    assert quantumflow.json("resume", "--command", "only")["tasks"] == 0
+
+
 def test_a_run_is_retried(
     quantumflow: Command, define: Define, work_once: Work, connection: psycopg.Connection[Any]
 ) -> None:

@@ -35,7 +35,7 @@ def driver() -> Iterator[Driver]:
             MAP,
             Load(items=2_000),
             Quantumflow(),
-            Cost(1324, 0.353, 0.0205, 32.69, 5.003, 1.0, 0),
+            Cost(1324, 0.333, 0.0205, 32.69, 5.003, 1.0, 0),
             id="map task",
         ),
         pytest.param(

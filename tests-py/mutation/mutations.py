@@ -424,8 +424,8 @@ CLAIMING = [
     Mutation(
         "a copied database claims",
         "claim_tasks",
-        "  perform quantumflow._refuse_copy();\n",
-        "",
+        "quantumflow._open_offer(",
+        "(",
         ("tests-py/backup/test_clone_guard.py",),
     ),
     Mutation(
@@ -1456,8 +1456,8 @@ MENDING = [
     Mutation(
         "a copy of a database may claim",
         "claim_tasks",
-        "  perform quantumflow._refuse_copy();\n",
-        "",
+        "quantumflow._open_offer(",
+        "(",
         _sql("mend/a_copy_of_a_database_hands_out_no_task_until_it_is_adopted"),
     ),
     Mutation(
@@ -1588,7 +1588,7 @@ HANDING_OVER = [
     Mutation(
         "a copy of a database takes results and hands out what they make ready",
         "complete_and_claim",
-        "  perform quantumflow._refuse_copy();\n",
+        "    v_offer := quantumflow._open_offer(v_offer);\n",
         "",
         ("tests-py/backup/test_clone_guard.py",),
     ),

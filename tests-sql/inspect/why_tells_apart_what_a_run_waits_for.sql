@@ -50,7 +50,7 @@ select quantumflow.release_tasks((select jsonb_agg(to_jsonb(g) || '{"reason": "i
 select matches(pg_temp.why('a'), '^1; left to other code; \d+; left to other code: it asks for x$', 'its code does not fit');
 
 select quantumflow.pause_run('10000000-0000-0000-0000-000000000001');
-select is(pg_temp.why('a'), '1; paused; 14400', 'the run is paused');
+select is(pg_temp.why('a'), '1; paused; 14400; run', 'the run is paused');
 
 select quantumflow.cancel_run('10000000-0000-0000-0000-000000000001', 'enough');
 select results_eq(

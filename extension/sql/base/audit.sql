@@ -54,7 +54,7 @@ begin
     (entry_id, at, actor, on_behalf_of, what, workflow_slug, run_id, step_slug, task_index, reason, detail)
   values (
     quantumflow._uuid_v7(), p_at, quantumflow._actor(),
-    left(nullif(current_setting('quantumflow.actor', true), ''), 256), p_what, p_workflow_slug, p_run_id, p_step_slug, p_task_index,
+    quantumflow._on_behalf_of(), p_what, p_workflow_slug, p_run_id, p_step_slug, p_task_index,
     quantumflow._cut(p_reason), jsonb_strip_nulls(p_detail)
   );
 end
@@ -76,6 +76,16 @@ $_actor$;
 
 comment on function quantumflow._actor() is
 'Who acts: the role of SET ROLE, else the one that connected, also in a function that runs as its owner.';
+
+-- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._on_behalf_of()
+returns text
+language sql
+stable
+return left(nullif(current_setting('quantumflow.actor', true), ''), 256);
+
+comment on function quantumflow._on_behalf_of() is
+'For whom the session claims to act, by the setting quantumflow.actor; null where it does not say.';
 
 create function quantumflow._forget_acts(p_older_than interval, p_now timestamptz)
 returns void

@@ -82,18 +82,33 @@ declare
   v_recorded text := (select s.value from quantumflow.settings s where s.name = 'identity');
 begin
   if v_recorded <> quantumflow._identity() then
-    raise exception 'this database is a copy of another'
-    using
-      errcode = 'QF404',
-      detail = format(
-        'Its runs were started in %s; it is %s (system identifier/database oid).', v_recorded, quantumflow._identity()),
-      hint = 'If the other one is not used any more: select quantumflow.adopt(); and, after a restore, '
-        'select * from quantumflow.rebuild_queues().';
+    perform quantumflow._raise_copy(v_recorded);
   end if;
 end
 $_refuse_copy$;
 
 comment on function quantumflow._refuse_copy() is
-'Refuses to hand out tasks in a database that was copied from the one where their runs were started.
+'Refuses a database that was copied from the one where its runs were started.
 
 Errors: QF404 when it is a copy.';
+
+create function quantumflow._raise_copy(p_recorded text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_raise_copy$
+begin
+  raise exception 'this database is a copy of another'
+  using
+    errcode = 'QF404',
+    detail = format('Its runs were started in %s; it is %s (system identifier/database oid).', p_recorded, quantumflow._identity()),
+    hint = 'If the other one is not used any more: select quantumflow.adopt(); and, after a restore, '
+      'select * from quantumflow.rebuild_queues().';
+end
+$_raise_copy$;
+
+comment on function quantumflow._raise_copy(text) is
+'Refuses to hand out tasks in a database that was copied from the one where their runs were started, p_recorded.
+
+Errors: QF404 always.';

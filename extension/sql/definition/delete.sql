@@ -33,6 +33,9 @@ begin
   delete from quantumflow.workflow_steps s
   where s.workflow_slug = delete_flow.workflow_slug;
 
+  delete from quantumflow.pauses p
+  where (p.kind, p.name) = ('workflow', delete_flow.workflow_slug);
+
   delete from quantumflow._first_runs f
   where f.workflow_slug = delete_flow.workflow_slug;
 

@@ -190,6 +190,10 @@ begin
           when 'paused' then t.status = 'started' or not w.counts
           else not w.counts
         end
+        and not (
+          t.status = 'queued'
+          and exists (select from quantumflow._parked p where (p.queue, p.message_id) = (t.queue, t.message_id))
+        )
       )
     $$,
     quantumflow._all_messages())

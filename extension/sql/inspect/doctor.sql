@@ -57,6 +57,8 @@ begin
   union all
   select * from quantumflow._examine_commands(v_leases, v_now)
   union all
+  select * from quantumflow._examine_pauses(v_now)
+  union all
   select * from quantumflow._examine_left(v_now)
   union all
   select * from quantumflow._examine_settling(v_now)

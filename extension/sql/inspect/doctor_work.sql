@@ -101,6 +101,11 @@ begin
     where w.since < $1 - case when k.workers = 0 then interval '10 s' else interval '5 min' end
       and not exists (
         select
+        from quantumflow.pauses p
+        where p.name = case p.kind when 'queue' then w.queue when 'command' then w.command end
+      )
+      and not exists (
+        select
         from unnest($3) l
         where (l.queue, l.command) = (w.queue, w.command)
       )

@@ -7,20 +7,22 @@ create type quantumflow.queue_summary as (
   running    bigint,
   oldest_due interval,
   workers    int,
-  free_slots int
+  free_slots int,
+  paused_at  timestamptz
 );
 
 comment on type quantumflow.queue_summary is 'What there is to do for a command in a queue, and who does it.';
 comment on column quantumflow.queue_summary.queue is 'The queue.';
 comment on column quantumflow.queue_summary.command is 'The command.';
-comment on column quantumflow.queue_summary.due is 'Tasks that may be claimed now.';
-comment on column quantumflow.queue_summary.later is 'Tasks that wait for their time, for other code, for a limit, or for their run to be resumed.';
+comment on column quantumflow.queue_summary.due is 'Tasks that may be claimed now, or could be if the queue and the command were not paused.';
+comment on column quantumflow.queue_summary.later is 'Tasks that wait for their time, for other code, for a limit, or for their run or flow to be resumed.';
 comment on column quantumflow.queue_summary.retrying is 'Tasks that failed and wait for their next attempt.';
 comment on column quantumflow.queue_summary.running is 'Tasks that are leased to a worker.';
 comment on column quantumflow.queue_summary.oldest_due is 'How long the one that has been due longest has been so.';
 comment on column quantumflow.queue_summary.workers is 'Workers seen in the last minute that serve the queue and have the command.';
 comment on column quantumflow.queue_summary.free_slots is
 'How many tasks more these could have at once, all their commands together, when they were last heard of; null where none of them says so.';
+comment on column quantumflow.queue_summary.paused_at is 'Since when the queue, or the command, is paused, so that nothing of it is handed out; null where neither is.';
 
 create function quantumflow.list_queues()
 returns setof quantumflow.queue_summary
@@ -33,10 +35,15 @@ declare
   v_now timestamptz := quantumflow._now();
 begin
   return query
-  select q.queue, k.command, k.due, k.later, k.retrying, k.running, k.oldest_due, s.have_command, s.free_slots
+  select q.queue, k.command, k.due, k.later, k.retrying, k.running, k.oldest_due, s.have_command, s.free_slots, p.paused_at
   from quantumflow._known_queues() q (queue)
   cross join lateral quantumflow._count_lanes(q.queue, v_now) k
   cross join lateral quantumflow._service(q.queue, k.command, v_now) s
+  cross join lateral (
+    select min(l.paused_at) as paused_at
+    from quantumflow.pauses l
+    where l.name = case l.kind when 'queue' then q.queue when 'command' then k.command end
+  ) p
   order by k.oldest_due desc nulls last, q.queue, k.command;
 end
 $list_queues$;

@@ -22,7 +22,7 @@ failed, cancelled.';
 comment on column quantumflow.reason.since is 'Since when it has been so of one of these tasks; null where it is not known.';
 comment on column quantumflow.reason.until is
 'When that changes by itself, of the first of them: the deadline of what runs, the end of a silent worker''s lease, when what waits for a time is due. Null: it does not, or it is not known.';
-comment on column quantumflow.reason.detail is 'By whom, how many are ahead, the last error, which signals, which steps: what else is known.';
+comment on column quantumflow.reason.detail is 'By whom, what is paused, by whom and why, how many are ahead, the last error, which signals, which steps: what else is known.';
 
 create type quantumflow._live_task as (
   run_id        uuid,
@@ -41,10 +41,11 @@ create type quantumflow._live_task as (
   error_message text,
   awaited       text,
   task_index    int,
-  limited       text
+  limited       text,
+  paused        text
 );
 
-comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not.';
+comment on type quantumflow._live_task is 'A task that is not done, and the reason for which it is not; what is paused, if that is it.';
 
 create function quantumflow.why(run_id uuid default null, only_stuck boolean default false)
 returns setof quantumflow.reason
@@ -115,6 +116,7 @@ begin
       when 'waits for a signal' then g.awaited
       when 'waits for a child' then g.awaited
       when 'waits for a limit' then g.limited
+      when 'paused' then g.paused
       when 'no live worker has its command' then 'queue ' || g.queue
       when 'no live worker serves its queue' then 'queue ' || g.queue
       when 'its queue is gone' then 'queue ' || g.queue
@@ -125,6 +127,7 @@ begin
       min(t.due_at) as first_due_at, max(t.attempts) as attempts, max(t.max_attempts) as max_attempts,
       min(t.error_message) as error_message, quantumflow._some_of(array_agg(distinct t.awaited)) as awaited,
       quantumflow._some_of(array_agg(distinct t.limited)) as limited,
+      quantumflow._some_of(array_agg(distinct t.paused)) as paused,
       quantumflow._some_of(array_agg(distinct t.worker)) as workers,
       -- Of one task, since there is one line.
       case when count(*) = 1 then min(t.task_index) end as task_index, (array_agg(t.run_id))[1] as run_id
@@ -232,7 +235,7 @@ begin
       when 'running' then n.started_at
       when 'waits for a child' then n.started_at
       when 'held by a silent worker' then o.last_seen_at
-      when 'paused' then n.paused_at
+      when 'paused' then p.paused_at
       when 'not due yet' then null
       when 'waits for a signal' then n.waits_since
       when 'waits before its next attempt' then null
@@ -249,19 +252,36 @@ begin
       when 'waits before its next attempt' then n.queued_at
     end,
     case when n.status = 'started' then coalesce(o.name, n.worker_id::text) end,
-    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited, n.task_index, n.limited
+    n.attempts - n.losses, n.max_attempts, n.error_message, n.awaited, n.task_index, n.limited, p.what
   from named n
   join served s
     on (s.queue, s.command) = (n.queue, n.command)
   left join quantumflow.workers o
     on o.worker_id = n.worker_id
     and n.status = 'started'
+  -- What a person paused first of all that is paused.
+  left join lateral (
+    select l.paused_at, l.what
+    from (
+      select k.paused_at, k.kind || format(' %s, by %s', k.name, coalesce(k.on_behalf_of, k.paused_by)) || coalesce(': ' || k.reason, '') as what
+      from quantumflow.pauses k
+      where not n.settled
+        and k.name = case k.kind when 'queue' then n.queue when 'workflow' then n.workflow_slug else n.command end
+      union all
+      select n.paused_at, 'run'
+      where n.run_status = 'paused'
+        and n.counts
+    ) l
+    order by l.paused_at
+    limit 1
+  ) p
+    on n.status = 'queued'
   cross join lateral (
     select case
       when n.settled and n.status = 'started' then 'waits for a child'
       when n.status = 'started' and (o.stopped_at is not null or quantumflow._is_silent(o.last_seen_at, p_now)) then 'held by a silent worker'
       when n.status = 'started' then 'running'
-      when n.run_status = 'paused' and n.counts then 'paused'
+      when p.what is not null then 'paused'
       when not s.is_there then 'its queue is gone'
       when starts_with(n.error_message, 'left to other code') then 'left to other code'
       when n.settled and starts_with(n.error_message, 'could not be settled') then 'could not be settled'

@@ -177,6 +177,7 @@ begin
             and q.vt = 'infinity'
             and ($5 <> 'paused' or not w.counts)
             and not quantumflow._waits_for_limit(t.run_id, t.step_slug, t.task_index, t.message_id)
+            and not exists (select from quantumflow._parked k where (k.queue, k.message_id) = (t.queue, t.message_id))
           )
           or (q.vt > $3 and w.signals is not null and $5 <> 'paused' and quantumflow._has_signal(t.run_id, w.signals))
         )

@@ -28,6 +28,9 @@ begin
     perform quantumflow._renew_queue(v_queue, v_model);
   end loop;
 
+  -- These were other messages. The next claims park what is still to be parked.
+  delete from quantumflow._parked;
+
   select coalesce(array_agg(l.run_id), '{}'), array_agg(l.tid)
   into v_run_ids, v_tids
   from (

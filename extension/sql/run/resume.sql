@@ -54,6 +54,7 @@ as $_show_queued$
 declare
   v_batch   record;
   v_limited boolean := false;
+  v_parked  boolean := exists (select from quantumflow._parked);
 begin
   -- Every queued task, and not only what the pause parked: failures and claims have parked others since. What is limited waits for its turn.
   for v_batch in
@@ -77,6 +78,16 @@ begin
     ) w
     where t.run_id = p_run.id
       and t.status = 'queued'
+      -- What waits for something else than the run comes back with that.
+      and not (
+        v_parked
+        and exists (
+          select
+          from quantumflow._parked k
+          where (k.queue, k.message_id) = (t.queue, t.message_id)
+          offset 0
+        )
+      )
     group by t.queue
     order by t.queue
   loop

@@ -85,7 +85,8 @@ begin
   end if;
 
   return row(
-    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.held, v_quiet, p_offer.taken || p_taken
+    p_offer.worker_id, p_offer.free, p_offer.queues, p_offer.lease, p_offer.commands, p_offer.held, v_quiet, p_offer.taken || p_taken,
+    p_offer.not_flows
   )::quantumflow._offer;
 end
 $_with_taken$;

@@ -38,6 +38,7 @@ begin
         p_vt => v.vt,
         p_headers => r.headers,
         p_is_taken => coalesce(v_room, 0) > 0 and w.limit_name is null and r.status = 'started'
+          and (p_offer.not_flows is null or k.workflow_slug <> all (p_offer.not_flows))
           and quantumflow._may_take(
           w.queue, w.command, d.ready_at, v.vt, p_offer.queues, p_offer.commands, v_oldest, p_now))),
     bool_or(w.limit_name is not null)

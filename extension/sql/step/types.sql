@@ -154,12 +154,13 @@ create type quantumflow._offer as (
   commands  text[],
   held      int,
   quiet     text[],
-  taken     quantumflow._taken_task[]
+  taken     quantumflow._taken_task[],
+  not_flows text[]
 );
 
 comment on type quantumflow._offer is
 'What a worker could start at once, how many tasks it has besides, the tasks it has been given, and in which of its queues nothing of
-its commands was visible when these were handed over.';
+its commands was visible when these were handed over. not_flows: the flows of which it is to have nothing; null, nearly always: none.';
 
 create type quantumflow._step_ref as (
   run_id        uuid,

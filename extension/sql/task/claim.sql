@@ -15,10 +15,8 @@ declare
   v_now   timestamptz := quantumflow._now();
   v_offer quantumflow._offer;
 begin
-  perform quantumflow._refuse_copy();
-
-  v_offer := quantumflow._checked_offer(
-    claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held);
+  v_offer := quantumflow._open_offer(quantumflow._checked_offer(
+    claim_tasks.worker_id, claim_tasks.quantity, claim_tasks.queues, claim_tasks.lease, claim_tasks.commands, claim_tasks.held));
 
   return query
   select *
@@ -40,7 +38,7 @@ held: how many tasks the worker has already and has not reported; see below.
 Each row holds the task''s input ({"run", <dependency>: output} for a single step, {"item", "index"} for a map task,
 {"run", "output"} or {"run", "error", "failure"} for a callback), the deadline (timeout after now) and the lease_token that a report must show.
 A task that was lost before comes alone, and only to a worker that holds none: what killed one worker shall not take others'' tasks
-along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Leases that have run out are found here: they count as lost, or, if they lasted to the
+along. One that has waited for 5 s for such a worker lets those that hold tasks claim nothing more until it is taken. Of a queue, a command or a flow that is paused nothing is handed out. Leases that have run out are found here: they count as lost, or, if they lasted to the
 deadline, as a failure of kind timeout. A task whose input cannot be one jsonb value (256 MB) fails, with QF308 in its error_message.
 
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody

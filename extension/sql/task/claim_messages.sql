@@ -126,7 +126,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_claim_others$
 declare
-  v_held   quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_offer.commands);
+  v_held   quantumflow._held_task[] := quantumflow._hold_messages(p_queue, p_messages, p_offer.commands, p_offer.not_flows);
   v_secret uuid := gen_random_uuid();
   v_taken  quantumflow._taken_task[];
   v_parts  oid[];
@@ -191,9 +191,10 @@ comment on function quantumflow._claim_others(text, quantumflow._message[], int,
 'As _claim_messages, of messages with some of which there is something the matter: at most p_most, beside p_others that the worker has.';
 
 create function quantumflow._hold_messages(
-  p_queue    text,
-  p_messages quantumflow._message[],
-  p_commands text[] default null)
+  p_queue     text,
+  p_messages  quantumflow._message[],
+  p_commands  text[] default null,
+  p_not_flows text[] default null)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -235,6 +236,7 @@ begin
         when t.status = 'started' and not w.settled then 'timeout'
         when w.counts and r.status = 'paused' and t.status = 'queued' then 'park'
         when p_commands is not null and (w.command = any (p_commands)) is not true then 'astray'
+        when r.workflow_slug = any (p_not_flows) then 'paused'
         else 'claim'
       end))
   into v_held
@@ -265,12 +267,12 @@ begin
 end
 $_hold_messages$;
 
-comment on function quantumflow._hold_messages(text, quantumflow._message[], text[]) is
+comment on function quantumflow._hold_messages(text, quantumflow._message[], text[], text[]) is
 'Locks the runs (FOR KEY SHARE) and tasks (FOR UPDATE) that messages name, without waiting, and returns those it got, in order.
 
 message_id is that of the message that was read. outcome says what is to become of it:
 claim: hand it out. astray: it was found in the lane of another command than its step''s, which is not asked for. lost: its lease ran
-out. timeout: it ran out at the deadline. park: its run is paused.
+out. timeout: it ran out at the deadline. park: its run is paused. paused: its flow is, being one of p_not_flows.
 drop: nothing is left to do. foreign: it is not the message its task names.';
 
 create function quantumflow._lost_go_alone(p_held quantumflow._held_task[], p_has_others boolean, p_now timestamptz)
@@ -423,6 +425,10 @@ begin
   perform quantumflow._set_vt(p_queue, array_agg(h.message_id), array_agg('infinity'::timestamptz))
   from unnest(p_held) h
   where h.outcome = 'park';
+
+  if exists (select from unnest(p_held) h where h.outcome = 'paused') then
+    perform quantumflow._park_paused(p_queue, p_held, p_now);
+  end if;
 
   perform quantumflow._name_commands(p_queue, array_agg(h.message_id), array_agg(w.command))
   from unnest(p_held) h

@@ -64,6 +64,7 @@ return format(
     where i.input is not null
       and (r.status = 'started' or not w.counts)
       and (p_offer.commands is null or w.command = any (p_offer.commands))
+      and (p_offer.not_flows is null or r.workflow_slug <> all (p_offer.not_flows))
   ),
   claimed as (
     update quantumflow.step_tasks t
@@ -110,7 +111,7 @@ return format(
 
 comment on function quantumflow._claim_statement(text, boolean, text, text, text) is
 'The statement that claims the tasks that the messages found name, if there is nothing to be said against any of those seen, which is nearly
-always so: each can be held, waits for its first worker or for one after a failure, is not limited, and was never lost, its run goes on, and its input is not so large
+always so: each can be held, waits for its first worker or for one after a failure, is not limited, and was never lost, its run goes on, its flow is not paused, and its input is not so large
 that it had better be handed out by itself. Else it claims none, and says so. It may miss one that was changed since the statement began.
 
 p_with: what gives found. p_of_maps: most of these are of the same steps, so that each run and step is looked up once. p_queue: their queue.

@@ -48,8 +48,7 @@ begin
       return;
     end if;
   else
-    perform quantumflow._refuse_copy();
-
+    v_offer := quantumflow._open_offer(v_offer);
     v_done := quantumflow._complete(v_results, v_now, v_offer);
     v_offer := v_done.offer;
 

@@ -114,6 +114,13 @@ begin
     -- Messages that have done their work are not to be kept, and nothing else is to be done by a claim, which a copy would refuse.
     and not exists (select from quantumflow.queues l where l.queue = t.queue and l.archive)
     and not exists (select from quantumflow._unfinished_ends)
+    -- Nor is what it leads to paused; and after a run's end the worker claims, which is to be without what is.
+    and not exists (
+      select
+      from quantumflow.pauses l
+      where n.step_slug is null
+        or l.name = case l.kind when 'queue' then t.queue when 'workflow' then r.workflow_slug else n.command end
+    )
     and not exists (select from quantumflow.settings l where l.name = 'identity' and l.value <> quantumflow._identity())
     and not exists (
       select

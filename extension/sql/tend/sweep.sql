@@ -50,6 +50,8 @@ begin
     ('unfinished ends', quantumflow._finish_ends(1000, v_now)),
     ('schedules', quantumflow._start_due_schedules(v_now));
 
+  perform quantumflow._bring_back_resumed(v_now);
+
   if quantumflow._is_named(quantumflow._system_queue()) and quantumflow._is_read_committed() then
     return query
     select 'settled', s.settled

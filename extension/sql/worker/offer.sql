@@ -100,11 +100,13 @@ begin
 
   -- A queue that is gone keeps nobody from the others.
   if v_queues = '{}' or (p_all_queues and v_unusable is not null) then
+    -- Of a copy that has not all of them there is something else to be said.
+    perform quantumflow._refuse_copy();
     perform quantumflow._raise_unusable_queue(v_unusable);
   end if;
 
   return row(
-    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, p_held, '{}', '{}'
+    p_worker_id, p_quantity, v_queues, quantumflow._checked_lease(p_lease), p_commands, p_held, '{}', '{}', null
   )::quantumflow._offer;
 end
 $_checked_offer$;
@@ -114,7 +116,7 @@ comment on function quantumflow._checked_offer(uuid, int, text[], interval, text
 cannot be used are left out, unless there is no other, or p_all_queues.
 
 Errors: QF302 bad quantity, or held, or too many queues or commands; QF303 bad lease; QF304 no worker_id; QF401 unknown queue;
-QF403 a queue that is somebody else''s; QF407 the queue of what waits.';
+QF403 a queue that is somebody else''s; QF404 the database is a copy, and has not these queues; QF407 the queue of what waits.';
 
 create function quantumflow._refuse_lease(p_lease interval)
 returns interval

@@ -74,7 +74,7 @@ have at once; running: how many it has; oldest: those it has had longest, five a
 is gone: workers do so every 15 s, whatever they have to do, for doctor() takes for dead who was not seen for a minute and has no task
 whose lease goes on. It does not wait for somebody who holds the row.
 
-Errors: QF302 too many queues or commands, or bad slots, running or oldest; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody else''s;
+Errors: QF302 too many queues or commands, or bad slots, running or oldest; QF304 no worker_id; QF401 unknown queue; QF403 a queue that is somebody else''s; QF404 a copy of a database that has not its queues;
 QF407 the queue of what waits.';
 
 create function quantumflow._refuse_bad_beat(p_slots int, p_running int, p_oldest jsonb)

@@ -30,3 +30,23 @@ comment on column quantumflow.workers.slots is 'How many tasks it may have at on
 comment on column quantumflow.workers.running is 'How many it had when it registered last.';
 comment on column quantumflow.workers.oldest is
 'Those it had had longest then, five at most: an array of {"run_id", "step_slug", "task_index", "since"}.';
+
+create table quantumflow.pauses (
+  kind         text not null,
+  name         text not null collate "C",
+  paused_at    timestamptz not null,
+  paused_by    text not null,
+  on_behalf_of text,
+  reason       text,
+  constraint pauses_pkey primary key (kind, name),
+  constraint pauses_kind_known check (kind in ('queue', 'workflow', 'command'))
+);
+
+comment on table quantumflow.pauses is
+'One row per queue, flow or command of which nothing is handed out: see pause_queue, pause_flow and pause_command.';
+comment on column quantumflow.pauses.kind is 'queue, workflow or command.';
+comment on column quantumflow.pauses.name is 'The name of the queue or command, the slug of the workflow.';
+comment on column quantumflow.pauses.paused_at is 'Since when.';
+comment on column quantumflow.pauses.paused_by is 'The role of SET ROLE, else the one that connected.';
+comment on column quantumflow.pauses.on_behalf_of is 'For whom, as the session claims by setting quantumflow.actor.';
+comment on column quantumflow.pauses.reason is 'Why, as the caller said.';

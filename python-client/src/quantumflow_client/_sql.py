@@ -531,6 +531,106 @@ def resume_run(run_id: UUID, reason: str | None) -> Call[str]:
     return Call(_RESUME_RUN, _scalar, parameters, is_repeatable=True)
 
 
+_PAUSES = {
+    "queue": _statement(
+        "pause_queue", "select quantumflow.pause_queue(queue => %(name)s, reason => %(reason)s)"
+    ),
+    "workflow": _statement(
+        "pause_flow",
+        "select quantumflow.pause_flow(workflow_slug => %(name)s, reason => %(reason)s)",
+    ),
+    "command": _statement(
+        "pause_command",
+        "select quantumflow.pause_command(command => %(name)s, reason => %(reason)s)",
+    ),
+}
+
+_RESUMES = {
+    "queue": _statement(
+        "resume_queue", "select quantumflow.resume_queue(queue => %(name)s, reason => %(reason)s)"
+    ),
+    "workflow": _statement(
+        "resume_flow",
+        "select quantumflow.resume_flow(workflow_slug => %(name)s, reason => %(reason)s)",
+    ),
+    "command": _statement(
+        "resume_command",
+        "select quantumflow.resume_command(command => %(name)s, reason => %(reason)s)",
+    ),
+}
+
+
+def pause(kind: str, name: str, reason: str | None) -> Call[datetime]:
+    """Hand nothing out of a queue, a flow or a command; since when it is paused."""
+    return Call(_PAUSES[kind], _scalar, _named(kind, name, reason), is_repeatable=True)
+
+
+def resume(kind: str, name: str, reason: str | None) -> Call[int]:
+    """Let a queue, a flow or a command be handed out again; how many tasks came back."""
+    return Call(_RESUMES[kind], _scalar, _named(kind, name, reason), is_repeatable=True)
+
+
+def _named(kind: str, name: str, reason: str | None) -> dict[str, str | None]:
+    said = "workflow_slug" if kind == "workflow" else kind
+    return {"name": _arguments.text(said, name), "reason": reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What is paused.
+
+    Attributes:
+        kind: queue, workflow or command.
+        name: Its name.
+        paused_at: Since when.
+        paused_by: The role that paused it.
+        on_behalf_of: For whom, as that one's session said.
+        reason: Why.
+        waiting: Tasks that are due and wait for it; of a flow those that claims have met.
+    """
+
+    kind: str
+    name: str
+    paused_at: datetime
+    paused_by: str
+    on_behalf_of: str | None
+    reason: str | None
+    waiting: int
+
+
+_LIST_PAUSES = _statement(
+    "list_pauses",
+    """
+    select kind, name, paused_at, paused_by, on_behalf_of, reason, waiting
+    from quantumflow.list_pauses()
+    """,
+)
+
+
+def list_pauses() -> Call[list[Pause]]:
+    """What is paused, what has been longest first."""
+    return Call(_LIST_PAUSES, lambda rows: [Pause(*row) for row in rows], {}, is_repeatable=True)
+
+
+_RUN_NOW = _statement(
+    "run_now",
+    """
+    select quantumflow.run_now(
+      run_id => %(run_id)s, step_slug => %(step_slug)s, task_index => %(task_index)s::int)
+    """,
+)
+
+
+def run_now(run_id: UUID, step_slug: str, task_index: int) -> Call[str]:
+    """Let a task wait no longer for its time; what became of it."""
+    parameters = {
+        "run_id": _arguments.run(run_id),
+        "step_slug": step_slug,
+        "task_index": _arguments.number("task_index", task_index),
+    }
+    return Call(_RUN_NOW, _scalar, parameters, is_repeatable=True)
+
+
 _RETRY_RUN = _statement(
     "retry_run",
     """
@@ -1176,12 +1276,14 @@ class QueueSummary:
         queue: The queue.
         command: The command.
         due: Tasks that may be claimed now.
-        later: Tasks that wait for their time, for other code, or for their run to be resumed.
+        later: Tasks that wait for their time, for other code, or for their run or flow to be
+            resumed.
         retrying: Tasks that failed and wait for their next attempt.
         running: Tasks that are leased to a worker.
         oldest_due: How long the one that has been due longest has been so.
         workers: Live workers that serve the queue and have the command.
         free_slots: How many tasks more these could have at once; None where nobody says.
+        paused_at: Since when the queue, or the command, is paused.
     """
 
     queue: str
@@ -1193,12 +1295,14 @@ class QueueSummary:
     oldest_due: timedelta | None
     workers: int
     free_slots: int | None
+    paused_at: datetime | None
 
 
 _LIST_QUEUES = _statement(
     "list_queues",
     """
-    select queue, command, due, later, retrying, running, oldest_due, workers, free_slots
+    select queue, command, due, later, retrying, running, oldest_due, workers, free_slots,
+      paused_at
     from quantumflow.list_queues()
     """,
 )

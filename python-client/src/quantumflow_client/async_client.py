@@ -27,6 +27,7 @@ from ._sql import (
     Metric,
     PastEvent,
     PathStep,
+    Pause,
     PrunedRuns,
     QueueSummary,
     Reason,
@@ -399,6 +400,89 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.resume_run.
         """
         return await self._run(_sql.resume_run(run_id, reason), connection)
+
+    async def pause_queue(
+        self, queue: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> datetime:
+        """Hand nothing out of a queue; see Client.pause_queue.
+
+        Calls quantumflow.pause_queue.
+        """
+        return await self._run(_sql.pause("queue", queue, reason), connection)
+
+    async def resume_queue(
+        self, queue: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> int:
+        """Let what waits in a paused queue be handed out again; see Client.resume_queue.
+
+        Calls quantumflow.resume_queue.
+        """
+        return await self._run(_sql.resume("queue", queue, reason), connection)
+
+    async def pause_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        reason: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> datetime:
+        """Hand out nothing of any run of a workflow; see Client.pause_flow.
+
+        Calls quantumflow.pause_flow.
+        """
+        return await self._run(_sql.pause("workflow", slug_of(workflow_slug), reason), connection)
+
+    async def resume_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        reason: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> int:
+        """Let the runs of a paused workflow go on; see Client.resume_flow.
+
+        Calls quantumflow.resume_flow.
+        """
+        return await self._run(_sql.resume("workflow", slug_of(workflow_slug), reason), connection)
+
+    async def pause_command(
+        self, command: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> datetime:
+        """Hand out no task of a command; see Client.pause_command.
+
+        Calls quantumflow.pause_command.
+        """
+        return await self._run(_sql.pause("command", command, reason), connection)
+
+    async def resume_command(
+        self, command: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
+    ) -> int:
+        """Let the tasks of a paused command be handed out again; see Client.resume_command.
+
+        Calls quantumflow.resume_command.
+        """
+        return await self._run(_sql.resume("command", command, reason), connection)
+
+    async def pauses(self, *, connection: AsyncBorrowed | None = None) -> list[Pause]:
+        """Which queues, flows and commands are paused; see Client.pauses.
+
+        Calls quantumflow.list_pauses.
+        """
+        return await self._run(_sql.list_pauses(), connection)
+
+    async def run_now(
+        self,
+        run_id: UUID,
+        step_slug: str,
+        task_index: int = 0,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> str:
+        """Let a task wait no longer for its time; see Client.run_now.
+
+        Calls quantumflow.run_now.
+        """
+        return await self._run(_sql.run_now(run_id, step_slug, task_index), connection)
 
     async def retry(
         self,

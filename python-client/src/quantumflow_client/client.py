@@ -31,6 +31,7 @@ from ._sql import (
     Metric,
     PastEvent,
     PathStep,
+    Pause,
     PrunedRuns,
     QueueSummary,
     Reason,
@@ -715,6 +716,174 @@ class Client(GoalCalls):
         Calls quantumflow.resume_run.
         """
         return self._run(_sql.resume_run(run_id, reason), connection)
+
+    def pause_queue(
+        self, queue: str, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> datetime:
+        """Hand nothing out of a queue until `resume_queue`. Runs start and move on as ever.
+
+        Args:
+            queue: The queue.
+            reason: Why; shown by `pauses`, `why` and doctor, and kept in audit_log.
+            connection: As for `start_flow`.
+
+        Returns:
+            Since when it is paused.
+
+        Raises:
+            UnknownQueue: There is no such queue.
+            SystemQueue: It is that of what waits for a time or a signal.
+
+        Calls quantumflow.pause_queue.
+        """
+        return self._run(_sql.pause("queue", queue, reason), connection)
+
+    def pause_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        reason: str | None = None,
+        *,
+        connection: Borrowed | None = None,
+    ) -> datetime:
+        """Hand out nothing of any run of a workflow until `resume_flow`. Its runs start as ever.
+
+        Args:
+            workflow_slug: The workflow: a slug, or a `Flow`.
+            reason: As for `pause_queue`.
+            connection: As for `start_flow`.
+
+        Returns:
+            Since when it is paused.
+
+        Raises:
+            UnknownWorkflow: There is no such workflow.
+
+        Calls quantumflow.pause_flow.
+        """
+        return self._run(_sql.pause("workflow", slug_of(workflow_slug), reason), connection)
+
+    def pause_command(
+        self, command: str, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> datetime:
+        """Hand out no task of a command, in whatever flow and queue, until `resume_command`.
+
+        Args:
+            command: The command; of a step without one its name.
+            reason: As for `pause_queue`.
+            connection: As for `start_flow`.
+
+        Returns:
+            Since when it is paused.
+
+        Raises:
+            UnknownCommand: No step of any workflow has it.
+
+        Calls quantumflow.pause_command.
+        """
+        return self._run(_sql.pause("command", command, reason), connection)
+
+    def resume_queue(
+        self, queue: str, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> int:
+        """Let what waits in a paused queue be handed out again.
+
+        Args:
+            queue: The queue.
+            reason: Why; kept in audit_log.
+            connection: As for `start_flow`.
+
+        Returns:
+            How many of its tasks are due now; 0 when it was not paused.
+
+        Raises:
+            UnknownQueue: There is no such queue.
+
+        Calls quantumflow.resume_queue.
+        """
+        return self._run(_sql.resume("queue", queue, reason), connection)
+
+    def resume_flow(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        reason: str | None = None,
+        *,
+        connection: Borrowed | None = None,
+    ) -> int:
+        """Let the runs of a paused workflow go on.
+
+        Args:
+            workflow_slug: The workflow: a slug, or a `Flow`.
+            reason: Why; kept in audit_log.
+            connection: As for `start_flow`.
+
+        Returns:
+            How many tasks came back of those that claims had met, 10,000 at most, the oldest
+            first. Call it again for the rest; workers bring it back by and by, too.
+
+        Raises:
+            UnknownWorkflow: There is no such workflow.
+
+        Calls quantumflow.resume_flow.
+        """
+        return self._run(_sql.resume("workflow", slug_of(workflow_slug), reason), connection)
+
+    def resume_command(
+        self, command: str, reason: str | None = None, *, connection: Borrowed | None = None
+    ) -> int:
+        """Let the tasks of a paused command be handed out again.
+
+        Args:
+            command: The command.
+            reason: Why; kept in audit_log.
+            connection: As for `start_flow`.
+
+        Returns:
+            How many of its tasks are due now; 0 when it was not paused.
+
+        Raises:
+            UnknownCommand: No step of any workflow has it.
+
+        Calls quantumflow.resume_command.
+        """
+        return self._run(_sql.resume("command", command, reason), connection)
+
+    def pauses(self, *, connection: Borrowed | None = None) -> list[Pause]:
+        """Which queues, flows and commands are paused, what has been longest first.
+
+        Args:
+            connection: As for `start_flow`.
+
+        Calls quantumflow.list_pauses.
+        """
+        return self._run(_sql.list_pauses(), connection)
+
+    def run_now(
+        self,
+        run_id: UUID,
+        step_slug: str,
+        task_index: int = 0,
+        *,
+        connection: Borrowed | None = None,
+    ) -> str:
+        """Let a task wait no longer for its time: for its next attempt, or the end of a delay.
+
+        Args:
+            run_id: The run.
+            step_slug: The step.
+            task_index: Which of its tasks; 0 for a step that is no map.
+            connection: As for `start_flow`.
+
+        Returns:
+            due: it waits for its turn now. was_due: it had nothing to wait for. running: a worker
+            has it. waits: it sleeps, or waits for a signal. ended: it is done, failed or cancelled.
+
+        Raises:
+            UnknownRun: There is no such run.
+            UnknownStep: The run has no such step, or the step no such task, or not yet.
+
+        Calls quantumflow.run_now.
+        """
+        return self._run(_sql.run_now(run_id, step_slug, task_index), connection)
 
     def retry(
         self,

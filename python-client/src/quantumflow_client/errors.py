@@ -458,6 +458,12 @@ class BadLimit(QueueError):
     code = "QF408"
 
 
+class UnknownCommand(QueueError):
+    """No step of any workflow has such a command."""
+
+    code = "QF409"
+
+
 class AccessError(QuantumflowError):
     """Rights (QF5xx)."""
 

@@ -23,6 +23,7 @@ from ._errors import Exit, Problem, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from uuid import UUID
 
     from quantumflow_client._call import Call
 
@@ -112,6 +113,10 @@ class App:
             click.echo(_output.as_json(document))
         else:
             click.echo(text if isinstance(text, str) else "\n".join(text))
+
+    def show_status(self, run_id: UUID, status: str) -> None:
+        """Print what a run's status is now."""
+        self.show({"run_id": run_id, "status": status}, f"{run_id} is {status}.")
 
     def show_rows(
         self, rows: Sequence[Any], head: dict[str, Callable[[Any], object]], *, none: str

@@ -73,6 +73,16 @@ QUEUE_COLUMNS: dict[str, Callable[[Any], object]] = {
     "oldest due": lambda queue: queue.oldest_due,
     "workers": lambda queue: queue.workers,
     "free slots": lambda queue: queue.free_slots,
+    "paused": lambda queue: when(queue.paused_at),
+}
+
+PAUSE_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "kind": lambda pause: pause.kind,
+    "name": lambda pause: pause.name,
+    "since": lambda pause: when(pause.paused_at),
+    "by": lambda pause: pause.on_behalf_of or pause.paused_by,
+    "waiting": lambda pause: pause.waiting,
+    "reason": lambda pause: pause.reason,
 }
 
 SCHEDULE_COLUMNS: dict[str, Callable[[Any], object]] = {

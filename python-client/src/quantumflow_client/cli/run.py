@@ -163,25 +163,6 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
     app.show({"run_id": run_id, "status": "cancelled", "reason": reason}, f"{run_id} is cancelled.")
 
 
-@command("pause", example="quantumflow pause 0198c0de-0000-7000-8000-000000000000")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
-@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
-def pause(app: App, run_id: UUID, reason: str | None) -> None:
-    """Hold a run: nothing of it starts until it is resumed.
-
-    Tasks that run are not disturbed, and what they report is kept.
-    """
-    _show_status(app, run_id, app.client.pause(run_id, reason))
-
-
-@command("resume", example="quantumflow resume 0198c0de-0000-7000-8000-000000000000")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
-@click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
-def resume(app: App, run_id: UUID, reason: str | None) -> None:
-    """Let a paused run go on."""
-    _show_status(app, run_id, app.client.resume(run_id, reason))
-
-
 @command(
     "retry",
     example="quantumflow retry 0198c0de-0000-7000-8000-000000000000 --from charge --preview\n"
@@ -218,7 +199,7 @@ def retry(
         status = app.client.retry(
             run_id, from_step, from_iteration=iteration, given_up=given_up, reason=reason
         )
-        _show_status(app, run_id, status)
+        app.show_status(run_id, status)
 
 
 @command(
@@ -349,10 +330,6 @@ def _run_id(text: str) -> UUID:
         raise click.UsageError(
             f"{text!r} is no run's id; --workflow SLUG takes it as an idempotency key"
         ) from None
-
-
-def _show_status(app: App, run_id: UUID, status: str) -> None:
-    app.show({"run_id": run_id, "status": status}, f"{run_id} is {status}.")
 
 
 def _wait(app: App, run_id: UUID, timeout: float | None) -> int:
