@@ -27,7 +27,6 @@ VALUES = {
     "to_version": "1",
     "worker_id": "gen_random_uuid()",
     "name": "'somebody'",
-    "command": "'a'",
     "commands": "null",
     "queue": "'quantum_flow_queue'",
     "queues": "'{quantum_flow_queue}'",
