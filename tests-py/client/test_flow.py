@@ -177,6 +177,20 @@ def test_a_loop_has_the_last_output_and_the_iteration(client: Client) -> None:
         @flow.loop(until="$.last == 1", max_iterations=1)
         def wrong(item: Any) -> Any: ...
 
+    rounds = flow.flow("rounds", "other", until="$.last == 1", max_iterations=2, delay=1, keep=1)
+    flow.flow("more", "other", while_="$.last == 1", max_iterations=2, depends_on=[rounds])
+    first, second = flow.definition()["steps"][-2:]
+    assert first == {
+        "name": "rounds",
+        "type": "loop",
+        "flow": "other",
+        "until": "$.last == 1",
+        "max_iterations": 2,
+        "delay": 1,
+        "keep": 1,
+    }
+    assert (second["type"], second["while"]) == ("loop", "$.last == 1")
+
     with pytest.raises(TypeError, match="asks for 'last': a single step"):
 
         @flow.step

@@ -39,10 +39,10 @@ begin
       ('max_iterations', 'a loop', '{loop}'),
       ('delay', 'a loop', '{loop}'),
       ('keep', 'a loop', '{loop}'),
-      ('flow', 'what starts runs', '{flow,map}'),
-      ('flow_version', 'what starts runs', '{flow,map}'),
-      ('input', 'what starts runs', '{flow,map}'),
-      ('output', 'what starts runs', '{flow,map}'),
+      ('flow', 'what starts runs', '{flow,map,loop}'),
+      ('flow_version', 'what starts runs', '{flow,map,loop}'),
+      ('input', 'what starts runs', '{flow,map,loop}'),
+      ('output', 'what starts runs', '{flow,map,loop}'),
       ('max_children', 'maps that start runs', '{map}'),
       ('timeout', 'a wait, a flow and what workers do', '{single,map,loop,wait,flow}'),
       ('command', 'what workers do', '{single,map,loop}'),
@@ -58,13 +58,13 @@ begin
     and s.step_type <> all (r.step_types)
     and s.step_type in (select k.step_type from quantumflow._kinds() k)
 
-  -- A map starts runs, or workers do it.
+  -- A map starts runs, or workers do it, and so does a loop.
   union all
   select
     'QF118', format('steps[%s].%s', s.index, r.key),
     case
-      when s.step ? 'flow' then format('map step %s starts runs, and has %s, which is of what workers do', s.shown, r.key)
-      else format('map step %s has %s and no flow, of which it would start runs', s.shown, r.key)
+      when s.step ? 'flow' then format('%s step %s starts runs, and has %s, which is of what workers do', s.step_type, s.shown, r.key)
+      else format('%s step %s has %s and no flow, of which it would start runs', s.step_type, s.shown, r.key)
     end,
     s.index
   from quantumflow._named_steps(p_definition) s
@@ -74,7 +74,7 @@ begin
       ('command', true), ('args', true), ('queue', true), ('max_lost', true), ('retry_delay', true), ('start_delay', true),
       ('chunk_size', true)
   ) as r(key, of_workers)
-  where s.is_map
+  where (s.is_map or (s.step_type = 'loop' and r.key not in ('max_children', 'chunk_size')))
     and s.step ? r.key
     and s.step ? 'flow' = r.of_workers
 
@@ -142,7 +142,11 @@ begin
   cross join unnest(array['input', 'output']) t (key)
   cross join lateral quantumflow._template_problems(
     s.step -> t.key,
-    case when t.key = 'input' then quantumflow._texts(s.dependencies) || case when s.is_map then array['item', 'index'] else '{}' end end,
+    case
+      when t.key = 'input'
+      then quantumflow._texts(s.dependencies)
+        || case when s.is_map then array['item', 'index'] when s.step_type = 'loop' then quantumflow._names_of_loops() else '{}' end
+    end,
     quantumflow._texts(s.after) || quantumflow._texts(s.prefer_after)
   ) c (problem)
   where s.step ? t.key

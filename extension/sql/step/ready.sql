@@ -221,7 +221,7 @@ begin
       v_turned := quantumflow._turn_loops(v_resumed, p_now);
       v_taskless := v_taskless || v_turned.done;
       v_steps := quantumflow._of_live_runs(quantumflow._steps_but(v_steps, v_resumed) || v_turned.again);
-      v_settled := quantumflow._of_live_runs(v_settled);
+      v_settled := quantumflow._of_live_runs(quantumflow._steps_but(v_settled, v_resumed));
     end if;
 
     if v_settled <> '{}' then

@@ -487,6 +487,11 @@ class Flow(Generic[InT, OutT]):
         input: Json = _NONE,
         timeout: Duration | None = None,
         max_attempts: int | None = None,
+        until: str | None = None,
+        while_: str | None = None,
+        max_iterations: int | None = None,
+        delay: Duration | None = None,
+        keep: int | None = None,
         **place: Unpack[PlaceSettings],
     ) -> AwaitedStep[T]: ...
 
@@ -504,6 +509,11 @@ class Flow(Generic[InT, OutT]):
         max_children: int | None = None,
         timeout: Duration | None = None,
         max_attempts: int | None = None,
+        until: str | None = None,
+        while_: str | None = None,
+        max_iterations: int | None = None,
+        delay: Duration | None = None,
+        keep: int | None = None,
         **place: Unpack[PlaceSettings],
     ) -> AwaitedStep[Any]: ...
 
@@ -520,6 +530,11 @@ class Flow(Generic[InT, OutT]):
         max_children: int | None = None,
         timeout: Duration | None = None,
         max_attempts: int | None = None,
+        until: str | None = None,
+        while_: str | None = None,
+        max_iterations: int | None = None,
+        delay: Duration | None = None,
+        keep: int | None = None,
         **place: Unpack[PlaceSettings],
     ) -> AwaitedStep[Any]:
         """Add a step that starts a run of a workflow, a child, and waits for it, without a worker.
@@ -546,6 +561,12 @@ class Flow(Generic[InT, OutT]):
             timeout: How long the child may take. By default there is no end to it.
             max_attempts: How often the child is run, if it fails: each time it goes on from what it
                 had finished. Once, by default.
+            until: Makes it a loop, with a child an iteration, until this is true, as for
+                `add_step`; `input` may ask for `$.last` and `$.iteration` too.
+            while_: The same, while this is true.
+            max_iterations: As for `add_step`.
+            delay: As for `add_step`.
+            keep: As for `add_step`.
             **place: As for `add_step`.
 
         Returns:
@@ -557,16 +578,23 @@ class Flow(Generic[InT, OutT]):
         map_over = None if over is None else self._slug_of(over)
         if map_over is not None:
             place = {**place, "depends_on": (*place.get("depends_on", ()), map_over)}
+        is_map = each or map_over is not None
+        is_loop = until is not None or while_ is not None
         self._add(
             slug,
             place,
-            type="map" if each or map_over is not None else "flow",
+            type="map" if is_map else "loop" if is_loop else "flow",
             map_over=map_over,
             flow=flow.slug if isinstance(flow, Flow) else flow,
             flow_version=version,
             max_children=max_children,
             timeout=_seconds(timeout),
             max_attempts=max_attempts,
+            until=until,
+            max_iterations=max_iterations,
+            delay=_seconds(delay),
+            keep=keep,
+            **{"while": while_},
         )
         for key, template in (("input", input), ("output", output)):
             if template is not _NONE:

@@ -224,6 +224,18 @@ begin
       and t.ctid = k.tid
     returning t.run_id, t.step_slug, t.task_index
   ),
+  progress as (
+    delete from quantumflow.task_progress p
+    using dropped d
+    cross join lateral (
+      select l.ctid as tid
+      from quantumflow.task_progress l
+      where (l.run_id, l.step_slug, l.task_index) = (d.run_id, d.step_slug, d.task_index)
+      limit 1
+    ) k
+    where p.run_id is not distinct from d.run_id
+      and p.ctid = k.tid
+  ),
   failures as (
     delete from quantumflow.task_failures f
     using dropped d
@@ -250,7 +262,7 @@ end
 $_drop_iterations$;
 
 comment on function quantumflow._drop_iterations(quantumflow._turn[]) is
-'Forgets the iterations that are not kept any more, with their failures.';
+'Forgets the iterations that are not kept any more, with their failures and what they said of their progress.';
 
 create function quantumflow._fail_loops(p_turns quantumflow._turn[], p_now timestamptz)
 returns quantumflow._step_ref[]
