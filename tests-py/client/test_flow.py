@@ -142,7 +142,8 @@ def test_a_loop_has_the_last_output_and_the_iteration(client: Client) -> None:
 
     @flow.loop(until="$.last.n >= 2", max_iterations=5, delay=timedelta(0), keep=9, max_attempts=1)
     def count(run: Any, last: Any, iteration: Any, ctx: Context) -> Any:
-        assert ctx.is_iteration and ctx.task_index == iteration
+        assert ctx.is_iteration
+        assert ctx.task_index == iteration
         return {"n": iteration, "before": last}
 
     @flow.loop("again", while_="$.last == 1", max_iterations=1, fallback=0)

@@ -1,4 +1,4 @@
-"""An iteration costs the same, late in a loop as at its beginning, and leaves what is to be kept."""
+"""An iteration costs the same, late in a loop as at its beginning, and leaves what is kept."""
 
 from __future__ import annotations
 
