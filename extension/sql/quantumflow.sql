@@ -199,6 +199,8 @@
 \ir goal/expand.sql
 \ir goal/decompose.sql
 \ir goal/create_flow_from_graph.sql
+\ir goal/go_on.sql
+\ir goal/move.sql
 \ir goal/begin.sql
 \ir goal/decompose_goal.sql
 \ir goal/execute_goal.sql

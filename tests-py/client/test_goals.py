@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -183,3 +184,42 @@ def test_all_of_it_is_there_for_asynchronous_applications(shop: Client, dsn: str
                 return [one, *await client.execute_goals(["order"], "shop", timeout=30)]
 
     assert [result.status for result in asyncio.run(compose())] == ["completed", "completed"]
+
+
+def by_rules(goal: str) -> Any:
+    """The source's first pattern: rules."""
+    if "order" in goal:
+        return ("ok", GRAPH["tasks"])
+    return ("error", "unknown_goal_type")
+
+
+def test_a_function_decomposes_goals(client: Client) -> None:
+    result = client.compose_from_goal("an order", by_rules, STEPS, timeout=30)
+    assert (result.status, result.error, result.outputs.get("charge")) == (
+        *("completed", None, "42 EUR"),
+    )
+    result = client.compose_from_goal("tea", by_rules, STEPS, timeout=30)
+    assert result.status == "failed"
+    assert "unknown_goal_type" in (result.error or "")
+
+
+def test_what_is_wrong_with_a_plan_goes_back_to_its_planner(client: Client) -> None:
+    seen: list[Any] = []
+
+    @client.decomposer("learns", may_use=["check-order"], cache_for=timedelta(hours=1))
+    def learns(goal: str, problems: list[Any], commands: list[Any], depth: int) -> Any:
+        seen.append((goal, [problem["code"] for problem in problems], commands, depth))
+        return [{"id": "check-order" if problems else "rm"}]
+
+    assert client.deploy_decomposers() == ["learns"]
+    with client._serving({"check-order": check, "learns": client._handlers["learns"].function}, {}):
+        result = client.execute_goal("an order", "learns", timeout=30)
+        again = client.execute_goal("An  order", "learns", timeout=30)
+    assert (result.ok, again.ok) == (True, True)
+    told = [{"name": "check-order"}]
+    assert seen == [("an order", [], told, 1), ("an order", ["QF602"], told, 1)]
+
+
+def test_a_function_that_asks_for_something_else_is_no_decomposer(client: Client) -> None:
+    with pytest.raises(TypeError, match="asks for weather, wind"):
+        client.decomposer("odd", may_use=["a"])(lambda weather, wind: weather or wind)

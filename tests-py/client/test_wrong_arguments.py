@@ -122,7 +122,13 @@ VERBS: dict[str, dict[str, Any]] = {
 _OTHERS = {
     *("around", "close", "command", "commands", "flows", "poll_and_run", "register", "resource"),
     *("stop", "with_source"),
-    *("compose_from_goal", "compose_from_task_graph", "compose_multiple_workflows"),
+    *(
+        "decomposer",
+        "deploy_decomposers",
+        "compose_from_goal",
+        "compose_from_task_graph",
+        "compose_multiple_workflows",
+    ),
 }
 
 

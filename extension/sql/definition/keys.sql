@@ -102,6 +102,17 @@ return (
 comment on function quantumflow._default_settings() is
 'The settings of a step when neither it nor its flow gives them, as the keys of a definition.';
 
+create function quantumflow._keys_of_flows()
+returns text[]
+language sql
+immutable
+return array(
+  select k.key
+  from quantumflow._keys() k
+  where k.place in ('flow', 'both'));
+
+comment on function quantumflow._keys_of_flows() is 'The keys that a flow may have in a definition.';
+
 create function quantumflow._meant_by(p_key text)
 returns text
 language sql

@@ -13,7 +13,7 @@ begin
   v_decomposer := quantumflow._decomposer(decompose.decomposer);
   v_tasks := quantumflow._tasks_by_rules(v_decomposer, decompose.goal, decompose.context, null);
 
-  if v_tasks is null then
+  if v_tasks is null or v_tasks @? '$[*].goal' then
     raise exception 'decomposer "%" does not answer at once', v_decomposer.name
     using
       errcode = 'QF614',
@@ -103,7 +103,7 @@ begin
   end if;
 
   perform quantumflow._raise_graph_problems(
-    quantumflow._without_planners(v_found.tasks),
+    quantumflow._without_marks(v_found.tasks),
     row(p_decomposer.may_use, '{single,map}', quantumflow._limit('max_plan_steps'), true, null)::quantumflow._planned);
 
   return v_found.tasks;
@@ -115,13 +115,12 @@ comment on function quantumflow._tasks_by_rules(quantumflow.decomposers, text, j
 
 Errors: as decompose.';
 
-create function quantumflow._without_planners(p_tasks jsonb)
+create function quantumflow._without_marks(p_tasks jsonb)
 returns jsonb
 language sql
 immutable
 return (
-  select jsonb_agg(o.value - 'decomposer' order by o.number)
+  select jsonb_agg(o.value - array['decomposer', 'depth', 'whole'] order by o.number)
   from jsonb_array_elements(p_tasks) with ordinality as o(value, number));
 
-comment on function quantumflow._without_planners(jsonb) is
-'Tasks without the names of the decomposers that are to be asked for those which are still goals.';
+comment on function quantumflow._without_marks(jsonb) is 'Tasks without what is noted at those which are still goals.';

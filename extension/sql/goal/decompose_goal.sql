@@ -22,4 +22,4 @@ comment on function quantumflow.decompose_goal(text, text, jsonb, jsonb, text) i
 
 As execute_goal, but for options that are about tasks.
 
-Errors: as execute_goal: QF601, QF602, QF603, QF604, QF605, QF606, QF607, QF608, QF610, QF612, QF613, QF614; QF206 bad idempotency_key.';
+Errors: as execute_goal: QF601, QF602, QF603, QF604, QF605, QF606, QF607, QF608, QF610, QF612, QF613; QF206 bad idempotency_key.';

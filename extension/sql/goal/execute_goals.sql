@@ -21,7 +21,7 @@ begin
   perform quantumflow._refuse_bad_goals(execute_goals.goals);
   -- What is wrong with all of them is refused, and no goal's own.
   perform quantumflow._decomposer(execute_goals.decomposer);
-  perform quantumflow._refuse_bad_options(coalesce(execute_goals.options, '{}'), '{max_depth,priority,headers,monitor}');
+  perform quantumflow._refuse_bad_options(coalesce(execute_goals.options, '{}'), '{max_depth,priority,headers,cache}');
 
   for v_goal in
     select case jsonb_typeof(g.value) when 'string' then jsonb_build_object('goal', g.value) else g.value end

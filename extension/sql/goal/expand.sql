@@ -192,7 +192,10 @@ begin
   -- A command answers when a worker has asked it: the task goes on being a goal, and says whose.
   if v_fallback.kind = 'command' then
     return row(
-      jsonb_build_array(jsonb_build_object('id', 'plan', 'goal', p_goal, 'decomposer', v_fallback.name)), v_found.used, null, null
+      jsonb_build_array(
+        jsonb_build_object('id', 'plan', 'goal', p_goal, 'decomposer', v_fallback.name, 'depth', p_depth)
+          || case when p_args = '{}' then '{}' else jsonb_build_object('args', p_args) end),
+      v_found.used, null, null
     )::quantumflow._expansion;
   end if;
 

@@ -50,7 +50,7 @@ begin
   return query
   select
     g.goal_id, g.goal, g.decomposer::text, k.status, jsonb_array_length(g.graph -> 'tasks'), k.done_tasks, g.run_id, g.created_at,
-    coalesce(g.failed_at, r.completed_at, r.failed_at, r.cancelled_at), coalesce(g.error_message, r.error_message)
+    coalesce(g.failed_at, g.cancelled_at, r.completed_at, r.failed_at, r.cancelled_at), coalesce(g.error_message, r.error_message)
   from quantumflow.goals g
   left join lateral (
     select l.status, l.completed_at, l.failed_at, l.cancelled_at, l.error_message, l.remaining_steps

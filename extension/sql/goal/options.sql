@@ -64,9 +64,7 @@ begin atomic
       ('decomposer', 'the name of a decomposer', jsonb_typeof(p_value) = 'string'),
       ('context', 'an object', jsonb_typeof(p_value) = 'object'),
       ('headers', 'an object', jsonb_typeof(p_value) = 'object'),
-      ('sensitive', 'true or false', jsonb_typeof(p_value) = 'boolean'),
       ('cache', 'true or false', jsonb_typeof(p_value) = 'boolean'),
-      ('monitor', 'true or false', jsonb_typeof(p_value) = 'boolean'),
       ('max_depth', 'a whole number from 1 to 100', case
         when jsonb_typeof(p_value) = 'number' then p_value::numeric between 1 and 100 and p_value::numeric = trunc(p_value::numeric) end),
       ('priority', 'a whole number from 0 to 2147483647', case
@@ -87,12 +85,8 @@ begin
   return (
     select coalesce(jsonb_object_agg(o.key, o.value), '{}')
     from jsonb_each(p_options) o
-    where o.key in (
-      select k.key
-      from quantumflow._keys() k
-      where k.place in ('flow', 'both')
-        and k.key not in ('version', 'slug', 'steps')
-    ));
+    where o.key = any (quantumflow._keys_of_flows())
+      and o.key not in ('version', 'slug', 'steps'));
 end
 $_flow_options$;
 

@@ -15,7 +15,9 @@ begin
   from quantumflow.workflow_runs r
   where r.id = v_goal.run_id;
 
-  v_end := coalesce(v_goal.failed_at, v_run.completed_at, v_run.failed_at, v_run.cancelled_at, case when v_goal.run_id is null then v_goal.created_at end);
+  v_end := coalesce(
+    v_goal.failed_at, v_goal.cancelled_at, v_run.completed_at, v_run.failed_at, v_run.cancelled_at,
+    case when v_goal.run_id is null and not v_goal.is_planning then coalesce(quantumflow._ended_at(v_goal.plan_run_id), v_goal.created_at) end);
 
   return jsonb_build_object(
     'goal_id', v_goal.goal_id,
@@ -27,6 +29,8 @@ begin
     'status', quantumflow._status_of_goal(v_goal, v_run.status),
     'graph', v_goal.graph,
     'run_id', v_goal.run_id,
+    'plan_run_id', v_goal.plan_run_id,
+    'plans', v_goal.plans,
     'output', v_run.output,
     'outputs', quantumflow._outputs_of_goal(v_goal),
     'tasks', quantumflow._tasks_of_goal(v_goal),
@@ -43,7 +47,8 @@ comment on function quantumflow.goal_status(uuid) is
 'How a goal is doing and what came of it, as one object.
 
 status: "decomposing", "decomposed", "running", "paused", "completed", "failed" or "cancelled". graph: the tasks that it came to, {"tasks": [...]}.
-run_id: its run, which status() and all else tells more of. outputs: of each task that completed its output, by its id; output: of those on which
+run_id: its run, which status() and all else tells more of. plan_run_id: the run in which a worker is, or was last, asked for a plan; plans: how
+often one was asked. outputs: of each task that completed its output, by its id; output: of those on which
 no other depends. tasks: {"<id>": "completed"}, what became of each, as of a step. error_message, and of one that came to no run error_code and problems, one a
 line: why it failed. duration: seconds until it ended, or until now.
 Try: select jsonb_pretty(quantumflow.goal_status(goal_id)).
@@ -87,9 +92,10 @@ language sql
 immutable
 return case
   when p_goal.failed_at is not null then 'failed'
+  when p_goal.cancelled_at is not null then 'cancelled'
+  when p_goal.is_planning then 'decomposing'
   when p_goal.run_id is null then 'decomposed'
-  when p_run_status = 'started' then case when p_goal.graph is null then 'decomposing' else 'running' end
-  when p_run_status = 'completed' and not p_goal.executes then 'decomposed'
+  when p_run_status = 'started' then 'running'
   else p_run_status
 end;
 
@@ -148,3 +154,20 @@ begin atomic
 end;
 
 comment on function quantumflow._named_tasks(jsonb) is 'The ids of the tasks of a graph that was checked, each with the name of its step.';
+
+create function quantumflow._ended_at(p_run_id uuid)
+returns timestamptz
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_ended_at$
+begin
+  return (
+    select coalesce(r.completed_at, r.failed_at, r.cancelled_at)
+    from quantumflow.workflow_runs r
+    where r.id = p_run_id
+  );
+end
+$_ended_at$;
+
+comment on function quantumflow._ended_at(uuid) is 'When a run ended; null while it goes on, and of none.';

@@ -80,10 +80,26 @@ create table quantumflow.goals (
   error_code      text,
   error_message   text,
   problems        text,
+  cancelled_at    timestamptz,
+  is_planning     boolean not null default false,
+  plan_run_id     uuid,
+  plans           int not null default 0,
+  rounds          int not null default 0,
+  cache_key       text,
   constraint goals_pkey primary key (goal_id),
-  constraint goals_failed_have_an_error check ((failed_at is null) = (error_message is null)),
-  constraint goals_failed_have_no_run check (failed_at is null or run_id is null)
+  constraint goals_failed_have_an_error check (failed_at is null or error_message is not null),
+  constraint goals_that_came_to_nothing_have_no_run check (coalesce(failed_at, cancelled_at) is null or (run_id is null and not is_planning)),
+  constraint goals_are_planned_by_a_run check (not is_planning or (plan_run_id is not null and run_id is null))
 );
+
+create index goals_planning on quantumflow.goals (goal_id)
+  where is_planning;
+
+create index goals_plan_runs on quantumflow.goals (plan_run_id)
+  where plan_run_id is not null;
+
+create index goals_cache_keys on quantumflow.goals (cache_key, goal_id)
+  where cache_key is not null;
 
 create unique index goals_idempotency_key_unique
   on quantumflow.goals (decomposer, idempotency_key)
@@ -105,6 +121,26 @@ comment on column quantumflow.goals.created_at is 'When it was given.';
 comment on column quantumflow.goals.graph is 'The tasks that it came to; null while nobody knows, and where its run says so.';
 comment on column quantumflow.goals.run_id is 'The run that decomposes or executes it; null where there is none.';
 comment on column quantumflow.goals.failed_at is 'When it failed, of one that came to no run.';
+comment on column quantumflow.goals.cancelled_at is 'When it was cancelled, of one that came to no run.';
+comment on column quantumflow.goals.is_planning is 'Whether a worker is being asked for a plan: a task of graph is a goal still.';
+comment on column quantumflow.goals.plan_run_id is 'The run in which a worker is, or was last, asked.';
+comment on column quantumflow.goals.plans is 'How many plans workers were asked for.';
+comment on column quantumflow.goals.rounds is 'How often the plan that is asked for was not good.';
+comment on column quantumflow.goals.cache_key is 'What its plan is kept under in _goal_cache, or was found there under; null: it is not.';
 comment on column quantumflow.goals.error_code is 'The code of the error that it failed with.';
 comment on column quantumflow.goals.error_message is 'Why it failed.';
 comment on column quantumflow.goals.problems is 'What was wrong with its graph, one a line.';
+
+create table quantumflow._goal_cache (
+  cache_key text not null,
+  tasks     jsonb not null,
+  made_at   timestamptz not null,
+  hits      bigint not null default 0,
+  constraint _goal_cache_pkey primary key (cache_key)
+);
+
+comment on table quantumflow._goal_cache is 'Plans that were made, for goals that come again: of decomposers that say for how long.';
+comment on column quantumflow._goal_cache.cache_key is 'SHA-256, in hex, of the decomposer, its version, the goal in its one form, and the context.';
+comment on column quantumflow._goal_cache.tasks is 'The tasks that it came to.';
+comment on column quantumflow._goal_cache.made_at is 'When.';
+comment on column quantumflow._goal_cache.hits is 'How often it was used again.';

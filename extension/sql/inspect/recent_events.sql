@@ -102,7 +102,10 @@ begin
     values
       ('decomposition_started', g.created_at),
       (case when g.failed_at is null then 'decomposition_completed' else 'decomposition_failed' end,
-        case when g.failed_at is not null then g.failed_at when g.graph is not null then g.created_at end)
+        case
+          when g.failed_at is not null then g.failed_at
+          when not g.is_planning and g.cancelled_at is null then coalesce(quantumflow._ended_at(g.plan_run_id), g.created_at)
+        end)
   ) e (kind, at)
   cross join lateral quantumflow._goal_event(
     e.at, e.kind, g.run_id, g.goal_id, null, case when e.kind = 'decomposition_failed' then g.error_message end) v

@@ -80,7 +80,8 @@ begin
   where s.run_id = any (p_run_ids);
 
   delete from quantumflow.goals g
-  where g.run_id = any (p_run_ids);
+  where g.run_id = any (p_run_ids)
+    or (g.plan_run_id = any (p_run_ids) and g.run_id is null and not g.is_planning);
 
   delete from quantumflow.workflow_runs r
   where r.id = any (p_run_ids);

@@ -63,6 +63,16 @@ begin
     else w.stopped_at < v_before
   end;
 
+  -- What came to no run, of whatever workflow that would have been.
+  if prune.workflow_slug is null then
+    delete from quantumflow.goals g
+    where g.goal_id < quantumflow._first_uuid_v7(v_before)
+      and num_nonnulls(g.run_id, g.plan_run_id) = 0;
+
+    delete from quantumflow._goal_cache c
+    where c.made_at < v_before;
+  end if;
+
   perform quantumflow._forget_acts(quantumflow._as_seconds(prune.older_than), v_now);
   if v_run_ids is not null then
     perform quantumflow._record_act(

@@ -39,7 +39,7 @@ $settle$;
 
 comment on function quantumflow.settle(int) is
 'Ends what no worker is given and whose time has come: sleeps, waits whose signal lies there or whose deadline has passed, and runs that take longer
-than their run_timeout. Starts the runs of steps that start some, tries those again that have failed, and ends the steps. What waited for them starts. And starts the runs that schedules are due, of 100 schedules at most, and those whose turn has come. Never waits: what somebody holds a row of comes back in 100 ms.
+than their run_timeout. Starts the runs of steps that start some, tries those again that have failed, and ends the steps. What waited for them starts. Goes on with goals whose plan is there. And starts the runs that schedules are due, of 100 schedules at most, and those whose turn has come. Never waits: what somebody holds a row of comes back in 100 ms.
 
 max_tasks: at most so many, 1 to 10,000. Returns how many it ended, and runs it started, and when the next one is due: now, if there may be more; null if
 nothing waits for a time. Workers call it when they are told, when something is due, and every 5 s; sweep() does as much, for who has no worker.
@@ -87,6 +87,9 @@ begin
       end;
     end if;
   end if;
+
+  -- A plan that a goal waits for may just have ended.
+  settled := settled + quantumflow._move_goals(p_now);
 
   return next;
 end

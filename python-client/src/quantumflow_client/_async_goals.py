@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from . import _sql
 from ._arguments import text
-from ._goals import NOTHING, ExecutionResult, Goal
+from ._goals import NOTHING, ExecutionResult, Goal, Waiting
 from .errors import RunCancelled, RunFailed
 
 if TYPE_CHECKING:
@@ -130,12 +131,7 @@ class AsyncGoalCalls:
             encode=self._encode,
         )
         goal_id: UUID = await self._run(call, None)
-        found = await self.goal_status(goal_id)
-        if found["run_id"] is not None:
-            await self.wait(UUID(found["run_id"]), timeout)
-            found = await self.goal_status(goal_id)
-        graph: Json = found["graph"]
-        return graph
+        return (await self.wait_goal(goal_id, timeout)).plan()
 
     async def decompose(
         self,
@@ -160,11 +156,13 @@ class AsyncGoalCalls:
 
         Calls quantumflow.goal_status, status.
         """
-        found = await self.goal_status(goal_id)
-        if found["run_id"] is not None:
-            with suppress(RunFailed, RunCancelled):
-                await self.wait(UUID(found["run_id"]), timeout)
-            found = await self.goal_status(goal_id)
+        waiting = Waiting(timeout)
+        while (run_id := waiting.run_of(found := await self.goal_status(goal_id))) is not None:
+            if waiting.is_new(run_id):
+                with suppress(RunFailed, RunCancelled):
+                    await self.wait(run_id, waiting.left)
+            else:
+                await asyncio.sleep(waiting.pause(found))
         return ExecutionResult.of(found)
 
     async def goal_status(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from . import _arguments, _json, _sql
-from .errors import BadArgument, QuantumflowError, RunCancelled, RunFailed
+from ._decomposers import Decomposer, decomposer_of
+from .errors import (
+    BadArgument,
+    DecompositionFailed,
+    QuantumflowError,
+    RunCancelled,
+    RunFailed,
+    WaitTimeout,
+)
 
 if TYPE_CHECKING:
     from ._borrowed import Borrowed
@@ -19,6 +29,10 @@ if TYPE_CHECKING:
     from ._sql import GoalEvent, GoalSummary, Method, WorkflowVersion
 
 NOTHING: Mapping[str, Json] = {}
+
+_PAUSE_FIRST, _PAUSE_MOST = 0.02, 0.5
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Goal = str | Mapping[str, Any]
 Steps = Mapping[str, Callable[..., Any]]
@@ -55,6 +69,16 @@ class ExecutionResult:
         """Whether all of it was done."""
         return self.status == "completed"
 
+    def plan(self) -> Json:
+        """The graph, of a goal that was to be decomposed.
+
+        Raises:
+            DecompositionFailed: It was not.
+        """
+        if self.status in ("failed", "cancelled"):
+            raise DecompositionFailed(f"goal {self.goal_id} has {self.status}", detail=self.error)
+        return self.graph
+
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> ExecutionResult:
         """What goal_status tells."""
@@ -76,6 +100,47 @@ class ExecutionResult:
         return cls(goal, None, None, "failed", {}, None, error.message, timedelta(0), None)
 
 
+class Waiting:
+    """What is left to wait for of a goal, run by run."""
+
+    def __init__(self, timeout: float | timedelta | None) -> None:
+        seconds = _arguments.time_left("timeout", timeout)
+        self._give_up = None if seconds is None else time.monotonic() + seconds
+        self._seen: UUID | None = None
+        self._pause = _PAUSE_FIRST
+
+    @property
+    def left(self) -> float | None:
+        """How many seconds there are; None: as many as it takes."""
+        return None if self._give_up is None else max(self._give_up - time.monotonic(), 0.0)
+
+    @staticmethod
+    def run_of(found: Mapping[str, Any]) -> UUID | None:
+        """The run that is to be waited for: the goal's, or that which plans it; None: it ended."""
+        if found["status"] not in ("decomposing", "running", "paused"):
+            return None
+        return UUID(found["run_id"] or found["plan_run_id"])
+
+    def is_new(self, run_id: UUID) -> bool:
+        """Whether this run was not waited for yet."""
+        is_new = run_id != self._seen
+        self._seen = run_id
+        return is_new
+
+    def pause(self, found: Mapping[str, Any]) -> float:
+        """How many seconds to sleep: the run has ended, and somebody is to go on with the goal.
+
+        Raises:
+            WaitTimeout: There are none left.
+        """
+        if self.left == 0:
+            assert self._seen is not None
+            raise WaitTimeout(self._seen, found["status"])
+        this = self._pause
+        self._pause = min(self._pause * 2, _PAUSE_MOST)
+        return this if self.left is None else min(this, self.left)
+
+
 class GoalCalls:
     """What a client can do about goals."""
 
@@ -92,6 +157,10 @@ class GoalCalls:
         def status(self, run_id: UUID) -> Any: ...
 
         def _working(self, steps: Steps, queues: Sequence[str]) -> Any: ...
+
+        def command(self, name: str) -> Callable[[Any], Any]: ...
+
+    _decomposers: dict[str, Decomposer]
 
     # Goals
 
@@ -111,8 +180,8 @@ class GoalCalls:
             goal: What is to be done, in words.
             decomposer: What makes tasks of it: see `register_decomposer`.
             context: What else the decomposer and the tasks are to know.
-            options: How it is to be done: `max_depth`, `priority`, `headers`, `monitor`, and keys
-                of a flow, `timeout` and `queue` for example.
+            options: How it is to be done: `max_depth`, `priority`, `headers`, `cache`, and keys of
+                a flow, `timeout` and `queue` for example.
             idempotency_key: The same key again, for the same decomposer, is the same goal.
             connection: As for `start_flow`.
 
@@ -264,18 +333,14 @@ class GoalCalls:
             The tasks, `{"tasks": [...]}`.
 
         Raises:
-            RunFailed, RunCancelled, WaitTimeout: As for `wait`.
+            DecompositionFailed: It has failed, or was cancelled.
+            WaitTimeout: As for `wait`.
             GoalError: As for `start_goal`.
 
         Calls quantumflow.decompose_goal, goal_status, status.
         """
         goal_id = self._begin(goal, decomposer, context, options, idempotency_key, False, None)
-        found = self.goal_status(goal_id)
-        if found["run_id"] is not None:
-            self.wait(UUID(found["run_id"]), timeout)
-            found = self.goal_status(goal_id)
-        graph: Json = found["graph"]
-        return graph
+        return self.wait_goal(goal_id, timeout).plan()
 
     def decompose(
         self,
@@ -318,11 +383,13 @@ class GoalCalls:
 
         Calls quantumflow.goal_status, status.
         """
-        found = self.goal_status(goal_id)
-        if found["run_id"] is not None:
-            with suppress(RunFailed, RunCancelled):
-                self.wait(UUID(found["run_id"]), timeout)
-            found = self.goal_status(goal_id)
+        waiting = Waiting(timeout)
+        while (run_id := waiting.run_of(found := self.goal_status(goal_id))) is not None:
+            if waiting.is_new(run_id):
+                with suppress(RunFailed, RunCancelled):
+                    self.wait(run_id, waiting.left)
+            else:
+                time.sleep(waiting.pause(found))
         return ExecutionResult.of(found)
 
     def goal_status(self, goal_id: UUID, *, connection: Borrowed | None = None) -> dict[str, Any]:
@@ -428,6 +495,76 @@ class GoalCalls:
             fallback=fallback,
         )
         self._run(call, connection)
+
+    def decomposer(
+        self,
+        name: str,
+        *,
+        may_use: Sequence[str],
+        version: str = "1",
+        max_depth: int | None = None,
+        timeout: timedelta | None = None,
+        cache_for: timedelta | None = None,
+    ) -> Callable[[F], F]:
+        """Let a function make tasks of goals: a decorator.
+
+        @client.decomposer("shop", may_use=["pick", "mail"])
+        def shop(goal, problems):
+            return [{"id": "pick"}, {"id": "mail", "depends_on": ["pick"]}]
+
+        It asks by name for `goal`, `context`, `args`, `depth`, `commands` (what it may use, with
+        what `describe_command` says) and `problems` (what was wrong with what it returned last);
+        and returns a graph of tasks. It is a handler of the command of its name, which a worker
+        serves, and registered by `deploy_decomposers`.
+
+        Args:
+            name: The decomposer's name.
+            may_use: As for `register_decomposer`.
+            version: As for `register_decomposer`.
+            max_depth: As for `register_decomposer`.
+            timeout: As for `register_decomposer`.
+            cache_for: As for `register_decomposer`.
+
+        Raises:
+            TypeError: It asks for something else.
+            ValueError: The command has another handler.
+        """
+
+        def register(function: F) -> F:
+            made = decomposer_of(
+                function,
+                name,
+                may_use=_arguments.names("may_use", may_use),
+                version=version,
+                max_depth=max_depth,
+                timeout=timeout,
+                cache_for=cache_for,
+            )
+            self.command(name)(made.handler)
+            self._decomposers[name] = made
+            return function
+
+        return register
+
+    def deploy_decomposers(self, *, connection: Borrowed | None = None) -> list[str]:
+        """Register the decomposers that are functions here, in the database.
+
+        Args:
+            connection: As for `start_flow`.
+
+        Returns:
+            Their names.
+
+        Raises:
+            BadGoal: One cannot be that.
+
+        Calls quantumflow.register_decomposer.
+        """
+        for name, made in self._decomposers.items():
+            self.register_decomposer(
+                name, "command", command=name, **made.options, connection=connection
+            )
+        return list(self._decomposers)
 
     def add_method(
         self,
@@ -657,7 +794,7 @@ class GoalCalls:
     def compose_from_goal(
         self,
         goal: str,
-        decomposer: str,
+        decomposer: str | Callable[..., Any],
         steps: Steps | None = None,
         *,
         context: Mapping[str, Json] = NOTHING,
@@ -668,7 +805,8 @@ class GoalCalls:
 
         Args:
             goal: As for `start_goal`.
-            decomposer: The name of a decomposer.
+            decomposer: The name of a decomposer; or a function of the goal that returns tasks,
+                which is registered by its name, is called here, and may use the steps.
             steps: As for `compose_from_task_graph`.
             context: As for `start_goal`.
             options: As for `start_goal`.
@@ -682,9 +820,10 @@ class GoalCalls:
 
         Calls quantumflow.execute_goal, goal_status, status.
         """
+        name, steps = self._named(decomposer, steps)
         with self._serving(steps, options):
             try:
-                return self.execute_goal(goal, decomposer, context, options, timeout=timeout)
+                return self.execute_goal(goal, name, context, options, timeout=timeout)
             except (RunFailed, RunCancelled):
                 raise
             except QuantumflowError as error:
@@ -695,7 +834,7 @@ class GoalCalls:
     def compose_multiple_workflows(
         self,
         goals: Sequence[Goal],
-        decomposer: str,
+        decomposer: str | Callable[..., Any],
         steps: Steps | None = None,
         *,
         options: Mapping[str, Json] = NOTHING,
@@ -719,8 +858,21 @@ class GoalCalls:
 
         Calls quantumflow.execute_goals, goal_status, status.
         """
+        name, steps = self._named(decomposer, steps)
         with self._serving(steps, options):
-            return self.execute_goals(goals, decomposer, options, timeout=timeout)
+            return self.execute_goals(goals, name, options, timeout=timeout)
+
+    def _named(
+        self, decomposer: str | Callable[..., Any], steps: Steps | None
+    ) -> tuple[str, Steps | None]:
+        """The name of a decomposer, and the functions that are called here, its own with them."""
+        if not callable(decomposer):
+            return decomposer, steps
+        given = _arguments.mapping("steps", steps or {})
+        name = re.sub(r"\W", "_", getattr(decomposer, "__name__", "decomposer")).strip("_")
+        made = decomposer_of(decomposer, name or "decomposer", may_use=list(given))
+        self.register_decomposer(made.name, "command", command=made.name, **made.options)
+        return made.name, {**given, made.name: made.handler}
 
     @contextmanager
     def _serving(self, steps: Steps | None, options: Mapping[str, Any]) -> Iterator[None]:

@@ -134,6 +134,7 @@ class Client(GoalCalls):
         self._encode = _json.encode if encode is None else _json.Encoder(encode)
         self._handlers = Registry(self._encode)
         self._flows: dict[str, Flow] = {}
+        self._decomposers = {}
         self._queues: dict[str, None] = {}
         self._forget()
         begin_anew_in_forks(self)
@@ -158,6 +159,7 @@ class Client(GoalCalls):
         other = Client(source, **self._options)
         other._handlers = self._handlers
         other._flows = self._flows
+        other._decomposers = self._decomposers
         other._queues = self._queues
         return other
 

@@ -5,7 +5,7 @@ repo is a Client, a connection string, or a connection of psycopg, which says wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ Repo = Client | str | psycopg.Connection[Any]
 
 def compose_from_goal(
     goal: str,
-    decomposer: str,
+    decomposer: str | Callable[..., Any],
     steps: Steps | None,
     repo: Repo,
     **options: Any,
@@ -34,7 +34,7 @@ def compose_from_goal(
 
     Args:
         goal: What is to be done, in words.
-        decomposer: The name of a decomposer.
+        decomposer: The name of a decomposer, or a function of the goal that returns tasks.
         steps: The functions for the tasks, by command.
         repo: Where.
         options: As for Client.compose_from_goal.
@@ -68,7 +68,7 @@ def compose_from_task_graph(
 
 def compose_multiple_workflows(
     goals: Sequence[Goal],
-    decomposer: str,
+    decomposer: str | Callable[..., Any],
     steps: Steps | None,
     repo: Repo,
     **options: Any,
@@ -77,7 +77,7 @@ def compose_multiple_workflows(
 
     Args:
         goals: What is to be done, each in words.
-        decomposer: The name of a decomposer.
+        decomposer: The name of a decomposer, or a function of the goal that returns tasks.
         steps: The functions for the tasks, by command.
         repo: Where.
         options: As for Client.compose_multiple_workflows.

@@ -502,6 +502,10 @@ class GoalError(QuantumflowError):
     """A goal, what decomposes it, or a graph of tasks (QF6xx)."""
 
 
+class DecompositionFailed(GoalError):
+    """The goal could not be decomposed, or was cancelled; `detail` says why."""
+
+
 class UnknownGoalType(GoalError):
     """No rule of the decomposer fits the goal."""
 
