@@ -1081,7 +1081,7 @@ RUNS = [
     Mutation(
         "a run that one step concludes calls nobody",
         "_compiled_steps",
-        "      and not v_flow ?| array['on_complete', 'run_timeout'],\n",
+        "      and not v_flow ?| array['on_complete', 'run_timeout', 'one_at_a_time'],\n",
         "      and not v_flow ? 'run_timeout',\n",
         _sql("step/what_a_worker_reports_last_ends_its_run_as_by_hand"),
     ),
@@ -1157,7 +1157,7 @@ RUNS = [
     Mutation(
         "a task is cancelled although its message had to stay",
         "_cancel_tasks",
-        "where h.message_id <> all (v_busy)\n    and t.run_id",
+        "where h.message_id <> all (v_busy)\n      and t.run_id",
         "where t.run_id",
         CLAIMS,
     ),
@@ -1491,7 +1491,6 @@ MENDING = [
     Mutation(
         "a repair sends a message at once, whatever the priority, delay or pause",
         "_send_again",
-        "        when r.status = 'paused' and w.counts then 'infinity'\n"
         "        else quantumflow._shown_at(t.run_id, w.signals, t.queued_at, r.priority, p_now)",
         "        else p_now",
         _sql("mend/repair_sends_new_messages_for_those_that_are_gone"),
@@ -2797,7 +2796,7 @@ SETTLING = [
     Mutation(
         "a run that one step concludes leaves its deadline behind",
         "_compiled_steps",
-        "      and not v_flow ?| array['on_complete', 'run_timeout'],\n",
+        "      and not v_flow ?| array['on_complete', 'run_timeout', 'one_at_a_time'],\n",
         "      and not v_flow ? 'on_complete',\n",
         TIMED,
     ),
@@ -3044,8 +3043,8 @@ LOOPS = [
     Mutation(
         "the next iteration of a paused run is handed over",
         "_make_tasks",
-        " and r.status = 'started' and quantumflow._may_take(",
-        " and quantumflow._may_take(",
+        " and r.status = 'started'\n          and quantumflow._may_take(",
+        "\n          and quantumflow._may_take(",
         _sql("run/a_loop_goes_on_in_a_paused_run_at_the_resume"),
     ),
     Mutation(
@@ -3078,6 +3077,101 @@ LOOPS = [
     ),
 ]
 
+LIMITS = [
+    Mutation(
+        "a limited task is handed out as any other",
+        "_claim_statement",
+        "        and k.limit_key is null\n",
+        "",
+        _sql("task/no_more_tasks_of_a_key_are_leased_than_its_limit_allows"),
+    ),
+    Mutation(
+        "a claim takes a slot whose lease is live",
+        "_take_slots",
+        "        and not (s.lease_token is not null and quantumflow._has_slot_live(s))\n",
+        "",
+        _sql("task/no_more_tasks_of_a_key_are_leased_than_its_limit_allows"),
+    ),
+    Mutation(
+        "a slot is taken as soon as its attempt is over, whoever has it",
+        "_take_slots",
+        "      and s.lease_token is null\n    order by s.slot\n",
+        "    order by s.slot\n",
+        _sql("task/no_more_tasks_of_a_key_are_leased_than_its_limit_allows"),
+    ),
+    Mutation(
+        "two claims take the same slot",
+        "_take_slots",
+        "    limit p_most\n    for update skip locked",
+        "    limit p_most",
+        ("tests-py/races/test_limits.py",),
+    ),
+    Mutation(
+        "slots above a limit that was lowered do not count",
+        "_take_slots",
+        "      and s.slot > v_limit\n",
+        "      and s.slot > 10000\n",
+        _sql("run/a_limit_may_be_changed_while_it_holds_tasks_back"),
+    ),
+    Mutation(
+        "the end of an attempt lets nobody go",
+        "_leave_limits",
+        "  perform quantumflow._let_go(v_names, v_keys, p_now, p_waits);\n",
+        "",
+        _sql("task/no_more_tasks_of_a_key_are_leased_than_its_limit_allows"),
+    ),
+    Mutation(
+        "a stale report frees the slot of another attempt",
+        "_leave_limits",
+        "        and l.status <> 'started'\n",
+        "",
+        ("tests-py/races/test_limits.py",),
+    ),
+    Mutation(
+        "a sweep frees no slot",
+        "_sweep_limits",
+        "  perform quantumflow._free_lapsed_slots(v_names, v_keys);\n",
+        "",
+        _sql("task/a_slot_is_free_when_its_lease_is_not_live_any_more"),
+    ),
+    Mutation(
+        "what has waited for a worker goes all at once",
+        "_in_turn",
+        "\n      and w.turn_at >= p_now - interval '2 s'",
+        "",
+        _sql("task/a_limit_by_the_second_gives_each_task_its_moment"),
+    ),
+    Mutation(
+        "a key has all slots of its limit",
+        "_limit_room",
+        "      where (s.limit_name, s.limit_key) = (p_name, p_key)\n        and s.lease",
+        "      where s.limit_name = p_name\n        and s.lease",
+        _sql("task/each_key_of_a_limit_has_it_for_itself"),
+    ),
+    Mutation(
+        "a paused run keeps others from their turn",
+        "pause_run",
+        "  perform quantumflow._leave_waiting_room(v_run.id, v_now);\n",
+        "",
+        _sql("run/a_paused_run_does_not_wait_for_its_limits"),
+    ),
+    Mutation(
+        "a run that has ended keeps its turn",
+        "_free_turns",
+        "        and r.status in ('started', 'paused')\n",
+        "",
+        _sql("run/runs_of_a_key_go_on_one_at_a_time"),
+    ),
+    Mutation(
+        "a run that waits for its turn may be resumed before",
+        "resume_run",
+        "  perform quantumflow._refuse_waiting(v_run);\n",
+        "",
+        _sql("run/runs_of_a_key_go_on_one_at_a_time"),
+    ),
+]
+
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -3097,4 +3191,5 @@ MUTATIONS = [
     *COSTS,
     *SCHEDULING,
     *LOOPS,
+    *LIMITS,
 ]
