@@ -236,7 +236,18 @@ begin
     from quantumflow._live_workers(p_leases, p_now)
   ) w
   cross join (
-    select exists (select from quantumflow.workflow_runs r where r.status = 'started') as waiting
+    select exists (
+      select
+      from quantumflow._open_runs() o (run_id)
+      cross join lateral (
+        select
+        from quantumflow.workflow_runs l
+        where l.id = o.run_id
+          and l.status = 'started'
+        limit 1
+      ) r
+    ) as waiting
+    offset 0
   ) t
   union all
   select

@@ -133,7 +133,10 @@ def list_(
     children_of: UUID | None,
     children: bool,
 ) -> None:
-    """List the latest runs, the newest first: those that people and programs started."""
+    """List the latest runs, the newest first.
+
+    Those that people and programs started.
+    """
     runs = app.run(
         _sql.list_runs(
             workflow,

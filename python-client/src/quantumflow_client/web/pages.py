@@ -349,7 +349,7 @@ def history(request: Request) -> Response:
     at = house(request)
     now = datetime.now(timezone.utc)
     asked = {name: request.query_params.get(name, "").strip() for name in ("since", "until", "run")}
-    since = _moment(at, "since", asked["since"]) or now - timedelta(hours=1)
+    since = _moment(at, "since", asked["since"]) or now - timedelta(minutes=10)
     until = _moment(at, "until", asked["until"])
     run_id = _uuid(asked["run"]) if asked["run"] else None
     found = at.database.ask(_sql.history(since, until, run_id))
