@@ -3108,9 +3108,9 @@ LIMITS = [
     ),
     Mutation(
         "slots above a limit that was lowered do not count",
-        "_take_slots",
-        "      and s.slot > v_limit\n",
-        "      and s.slot > 10000\n",
+        "_slots_to_take",
+        "        and s.slot > v_most\n",
+        "        and s.slot > 10000\n",
         _sql("run/a_limit_may_be_changed_while_it_holds_tasks_back"),
     ),
     Mutation(

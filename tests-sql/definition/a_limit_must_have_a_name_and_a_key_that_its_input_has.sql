@@ -1,5 +1,5 @@
 begin;
-select plan(9);
+select plan(10);
 
 create function pg_temp.says(step jsonb) returns setof text language sql as $$
   select code || ' ' || path || ': ' || message
@@ -35,6 +35,10 @@ select results_eq(
 select results_eq(
   $$select pg_temp.says('{"type": "sleep", "seconds": 1, "limit": "x"}')$$,
   $$values ('QF118 steps[1].limit: sleep step "a" has limit, which is of what workers do')$$, 'what no worker is given is not limited');
+
+select is(
+  (select string_agg(s, '; ') from pg_temp.says('{"type": "map", "flow": "v", "limit": "x"}') s where s like '%limit%'),
+  'QF118 steps[1].limit: map step "a" starts runs, and has limit, which is of what workers do', 'nor is what starts runs');
 
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a", "limit": {"name": "x"}}, {"name": "b", "limit": {"name": "x", "key": " $.run.a "}}]}');
 select results_eq(

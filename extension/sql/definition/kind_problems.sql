@@ -72,7 +72,7 @@ begin
     values
       ('flow_version', false), ('input', false), ('output', false), ('max_children', false),
       ('command', true), ('args', true), ('queue', true), ('max_lost', true), ('retry_delay', true), ('start_delay', true),
-      ('chunk_size', true)
+      ('chunk_size', true), ('limit', true)
   ) as r(key, of_workers)
   where (s.is_map or (s.step_type = 'loop' and r.key not in ('max_children', 'chunk_size')))
     and s.step ? r.key

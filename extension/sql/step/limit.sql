@@ -606,20 +606,11 @@ set search_path = pg_catalog, pg_temp
 as $_take_slots$
 declare
   v_limit  int := (select l.at_once from quantumflow.limits l where l.limit_name = p_name);
-  v_most   int;
+  v_most   int := quantumflow._slots_to_take(p_name, p_key, v_limit);
   v_slots  int[];
   v_others int[];
   v_made   int[];
 begin
-  -- After a limit was lowered, those above it count as long as they are live.
-  v_most := v_limit - (
-    select count(*)
-    from quantumflow._limit_slots s
-    where (s.limit_name, s.limit_key) = (p_name, p_key)
-      and s.slot > v_limit
-      and s.lease_token is not null
-      and quantumflow._has_slot_live(s)
-  );
 
   if v_most <= 0 then
     return row('{}', false)::quantumflow._slots;
@@ -645,7 +636,6 @@ begin
       select s.slot
       from quantumflow._limit_slots s
       where (s.limit_name, s.limit_key) = (p_name, p_key)
-        and s.slot <= v_most
         and s.slot <> all (v_slots)
       for update skip locked);
 
@@ -653,6 +643,7 @@ begin
       select s.slot
       from quantumflow._limit_slots s
       where (s.limit_name, s.limit_key) = (p_name, p_key)
+        and s.slot <= v_most
         and s.slot = any (v_others)
         and not (s.lease_token is not null and quantumflow._has_slot_live(s))
       order by s.slot
@@ -672,7 +663,6 @@ begin
           select count(*)
           from quantumflow._limit_slots s
           where (s.limit_name, s.limit_key) = (p_name, p_key)
-            and s.slot <= v_most
             and s.slot <> all (v_slots || v_others || v_made)
         ) > 0
       )
@@ -683,6 +673,40 @@ $_take_slots$;
 comment on function quantumflow._take_slots(text, text, int) is
 'Locks up to p_most free slots of a key, without waiting. Where they are not enough it has locked all that nobody else holds: so whoever ends an
 attempt of the key meanwhile waits, and sees which tasks this call has put to sleep.';
+
+create function quantumflow._slots_to_take(p_name text, p_key text, p_limit int)
+returns int
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_slots_to_take$
+declare
+  v_most  int := p_limit;
+  v_above int;
+begin
+  -- Nearly always there is none above.
+  while v_most > 0 loop
+    v_above := (
+      select count(*)
+      from quantumflow._limit_slots s
+      where (s.limit_name, s.limit_key) = (p_name, p_key)
+        and s.slot > v_most
+        and s.lease_token is not null
+        and quantumflow._has_slot_live(s)
+    );
+
+    exit when v_most + v_above <= p_limit;
+
+    v_most := p_limit - v_above;
+  end loop;
+
+  return v_most;
+end
+$_slots_to_take$;
+
+comment on function quantumflow._slots_to_take(text, text, int) is
+'Up to which number the slots of a key may be taken: so many that they, and those above that are live since the limit was lowered, are not more than
+it. Null: up to any.';
 
 create function quantumflow._make_slots(p_name text, p_key text, p_most int, p_wanted int)
 returns int[]
