@@ -22,6 +22,7 @@ PAGES = [
     "/schedules",
     "/waits",
     "/history",
+    "/goals",
 ]
 FLOW = {
     "slug": "site",
@@ -176,6 +177,23 @@ def test_runs_are_filtered_and_paged_by_the_address(operator: Visitor, engine: E
     assert "cancel_run" in text
     assert "run started" not in text
     assert "run started" in operator.get("/history")
+
+
+def test_queues_commands_and_flows_are_paused(operator: Visitor, engine: Engine) -> None:
+    engine.define(FLOW)
+    run_id = engine.one("select quantumflow.start_flow('site')")
+    form: dict[str, Any] = {"kind": "command", "name": "list", "reason": "the shop is closed"}
+    assert operator.post("/pauses/pause", "/queues", **form) == "/queues?done=held"
+    assert "the shop is closed" in operator.get("/queues")
+    assert operator.post("/pauses/resume", "/queues", **form) == "/queues?done=released"
+    form = {"kind": "workflow", "name": "site"}
+    assert operator.post("/pauses/pause", "/flows/site", **form) == "/flows/site?done=held"
+    assert "It is paused" in operator.get("/flows/site")
+    operator.post("/pauses/resume", "/flows/site", **form)
+    operator.post("/pauses/pause", "/queues", expect=400, kind="schema", name="x")
+    assert "QF4" in operator.post("/pauses/pause", "/queues", expect=409, kind="queue", name="x")
+    text = operator.post(f"/runs/{run_id}/run_now", "/queues", step="list", task="0")
+    assert text == f"/runs/{run_id}/steps/list?done=hurried"
 
 
 def test_schedules_are_paused_and_resumed(operator: Visitor, engine: Engine) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from quantumflow_client._call import Call
     from quantumflow_client._sql import (
         Attempt,
+        Estimate,
         Event,
         FailedAttempt,
         PathStep,
@@ -108,6 +109,7 @@ class Facts:
         items: Of a map, what each task was given, in short.
         version: That of quantumflow in the database.
         children: The runs that its steps have started, the latest first.
+        eta: When it is expected to end; None of one that has.
     """
 
     at: datetime
@@ -122,6 +124,7 @@ class Facts:
     items: Mapping[str, list[str]] = field(default_factory=dict)
     version: str = ""
     children: list[RunSummary] = field(default_factory=list)
+    eta: Estimate | None = None
 
     @property
     def begin(self) -> datetime:
@@ -183,6 +186,7 @@ def read(ask: Ask, run_id: UUID, *, outputs: bool = True) -> Facts:
         outputs=_outputs(ask, run_id, steps) if outputs else {},
         items=_items(ask, run_id, run, steps) if is_small else {},
         version=ask(_sql.version()),
+        eta=ask(_sql.eta(run_id)) if is_open else None,
         children=_children(ask, run_id) if any(step.flow for step in steps) else [],
     )
 

@@ -160,6 +160,8 @@ def _tiles(facts: Facts, clock: Clock) -> list[tuple[str, str]]:
         ("steps done", f"{len(facts.steps) - run['remaining_steps']} of {len(facts.steps)}"),
         ("tasks", words.number(sum(step.total for step in facts.steps))),
     ]
+    if facts.eta is not None and facts.eta.expected_at is not None:
+        tiles.append(("expected to end", clock.moment(facts.eta.expected_at)))
     failed = sum(step.tasks.get("failures", 0) for step in facts.steps)
     tiles += [("attempts that failed", words.number(failed))] if failed else []
     tiles += [("retries of the run", str(run["retries"]))] if run["retries"] else []

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from quantumflow_client import _json, _sql
 
-from .pages import house, run_of
+from .pages import house, run_of, uuid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,6 +109,40 @@ def _start(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     return call, f"/flows/{quote(slug, safe='')}", "started"
 
 
+def _pause(_request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    kind, name = _paused(form)
+    return _sql.pause(kind, name, form.get("reason") or None), _back(kind, name), "held"
+
+
+def _resume(_request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    kind, name = _paused(form)
+    return _sql.resume(kind, name, form.get("reason") or None), _back(kind, name), "released"
+
+
+def _paused(form: Form) -> tuple[str, str]:
+    kind = form.get("kind", "")
+    if kind not in ("queue", "workflow", "command"):
+        raise HTTPException(400, "A queue, a workflow or a command can be paused.")
+    return kind, form.get("name", "")
+
+
+def _back(kind: str, name: str) -> str:
+    return f"/flows/{quote(name, safe='')}" if kind == "workflow" else "/queues"
+
+
+def _run_now(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    run_id, step = run_of(request), form.get("step", "")
+    task = form.get("task", "")
+    call = _sql.run_now(run_id, step, int(task) if task.isdigit() else 0)
+    return call, f"/runs/{run_id}/steps/{quote(step, safe='')}", "hurried"
+
+
+def _cancel_goal(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
+    goal_id = uuid_of(request.path_params["slug"])
+    call = _sql.cancel_goal(goal_id, form.get("reason") or None)
+    return call, f"/goals/{goal_id}", "cancelled"
+
+
 def _schedule(make: Callable[[str, str | None], Call[Any]], done: str) -> Deed:
     def deed(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
         return make(request.path_params["slug"], form.get("reason") or None), "/schedules", done
@@ -130,7 +164,11 @@ DEEDS: dict[str, Deed] = {
     "runs/retry": _retry,
     "runs/delete": _delete,
     "runs/signal": _signal,
+    "runs/run_now": _run_now,
     "flows/start": _start,
+    "goals/cancel": _cancel_goal,
+    "pauses/pause": _pause,
+    "pauses/resume": _resume,
     "schedules/pause": _schedule(_sql.pause_schedule, "paused"),
     "schedules/resume": _schedule(_sql.resume_schedule, "resumed"),
 }

@@ -64,6 +64,8 @@ def make(house: House) -> ASGIApp:
             Route("/workers", pages.workers),
             Route("/schedules", pages.schedules),
             Route("/waits", pages.waits),
+            Route("/goals", pages.goals),
+            Route("/goals/{goal_id}", pages.goal),
             Route("/history", pages.history),
         ],
         exception_handlers={
@@ -80,6 +82,8 @@ def make(house: House) -> ASGIApp:
 
 def _act(name: str) -> Route:
     kind, _, what = name.partition("/")
+    if kind == "pauses":
+        return Route(f"/{name}", act, methods=["POST"])
     place = {"runs": "{run_id}", "flows": "{workflow_slug:path}"}.get(kind, "{slug:path}")
     return Route(f"/{kind}/{place}/{what}", act, methods=["POST"])
 

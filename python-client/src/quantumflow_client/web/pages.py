@@ -82,7 +82,7 @@ def runs(request: Request) -> Response:
         _sql.list_runs(
             asked["workflow"] or None,
             status=asked["status"] or None,
-            before=_uuid(before) if before else None,
+            before=uuid_of(before) if before else None,
             gave_up=gave_up or None,
             since=_moment(at, "since", asked["since"]),
             until=_moment(at, "until", asked["until"]),
@@ -144,11 +144,12 @@ def _read(text: str) -> Any:
         return text
 
 
-def _uuid(text: str) -> UUID:
+def uuid_of(text: str) -> UUID:
+    """The id that a text is."""
     try:
         return UUID(text)
     except ValueError:
-        raise HTTPException(400, "before is no run's id.") from None
+        raise HTTPException(400, f"{text!r} is no id.") from None
 
 
 def run(request: Request) -> Response:
@@ -273,6 +274,10 @@ def flow(request: Request) -> Response:
             "versions": list(versions),
             "graphs": {name: graph.draw(steps, upright=up) for name, up in shapes.items()},
             "runs": ask(_sql.list_runs(slug, max_runs=10)),
+            "stats": ask(_sql.stats(slug, timedelta(days=1), timedelta(days=7))),
+            "paused": next(
+                (p for p in ask(_sql.list_pauses()) if (p.kind, p.name) == ("workflow", slug)), None
+            ),
         },
     )
 
@@ -316,6 +321,8 @@ def queues(request: Request) -> Response:
             "queues": at.database.ask(_sql.list_queues()),
             "reasons": at.database.ask(_sql.why(None, only_stuck=False)),
             "sizes": at.database.ask(_sql.list_sizes()),
+            "pauses": at.database.ask(_sql.list_pauses()),
+            "limits": at.database.ask(_sql.list_limits()),
         },
     )
     return at.show(request, "queues.html.jinja", values)
@@ -344,6 +351,21 @@ def waits(request: Request) -> Response:
     return at.show(request, "waits.html.jinja", {"waits": found, "workflow": slug})
 
 
+def goals(request: Request) -> Response:
+    """The latest goals."""
+    at = house(request)
+    return at.show(
+        request, "goals.html.jinja", {"goals": at.database.ask(_sql.list_goals(None, 100))}
+    )
+
+
+def goal(request: Request) -> Response:
+    """A goal: its tasks, its run, what came of it."""
+    at = house(request)
+    found = at.database.ask(_sql.goal_status(uuid_of(request.path_params["goal_id"])))
+    return at.show(request, "goal.html.jinja", {"goal": found})
+
+
 def history(request: Request) -> Response:
     """What people did, and what happened, in a time."""
     at = house(request)
@@ -351,7 +373,7 @@ def history(request: Request) -> Response:
     asked = {name: request.query_params.get(name, "").strip() for name in ("since", "until", "run")}
     since = _moment(at, "since", asked["since"]) or now - timedelta(minutes=10)
     until = _moment(at, "until", asked["until"])
-    run_id = _uuid(asked["run"]) if asked["run"] else None
+    run_id = uuid_of(asked["run"]) if asked["run"] else None
     found = at.database.ask(_sql.history(since, until, run_id))
     acts_only = request.query_params.get("acts") == "1"
     if acts_only:  # a function's name; what happens by itself is two words

@@ -31,13 +31,15 @@ PAGES = (
     ("/workers", "Workers", "list_workers"),
     ("/schedules", "Schedules", "list_schedules"),
     ("/waits", "Waits", "list_waits"),
+    ("/goals", "Goals", "list_goals"),
     ("/history", "History", "history"),
 )
 """The pages, and which function the role must be allowed to call to see one."""
 
 ACTS = (
-    "cancel_run", "delete_run", "pause_run", "pause_schedule", "resume_run", "resume_schedule",
-    "retry_run", "send_signal", "start_flow",
+    "cancel_goal", "cancel_run", "delete_run", "pause_command", "pause_flow", "pause_queue",
+    "pause_run", "pause_schedule", "resume_command", "resume_flow", "resume_queue", "resume_run",
+    "resume_schedule", "retry_run", "run_now", "send_signal", "start_flow",
 )  # fmt: skip
 """What can be done, by the function that does it."""
 
@@ -51,6 +53,9 @@ DONE = {
     "kept": "The signal is kept until a step waits for it.",
     "duplicate": "The signal was sent before, with this key.",
     "started": "It is started.",
+    "held": "Nothing of it is handed out until it is resumed.",
+    "released": "It is handed out again.",
+    "hurried": "It waits no longer for its time.",
 }
 """What to say after an act, by the word in the address: texts of ours, whatever that says."""
 
