@@ -114,6 +114,7 @@
 \ir step/ready.sql
 \ir step/end.sql
 \ir step/retry.sql
+\ir step/pause.sql
 \ir step/tree_work.sql
 \ir step/check_start.sql
 \ir step/start_in_turn.sql

@@ -185,11 +185,13 @@ alter table quantumflow.workflow_runs
   add column parent_retries int,
   add column root_run_id uuid,
   add column depth int,
+  add column paused_with_parent boolean,
   add column started_by text,
   add column origin text,
   add constraint workflow_runs_children_name_their_parents
     check (num_nulls(parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth) in (0, 6)),
-  add constraint workflow_runs_depth_counts_from_one check (depth >= 1);
+  add constraint workflow_runs_depth_counts_from_one check (depth >= 1),
+  add constraint workflow_runs_paused_with_its_parent check (paused_with_parent is null or parent_run_id is not null);
 
 alter table quantumflow.step_states
   add column fresh_since int,

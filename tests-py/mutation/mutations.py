@@ -218,7 +218,7 @@ CLAIMING = [
     Mutation(
         "a claim hands out tasks of a paused run",
         "_hold_messages",
-        "        when w.counts and r.status = 'paused' then 'park'\n",
+        "        when w.counts and r.status = 'paused' and t.status = 'queued' then 'park'\n",
         "",
         _sql("task/a_paused_runs_messages_are_parked"),
     ),
@@ -316,8 +316,8 @@ CLAIMING = [
     Mutation(
         "no lease that ran out has timed out",
         "_hold_messages",
-        "when t.status = 'started' and m.vt < t.started_at + w.timeout then 'lost'",
-        "when t.status = 'started' then 'lost'",
+        "and not w.settled and m.vt < t.started_at + w.timeout then 'lost'",
+        "and not w.settled then 'lost'",
         _sql("task/an_attempt_past_its_deadline_is_a_failure_of_kind_timeout"),
     ),
     Mutation(
@@ -910,8 +910,8 @@ REPORTS = [
     ),
     Mutation(
         "a retry leaves the counters of before",
-        "retry_run",
-        "  delete from quantumflow._map_counters c\n  where c.run_id = v_run.id\n",
+        "_retry",
+        "  delete from quantumflow._map_counters c\n  where c.run_id = p_run.id\n",
         "  delete from quantumflow._map_counters c\n  where false\n",
         _sql("run/the_counters_of_a_large_map_go_with_its_run"),
     ),
@@ -935,13 +935,13 @@ REPORTS = [
         "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
         "      order by u.run_id\n"
         "      offset 0\n    ) k\n    cross join lateral (\n"
-        "      select l.id, l.status, l.retries\n"
+        "      select l.id, l.status, l.retries, l.parent_run_id\n"
         "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
         "      for no key update\n",
         "      select u.run_id\n      from unnest(p_run_ids) u (run_id)\n      group by u.run_id\n"
         "      order by md5(u.run_id::text || pg_backend_pid())\n"
         "      offset 0\n    ) k\n    cross join lateral (\n"
-        "      select l.id, l.status, l.retries\n"
+        "      select l.id, l.status, l.retries, l.parent_run_id\n"
         "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
         "      for no key update\n",
         JOINS,
@@ -1129,15 +1129,15 @@ RUNS = [
     Mutation(
         "a second failure replaces the first",
         "_fail_run",
-        "    and r.status in ('started', 'paused');",
-        "    ;",
+        "    and r.status in ('started', 'paused')\n  returning",
+        "  returning",
         _sql("step/the_first_final_failure_of_a_run_is_the_one_it_reports"),
     ),
     Mutation(
         "whatever stops a run waits for its tasks",
         "_stop_runs",
-        "          offset 0\n        )\n      for update skip locked",
-        "          offset 0\n        )\n      for update",
+        "      for update of l skip locked",
+        "      for update of l",
         (_pair("moving", "complete", "cancel"),),
     ),
     Mutation(
@@ -1192,7 +1192,7 @@ RUNS = [
     Mutation(
         "finishing an end stops a callback",
         "_stop_runs",
-        "            and (w.counts or w.settled)\n",
+        "          and (k.counts or k.settled)\n",
         "",
         _sql("step/finishing_an_end_leaves_callbacks_alone"),
     ),
@@ -1212,22 +1212,22 @@ RUNS = [
     ),
     Mutation(
         "a pause leaves the messages in the queue",
-        "pause_run",
+        "_pause_runs",
         "array_fill('infinity'::timestamptz",
         "array_fill('-infinity'::timestamptz",
         _sql("run/a_paused_run_hands_out_nothing_until_it_is_resumed"),
     ),
     Mutation(
         "a resumed run's messages stay parked",
-        "resume_run",
-        "  perform quantumflow._show_queued(v_run, v_now);\n",
+        "_resume",
+        "  perform quantumflow._show_queued(v_run, p_now);\n",
         "",
         (*_sql("run/a_paused_run_hands_out_nothing_until_it_is_resumed"), *MODEL),
     ),
     Mutation(
         "a resumed run starts no steps",
-        "resume_run",
-        "  perform quantumflow._start_ready(v_run, v_now);\n",
+        "_resume",
+        "  perform quantumflow._start_ready(v_run, p_now);\n",
         "",
         (
             *_sql(
@@ -1270,14 +1270,14 @@ RUNS = [
     ),
     Mutation(
         "a retry leaves the record of an unfinished end",
-        "retry_run",
-        "  delete from quantumflow._unfinished_ends e\n  where e.run_id = v_run.id;\n",
+        "_retry",
+        "  delete from quantumflow._unfinished_ends e\n  where e.run_id = p_run.id;\n",
         "",
         _sql("run/a_cancelled_run_can_be_retried_while_its_end_is_unfinished"),
     ),
     Mutation(
         "a retry waits for dependencies that are done",
-        "retry_run",
+        "_retry",
         "array(select unnest(w.dependencies || w.after) intersect select unnest(v_steps))",
         "w.dependencies || w.after",
         (*_sql("run/retrying_a_failed_run_keeps_what_was_finished"), *MODEL),
@@ -2788,7 +2788,7 @@ SETTLING = [
     ),
     Mutation(
         "a pause stops the deadline of its run",
-        "pause_run",
+        "_pause_runs",
         "        and l.counts\n",
         "",
         TIMED,
@@ -3150,8 +3150,9 @@ LIMITS = [
     ),
     Mutation(
         "a paused run keeps others from their turn",
-        "pause_run",
-        "  perform quantumflow._leave_waiting_room(v_run.id, v_now);\n",
+        "_pause_runs",
+        "  perform quantumflow._leave_waiting_room(u.run_id, p_now)\n"
+        "  from unnest(p_run_ids) u (run_id);\n",
         "",
         _sql("run/a_paused_run_does_not_wait_for_its_limits"),
     ),
@@ -3171,6 +3172,86 @@ LIMITS = [
     ),
 ]
 
+
+CHILDREN = [
+    Mutation(
+        "what runs below a run that ends goes on",
+        "_stop_runs",
+        "  if v_waits then",
+        "  if false then",
+        _sql("task/what_is_not_wanted_any_more_is_cancelled"),
+    ),
+    Mutation(
+        "a run goes on for which nobody waits since its task was completed by hand",
+        "complete_task",
+        "  if v_done.held[1].queue = quantumflow._system_queue() then",
+        "  if false then",
+        _sql("task/what_is_not_wanted_any_more_is_cancelled"),
+    ),
+    Mutation(
+        "a step that runs anew takes the run of before",
+        "_retry",
+        "case when p.is_anew then p_run.retries + 1 else s.fresh_since end",
+        "s.fresh_since",
+        _sql("task/what_is_not_wanted_any_more_is_cancelled"),
+    ),
+    Mutation(
+        "a run that waits for another is told nothing of its failure",
+        "_fail_run",
+        "  if v_parent_id is null then",
+        "  if true then",
+        _sql("task/a_child_that_failed_is_retried_in_place"),
+    ),
+    Mutation(
+        "a run below another may be as deep as it likes",
+        "_within_trees",
+        "    if v_found.depth > v_max_depth then",
+        "    if false then",
+        _sql("task/what_prevents_a_child_from_starting_fails_its_step"),
+    ),
+    Mutation(
+        "runs of a tree are not counted",
+        "_start_children",
+        "where d.verdict = 'starts'));",
+        "where false));",
+        _sql("task/what_is_not_wanted_any_more_is_cancelled"),
+    ),
+    Mutation(
+        "all runs of a map are started at once",
+        "_make_settled_tasks",
+        "      when i.has_to_wait then 'infinity'\n",
+        "",
+        _sql("task/a_map_may_start_a_run_for_each_item"),
+    ),
+    Mutation(
+        "what has to wait for others lets another go when it is completed by hand",
+        "_settled_by_hand",
+        " and p_held.queued_at < 'infinity'",
+        "",
+        _sql("task/a_map_may_start_a_run_for_each_item"),
+    ),
+    Mutation(
+        "what somebody paused goes on with its tree",
+        "_busy_with_parents",
+        " and c.paused_with_parent)",
+        ")",
+        _sql("run/a_tree_is_paused_resumed_and_deleted_whole"),
+    ),
+    Mutation(
+        "a tree is deleted while some of it goes on",
+        "_hold_resting_tree",
+        "    if v_live is not null then",
+        "    if false then",
+        _sql("run/a_tree_is_paused_resumed_and_deleted_whole"),
+    ),
+    Mutation(
+        "a timeout of what waits for a run ends it in a pause",
+        "_judge_wait",
+        "v_deadline <= p_now and not p_is_paused",
+        "v_deadline <= p_now",
+        _sql("run/a_tree_is_paused_resumed_and_deleted_whole"),
+    ),
+]
 
 MUTATIONS = [
     *CLAIMING,
@@ -3192,4 +3273,5 @@ MUTATIONS = [
     *SCHEDULING,
     *LOOPS,
     *LIMITS,
+    *CHILDREN,
 ]

@@ -43,7 +43,7 @@ begin
       or c.depth <> c.parent_depth + 1
     union all
     select 12, c.parent_run_id, c.parent_step_slug::text, c.parent_task_index, c.queue, c.message_id,
-      format('the step waits for run %%s, which is %%s', c.id, c.status), 'look at the tree'
+      format('the step waits for run %%s, which is %%s', c.id, c.status), 'wake it'
     from child c
     join (%1$s) q
       on (q.queue, q.msg_id) = (c.queue, c.message_id)

@@ -151,7 +151,7 @@ begin
         array_agg(
           case
             when t.status = 'queued' then quantumflow._shown_at(t.run_id, w.signals, t.queued_at, $2, $3)
-            when q.vt = 'infinity' then $3
+            when w.settled or q.vt = 'infinity' then $3
             else greatest(w.deadline, $3)
           end
           order by t.message_id)
@@ -163,7 +163,7 @@ begin
         limit 1
       ) q
       cross join lateral (
-        select t.started_at + l.timeout as deadline, l.counts, l.signals
+        select t.started_at + l.timeout as deadline, l.counts, l.signals, l.settled
         from quantumflow.workflow_steps l
         where (l.workflow_slug, l.version, l.step_slug) = ($6, $7, t.step_slug)
         limit 1
@@ -171,7 +171,7 @@ begin
       where t.run_id = $1
         and t.queue = $4
         and (
-          (t.status = 'started' and q.vt > w.deadline)
+          (t.status = 'started' and (q.vt > w.deadline or (w.settled and q.vt > $3)))
           or (
             t.status = 'queued'
             and q.vt = 'infinity'
@@ -193,7 +193,7 @@ $_wake_messages$;
 
 comment on function quantumflow._wake_messages(quantumflow.workflow_runs, timestamptz) is
 'Makes messages visible that sleep although they should not: those of queued tasks at their places in the queue, those of waits whose signal
-lies there at once, those of started
+lies there, and of what waits for a child, at once, those of started
 tasks at once, and at its deadline what is leased beyond that. The caller holds the run with its tasks.';
 
 create function quantumflow._queue_model()

@@ -79,7 +79,7 @@ dry_run: true, the default, changes nothing and says what would be done.
 It sends queued and started tasks whose message is gone a new one, removes or archives messages that are not a task''s, wakes those
 that sleep though their run goes on, lets them name the command of their step, compiles again what a step is, counts remaining_tasks, remaining_deps, remaining_steps and gave_up anew,
 completes steps whose tasks are all completed, lets loops go on or end, starts steps that are ready, ends runs with nothing left to do, makes callbacks and deadlines that are
-missing, lets waits find signals that lie there, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
+missing, lets waits find signals that lie there, brings children in line with their parents, and cancels what goes on of a run that has failed or was cancelled. A task loses its lease with its message. Nothing completed
 is touched.
 A run with a row that belongs to nothing (rule 0) is left as it is: whoever knows what happened has to decide.
 
@@ -262,6 +262,19 @@ begin
   if v_run.status = 'started' then
     perform quantumflow._start_ready(v_run, p_now);
   end if;
+
+  if v_run.parent_run_id is not null then
+    perform quantumflow._note_children(quantumflow._busy_after_a_look(array[p_run_id], p_now), p_now);
+  end if;
+
+  perform quantumflow._let_children_go(p_run_id, s.step_slug, w.max_children, p_now)
+  from quantumflow._check_children(p_run_id) p
+  join quantumflow.step_states s
+    on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug)
+  where p.remedy = 'let children go'
+    and s.step_slug = any (v_steps);
 
   perform quantumflow._make_deadlines(array[p.run_id], p_now)
   from quantumflow._check_waits(p_run_id) p

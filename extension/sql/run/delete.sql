@@ -6,12 +6,18 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $delete_run$
 declare
-  v_run quantumflow.workflow_runs;
+  v_run  quantumflow.workflow_runs;
+  v_tree uuid[];
 begin
   perform quantumflow._require_read_committed('delete a run');
 
+  if exists (select from quantumflow._trees t where t.root_run_id = delete_run.run_id) then
+    v_tree := quantumflow._hold_resting_tree(delete_run.run_id);
+  end if;
+
   v_run := quantumflow._hold_resting_run(delete_run.run_id, 'deleted');
-  perform quantumflow._delete_runs(array[v_run.id]);
+  perform quantumflow._refuse_child(v_run);
+  perform quantumflow._delete_runs(coalesce(v_tree, array[v_run.id]));
   perform quantumflow._record_act(
     'delete_run', quantumflow._now(), v_run.workflow_slug, v_run.id, p_reason => delete_run.reason,
     p_detail => quantumflow._end_of(v_run));
@@ -21,10 +27,11 @@ end
 $delete_run$;
 
 comment on function quantumflow.delete_run(uuid, text) is
-'Deletes a run that has ended, with its steps, tasks and history, and returns what it was. Its idempotency key may be used again.
+'Deletes a run that has ended, with its steps, tasks and history, and all below it, and returns what it was. Its idempotency key may be used again.
 reason is kept in audit_log, with how the run had ended.
 
-Errors: QF201 unknown run; QF213 the run has not ended, or its callback has not; 0A000 unless the transaction is read committed.';
+Errors: QF201 unknown run; QF213 the run has not ended, or one below it, or its callback has not; QF228 a step of another run started it, with which
+it goes; 0A000 unless the transaction is read committed.';
 
 create function quantumflow._end_of(p_run quantumflow.workflow_runs)
 returns jsonb
@@ -69,6 +76,12 @@ begin
 
   delete from quantumflow._map_counters c
   where c.run_id = any (p_run_ids);
+
+  delete from quantumflow._tree_work w
+  where w.run_id = any (p_run_ids);
+
+  delete from quantumflow._trees t
+  where t.root_run_id = any (p_run_ids);
 
   delete from quantumflow.task_progress p
   where p.run_id = any (p_run_ids);

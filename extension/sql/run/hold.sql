@@ -156,6 +156,118 @@ comment on function quantumflow._refuse_moving_run(quantumflow.workflow_runs, te
 
 Errors: QF213 the run has not ended, or its callback has not.';
 
+create function quantumflow._trees_of(p_run_ids uuid[])
+returns uuid[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_trees_of$
+begin
+  return array(
+    with recursive tree (id) as (
+      select unnest(p_run_ids)
+      union
+      select r.id
+      from tree t
+      cross join lateral (
+        select l.id
+        from quantumflow.workflow_runs l
+        where l.parent_run_id = t.id
+        offset 0
+      ) r
+    )
+    select t.id
+    from tree t
+    order by t.id);
+end
+$_trees_of$;
+
+comment on function quantumflow._trees_of(uuid[]) is 'Runs, and all below them, in order of their ids.';
+
+create function quantumflow._goes_on_below(p_run_id uuid)
+returns uuid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_goes_on_below$
+begin
+  return (
+    select r.id
+    from unnest(quantumflow._trees_of(array[p_run_id])) u (run_id)
+    cross join lateral (
+      select l.id
+      from quantumflow.workflow_runs l
+      where l.id = u.run_id
+        and (l.status in ('started', 'paused') or quantumflow._open_callback(l.id) is not null)
+      limit 1
+    ) r
+    limit 1
+  );
+end
+$_goes_on_below$;
+
+comment on function quantumflow._goes_on_below(uuid) is
+'A run of a tree that has not ended, or whose callback is still to be done; null: all of it is at rest.';
+
+create function quantumflow._hold_resting_tree(p_run_id uuid)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_resting_tree$
+declare
+  v_tree uuid[];
+  v_live uuid;
+begin
+  -- Also before it is locked: a tree that goes on is refused at once. A run that ended starts no children.
+  loop
+    v_live := quantumflow._goes_on_below(p_run_id);
+
+    if v_live is not null then
+      raise exception 'run % has not ended', v_live
+      using
+        errcode = 'QF213',
+        detail = format('It is part of run %s, or it is that run.', p_run_id),
+        hint = 'Only a run that has ended with all below it can be deleted; quantumflow.cancel_run() ends it, and a callback is waited for.';
+    end if;
+
+    exit when v_tree is not null and v_tree = quantumflow._trees_of(array[p_run_id]);
+
+    v_tree := quantumflow._trees_of(array[p_run_id]);
+    perform quantumflow._hold_whole_runs(v_tree);
+  end loop;
+
+  return v_tree;
+end
+$_hold_resting_tree$;
+
+comment on function quantumflow._hold_resting_tree(uuid) is
+'Locks all runs of a tree with their tasks and steps, in order, waiting for each, and refuses one of which anything goes on.
+
+Errors: QF213.';
+
+create function quantumflow._refuse_child(p_run quantumflow.workflow_runs)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_refuse_child$
+begin
+  if exists (select from quantumflow.workflow_runs r where r.id = p_run.parent_run_id) then
+    raise exception 'run % is part of another', p_run.id
+    using
+      errcode = 'QF228',
+      detail = format('Step %s of run %s started it.', p_run.parent_step_slug, p_run.parent_run_id),
+      hint = format('It is deleted with its root: quantumflow.delete_run(%L).', p_run.root_run_id);
+  end if;
+end
+$_refuse_child$;
+
+comment on function quantumflow._refuse_child(quantumflow.workflow_runs) is
+'Refuses a child, which is deleted with its root.
+
+Errors: QF228.';
+
 create function quantumflow._refuse_unwanted(p_run quantumflow.workflow_runs, p_verb text)
 returns void
 language plpgsql

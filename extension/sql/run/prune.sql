@@ -29,6 +29,8 @@ begin
         and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
         and (prune.workflow_slug is null or r.workflow_slug = prune.workflow_slug)
         and quantumflow._open_callback(r.id) is null
+        and r.parent_run_id is null
+        and quantumflow._tree_rests(r.id)
       order by r.id
       limit prune.max_runs
     )
@@ -40,6 +42,8 @@ begin
         and coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
         and (prune.workflow_slug is null or r.workflow_slug = prune.workflow_slug)
         and quantumflow._open_callback(r.id) is null
+        and r.parent_run_id is null
+        and quantumflow._tree_rests(r.id)
       order by r.id
       limit prune.max_runs
     )
@@ -47,12 +51,21 @@ begin
     limit prune.max_runs
   ) p;
 
+  if exists (select from quantumflow._trees t where t.root_run_id = any (v_run_ids)) then
+    v_run_ids := quantumflow._trees_of(v_run_ids);
+  end if;
+
   -- Somebody may have retried or deleted a run before it was locked.
   select array_agg(r.id)
   into v_run_ids
   from quantumflow._hold_whole_runs(v_run_ids) r
   where coalesce(r.completed_at, r.failed_at, r.cancelled_at) < v_before
     and quantumflow._open_callback(r.id) is null;
+
+  -- A tree goes whole, or not at all.
+  if exists (select from quantumflow._trees t where t.root_run_id = any (v_run_ids)) then
+    v_run_ids := quantumflow._whole_trees(v_run_ids);
+  end if;
 
   perform quantumflow._delete_runs(v_run_ids);
 
@@ -85,14 +98,55 @@ end
 $prune$;
 
 comment on function quantumflow.prune(interval, int, text, text) is
-'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs, and forgets workers
+'Deletes runs that ended longer ago than older_than, those of the lowest ids first, with all that is theirs and all below them, and forgets workers
 that stopped longer ago, or were not seen since, for an hour at the least. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
-older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, so that each call is a short transaction; call it again until it returns less.
+older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, what is below them not counted, so that each call is a short transaction; call it again until it returns less.
 workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. reason is kept in audit_log, whose
 rows of four times as long ago, and of 30 days at the least, go too. Runs that go on, and ended ones whose callback is still to be done, stay.
 
 Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._tree_rests(p_run_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_tree_rests$
+begin
+  return not exists (select from quantumflow._trees t where t.root_run_id = p_run_id) or quantumflow._goes_on_below(p_run_id) is null;
+end
+$_tree_rests$;
+
+comment on function quantumflow._tree_rests(uuid) is 'Whether nothing goes on below a run.';
+
+create function quantumflow._whole_trees(p_run_ids uuid[])
+returns uuid[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_whole_trees$
+begin
+  return array(
+    select m.id
+    from (
+      select distinct coalesce(l.root_run_id, l.id) as root_run_id
+      from unnest(p_run_ids) u (run_id)
+      cross join lateral (
+        select k.id, k.root_run_id
+        from quantumflow.workflow_runs k
+        where k.id = u.run_id
+        limit 1
+      ) l
+    ) r
+    cross join lateral (select quantumflow._trees_of(array[r.root_run_id]) as ids offset 0) t
+    cross join lateral unnest(t.ids) m (id)
+    where not exists (select from unnest(t.ids) i (id) where i.id not in (select unnest(p_run_ids)))
+    order by m.id);
+end
+$_whole_trees$;
+
+comment on function quantumflow._whole_trees(uuid[]) is 'Those of these runs all of whose tree is among them.';
 
 create type quantumflow.pruned_runs as (
   workflow_slug text,
@@ -125,12 +179,27 @@ begin
   return query
   select r.workflow_slug::text, r.status, count(*), sum(k.tasks)::bigint, min(r.ended_at)
   from (
-    select o.id, o.workflow_slug, o.status, coalesce(o.completed_at, o.failed_at, o.cancelled_at) as ended_at
+    select m.id, m.workflow_slug, m.status, coalesce(m.completed_at, m.failed_at, m.cancelled_at) as ended_at
     from quantumflow.workflow_runs o
+    cross join lateral (
+      select case
+        when exists (select from quantumflow._trees t where t.root_run_id = o.id) then quantumflow._trees_of(array[o.id])
+        else array[o.id]
+      end as ids
+    ) k
+    cross join lateral unnest(k.ids) u (run_id)
+    cross join lateral (
+      select l.*
+      from quantumflow.workflow_runs l
+      where l.id = u.run_id
+      limit 1
+    ) m
     where (o.id < quantumflow._first_uuid_v7(v_before + interval '1 ms') or substr(o.id::text, 15, 1) <> '7')
       and coalesce(o.completed_at, o.failed_at, o.cancelled_at) < v_before
       and (prune_preview.workflow_slug is null or o.workflow_slug = prune_preview.workflow_slug)
       and quantumflow._open_callback(o.id) is null
+      and o.parent_run_id is null
+      and quantumflow._tree_rests(o.id)
   ) r
   cross join lateral (
     select count(*) as tasks

@@ -1,4 +1,4 @@
-create function quantumflow.status(run_id uuid, summary boolean default false)
+create function quantumflow.status(run_id uuid, summary boolean default false, tree boolean default false)
 returns jsonb
 language plpgsql
 stable
@@ -35,15 +35,19 @@ begin
     perform quantumflow._raise_unknown_run(status.run_id);
   end if;
 
-  if status.summary then
-    return v_status;
+  if not coalesce(status.summary, false) then
+    v_status := v_status || quantumflow._describe_run(status.run_id);
   end if;
 
-  return v_status || quantumflow._describe_run(status.run_id);
+  if status.tree then
+    v_status := v_status || jsonb_build_object('children', quantumflow._describe_children(status.run_id));
+  end if;
+
+  return v_status;
 end
 $status$;
 
-comment on function quantumflow.status(uuid, boolean) is
+comment on function quantumflow.status(uuid, boolean, boolean) is
 'All there is to say of a run, as one object: its row, its steps in the order of the definition, their tasks counted by status.
 
 ended_at is whichever of completed_at, failed_at and cancelled_at there is. tasks holds, besides a count per status that
@@ -55,7 +59,9 @@ until, while it sleeps or waits, when that is over, null where there is no end t
 {"done", "total", "note", "at"}, if its worker says so; child_flow of which workflow it starts a run, and child which
 run that is. parent, root: the run whose step started this one, and the one at the top. deadline: when the run''s own time is over. Try: select jsonb_pretty(quantumflow.status(run_id)).
 
-summary: only the row, without the input: one row is read, however many steps and tasks the run has.
+summary: only the row, without the input: one row is read, however many steps and tasks the run has. tree: also children, the runs that its steps
+have started, each with its own, at most 100 of each run, those first that have not completed: {"step_slug", "task_index", "run_id",
+"workflow_slug", "status", "error_message", "retries", "created_at", "ended_at", "children"}.
 
 Errors: QF201 unknown run.';
 
@@ -139,6 +145,42 @@ $_describe_run$;
 
 comment on function quantumflow._describe_run(uuid) is
 'What status adds to a run''s row: its input, its steps, its callbacks, when its time is over.';
+
+create function quantumflow._describe_children(p_run_id uuid)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_describe_children$
+begin
+  return (
+    select coalesce(
+      jsonb_agg(
+        jsonb_build_object(
+          'step_slug', c.parent_step_slug,
+          'task_index', c.parent_task_index,
+          'run_id', c.id,
+          'workflow_slug', c.workflow_slug,
+          'status', c.status,
+          'error_message', c.error_message,
+          'retries', c.retries,
+          'created_at', c.created_at,
+          'ended_at', coalesce(c.completed_at, c.failed_at, c.cancelled_at),
+          'children', quantumflow._describe_children(c.id))
+        order by c.created_at, c.parent_step_slug, c.parent_task_index, c.parent_retries),
+      '[]')
+    from (
+      select r.*
+      from quantumflow.workflow_runs r
+      where r.parent_run_id = p_run_id
+      order by r.status = 'completed', r.parent_step_slug, r.parent_task_index, r.parent_retries
+      limit 100
+    ) c
+  );
+end
+$_describe_children$;
+
+comment on function quantumflow._describe_children(uuid) is 'What status says of the runs below one.';
 
 create function quantumflow._child_of(p_run_id uuid, p_step_slug text, p_task_index int, p_fresh_since int)
 returns uuid

@@ -24,6 +24,7 @@ create table quantumflow.workflow_runs (
   parent_retries    int,
   root_run_id       uuid,
   depth             int,
+  paused_with_parent boolean,
   started_by        text,
   origin            text,
   turn_key        text collate "C",
@@ -39,7 +40,8 @@ create table quantumflow.workflow_runs (
   constraint workflow_runs_gave_up_not_negative check (gave_up >= 0),
   constraint workflow_runs_children_name_their_parents
     check (num_nulls(parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth) in (0, 6)),
-  constraint workflow_runs_depth_counts_from_one check (depth >= 1)
+  constraint workflow_runs_depth_counts_from_one check (depth >= 1),
+  constraint workflow_runs_paused_with_its_parent check (paused_with_parent is null or parent_run_id is not null)
 ) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 create unique index workflow_runs_idempotency_key_unique
@@ -84,6 +86,8 @@ comment on column quantumflow.workflow_runs.parent_step_slug is 'The step that s
 comment on column quantumflow.workflow_runs.parent_task_index is 'The task of that step that waits for it.';
 comment on column quantumflow.workflow_runs.parent_retries is
 'The parent''s retries when it was started: of the children of a task the one of the greatest is its child now.';
+comment on column quantumflow.workflow_runs.paused_with_parent is
+'Whether a child is paused because its parent is, and goes on with it; null: it is not paused, or somebody paused it.';
 comment on column quantumflow.workflow_runs.root_run_id is 'The run at the top of its tree, which no step started; null of such a run itself.';
 comment on column quantumflow.workflow_runs.depth is 'How many runs are above it; null of a run that no step started.';
 comment on column quantumflow.workflow_runs.started_by is

@@ -23,7 +23,7 @@ begin
   for v_found in
     select
       d.ordinality as n, r.status = 'paused' as is_paused, (d.held).attempts < w.max_attempts as may_again, w.child_output, w.feeds_map,
-      c.id, c.status, c.error_message, c.output
+      c.id, c.status, c.error_message, c.output, c.gave_up
     from unnest(p_due) with ordinality d
     cross join lateral (
       select l.max_attempts, l.child_output, l.feeds_map
@@ -38,7 +38,7 @@ begin
       limit 1
     ) r
     left join lateral (
-      select l.id, l.status, l.error_message, l.output
+      select l.id, l.status, l.error_message, l.output, l.gave_up
       from quantumflow.workflow_runs l
       where (l.parent_run_id, l.parent_step_slug, l.parent_task_index) = ((d.held).run_id, (d.held).step_slug, (d.held).task_index)
         and l.parent_retries >= coalesce(d.fresh_since, 0)
@@ -49,6 +49,7 @@ begin
   loop
     v_due[v_found.n].child_id := v_found.id;
     v_due[v_found.n].child_status := v_found.status;
+    v_due[v_found.n].child_gave_up := v_found.gave_up;
     v_due[v_found.n] := case
       when v_found.status = 'completed' then quantumflow._take_output(v_due[v_found.n], v_found.output, v_found.child_output, v_found.feeds_map)
       when (v_due[v_found.n].held).status = 'queued' then quantumflow._judge_begin(v_due[v_found.n], p_now)
@@ -160,7 +161,8 @@ begin
       when not quantumflow._fits(p_feeds_map, null, (p_due.held).run_id, (p_due.held).step_slug, 0, p_due.output)
       then quantumflow._violation(p_due.output, null)
     end,
-    quantumflow._excess(p_due.output, p_feeds_map));
+    -- No limit can be lower.
+    case when quantumflow._bytes(p_due.output) > 1000 then quantumflow._excess(p_due.output, p_feeds_map) end);
 
   if p_due.error_message is null then
     p_due.verdict := 'completes';
@@ -188,6 +190,19 @@ begin
 
   if exists (select from unnest(v_due) d where d.verdict in ('retries', 'again') or (d.verdict = 'fails' and d.child_status = 'failed')) then
     v_due := quantumflow._hold_ended_children(v_due, p_now);
+  end if;
+
+  -- What a child lost its parent has lost.
+  if exists (select from unnest(v_due) d where d.verdict = 'completes' and d.child_gave_up > 0) then
+    update quantumflow.workflow_runs r
+    set gave_up = coalesce(r.gave_up, 0) + k.more
+    from (
+      select (d.held).run_id, sum(d.child_gave_up)::int as more
+      from unnest(v_due) d
+      where d.verdict = 'completes'
+      group by 1
+    ) k
+    where r.id = k.run_id;
   end if;
 
   perform quantumflow._begin_to_wait(array(select d from unnest(v_due) d where d.verdict in ('adopts', 'retries')), p_now);

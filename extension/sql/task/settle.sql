@@ -157,7 +157,7 @@ begin
       case when w.signals is not null then row_number() over (
         partition by h.run_id, w.signals is not null
         order by s.started_at, h.step_slug)::int end,
-      false, null, null, null, null, null, null, null, w.child_flow, s.fresh_since, null, null, null
+      false, null, null, null, null, null, null, null, w.child_flow, s.fresh_since, null, null, null, null
     )::quantumflow._due_task
     from unnest(p_held) h
     cross join lateral (

@@ -47,7 +47,7 @@ declare
 begin
   for v_found in
     select
-      d.ordinality as n, coalesce(w.child_input, case when w.gathers then '"$.item"'::jsonb end) as template, i.input,
+      d.ordinality as n, w.child_input as template, i.input,
       jsonb_build_object('status', coalesce(o.statuses, '{}')) as variables
     from unnest(p_due) with ordinality d
     cross join lateral (
@@ -58,6 +58,11 @@ begin
     ) w
     cross join lateral (
       select case
+        when w.gathers and w.child_input is null then (
+          select l.item_value
+          from quantumflow.step_tasks l
+          where (l.run_id, l.step_slug, l.task_index) = ((d.held).run_id, (d.held).step_slug, (d.held).task_index)
+        )
         when w.gathers then quantumflow._child_of_map_input((d.held).run_id, (d.held).step_slug, (d.held).task_index, w.dependencies, w.child_input)
         else (
           select k.input

@@ -188,6 +188,7 @@ create type quantumflow._due_task as (
   fresh_since     int,
   child_id        uuid,
   child_status    text,
+  child_gave_up   int,
   input           jsonb
 );
 
@@ -195,6 +196,6 @@ comment on type quantumflow._due_task is
 'A task whose message is due, with what its step says, and what it comes to. turn: of the waits of one run, which one it is by their start. is_busy:
 there is a signal for it, but somebody else''s turn is first. signal, payload: what it has taken. verdict: completes, with an output; fails, of a kind,
 with an error_message; later, at later_at; drops: it is of a time before its run was retried. Of a task that waits for a run, child_flow says of
-which workflow, fresh_since the retry since which its step runs anew, child_id and child_status which run it is; its verdict may also be asks:
+which workflow, fresh_since the retry since which its step runs anew, child_id and child_status which run it is, child_gave_up what that went on without; its verdict may also be asks:
 its child is still to be looked at; starts: one, with input; adopts the one that there is; retries it; again: it has failed, and is
 tried again.';

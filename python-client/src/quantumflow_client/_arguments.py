@@ -206,6 +206,7 @@ _WANTED: dict[str, _Wanted] = {
     "idempotency_key": _TEXT,
     "rollback": _FLAG,
     "summary": _FLAG,
+    "tree": _FLAG,
     "given_up": _FLAG,
     "gave_up": _FLAG,
     "only_stuck": _FLAG,

@@ -16,7 +16,7 @@ from .errors import BadArgument
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from typing_extensions import TypeVar
+    from typing_extensions import NotRequired, TypeVar
 
     OutT_co = TypeVar("OutT_co", default=Any, covariant=True)
 else:
@@ -71,7 +71,10 @@ def step_to_read(step: str | Callable[..., Any]) -> tuple[str, Callable[[str, in
 
 
 class RunState(TypedDict):
-    """A run's row, as `status` tells it with `summary`; moments are texts in ISO 8601."""
+    """A run's row, as `status` tells it with `summary`; moments are texts in ISO 8601.
+
+    `children` is there if it was asked for with `tree`.
+    """
 
     run_id: str
     workflow_slug: str
@@ -91,6 +94,22 @@ class RunState(TypedDict):
     started_at: str | None
     paused_at: str | None
     ended_at: str | None
+    children: NotRequired[list[ChildState]]
+
+
+class ChildState(TypedDict):
+    """A run that a step of another has started, with those that its own steps have."""
+
+    step_slug: str
+    task_index: int
+    run_id: str
+    workflow_slug: str
+    status: Literal["started", "paused", "completed", "failed", "cancelled"]
+    error_message: str | None
+    retries: int
+    created_at: str
+    ended_at: str | None
+    children: list[ChildState]
 
 
 class StepState(TypedDict):

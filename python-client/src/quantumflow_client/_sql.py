@@ -360,17 +360,20 @@ def start_flows(
 _STATUS = _statement(
     "status",
     """
-    select quantumflow.status(run_id => %(run_id)s, summary => %(summary)s)::pg_catalog.text
+    select quantumflow.status(
+      run_id => %(run_id)s, summary => %(summary)s, tree => %(tree)s)::pg_catalog.text
     """,
 )
 
 
-def status(run_id: UUID, *, summary: bool = False, exact: bool = False) -> Call[RunStatus]:
+def status(
+    run_id: UUID, *, summary: bool = False, tree: bool = False, exact: bool = False
+) -> Call[RunStatus]:
     """How a run is doing; numbers with a fraction are Decimals if they are to be exact."""
     return Call(
         _STATUS,
         lambda rows: _json.decode(rows[0][0], "the run", exact=exact),
-        {"run_id": _arguments.run(run_id), "summary": summary},
+        {"run_id": _arguments.run(run_id), "summary": summary, "tree": tree},
         is_repeatable=True,
     )
 

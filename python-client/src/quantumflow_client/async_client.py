@@ -326,22 +326,33 @@ class AsyncClient(AsyncGoalCalls):
         run_id: UUID,
         *,
         summary: Literal[False] = False,
+        tree: bool = False,
         connection: AsyncBorrowed | None = None,
     ) -> RunStatus: ...
 
     @overload
     async def status(
-        self, run_id: UUID, *, summary: Literal[True], connection: AsyncBorrowed | None = None
+        self,
+        run_id: UUID,
+        *,
+        summary: Literal[True],
+        tree: bool = False,
+        connection: AsyncBorrowed | None = None,
     ) -> RunState: ...
 
     async def status(
-        self, run_id: UUID, *, summary: bool = False, connection: AsyncBorrowed | None = None
+        self,
+        run_id: UUID,
+        *,
+        summary: bool = False,
+        tree: bool = False,
+        connection: AsyncBorrowed | None = None,
     ) -> RunStatus | RunState:
         """All there is to say of a run; see Client.status.
 
         Calls quantumflow.status.
         """
-        return await self._run(_sql.status(run_id, summary=summary), connection)
+        return await self._run(_sql.status(run_id, summary=summary, tree=tree), connection)
 
     @overload
     async def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...

@@ -581,16 +581,27 @@ class Client(GoalCalls):
         run_id: UUID,
         *,
         summary: Literal[False] = False,
+        tree: bool = False,
         connection: Borrowed | None = None,
     ) -> RunStatus: ...
 
     @overload
     def status(
-        self, run_id: UUID, *, summary: Literal[True], connection: Borrowed | None = None
+        self,
+        run_id: UUID,
+        *,
+        summary: Literal[True],
+        tree: bool = False,
+        connection: Borrowed | None = None,
     ) -> RunState: ...
 
     def status(
-        self, run_id: UUID, *, summary: bool = False, connection: Borrowed | None = None
+        self,
+        run_id: UUID,
+        *,
+        summary: bool = False,
+        tree: bool = False,
+        connection: Borrowed | None = None,
     ) -> RunStatus | RunState:
         """All there is to say of a run: its row, its steps, their tasks counted.
 
@@ -598,6 +609,7 @@ class Client(GoalCalls):
             run_id: The run.
             summary: Only its row, without the input: that takes no longer however many steps and
                 tasks it has.
+            tree: Also `children`, the runs that its steps have started, with all below them.
             connection: As for `start_flow`.
 
         Returns:
@@ -609,7 +621,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.status.
         """
-        return self._run(_sql.status(run_id, summary=summary), connection)
+        return self._run(_sql.status(run_id, summary=summary, tree=tree), connection)
 
     @overload
     def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...

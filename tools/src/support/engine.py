@@ -242,6 +242,8 @@ def remove_runs(connection: Connection) -> None:
         delete from quantumflow._map_counters;
         delete from quantumflow.signals;
         delete from quantumflow._unfinished_ends;
+        delete from quantumflow._tree_work;
+        delete from quantumflow._trees;
         delete from pgmq.q_quantum_flow_queue;
         do $$
         begin

@@ -234,7 +234,10 @@ def status(found: Status) -> list[str]:
         lines.append(_field("gave up", f"{found['gave_up']} of its steps and tasks"))
     if found["error_message"] is not None:
         lines.append(_field("error", found["error_message"]))
-    lines += ["", *fitted(steps(found)), "", "input", as_json(found["input"], indent=2)]
+    lines += ["", *fitted(steps(found))]
+    if found.get("children"):
+        lines += ["", "runs that its steps have started", *fitted(tree(found["children"]))]
+    lines += ["", "input", as_json(found["input"], indent=2)]
     if found["output"] is not None:
         lines += ["output", as_json(found["output"], indent=2)]
     return lines
@@ -311,6 +314,21 @@ def steps(found: Status) -> list[str]:
         if why := _why(step):
             line += f"  {one_line(why)}"
         lines.append(line.rstrip())
+    return lines
+
+
+def tree(children: list[Any], depth: int = 1) -> list[str]:
+    """A line for each run below another, further in the deeper it is."""
+    lines = []
+    for child in children:
+        where = f"{child['step_slug']}[{child['task_index']}]"
+        line = (
+            f"{'  ' * depth}{one_line(where)}  {one_line(child['workflow_slug'])}  "
+            f"{coloured(child['status'])}  {child['run_id']}"
+        )
+        if child["error_message"]:
+            line += f"  {one_line(child['error_message'])}"
+        lines += [line, *tree(child["children"], depth + 1)]
     return lines
 
 

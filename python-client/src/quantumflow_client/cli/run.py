@@ -97,12 +97,13 @@ def start(
 
 @command("status", example="quantumflow status 0198c0de-0000-7000-8000-000000000000")
 @click.argument("run_id", metavar="RUN", type=click.UUID)
-def status(app: App, run_id: UUID) -> int:
+@click.option("--tree", is_flag=True, help="With the runs that its steps have started.")
+def status(app: App, run_id: UUID, tree: bool) -> int:
     """Say how a run is doing, step by step.
 
     Ends with 1 when the run failed or was cancelled.
     """
-    found = app.run(_sql.status(run_id))
+    found = app.run(_sql.status(run_id, tree=tree))
     app.show(found, "" if app.as_json else _view.status(found))
     return _view.exit_of(found)
 

@@ -47,7 +47,7 @@ def watch(app: App, run_id: UUID | None, interval: float) -> int:
     picture = _picture_of(app)
     while True:
         asked_at = time.monotonic()
-        status = app.run_patiently(_sql.status(run_id))
+        status = app.run_patiently(_sql.status(run_id, tree=True))
         picture.show(status)
         if status["status"] in _view.ENDED:
             picture.end(status)
@@ -114,7 +114,8 @@ class _Picture:
         )
         fits = len(steps) + 1 < _output.terminal_size()[1]
         lines = _view.steps(status) if fits else [line for _, line in steps]
-        self._screen.show([_view.title(status), *lines])
+        below = _view.tree(status.get("children", []))
+        self._screen.show([_view.title(status), *lines, *below])
 
     def end(self, status: Status) -> None:
         if status["error_message"] is not None:
@@ -129,6 +130,7 @@ class _Lines(_Picture):
 
     def show(self, status: Status) -> None:
         lines = [_view.title(status), *_view.steps(status)]
+        lines += _view.tree(status.get("children", []))
         for line in lines:
             if line not in self._shown:
                 click.echo(line)
