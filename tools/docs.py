@@ -75,8 +75,8 @@ GROUPS = {
     ),
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
-        "retry_preview delete_run prune prune_preview status list_runs run_input step_output "
-        "failed_items list_outputs send_signal send_signal_by_key list_waits"
+        "retry_preview delete_run prune prune_preview status list_runs find_run run_input "
+        "step_output failed_items list_outputs send_signal send_signal_by_key list_waits"
     ),
     "Goals": (
         "execute_goal execute_goals decompose_goal decompose goal_status list_goals cancel_goal "
@@ -96,8 +96,8 @@ GROUPS = {
     "Limits": "set_limit remove_limit list_limits",
     "Workers": "register_worker stop_worker",
     "Looking": (
-        "why timeline history critical_path eta list_attempts list_queues list_workers list_sizes "
-        "stats metrics doctor check_state version"
+        "help why timeline history critical_path eta list_attempts list_queues list_workers "
+        "list_sizes stats metrics doctor check_state version"
     ),
     "Mending": "repair rebuild_queues adopt setup",
     "Access": "configure grant_access revoke_access",

@@ -270,6 +270,7 @@
 \ir access/configure.sql
 \ir access/grant.sql
 \ir access/revoke.sql
+\ir access/help.sql
 \ir access/rights.sql
 \ir access/pgmq.sql
 \ir access/planner.sql

@@ -21,6 +21,7 @@ Connection = psycopg.Connection[Any]
 # Arguments with which a call gets as far as its role may; others have defaults, or are null.
 VALUES = {
     "run_id": f"'{RUN}'",
+    "run_id_prefix": f"'{RUN}'",
     "workflow_slug": "'w'",
     "step_slug": "'a'",
     "from_version": "1",

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 
 import quantumflow_client
 from quantumflow_client import _extension
+from quantumflow_client._sql import Finding
+from quantumflow_client.cli import examine
 from quantumflow_client.embedded import EmbeddedServer
 from support.command import ONE_STEP, Command
 
@@ -29,6 +32,18 @@ def test_a_healthy_database(quantumflow: Command) -> None:
     assert {subject for subject, state in found.items() if state == "error"} == unsafe
     assert {"connection", "server", "pgmq", "quantumflow", "rights", "client"} <= set(found)
     assert found["connection"] == found["quantumflow"] == found["client"] == "ok"
+
+
+def test_a_warning_is_an_error_if_one_is_strict(
+    quantumflow: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examine_(app: object, findings: list[Finding]) -> int:
+        findings.append(Finding("workers", "warning", "none", "start one"))
+        return 0
+
+    monkeypatch.setattr(examine, "_examine", examine_)
+    assert "start one" in quantumflow("doctor").stdout
+    quantumflow("doctor", "--strict", expect=1)
 
 
 def test_a_missing_queue(quantumflow: Command) -> None:

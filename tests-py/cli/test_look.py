@@ -94,10 +94,29 @@ def test_a_run_is_looked_at_from_all_sides(
     assert len(quantumflow("tasks", run_id, steps[0]).stdout.splitlines()) == 2
     quantumflow("tasks", run_id, "nowhere", expect=3)
     assert quantumflow("queues").stdout == "Nothing waits or runs.\n"
+
+    # By the beginning of its id, which tells when it was started.
+    assert json.loads(quantumflow("status", run_id[:32], "--json").stdout)["run_id"] == run_id
+    quantumflow("status", "0000", expect=3)
+    quantumflow("status", "no id", expect=2)
+    past = quantumflow("history", "--since", "1h").stdout
+    assert "run completed" in past
+    assert "step started" in quantumflow("history", "--run", run_id[:32]).stdout
+    assert quantumflow("history", "--since", "2h", "--until", "1h").stdout == "Nothing happened.\n"
+    assert "it is completed" in quantumflow("eta", run_id).stdout
+    assert quantumflow("stats").stdout == "Nothing has ended in that time.\n"
+    quantumflow("stats", "--since", "1 day", expect=2)
     assert "completed" in quantumflow("prune", "0 s", "--preview").stdout
     assert quantumflow("prune", "0 s", "--workflow", "other").stdout == "0 runs are deleted.\n"
     assert quantumflow("prune", "0 s", "--workflow", slug).stdout == "1 runs are deleted.\n"
     assert quantumflow("prune", "0 s", "--preview").stdout == "There are no such runs.\n"
+    # What was counted stays.
+    stats = quantumflow.lines("stats", "--workflow", slug, "--since", "1h")
+    assert [(found["step_slug"], found["n"]) for found in stats] == [
+        (None, 1),
+        *((name, 1) for name in sorted(steps)),
+    ]
+    assert "worked" in quantumflow("stats").stdout
 
 
 def test_workers_say_what_they_are(

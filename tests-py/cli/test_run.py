@@ -179,11 +179,16 @@ def test_runs_are_listed(quantumflow: Command, define: Define) -> None:
     assert listed("--status", "cancelled") == [runs[0]]
     assert listed("--limit", 1) == [runs[2]]
     assert listed("--limit", 1, "--before", runs[2]) == [runs[1]]
+    assert listed("--since", "1h", "--error", "NO NEED") == listed("--input", "[7]") == []
+    assert listed("--since", "2h", "--until", "1h") == []
+    assert listed("--since", "1h", "--version", 1) == runs[::-1]
+    assert "--before" in quantumflow("list", "--limit", 1).stderr
+    quantumflow("list", "--since", "yesterday", expect=2)
     (shown,) = quantumflow.lines("list", "--status", "cancelled")
     assert set(shown) == {
         *("run_id", "workflow_slug", "version", "status", "done_steps", "steps", "priority"),
         *("retries", "idempotency_key", "created_at", "started_at", "ended_at", "error_message"),
-        "gave_up",
+        *("gave_up", "parent", "started_by", "origin"),
     }
     head, *lines = quantumflow("list").stdout.splitlines()
     assert head.split()[:5] == ["run", "workflow", "version", "status", "steps"]

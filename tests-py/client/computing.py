@@ -28,6 +28,7 @@ def add(run: dict[str, int], ctx: Context) -> dict[str, Any]:
         "is_current": now is ctx,
         "cancelled": ctx.cancelled,
         "held": ctx.heartbeat(),
+        "told": [ctx.progress(n, 2, "half") for n in (1, 2)],
     }
 
 

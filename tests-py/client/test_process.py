@@ -82,7 +82,11 @@ def test_it_is_given_the_task_and_what_it_logs_and_uses_is_the_workers(
         "is_current": True,
         "cancelled": False,
         "held": True,
+        "told": [True, True],
     }
+    # Once a second at most.
+    told = connection.execute("select done, total, note from quantumflow.task_progress").fetchall()
+    assert told == [(1, 2, "half")]
     assert [r.getMessage() for r in caplog.records if r.name == "computing"] == ["adds 1"]
     usage = connection.execute("select name, amount from quantumflow.attempt_usage").fetchall()
     assert usage == [("sums", 1)]

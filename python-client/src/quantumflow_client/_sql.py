@@ -405,6 +405,16 @@ _LIST_RUNS = _statement(
 )
 
 
+_FIND_RUN = _statement(
+    "find_run", "select quantumflow.find_run(run_id_prefix => %(run_id_prefix)s)"
+)
+
+
+def find_run(run_id_prefix: str) -> Call[UUID]:
+    """The run whose id begins so."""
+    return Call(_FIND_RUN, _scalar, {"run_id_prefix": run_id_prefix}, is_repeatable=True)
+
+
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """A run in a line.

@@ -342,6 +342,12 @@ class NoTurnKey(RunError):
     code = "QF226"
 
 
+class AmbiguousRun(RunError):
+    """The ids of several runs begin as the text that was to name one."""
+
+    code = "QF228"
+
+
 class TaskError(QuantumflowError):
     """A task, its lease or its report (QF3xx)."""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import cached_property
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import click
 import psycopg
 
-from quantumflow_client import _connections, _dsn
+from quantumflow_client import _connections, _dsn, _sql
 from quantumflow_client.client import Client
 from quantumflow_client.errors import not_installed
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 _AWAY = 1.0
 """How many seconds there are between two looks whether the server is back."""
@@ -192,15 +198,77 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # of newer ones
         return seconds
 
 
+class Ago(click.ParamType):  # type: ignore[type-arg]  # of newer ones
+    """A length of time: 30m, 2h, 7d."""
+
+    name = "age"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        if (ago := _AGO.fullmatch(value)) is None:
+            self.fail(f"{value!r} is not a length of time such as 30m, 2h or 7d.", param, ctx)
+        return _length(ago)
+
+
+def _length(ago: re.Match[str]) -> timedelta:
+    return timedelta(**{_UNITS[ago[2]]: float(ago[1])})
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """How the id of a run begins, to be looked up."""
+
+    text: str
+
+
+class Run(click.ParamType):  # type: ignore[type-arg]  # of newer ones
+    """A run: its id, or as many of the first digits of it as no other run shares."""
+
+    name = "run"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> UUID | _Prefix:
+        if isinstance(value, (UUID, _Prefix)):
+            return value
+        try:
+            return UUID(value)
+        except ValueError:
+            if re.fullmatch("[0-9a-fA-F-]{1,36}", value) is None:
+                self.fail(f"{value!r} is not the id of a run, nor its beginning.", param, ctx)
+            return _Prefix(value)
+
+
+RUN = Run()
+
+
+def _with_runs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command be given runs by the beginnings of their ids."""
+
+    @wraps(function)
+    def called(app: App, *args: Any, **options: Any) -> Any:
+        for name, value in options.items():
+            if isinstance(value, _Prefix):
+                options[name] = app.run(_sql.find_run(value.text))
+        return function(app, *args, **options)
+
+    return called
+
+
 def moment(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | None:
-    """A time that an option names; without a zone, local."""
+    """A time that an option names, or how long ago: 2h; without a zone, local."""
     if text is None:
         return None
+    if (ago := _AGO.fullmatch(text)) is not None:
+        return datetime.now(timezone.utc) - _length(ago)
     try:
         at = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
         return at.astimezone()
     except (ValueError, OverflowError):
-        expected = "a time such as 2030-01-31T09:00+01:00"
+        expected = "a time such as 2030-01-31T09:00+01:00, nor so long ago as 30m, 2h or 7d"
         raise click.BadParameter(f"{text!r} is not {expected}.", ctx, param) from None
 
 
@@ -314,7 +382,7 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.
     def decorate(function: Callable[..., Any]) -> click.Command:
         lines = "".join(f"\n  {line}" for line in example.splitlines())
         made = click.command(name, epilog=f"\b\nExample:{lines}")
-        return made(common(click.pass_obj(function)))
+        return made(common(click.pass_obj(_with_runs(function))))
 
     return decorate
 

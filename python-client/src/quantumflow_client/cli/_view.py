@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Exit
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from quantumflow_client._sql import FailedAttempt
+    from quantumflow_client._sql import Estimate, FailedAttempt
 
     Status: TypeAlias = Mapping[str, Any]
 
@@ -130,6 +131,30 @@ EVENT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "detail": lambda event: event.detail,
 }
 
+PAST_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "at": lambda event: when(event.at),
+    "what": lambda event: event.what,
+    "who": lambda event: event.who,
+    "workflow": lambda event: event.workflow_slug,
+    "run": lambda event: event.run_id,
+    "step": lambda event: event.step_slug,
+    "task": lambda event: event.task_index,
+    "detail": lambda event: event.detail,
+}
+
+STATS_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "workflow": lambda stats: f"{stats.workflow_slug} {stats.version}",
+    "step": lambda stats: stats.step_slug,
+    "n": lambda stats: stats.n,
+    "failed": lambda stats: stats.failures or "",
+    "waited": lambda stats: _span(stats.waited_p50),
+    "95 %": lambda stats: _span(stats.waited_p95),
+    "worked": lambda stats: _span(stats.worked_p50),
+    "95 % ": lambda stats: _span(stats.worked_p95),
+    "before": lambda stats: _span(stats.worked_p50_before),
+    "change": lambda stats: "" if stats.change is None else f"x {stats.change}",
+}
+
 WAIT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "run": lambda wait: wait.run_id,
     "workflow": lambda wait: wait.workflow_slug,
@@ -202,6 +227,30 @@ PRUNE_COLUMNS: dict[str, Callable[[Any], object]] = {
     "tasks": lambda pruned: pruned.tasks,
     "oldest": lambda pruned: when(pruned.oldest),
 }
+
+
+def _span(length: timedelta | None) -> str:
+    """A length of time to three digits, which is more than is known of it."""
+    if length is None:
+        return ""
+    seconds = length.total_seconds()
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return str(timedelta(seconds=round(seconds)))
+
+
+def estimate(found: Estimate) -> str:
+    """When a run is expected to end."""
+    said = [
+        "Nobody knows when it will end."
+        if found.expected_at is None
+        else f"About {when(found.expected_at)}, by {when(found.p95_at)} in 95 of 100 cases."
+    ]
+    if found.based_on:
+        said.append(f"Of the step of which least is known: {found.based_on} times before.")
+    if found.note is not None:
+        said.append(f"But: {found.note}.")
+    return " ".join(said)
 
 
 def failure(failed: FailedAttempt) -> list[str]:

@@ -14,23 +14,29 @@ from quantumflow_client.embedded import EmbeddedServerError
 from quantumflow_client.errors import NotInstalled
 
 from . import _statements
-from ._command import App, command
+from ._command import RUN, App, command
 from ._errors import Exit, Problem, problem_of
 
 if TYPE_CHECKING:
     from quantumflow_client._connections import Connection
 
 
-@command("doctor", example="quantumflow doctor --dsn postgresql://localhost/app")
-def doctor(app: App) -> int:
+@command(
+    "doctor",
+    example="quantumflow doctor --dsn postgresql://localhost/app\nquantumflow doctor --strict",
+)
+@click.option("--strict", is_flag=True, help="End with 1 when something is a warning, too.")
+def doctor(app: App, strict: bool) -> int:
     """Examine the server, the installation, queues and workers.
 
     Says what to do about what is not well. Works without a database, too: then it says what is
     missing. Ends with 5 when there is no database or no quantumflow in it, with 1 when something
-    is an error, with 0 otherwise, warnings or not.
+    is an error, or, with --strict, a warning, and with 0 otherwise.
     """
     findings: list[Finding] = []
     exit_code = _examine(app, findings)
+    if strict and exit_code == Exit.OK and any(found.state == "warning" for found in findings):
+        exit_code = Exit.UNWELL
     if app.as_json:
         app.show_rows(findings, {}, none="")
         return exit_code
@@ -52,7 +58,7 @@ def doctor(app: App) -> int:
 
 
 @command("check", example="quantumflow check && echo healthy")
-@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
 def check(app: App, run_id: UUID | None) -> int:
     """Find what breaks the rules that always hold.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 import click
@@ -11,13 +11,13 @@ from quantumflow_client import _sql
 from quantumflow_client._runs import moment_of
 
 from . import _bars, _view
-from ._command import App, command
+from ._command import RUN, Ago, App, command, moment
 
-RUN = "0198c0de-0000-7000-8000-000000000000"
+EXAMPLE = "0198c0de-0000-7000-8000-000000000000"
 
 
-@command("why", example=f"quantumflow why {RUN}\nquantumflow why --stuck")
-@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@command("why", example=f"quantumflow why {EXAMPLE}\nquantumflow why --stuck")
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
 @click.option("--stuck", is_flag=True, help="Only what does not go on until somebody acts.")
 def why(app: App, run_id: UUID | None, stuck: bool) -> None:
     """Say what a run waits for.
@@ -58,8 +58,10 @@ def waits(app: App, workflow: str | None, signal: str | None, limit: int, with_i
     app.show_rows(found, columns, none="Nothing waits for a signal.")
 
 
-@command("timeline", example=f"quantumflow timeline {RUN}\nquantumflow timeline {RUN} --events")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@command(
+    "timeline", example=f"quantumflow timeline {EXAMPLE}\nquantumflow timeline {EXAMPLE} --events"
+)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--events", is_flag=True, help="What happened, a line each, instead of bars.")
 def timeline(app: App, run_id: UUID, events: bool) -> None:
     """Draw when each step waited and was worked on.
@@ -79,8 +81,8 @@ def timeline(app: App, run_id: UUID, events: bool) -> None:
     click.echo("\n".join([_view.title(found), "", *_bars.bars(attempts, begin or last, last)]))
 
 
-@command("critical-path", example=f"quantumflow critical-path {RUN}")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@command("critical-path", example=f"quantumflow critical-path {EXAMPLE}")
+@click.argument("run_id", metavar="RUN", type=RUN)
 def critical_path(app: App, run_id: UUID) -> None:
     """Name the steps that decided how long a run took.
 
@@ -91,8 +93,63 @@ def critical_path(app: App, run_id: UUID) -> None:
     app.show_rows(found, _view.PATH_COLUMNS, none="Nothing of it has started.")
 
 
-@command("tasks", example=f"quantumflow tasks {RUN} charge")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@command("eta", example=f"quantumflow eta {EXAMPLE}")
+@click.argument("run_id", metavar="RUN", type=RUN)
+def eta(app: App, run_id: UUID) -> None:
+    """Say when a run is expected to end.
+
+    From how long its steps took before, along the longest way through what is left of it.
+    """
+    found = app.run(_sql.eta(run_id))
+    app.show(found, _view.estimate(found))
+
+
+@command(
+    "history",
+    example=f"quantumflow history --since 2h\nquantumflow history --run {EXAMPLE}",
+)
+@click.option(
+    "--since", metavar="TIME", callback=moment, help="From when on: 2h, a time; 1h if no run."
+)
+@click.option("--until", metavar="TIME", callback=moment, help="Before when.")
+@click.option("--run", "run_id", metavar="RUN", type=RUN, help="Only of this run, and all of it.")
+def history(app: App, since: datetime | None, until: datetime | None, run_id: UUID | None) -> None:
+    """Say what happened, and what people did.
+
+    Of a run also each step and attempt; of all of them how they began and ended, and which attempts
+    failed.
+    """
+    if since is None and run_id is None:
+        since = datetime.now(timezone.utc) - timedelta(hours=1)
+    found = app.run(_sql.history(since, until, run_id))
+    app.show_rows(found, _view.PAST_COLUMNS, none="Nothing happened.")
+
+
+@command("stats", example="quantumflow stats --workflow order\nquantumflow stats --since 7d")
+@click.option("--workflow", metavar="SLUG", help="Only this workflow.")
+@click.option(
+    "--since", metavar="AGE", type=Ago(), default="1d", show_default=True, help="How far back."
+)
+@click.option(
+    "--baseline",
+    metavar="AGE",
+    type=Ago(),
+    default="7d",
+    show_default=True,
+    help="How far back from there that goes with which it is compared.",
+)
+def stats(app: App, workflow: str | None, since: timedelta, baseline: timedelta) -> None:
+    """Say how long steps waited and worked.
+
+    Attempts are counted a minute or two after their run has ended. A line without a step is of the
+    runs themselves.
+    """
+    found = app.run(_sql.stats(workflow, since, baseline))
+    app.show_rows(found, _view.STATS_COLUMNS, none="Nothing has ended in that time.")
+
+
+@command("tasks", example=f"quantumflow tasks {EXAMPLE} charge")
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.argument("step", metavar="[STEP]", required=False)
 def tasks(app: App, run_id: UUID, step: str | None) -> None:
     """List the attempts at the tasks of a run.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from ._command import App, command
+from ._command import RUN, App, command
 from ._errors import Exit, Problem
 
 
@@ -26,7 +26,7 @@ def need(module: str, extra: str, command: str) -> None:
 
 
 @command("page", example="quantumflow page 0198c0de-0000-7000-8000-000000000000 > run.html")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--no-values", is_flag=True, help="Leave out what the steps were given and put out.")
 def page(app: App, run_id: UUID, no_values: bool) -> None:
     """Write a run as one HTML file.

@@ -13,7 +13,7 @@ from quantumflow_client._arguments import Age
 from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
 
 from . import _output, _sources, _view
-from ._command import App, Seconds, command, moment
+from ._command import RUN, App, Seconds, command, moment
 from ._errors import Exit
 
 
@@ -96,7 +96,7 @@ def start(
 
 
 @command("status", example="quantumflow status 0198c0de-0000-7000-8000-000000000000")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--tree", is_flag=True, help="With the runs that its steps have started.")
 def status(app: App, run_id: UUID, tree: bool) -> int:
     """Say how a run is doing, step by step.
@@ -108,7 +108,11 @@ def status(app: App, run_id: UUID, tree: bool) -> int:
     return _view.exit_of(found)
 
 
-@command("list", example="quantumflow list --workflow order --status failed")
+@command(
+    "list",
+    example="quantumflow list --workflow order --status failed --since 2h\n"
+    'quantumflow list --input \'{"customer": "c42"}\'',
+)
 @click.option("--workflow", metavar="SLUG", help="Only runs of this workflow.")
 @click.option(
     "--status",
@@ -116,18 +120,44 @@ def status(app: App, run_id: UUID, tree: bool) -> int:
     help="Only runs that are: started, paused, completed, failed or cancelled.",
 )
 @click.option(
+    "--since", metavar="TIME", callback=moment, help="Only runs created from then on: 2h, 7d, ..."
+)
+@click.option("--until", metavar="TIME", callback=moment, help="Only runs created before then.")
+@click.option(
+    "--ended-since", metavar="TIME", callback=moment, help="Only runs that ended from then on."
+)
+@click.option(
+    "--ended-until", metavar="TIME", callback=moment, help="Only runs that ended before then."
+)
+@click.option("--error", metavar="TEXT", help="Only runs whose error contains this.")
+@click.option("--input", "input_text", metavar="JSON", help="Only runs whose input contains this.")
+@click.option(
+    "--headers", "headers_text", metavar="JSON", help="Only runs whose headers contain this."
+)
+@click.option("--key", metavar="KEY", help="Only runs of this idempotency key.")
+@click.option("--version", type=int, metavar="N", help="Only runs of this version.")
+@click.option(
     "--limit", type=int, metavar="N", default=20, show_default=True, help="How many at most."
 )
-@click.option("--before", type=click.UUID, metavar="RUN", help="Only older ones: the next page.")
+@click.option("--before", type=RUN, metavar="RUN", help="Only older ones: the next page.")
 @click.option("--gave-up", is_flag=True, help="Only those that went on without what had failed.")
 @click.option(
-    "--children-of", type=click.UUID, metavar="RUN", help="Only those that a step of RUN started."
+    "--children-of", type=RUN, metavar="RUN", help="Only those that a step of RUN started."
 )
 @click.option("--children", is_flag=True, help="Also those that a step of another run has started.")
 def list_(
     app: App,
     workflow: str | None,
     status: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    ended_since: datetime | None,
+    ended_until: datetime | None,
+    error: str | None,
+    input_text: str | None,
+    headers_text: str | None,
+    key: str | None,
+    version: int | None,
     limit: int,
     before: UUID | None,
     gave_up: bool,
@@ -136,7 +166,8 @@ def list_(
 ) -> None:
     """List the latest runs, the newest first.
 
-    Those that people and programs started.
+    Those that people and programs started. A search by --error, --input, --headers or
+    --ended-since looks at the last 7 days, unless --since says otherwise.
     """
     runs = app.run(
         _sql.list_runs(
@@ -145,18 +176,29 @@ def list_(
             max_runs=limit,
             before=before,
             gave_up=gave_up or None,
+            since=since,
+            until=until,
+            ended_since=ended_since,
+            ended_until=ended_until,
+            error=error,
+            input=None if input_text is None else _sources.json_of(input_text),
+            headers=None if headers_text is None else _sources.json_of(headers_text),
+            idempotency_key=key,
+            version=version,
             parent=children_of,
             with_children=children,
         )
     )
     app.show_rows(runs, _view.RUN_COLUMNS, none="There are no such runs.")
+    if len(runs) == limit and not app.as_json:
+        click.echo(f"There may be more: --before {runs[-1].run_id}, or --limit.", err=True)
 
 
 @command(
     "cancel",
     example="quantumflow cancel 0198c0de-0000-7000-8000-000000000000 --reason 'wrong input'",
 )
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--reason", metavar="TEXT", help="Why; kept with the run.")
 def cancel(app: App, run_id: UUID, reason: str | None) -> None:
     """Stop a run for good. Nothing of it starts any more.
@@ -172,7 +214,7 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
     example="quantumflow retry 0198c0de-0000-7000-8000-000000000000 --from charge --preview\n"
     "quantumflow retry 0198c0de-0000-7000-8000-000000000000",
 )
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
 @click.option(
     "--iteration", metavar="N", type=int, help="Of the loop STEP only those from N on, from 0."
@@ -249,7 +291,7 @@ def signal(
     "failed-items",
     example="quantumflow failed-items 0198c0de-0000-7000-8000-000000000000 send_mails",
 )
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.argument("step", metavar="STEP")
 def failed_items(app: App, run_id: UUID, step: str) -> None:
     """List the items of a map that have failed."""
@@ -258,7 +300,7 @@ def failed_items(app: App, run_id: UUID, step: str) -> None:
 
 
 @command("delete", example="quantumflow delete 0198c0de-0000-7000-8000-000000000000")
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def delete(app: App, run_id: UUID, reason: str | None) -> None:
     """Delete an ended run, with its tasks and their history."""
@@ -310,7 +352,7 @@ def prune(
     example="quantumflow failures --limit 5\n"
     "quantumflow failures 0198c0de-0000-7000-8000-000000000000 --traceback",
 )
-@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
 @click.option(
     "--limit", type=int, metavar="N", default=20, show_default=True, help="How many at most."
 )

@@ -11,7 +11,7 @@ import click
 from quantumflow_client import _sql
 
 from . import _output, _view
-from ._command import App, command
+from ._command import RUN, App, command
 from ._errors import Exit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +27,7 @@ def _what(function: F) -> F:
         click.option("--command", "command_", metavar="NAME", help="The tasks of a command."),
         click.option("--flow", metavar="SLUG", help="The tasks of all runs of a workflow."),
         click.option("--queue", metavar="NAME", help="What is in a queue."),
-        click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False),
+        click.argument("run_id", metavar="[RUN]", type=RUN, required=False),
     ):
         function = option(function)
     return function
@@ -122,7 +122,7 @@ def pauses(app: App) -> None:
     "run-now",
     example="quantumflow run-now 0198c0de-0000-7000-8000-000000000000 charge",
 )
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.argument("step", metavar="STEP")
 @click.argument("task_index", metavar="[TASK]", type=int, default=0)
 def run_now(app: App, run_id: UUID, step: str, task_index: int) -> int:

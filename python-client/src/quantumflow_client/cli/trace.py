@@ -10,7 +10,7 @@ import click
 
 from quantumflow_client import _otlp, _sql
 
-from ._command import App, command
+from ._command import RUN, App, command
 
 _RUN = "0198c0de-0000-7000-8000-000000000000"
 
@@ -21,7 +21,7 @@ _RUN = "0198c0de-0000-7000-8000-000000000000"
     f"quantumflow trace {_RUN} | curl -d @- -H 'Content-Type: application/json' "
     "http://localhost:4318/v1/traces",
 )
-@click.argument("run_id", metavar="RUN", type=click.UUID)
+@click.argument("run_id", metavar="RUN", type=RUN)
 @click.option(
     "--no-attempts", is_flag=True, help="The run and its steps alone: workers send the attempts."
 )

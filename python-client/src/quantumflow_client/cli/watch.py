@@ -13,7 +13,7 @@ import click
 from quantumflow_client import _sql
 
 from . import _output, _view
-from ._command import App, Seconds, command
+from ._command import RUN, App, Seconds, command
 from ._errors import Exit
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     example="quantumflow watch 0198c0de-0000-7000-8000-000000000000\n"
     "quantumflow watch $(quantumflow start order)",
 )
-@click.argument("run_id", metavar="[RUN]", type=click.UUID, required=False)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
 @click.option(
     "--interval",
     type=Seconds(least=0.01),
