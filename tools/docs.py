@@ -94,6 +94,7 @@ GROUPS = {
         "schedule_flow unschedule_flow pause_schedule resume_schedule list_schedules next_times"
     ),
     "Limits": "set_limit remove_limit list_limits",
+    "Learning": ("recommendations optimize_flow advance_trials rollback_policy policy_history"),
     "Workers": "register_worker stop_worker",
     "Looking": (
         "help why timeline history critical_path eta list_attempts list_queues list_workers "

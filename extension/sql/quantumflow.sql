@@ -12,7 +12,7 @@
 -- run, and its callbacks become tasks (step/end_run, step/kind/callback). People steer the run
 -- (run/), look at it (inspect/) and mend what an accident broke (mend/).
 --
--- Folders are floors: base < queue < definition < step < worker < task < run < goal < tend < inspect < mend
+-- Folders are floors: base < queue < definition < step < worker < task < run < goal < learn < tend < inspect < mend
 -- < access. A function calls its own floor or those below; tests-py/rooms holds it.
 
 -- Base: the schema, settings, the clock, ids, whose database this is, who may call what.
@@ -38,6 +38,7 @@
 \ir task/types.sql
 \ir worker/tables.sql
 \ir goal/tables.sql
+\ir learn/tables.sql
 \ir tend/tables.sql
 
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
@@ -76,6 +77,7 @@
 \ir definition/limits.sql
 \ir definition/missing.sql
 \ir definition/store.sql
+\ir definition/supersede.sql
 \ir definition/facts.sql
 \ir definition/hidden.sql
 \ir definition/define.sql
@@ -118,6 +120,7 @@
 \ir step/tree_work.sql
 \ir step/check_start.sql
 \ir step/start_in_turn.sql
+\ir step/tickets.sql
 \ir step/start_run.sql
 
 -- Worker: who has been working, and what one offers to do.
@@ -209,6 +212,19 @@
 \ir goal/status.sql
 \ir goal/list.sql
 \ir goal/cancel.sql
+
+-- Learn: other settings for a workflow that its past speaks for, tried, adopted, rolled back.
+\ir learn/wealth.sql
+\ir learn/facts.sql
+\ir learn/simulate.sql
+\ir learn/recommend.sql
+\ir learn/store_tuned.sql
+\ir learn/propose.sql
+\ir learn/put_to_work.sql
+\ir learn/observe.sql
+\ir learn/advance.sql
+\ir learn/optimize.sql
+\ir learn/history.sql
 
 -- Tend: what time brings.
 \ir tend/cron.sql

@@ -236,3 +236,10 @@ alter table quantumflow.workflow_versions
 
 alter table quantumflow.workflow_runs
   add column turn_key text collate "C";
+
+-- Other settings that are tried, or adopted.
+alter table quantumflow.workflows
+  add column policy int;
+
+alter table quantumflow.workflow_versions
+  add column tuned_from int;

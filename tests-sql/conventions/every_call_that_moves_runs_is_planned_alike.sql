@@ -14,9 +14,9 @@ select results_eq(
   $$,
   $$
   values
-    ('add_method'), ('add_step'), ('adopt'), ('advance_clock'), ('configure'), ('configure_orchestrator'), ('create_flow'), ('create_flow_from_graph'),
-    ('decompose'), ('define_flow'), ('delete_flow'), ('describe_command'), ('doctor'), ('grant_access'),
-    ('pause_schedule'), ('rebuild_queues'), ('register_decomposer'), ('repair'), ('resume_schedule'), ('revoke_access'), ('schedule_flow'), ('setup'),
+    ('add_method'), ('add_step'), ('adopt'), ('advance_clock'), ('advance_trials'), ('configure'), ('configure_orchestrator'), ('create_flow'), ('create_flow_from_graph'),
+    ('decompose'), ('define_flow'), ('delete_flow'), ('describe_command'), ('doctor'), ('grant_access'), ('optimize_flow'),
+    ('pause_schedule'), ('rebuild_queues'), ('register_decomposer'), ('repair'), ('resume_schedule'), ('revoke_access'), ('rollback_policy'), ('schedule_flow'), ('setup'),
     ('stop_worker'), ('unschedule_flow')
   $$,
   'every other call that changes something has a plan that depends on no value');

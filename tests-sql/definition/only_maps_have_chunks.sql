@@ -5,7 +5,7 @@ select results_eq(
   $$select code, path, message from quantumflow.validate_flow('{"slug": "w", "steps": [
     {"name": "a", "chunk_size": 2}, {"name": "m", "type": "map", "map_over": "a", "dependencies": ["a"], "chunk_size": 0}]}')$$,
   $$values
-    ('QF101', 'steps[1].chunk_size', 'chunk_size must be a whole number from 1 to 100000, not 0'),
+    ('QF101', 'steps[1].chunk_size', 'chunk_size must be a whole number from 1 to 100000, or "auto", not 0'),
     ('QF108', 'steps[0].chunk_size', 'single step "a" has chunk_size')$$,
   'a single step has none, and a chunk is not empty');
 

@@ -39,6 +39,8 @@ begin
   delete from quantumflow._first_runs f
   where f.workflow_slug = delete_flow.workflow_slug;
 
+  perform quantumflow._forget_policies(delete_flow.workflow_slug);
+
   delete from quantumflow.workflow_versions v
   where v.workflow_slug = delete_flow.workflow_slug;
 

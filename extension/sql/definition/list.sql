@@ -34,6 +34,7 @@ begin
       select count(*)::int
       from quantumflow.workflow_versions o
       where o.workflow_slug = w.workflow_slug
+        and o.tuned_from is null
     ),
     jsonb_array_length(v.definition -> 'steps'),
     v.frozen_at is not null,

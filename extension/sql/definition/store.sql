@@ -164,7 +164,7 @@ begin
     make_interval(secs => coalesce(s.value ->> 'start_delay', '0')::double precision),
     case when i.waits_for is null then s.settings ->> 'queue' else quantumflow._system_queue() end,
     s.value -> 'args',
-    (s.value ->> 'chunk_size')::int,
+    case s.value ->> 'chunk_size' when 'auto' then 1 else (s.value ->> 'chunk_size')::int end,
     k.counts,
     k.known_tasks,
     k.gathers,
@@ -291,13 +291,19 @@ begin
     v_version := quantumflow._store_content(v_slug, v_hash, v_definition, p_may_replace => p_rollback);
   end if;
 
+  -- What was learned of another version is not to have the new runs of this one.
   update quantumflow.workflows w
-  set current_version = v_version.version
+  set
+    current_version = v_version.version,
+    policy = null
   where w.workflow_slug = v_slug
     and (w.current_version < v_version.version or (p_rollback and w.current_version > v_version.version));
 
   -- Content that stays behind a later version has changed nothing: programs define their workflows whenever they start.
-  if found or v_changes then
+  v_changes := found or v_changes;
+
+  if v_changes then
+    perform quantumflow._supersede_policies(v_slug, quantumflow._now());
     perform quantumflow._record_act(
       'define_flow', quantumflow._now(), v_slug, p_detail => jsonb_build_object('version', v_version.version));
   end if;

@@ -2,6 +2,7 @@ create table quantumflow.workflows (
   workflow_slug   text collate "C" not null,
   current_version int not null,
   created_at      timestamptz not null,
+  policy          int,
   constraint workflows_pkey primary key (workflow_slug),
   constraint workflows_slug_well_formed check (workflow_slug ~ '^([A-Za-z]|_goal_[A-Za-z]|_plan_[0-9a-f])[A-Za-z0-9_]{0,127}$')
 );
@@ -17,6 +18,8 @@ comment on column quantumflow.workflows.current_version is
 'The version that start_flow uses unless told otherwise; 0 of what a goal or a plan comes to, which nobody starts by its name.';
 comment on column quantumflow.workflows.created_at is
 'When the workflow was first defined.';
+comment on column quantumflow.workflows.policy is
+'The policy that says which version a new run gets that names none; null: the current one.';
 
 create table quantumflow.workflow_versions (
   workflow_slug text collate "C" not null,
@@ -25,6 +28,7 @@ create table quantumflow.workflow_versions (
   definition    jsonb not null,
   frozen_at     timestamptz,
   turns         jsonb,
+  tuned_from    int,
   constraint workflow_versions_pkey primary key (workflow_slug, version),
   constraint workflow_versions_same_content_same_version unique (workflow_slug, content_hash),
   constraint workflow_versions_count_from_one check (version >= 1)
@@ -44,6 +48,8 @@ comment on column quantumflow.workflow_versions.frozen_at is
 'When the first run of this version started; null while it may still change.';
 comment on column quantumflow.workflow_versions.turns is
 'What its definition says under one_at_a_time: {"key", "when_busy"}; null: its runs go on beside each other.';
+comment on column quantumflow.workflow_versions.tuned_from is
+'The version of which this one is a copy with other settings, for a policy; null: somebody defined it.';
 
 create table quantumflow._first_runs (
   workflow_slug text collate "C" not null,

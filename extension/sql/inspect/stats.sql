@@ -126,30 +126,3 @@ $_stats_between$;
 
 comment on function quantumflow._stats_between(text, timestamptz, timestamptz) is
 'stats(): of the hours from the one to before the other. step_slug _run: of the runs themselves.';
-
-create function quantumflow._quantile(p_buckets jsonb[], p_share numeric)
-returns interval
-language plpgsql
-immutable
-set search_path = pg_catalog, pg_temp
-as $_quantile$
-begin
-  return (
-    select make_interval(secs => 0.0001 * 1.1::double precision ^ (k.bucket - 0.5))
-    from (
-      select c.bucket, sum(c.n) over (order by c.bucket) as below, sum(c.n) over () as n
-      from (
-        select b.key::int as bucket, sum(b.value::numeric) as n
-        from unnest(p_buckets) u (buckets)
-        cross join lateral jsonb_each_text(u.buckets) b
-        group by 1
-      ) c
-    ) k
-    where k.below >= p_share * k.n
-    order by k.bucket
-    limit 1);
-end
-$_quantile$;
-
-comment on function quantumflow._quantile(jsonb[], numeric) is
-'The length of time that a share, 0.5 for half, of what is counted in these objects of step_hours stayed within; null where there is nothing.';

@@ -21,6 +21,33 @@ return ceil(ln(greatest(p_seconds, 0.0001)::double precision / 0.0001) / ln(1.1:
 comment on function quantumflow._bucket(numeric) is
 'Where a length of time is counted: buckets grow by a tenth, so that the middle of one is within 5 % of all that is in it.';
 
+create function quantumflow._quantile(p_buckets jsonb[], p_share numeric)
+returns interval
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_quantile$
+begin
+  return (
+    select make_interval(secs => 0.0001 * 1.1::double precision ^ (k.bucket - 0.5))
+    from (
+      select c.bucket, sum(c.n) over (order by c.bucket) as below, sum(c.n) over () as n
+      from (
+        select b.key::int as bucket, sum(b.value::numeric) as n
+        from unnest(p_buckets) u (buckets)
+        cross join lateral jsonb_each_text(u.buckets) b
+        group by 1
+      ) c
+    ) k
+    where k.below >= p_share * k.n
+    order by k.bucket
+    limit 1);
+end
+$_quantile$;
+
+comment on function quantumflow._quantile(jsonb[], numeric) is
+'The length of time that a share, 0.5 for half, of what is counted in these objects of step_hours stayed within; null where there is nothing.';
+
 create function quantumflow._numbers_of(p_run_ids uuid[], p_since timestamptz[])
 returns setof quantumflow._hour_number
 language plpgsql

@@ -11,7 +11,8 @@ create type quantumflow._start as (
   is_simple    boolean,
   can_give_up  boolean,
   run_timeout  interval,
-  turns        jsonb
+  turns        jsonb,
+  policy       int
 );
 
 comment on type quantumflow._start is
@@ -20,7 +21,7 @@ over the run''s input; of the steps that wait for nothing the queues, the names 
 
 is_simple: these are plain and have one task each, at once, not limited, and all in one queue. can_give_up: some of the version''s steps, or of their
 tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever. turns: what it says under
-one_at_a_time.';
+one_at_a_time. policy: what decides which version each run gets, where the call names none; null: this one.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -51,6 +52,11 @@ begin
   end if;
 
   v_start := quantumflow._read_start(p_workflow_slug, p_version);
+
+  if v_start.policy is not null and cardinality(p_run_ids) > 0 then
+    return quantumflow._start_by_policy(
+      p_workflow_slug, v_start.policy, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, p_parents, v_now);
+  end if;
 
   if not v_start.is_recorded then
     perform quantumflow._record_identity();
@@ -103,6 +109,79 @@ comment on function quantumflow._start_runs(
 idempotency key: then it returns none. p_origin: what workflow_runs says of that; children are of the origin "child".
 
 Errors: QF111, QF112, QF203, QF204, QF205, QF208, QF210, QF217, QF225, QF226, QF401 as start_flow.';
+
+create function quantumflow._start_by_policy(
+  p_workflow_slug   text,
+  p_policy          int,
+  p_run_ids         uuid[],
+  p_inputs          jsonb[],
+  p_priority        int,
+  p_start_at        timestamptz,
+  p_idempotency_key text,
+  p_headers         jsonb,
+  p_are_new         boolean,
+  p_parents         quantumflow._parent_ref[],
+  p_now             timestamptz)
+returns uuid[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_start_by_policy$
+declare
+  v_policy   quantumflow.policies;
+  v_tickets  quantumflow._ticket[];
+  v_versions int[];
+  v_version  int;
+  v_places   int[];
+  v_started  uuid[] := '{}';
+begin
+  select *
+  into v_policy
+  from quantumflow.policies p
+  where (p.workflow_slug, p.number) = (p_workflow_slug, p_policy);
+
+  v_tickets := quantumflow._take_tickets(v_policy, cardinality(p_run_ids));
+
+  v_versions := array(
+    select case
+      when v_policy.state = 'observing' and t.roll is not null then v_policy.probes[t.ticket % cardinality(v_policy.probes) + 1]
+      when t.is_tuned then v_policy.tuned_version
+      else v_policy.base_version
+    end
+    from unnest(v_tickets) with ordinality t (roll, ticket, is_tuned, is_paired, n)
+    order by t.n);
+
+  for v_version in
+    select distinct v.version
+    from unnest(v_versions) v (version)
+    order by 1
+  loop
+    v_places := array_positions(v_versions, v_version);
+    v_started := v_started || quantumflow._start_runs(
+      p_workflow_slug, v_version,
+      array(select p_run_ids[p.n] from unnest(v_places) with ordinality p (n, place) order by p.place),
+      array(select p_inputs[p.n] from unnest(v_places) with ordinality p (n, place) order by p.place),
+      p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new,
+      case when p_parents is not null then array(select p_parents[p.n] from unnest(v_places) with ordinality p (n, place) order by p.place) end,
+      p_now);
+  end loop;
+
+  if v_started = '{}' then
+    return v_started;
+  end if;
+
+  insert into quantumflow._policy_runs (run_id, workflow_slug, number, roll, ticket, is_tuned, is_paired)
+  select u.run_id, p_workflow_slug, p_policy, u.roll, u.ticket, u.is_tuned, u.is_paired
+  from unnest(p_run_ids, v_tickets) u (run_id, roll, ticket, is_tuned, is_paired)
+  where u.roll is not null;
+
+  return p_run_ids;
+end
+$_start_by_policy$;
+
+comment on function quantumflow._start_by_policy(
+  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz) is
+'As _start_runs, of the current version, while a policy is tried or adopted: each run gets the version that its ticket says.';
 
 create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_run_id uuid, p_now timestamptz)
 returns boolean
@@ -185,7 +264,8 @@ begin
     coalesce(s.are_simple and s.queues[1] = all (s.queues) and v.turns is null, false),
     s.can_give_up,
     s.run_timeout,
-    v.turns
+    v.turns,
+    case when p_version is null then w.policy end
   into v_start
   from quantumflow.workflows w
   cross join lateral (

@@ -44,6 +44,10 @@ begin
     perform quantumflow._start_turns(1000, v_now);
   end if;
 
+  if exists (select from quantumflow.policies p where p.state in ('observing', 'trial', 'adopted')) then
+    perform quantumflow._advance_policies(v_now);
+  end if;
+
   return query
   values
     ('lapsed leases', v_lapsed),

@@ -28,9 +28,11 @@ from ._sql import (
     PastEvent,
     PathStep,
     Pause,
+    Policy,
     PrunedRuns,
     QueueSummary,
     Reason,
+    Recommendation,
     RetriedStep,
     RunSummary,
     Schedule,
@@ -945,6 +947,61 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.resume_schedule.
         """
         return await self._run(_sql.resume_schedule(schedule_slug, reason), connection)
+
+    async def recommendations(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        level: str = "basic",
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[Recommendation]:
+        """What the past of a workflow says that its settings should be; see Client.recommendations.
+
+        Calls quantumflow.recommendations.
+        """
+        return await self._run(_sql.recommendations(slug_of(workflow_slug), level), connection)
+
+    async def optimize(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        level: str = "basic",
+        *,
+        apply: str = "trial",
+        preserve_structure: bool = True,
+        connection: AsyncBorrowed | None = None,
+    ) -> Policy | None:
+        """Make a policy and try it; see Client.optimize.
+
+        Calls quantumflow.optimize_flow and quantumflow.policy_history.
+        """
+        slug = slug_of(workflow_slug)
+        number = await self._run(
+            _sql.optimize_flow(slug, level, preserve_structure, apply), connection
+        )
+        found = await self._run(_sql.policy_history(slug), connection) if number is not None else []
+        return next((policy for policy in found if policy.number == number), None)
+
+    async def rollback_policy(
+        self,
+        workflow_slug: str | Flow[Any, Any],
+        reason: str | None = None,
+        *,
+        connection: AsyncBorrowed | None = None,
+    ) -> int:
+        """End the policy that is at work; see Client.rollback_policy.
+
+        Calls quantumflow.rollback_policy.
+        """
+        return await self._run(_sql.rollback_policy(slug_of(workflow_slug), reason), connection)
+
+    async def policies(
+        self, workflow_slug: str | Flow[Any, Any], *, connection: AsyncBorrowed | None = None
+    ) -> list[Policy]:
+        """What was proposed, tried and adopted; see Client.policies.
+
+        Calls quantumflow.policy_history.
+        """
+        return await self._run(_sql.policy_history(slug_of(workflow_slug)), connection)
 
     async def schedules(
         self,

@@ -94,7 +94,7 @@ class MapSettings(StepSettings, total=False):
 class ChunkSettings(MapSettings, total=False):
     """The same for a map in chunks."""
 
-    chunk_size: Required[int]
+    chunk_size: Required[int | Literal["auto"]]
 
 
 class LoopSettings(StepSettings, total=False):
@@ -272,7 +272,7 @@ class Flow(Generic[InT, OutT]):
         *,
         type: Kind = "single",  # noqa: A002
         over: StepRef | None = None,
-        chunk_size: int | None = None,
+        chunk_size: int | Literal["auto"] | None = None,
         depends_on: Iterable[StepRef] = (),
         command: str | None = None,
         max_attempts: int | None = None,

@@ -108,6 +108,32 @@ LIMIT_COLUMNS: dict[str, Callable[[Any], object]] = {
     "waiting": lambda limit: limit.waiting,
 }
 
+RECOMMENDATION_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "step": lambda found: found.step_slug,
+    "key": lambda found: found.key,
+    "now": lambda found: as_json(found.current),
+    "suggested": lambda found: as_json(found.suggested),
+    "gain": lambda found: percent(found.predicted_gain),
+    "of": lambda found: found.n,
+    "why": lambda found: found.why,
+}
+
+POLICY_COLUMNS: dict[str, Callable[[Any], object]] = {
+    "policy": lambda policy: policy.number,
+    "state": lambda policy: policy.state,
+    "level": lambda policy: policy.level,
+    "version": lambda policy: policy.tuned_version,
+    "changes": lambda policy: ", ".join(
+        f"{change['step_slug']}.{change['key']} {change['current']} -> {change['suggested']}"
+        for change in policy.changes
+    ),
+    "predicted": lambda policy: percent(policy.predicted_gain),
+    "measured": lambda policy: percent(policy.measured_gain),
+    "won": lambda policy: policy.won,
+    "lost": lambda policy: policy.lost,
+    "reason": lambda policy: policy.reason,
+}
+
 WORKER_COLUMNS: dict[str, Callable[[Any], object]] = {
     "name": lambda worker: worker.name or worker.worker_id,
     "state": lambda worker: worker.state,
@@ -447,6 +473,11 @@ def _iterations(step: dict[str, Any]) -> str:
     if step["tasks"]["failures"]:
         text += f", {step['tasks']['failures']} failed attempts"
     return text
+
+
+def percent(share: float | None) -> str:
+    """A share of one as 12 %; nothing for None."""
+    return "" if share is None else f"{share:.0%}".replace("%", " %")
 
 
 def bytes_of(size: int) -> str:
