@@ -55,7 +55,7 @@ begin
 
   if v_start.policy is not null and cardinality(p_run_ids) > 0 then
     return quantumflow._start_by_policy(
-      p_workflow_slug, v_start.policy, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, p_parents, v_now);
+      p_workflow_slug, v_start.policy, p_run_ids, p_inputs, p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new, p_parents, v_now, p_origin);
   end if;
 
   if not v_start.is_recorded then
@@ -121,7 +121,8 @@ create function quantumflow._start_by_policy(
   p_headers         jsonb,
   p_are_new         boolean,
   p_parents         quantumflow._parent_ref[],
-  p_now             timestamptz)
+  p_now             timestamptz,
+  p_origin          text)
 returns uuid[]
 language plpgsql
 volatile
@@ -163,7 +164,7 @@ begin
       array(select p_inputs[p.n] from unnest(v_places) with ordinality p (n, place) order by p.place),
       p_priority, p_start_at, p_idempotency_key, p_headers, p_are_new,
       case when p_parents is not null then array(select p_parents[p.n] from unnest(v_places) with ordinality p (n, place) order by p.place) end,
-      p_now);
+      p_now, p_origin);
   end loop;
 
   if v_started = '{}' then
@@ -180,7 +181,7 @@ end
 $_start_by_policy$;
 
 comment on function quantumflow._start_by_policy(
-  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz) is
+  text, int, uuid[], jsonb[], int, timestamptz, text, jsonb, boolean, quantumflow._parent_ref[], timestamptz, text) is
 'As _start_runs, of the current version, while a policy is tried or adopted: each run gets the version that its ticket says.';
 
 create function quantumflow._freeze_version(p_workflow_slug text, p_version int, p_run_id uuid, p_now timestamptz)
