@@ -12,11 +12,13 @@ from support.engine import Engine
 _STEPS: list[dict[str, Any]] = [
     {"name": "first"},
     {"name": "each", "type": "map"},
-    {"name": "last", "dependencies": ["first", "each"]},
+    {"name": "again", "type": "loop", "until": "$iteration == 1", "max_iterations": 2},
+    {"name": "last", "dependencies": ["first", "each", "again"]},
 ]
 _ITEMS = 4
+_ITERATIONS = 2
 
-TASKS = _ITEMS + 2
+TASKS = _ITEMS + _ITERATIONS + 2
 """How many tasks a run has."""
 
 
@@ -75,6 +77,9 @@ def check_load(engine: Engine, files: list[Path], runs: int) -> None:
         "and (r.output is distinct from "
         "(select jsonb_build_object('last', t.output) from quantumflow.step_tasks t "
         "where (t.run_id, t.step_slug) = (r.id, 'last')) "
+        "or quantumflow.step_output(r.id, 'again') is distinct from "
+        "(select t.output from quantumflow.step_tasks t "
+        "where (t.run_id, t.step_slug, t.task_index) = (r.id, 'again', 1)) "
         "or quantumflow.step_output(r.id, 'each') is distinct from "
         "(select jsonb_agg(t.output order by t.task_index) from quantumflow.step_tasks t "
         "where (t.run_id, t.step_slug) = (r.id, 'each')))"

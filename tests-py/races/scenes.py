@@ -327,6 +327,28 @@ SCENES = {
         },
         limits=(3, 1),
     ),
+    # Completing left makes its next iteration, by a report that holds the run as if a step ended.
+    "looping": Scene(
+        _moving,
+        ("claim", "complete", "exchange", "fail", "fail once", *_STEERING[:4], "sweep", "repair"),
+        ("complete right", "fail right"),
+        steps={"message": "each", "task": "each", "step": "each", "child": "after"},
+        definition={
+            "steps": [
+                {
+                    "name": "each",
+                    "type": "loop",
+                    "until": "$iteration == 2",
+                    "max_iterations": 3,
+                    "keep": 1,
+                },
+                {"name": "right"},
+                {"name": "after", "dependencies": ["each", "right"]},
+            ],
+            **_NOTED,
+        },
+        share=3,
+    ),
     "paused": Scene(
         _paused,
         (*_CALLS, "start_ready_steps"),
