@@ -58,6 +58,14 @@ _DEFINITIONS: list[dict[str, Any]] = [
             {"name": "z", "dependencies": ["b"]},
         ],
     },
+    {
+        "slug": "loops",
+        "max_attempts": 1,
+        "steps": [
+            {"name": "a", "type": "loop", "until": "$.last == 9", "max_iterations": 5, "keep": 2},
+            {"name": "z", "dependencies": ["a"]},
+        ],
+    },
 ]
 _STATES = f"""
 select quantumflow.start_flow('fan', '{{"n": 1}}', run_id => '{_RUN}1');
@@ -88,6 +96,12 @@ select quantumflow.send_signal('{_RUN}b', 'go');
 select quantumflow.start_flow('waits', run_id => '{_RUN}c');
 select quantumflow.send_signal('{_RUN}c', 'stop');
 select quantumflow.fail_task('{_RUN}c', 'a', 0, 'no');
+select quantumflow.start_flow('loops', run_id => '{_RUN}d');
+select quantumflow.complete_task('{_RUN}d', 'a', n, to_jsonb(n)) from generate_series(0, 2) n;
+select quantumflow.start_flow('loops', run_id => '{_RUN}e');
+select quantumflow.complete_task('{_RUN}e', 'a', n, to_jsonb(n)) from generate_series(0, 4) n;
+select quantumflow.start_flow('loops', run_id => '{_RUN}f');
+select quantumflow.complete_task('{_RUN}f', 'a', 0, '9'), quantumflow.complete_task('{_RUN}f', 'z');
 select quantumflow.register_worker('{_WORKER}', 'w', '{{a,m}}', '{{other}}');
 select quantumflow.claim_tasks('{_WORKER}', 3);
 select quantumflow.schedule_flow('nightly', 'one', '30 2 * * *', 'Europe/Berlin');
@@ -105,10 +119,10 @@ class Database:
         connection.execute(_STATES)
         allow_test_clock(connection)
         self._known = Known(
-            flows=["fan", "root", "one", "gated", "waits"],
+            flows=["fan", "root", "one", "gated", "waits", "loops"],
             steps=["a", "b", "m", "z", "_on_complete", "_run_timeout"],
             queues=["quantum_flow_queue", "other", "quantum_flow_system"],
-            runs=[f"{_RUN}{n}" for n in "0123456789abc"],
+            runs=[f"{_RUN}{n}" for n in "0123456789abcdef"],
             tasks=[],
             definitions=_DEFINITIONS,
             workers=[_WORKER, "b0000000-0000-0000-0000-00000000000b"],

@@ -75,10 +75,28 @@ _waiting: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         *({"type": "sleep"}, {"type": "wait", "signals": []}, {"type": "wait", "max_lost": 2}),
     ]
 )
+# What is done again and again; each output is [7].
+_looping: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"type": "loop", "until": "$.last[0] == 7", "max_iterations": 3, "max_attempts": 1},
+        {"type": "loop", "while": "$iteration < 3", "max_iterations": 9, "delay": 1.5, "keep": 1},
+        # Without an end, or with one that nobody knows.
+        {"type": "loop", "until": "$iteration > 5", "max_iterations": 2, "command": "do"},
+        {
+            "type": "loop",
+            "while": "$.last.x == $.run[0]",
+            "max_iterations": 100000,
+            "keep": 1000000,
+        },
+        # Not quite.
+        *({"type": "loop", "until": "1 == 1"}, {"type": "loop", "max_iterations": 2, "delay": 0}),
+    ]
+)
 _change = st.tuples(
     st.sampled_from(["name", "slug", "type", "dependencies", "depends_on", "map_over", "args"])
     | st.sampled_from(["if", "join", "after", "prefer_after", "fallback", "tolerate"])
     | st.sampled_from(["seconds", "at", "signal", "signals", "run_timeout"])
+    | st.sampled_from(["until", "while", "max_iterations", "delay", "keep"])
     | st.sampled_from(
         ["steps", "title", "version", "queue", "timeout", "max_attempts", "on_failure"]
     )
@@ -97,7 +115,8 @@ def definitions(draw: st.DrawFn) -> Any:
             draw(st.lists(st.sampled_from(names[:place]), max_size=3)) if place else []
         )
         # Most of them are for workers.
-        own: dict[str, Any] = draw(_waiting if draw(st.integers(0, 3)) == 0 else _step)
+        kind: int = draw(st.integers(0, 5))
+        own: dict[str, Any] = draw(_waiting if kind == 0 else _looping if kind == 1 else _step)
         step = {draw(st.sampled_from(["name", "slug"])): name, **own}
         if before or place % 2:
             step[draw(st.sampled_from(["dependencies", "depends_on"]))] = before
@@ -180,8 +199,10 @@ def test_a_definition_is_refused_with_its_first_problem_or_runs(
         assert version == _value(connection, "select (quantumflow.define_flow(%s)).version", shown)
         assert shown == _value(connection, "select quantumflow.get_flow(%s)::text", slug)
         status = _run_to_its_end(connection, slug)
-        # Only a condition can fail it, one that is unknown or must be true; or a sleep until never.
-        has_path = any(step.keys() & {"if", "at"} for step in definition["steps"])
+        # Only a condition can fail it, one that is unknown or must be true; a sleep until never; or
+        # a loop.
+        paths = {"if", "at", "until", "while"}
+        has_path = any(step.keys() & paths for step in definition["steps"])
         assert status == "completed" or (status == "failed" and has_path)
         assert database.problems() == []
 
