@@ -203,6 +203,7 @@
 \ir goal/expand.sql
 \ir goal/decompose.sql
 \ir goal/create_flow_from_graph.sql
+\ir goal/tell.sql
 \ir goal/go_on.sql
 \ir goal/move.sql
 \ir goal/begin.sql

@@ -66,7 +66,12 @@ def test_there_is_no_other_sql_in_the_client() -> None:
     # What cli/_errors.py tells people to type is never executed.
     assert found - {"_sql.py", "cli/_errors.py"} == INSTALL
     executing = {name for name, text in sources.items() if re.search(r"\.execute\b", text)}
-    assert executing - INSTALL == {"_call.py", "_connections.py", "_worker/listener.py"}
+    assert executing - INSTALL == {
+        "_call.py",
+        "_connections.py",
+        "_events.py",
+        "_worker/listener.py",
+    }
 
 
 def test_every_call_of_the_client_is_registered() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +20,7 @@ from quantumflow_client import (
     Client,
     ExecutionResult,
     GoalError,
+    GoalEvent,
     WaitTimeout,
 )
 from quantumflow_client.errors import (
@@ -223,3 +226,38 @@ def test_what_is_wrong_with_a_plan_goes_back_to_its_planner(client: Client) -> N
 def test_a_function_that_asks_for_something_else_is_no_decomposer(client: Client) -> None:
     with pytest.raises(TypeError, match="asks for weather, wind"):
         client.decomposer("odd", may_use=["a"])(lambda weather, wind: weather or wind)
+
+
+def test_real_time_tells_ids_at_once_and_only_where_it_is_on(shop: Client, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("listen quantumflow_events")
+        shop.start_goal("order", "shop")
+        shop.configure_orchestrator({"notifications": {"real_time": True}})
+        goal_id = shop.start_goal("order", "shop")
+        told = [json.loads(n.payload) for n in connection.notifies(timeout=10, stop_after=1)]
+    run_id = shop.goal_status(goal_id)["run_id"]
+    assert told == [{"kind": "execution_started", "goal_id": str(goal_id), "run_id": run_id}]
+
+
+def test_who_listens_is_told_each_event_once_until_it_unlistens(shop: Client) -> None:
+    shop.start_goal("order", "shop")
+    heard: list[Any] = []
+    done = threading.Event()
+
+    def hear(event: GoalEvent) -> None:
+        heard.append(event)
+        if event.kind == "execution_completed":
+            done.set()
+            raise ValueError("who is told may raise")
+
+    listening = shop.listen(hear)
+    result = shop.compose_from_goal("order 2", "shop", STEPS, timeout=30)
+    assert done.wait(30)
+    shop.unlisten(listening)
+    shop.unlisten(listening)
+    mine = [event for event in heard if event.goal_id == result.goal_id]
+    assert {event.kind for event in mine} == {
+        *("decomposition_started", "decomposition_completed", "execution_started"),
+        *("task_started", "task_completed", "execution_completed"),
+    }
+    assert len({event.event_id for event in heard}) == len(heard)

@@ -129,6 +129,8 @@ _OTHERS = {
     *(
         "decomposer",
         "deploy_decomposers",
+        "listen",
+        "unlisten",
         "compose_from_goal",
         "compose_from_task_graph",
         "compose_multiple_workflows",

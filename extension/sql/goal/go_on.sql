@@ -28,6 +28,7 @@ begin
   end loop;
 
   if not v_goal.executes then
+    perform quantumflow._tell_of_goal('decomposition_completed', v_goal);
     return v_goal;
   end if;
 
@@ -38,6 +39,7 @@ begin
   into v_goal;
 
   perform quantumflow._start_goal(v_goal, p_now);
+  perform quantumflow._tell_of_goal('execution_started', v_goal);
 
   return v_goal;
 end
@@ -81,6 +83,8 @@ begin
   returning *
   into v_goal;
 
+  perform quantumflow._tell_of_goal('decomposition_failed', v_goal);
+
   return v_goal;
 end
 $_fail_goal$;
@@ -113,7 +117,7 @@ begin
       'depth', coalesce((p_open ->> 'depth')::int, 1),
       'problems', coalesce(p_problems, '[]'),
       'commands', quantumflow._commands_for_planner(v_planner.may_use))],
-    coalesce((p_goal.options ->> 'priority')::int, 0), null, null, p_goal.options -> 'headers', true, p_now => p_now);
+    coalesce((p_goal.options ->> 'priority')::int, 0), null, null, p_goal.options -> 'headers', true, p_now => p_now, p_origin => 'goal');
 
   update quantumflow.goals g
   set
@@ -369,7 +373,7 @@ begin
   perform quantumflow._start_runs(
     v_slug, v_version, array[p_goal.run_id],
     array[jsonb_build_object('goal_id', p_goal.goal_id, 'goal', p_goal.goal, 'context', p_goal.context)],
-    coalesce((p_goal.options ->> 'priority')::int, 0), null, null, p_goal.options -> 'headers', true, p_now => p_now);
+    coalesce((p_goal.options ->> 'priority')::int, 0), null, null, p_goal.options -> 'headers', true, p_now => p_now, p_origin => 'goal');
 end
 $_start_goal$;
 

@@ -3181,6 +3181,7 @@ def configure_orchestrator(settings: Mapping[str, Json]) -> Call[Any]:
 
 LISTEN = "listen quantumflow"
 UNLISTEN = "unlisten quantumflow"
+LISTEN_TO_EVENTS = "listen quantumflow_events"
 NOTIFY = "select pg_catalog.pg_notify('quantumflow', %s)"
 
 # Nor is this: what sessions of ours begin with. None of it looks a name up.

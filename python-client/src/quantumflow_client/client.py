@@ -15,6 +15,7 @@ import psycopg
 from . import _connections, _json, _sql
 from ._arguments import duration, names, patience, time_left, whole_number
 from ._dsn import parts_of
+from ._events import Listening
 from ._forks import begin_anew_in_forks
 from ._goals import GoalCalls
 from ._runs import RunId, RunState, RunStatus, step_to_read
@@ -27,6 +28,7 @@ from ._sql import (
     Event,
     FailedAttempt,
     FailedItem,
+    GoalEvent,
     Limit,
     Metric,
     PastEvent,
@@ -1944,6 +1946,33 @@ class Client(GoalCalls):
             prefetch=500,
             lease=_LEASE,
         )
+
+    def listen(
+        self, callback: Callable[[GoalEvent], object], kinds: Sequence[str] | None = None
+    ) -> Listening:
+        """Call a function with each event from now on, in a thread of its own, until `unlisten`.
+
+        It has a connection more. Where `notifications.real_time` is on it is told at once of what
+        becomes of goals; it looks every second besides, so that nothing is lost.
+
+        Args:
+            callback: The function.
+            kinds: Only these: see `recent_events`.
+
+        Raises:
+            UnknownStatus: A kind is none.
+
+        Calls quantumflow.recent_events.
+        """
+        return Listening(self._connections, callback, kinds)
+
+    def unlisten(self, listening: Listening) -> None:
+        """Tell of no more events; twice is harmless.
+
+        Args:
+            listening: What `listen` returned.
+        """
+        listening.close()
 
     def _commands_to_serve(self, commands: Sequence[str] | None) -> list[str]:
         commands = self.commands if commands is None else names("commands", commands)
