@@ -14,13 +14,18 @@ from model.deciding import Condition, Decides
 
 @dataclass(frozen=True)
 class Node(Decides):
-    """A step, and which of its tasks fail for good: of a single step its only one, index 0."""
+    """A step, and which of its tasks fail for good: of a single step its only one, index 0.
+
+    A loop has so many iterations, of which each puts out its number, in an array.
+    """
 
     name: str
     is_map: bool = False
     dependencies: tuple[str, ...] = ()
     map_over: str | None = None
     chunk_size: int | None = None
+    iterations: int | None = None
+    keep: int = 100
     failing: frozenset[int] = frozenset()
     output: list[Any] = field(default_factory=list)
 
@@ -34,7 +39,14 @@ class Node(Decides):
             "max_lost": 1,
             "retry_delay": 0,
         }
-        choices = {"map_over": self.map_over, "chunk_size": self.chunk_size}
+        choices: dict[str, Any] = {"map_over": self.map_over, "chunk_size": self.chunk_size}
+        if self.iterations is not None:
+            choices |= {
+                "type": "loop",
+                "until": f"$iteration == {self.iterations - 1} && $.last[0] == $iteration",
+                "max_iterations": 5,
+                "keep": self.keep,
+            }
         found |= {key: value for key, value in choices.items() if value is not None}
         return found | self.decisions()
 
@@ -63,6 +75,11 @@ def fold(nodes: list[Node], run: list[Any]) -> tuple[dict[str, End], bool]:
             ends[node.name] = End("skipped", reason=verdict)
         elif verdict == "fails":
             fails = _give_up(node, ends) or fails
+        elif node.iterations is not None:
+            if any(n in node.failing for n in range(node.iterations)):
+                fails = _give_up(node, ends) or fails
+            else:
+                ends[node.name] = End("completed", [node.iterations - 1])
         elif not node.is_map:
             if 0 in node.failing:
                 fails = _give_up(node, ends) or fails
@@ -116,6 +133,7 @@ def _random_node(
         conditions.append(("status", other, chance.choice(["completed", "skipped", "failed"])))
         conditions.append(("first", other, chance.randint(0, 2)))
     condition = chance.choice(conditions)
+    is_loop = not is_map and chance.random() < 0.2
     last_resort = chance.choice(["fail", "goes_on", "goes_on", "fallback"])
     fallback = [chance.choice([1, 2, None])] * chance.randint(0, 2)
     return Node(
@@ -125,6 +143,8 @@ def _random_node(
         map_over,
         after=after,
         chunk_size=chance.choice([None, None, 1, 2]) if is_map else None,
+        iterations=chance.randint(1, 4) if is_loop else None,
+        keep=chance.choice([1, 2, 100]),
         joins=joins,
         condition=condition,
         otherwise=chance.choice(["skip", "skip", "fail"]) if condition else "skip",

@@ -1,4 +1,4 @@
-"""Random graphs with conditions, joins, tolerated failures, fallbacks, maps and empty maps.
+"""Random graphs with conditions, joins, tolerated failures, fallbacks, maps, empty maps, loops.
 
 QUANTUMFLOW_GRAPHS says how many; each is worked off by one session in an order of its own, and by
 four at once, with the same result, which is that of a fold over the graph.
@@ -98,6 +98,10 @@ class _Player:
 
     def _output(self, task: Task) -> object:
         node = self._node(task)
+        if node.iterations is not None:
+            assert task.input["iteration"] == task.task_index
+            assert task.input["last"] == ([task.task_index - 1] if task.task_index else None)
+            return [task.task_index]
         if not node.is_map:
             return node.output
         if node.chunk_size is None:
