@@ -43,4 +43,4 @@ $help$;
 comment on function quantumflow.help(text) is
 'What there is to call, for people at a prompt, by topic: looking, steering, starting, defining, working, owning. An unknown topic has none.
 
-All that there is to say of one: \df+ quantumflow.NAME, or docs/reference.md.';
+All that there is to say of one: \df+ of it, or docs/reference.md.';
