@@ -104,7 +104,7 @@ begin
   if cardinality(v_run_ids) > 1 then
     raise exception 'several runs have ids that begin with %', find_run.run_id_prefix
     using
-      errcode = 'QF228',
+      errcode = 'QF229',
       detail = format('Two of them are %s and %s.', v_run_ids[1], v_run_ids[2]),
       hint = 'Give more of it: ids of runs that were started in the same minute have their first eight digits in common.';
   end if;
@@ -116,4 +116,4 @@ $find_run$;
 comment on function quantumflow.find_run(text) is
 'The run whose id begins so, for people who type: with as many of its digits as no other run shares.
 
-Errors: QF201 there is none; QF228 there are several.';
+Errors: QF201 there is none; QF229 there are several.';

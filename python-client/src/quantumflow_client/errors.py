@@ -342,10 +342,16 @@ class NoTurnKey(RunError):
     code = "QF226"
 
 
+class ChildOfRun(RunError):
+    """A step of another run started the run, with which it goes."""
+
+    code = "QF228"
+
+
 class AmbiguousRun(RunError):
     """The ids of several runs begin as the text that was to name one."""
 
-    code = "QF228"
+    code = "QF229"
 
 
 class TaskError(QuantumflowError):
