@@ -110,7 +110,18 @@ def test_the_runs_that_a_step_has_started_are_folded_in() -> None:
         return RunSummary(**values | {"ended_at": None if end is None else at(end)})
 
     children = [child(3, 6, None, "started"), child(2, 2, 5, "failed"), child(1, 1, 4, "completed")]
-    steps = [step(1, "pay", 1, None, type="map", flow="payment", tasks={"total": 3})]
+    steps = [
+        step(
+            1,
+            "pay",
+            1,
+            None,
+            type="map",
+            flow="payment",
+            child=str(uuid.UUID(int=1)),
+            tasks={"total": 3},
+        )
+    ]
     found = facts(steps, [], 10, children=children)
     (row,) = lay_out(found, UTC).steps
     assert [(b.kind, b.x, b.y) for b in row.bars] == [

@@ -210,8 +210,10 @@ class _Drawing:
         bars: list[Bar] = []
         free_from: list[datetime] = []
         end = self.facts.end
+        # Of which step a run is, its row does not say; those of steps with one run do.
+        of_others = {s.child for s in self.facts.steps if s.type == "flow" and s.slug != step.slug}
         for run in reversed(self.facts.children):
-            if run.workflow_slug != step.flow or (step.child and str(run.run_id) != step.child):
+            if run.workflow_slug != step.flow or str(run.run_id) in of_others:
                 continue
             began, ended = run.started_at or run.created_at, run.ended_at
             row = next((n for n, free in enumerate(free_from) if free <= began), len(free_from))
