@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._runs import moment_of
-from ._spans import attempt_span, run_span, step_span, trace_of
+from ._spans import attempt_span, attributes_of, run_span, step_span, trace_of
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def spans_of(
             trace.parent_id,
             (began, moment_of(run["ended_at"])),
             {
-                "quantumflow.version": run["version"],
-                "quantumflow.status": run["status"],
-                "quantumflow.retries": run["retries"],
+                "version": run["version"],
+                "status": run["status"],
+                "retries": run["retries"],
             },
             error=run["error_message"] if run["status"] == "failed" else None,
             state=trace.state,
@@ -52,7 +52,8 @@ def spans_of(
     made += (spans.step(step) for step in run["steps"] if step["started_at"])
     slugs = {step["step_slug"] for step in run["steps"]}
     made += (spans.attempt(a, slugs) for a in attempts if a.began_at is not None)
-    resource = {"service.name": "quantumflow", "quantumflow.workflow": run["workflow_slug"]}
+    resource = {"service.name": "quantumflow"}
+    resource |= attributes_of({"workflow": run["workflow_slug"]})
     scope = {"name": "quantumflow", "version": __version__}
     return {
         "resourceSpans": [
@@ -80,10 +81,10 @@ class _Spans:
             run_span(self._run_id),
             (began, moment_of(step["ended_at"])),
             {
-                "quantumflow.step": step["step_slug"],
-                "quantumflow.step_type": step["step_type"],
-                "quantumflow.status": step["status"],
-                "quantumflow.tasks": step["tasks"].get("total", 0),
+                "step": step["step_slug"],
+                "step_type": step["step_type"],
+                "status": step["status"],
+                "tasks": step["tasks"].get("total", 0),
             },
             error=step["error_message"] if step["status"] == "failed" else None,
         )
@@ -103,13 +104,13 @@ class _Spans:
             else run_span(self._run_id),
             (attempt.began_at, attempt.ended_at),
             {
-                "quantumflow.step": attempt.step_slug,
-                "quantumflow.task_index": attempt.task_index,
-                "quantumflow.retries": attempt.retries,
-                "quantumflow.attempt": attempt.attempt,
-                "quantumflow.outcome": attempt.kind or attempt.outcome,
-                "quantumflow.worker": attempt.worker,
-                "quantumflow.waited_seconds": waited,
+                "step": attempt.step_slug,
+                "task_index": attempt.task_index,
+                "retries": attempt.retries,
+                "attempt": attempt.attempt,
+                "outcome": attempt.kind or attempt.outcome,
+                "worker": attempt.worker,
+                "waited_seconds": waited,
             },
             kind=_CONSUMER,
             error=(attempt.error_message or attempt.kind) if attempt.outcome == "failed" else None,
@@ -137,7 +138,7 @@ class _Spans:
             "startTimeUnixNano": _nanoseconds(began),
             "endTimeUnixNano": _nanoseconds(ended or max(self._now, began)),
             "attributes": _attributes(
-                [("quantumflow.run_id", str(self._run_id)), *attributes.items()]
+                attributes_of({"run_id": str(self._run_id), **attributes}).items()
             ),
             "status": {} if ended is None else {"code": _OK},
         }

@@ -10,13 +10,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+T = TypeVar("T")
+
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+_PREFIX = "quantumflow"
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 """Under which names headers have them."""
@@ -69,3 +73,8 @@ def attempt_span(run_id: UUID, step_slug: str, *numbers: int) -> str:
 
 def _digits(count: int, *parts: object) -> str:
     return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:count]
+
+
+def attributes_of(values: Mapping[str, T]) -> dict[str, T]:
+    """What is said of a span, by names with our prefix."""
+    return {f"{_PREFIX}.{name}": value for name, value in values.items()}

@@ -32,7 +32,7 @@ except ImportError as error:
         "pip install './python-client[otel]'."
     ) from error
 
-from ._spans import TRACEPARENT, TRACESTATE, Trace, run_span, trace_of
+from ._spans import TRACEPARENT, TRACESTATE, Trace, attributes_of, run_span, trace_of
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ class _Spans:
             ctx.command,
             context=trace.set_span_in_context(NonRecordingSpan(self._parent(ctx, described))),
             kind=SpanKind.CONSUMER,
-            attributes={
-                "messaging.system": "quantumflow",
-                "quantumflow.run_id": str(ctx.run_id),
-                "quantumflow.workflow": ctx.workflow_slug,
-                "quantumflow.step": ctx.step_slug,
-                "quantumflow.task_index": ctx.task_index,
-                "quantumflow.attempt": ctx.attempt,
-            },
+            attributes=attributes_of(
+                {
+                    "run_id": str(ctx.run_id),
+                    "workflow": ctx.workflow_slug,
+                    "step": ctx.step_slug,
+                    "task_index": ctx.task_index,
+                    "attempt": ctx.attempt,
+                }
+            ),
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
