@@ -124,7 +124,7 @@ begin
     using
       errcode = 'QF617',
       detail = 'None of its policies is tried or adopted.',
-      hint = 'select * from quantumflow.policy_history(''...'') shows them all.';
+      hint = 'select * from quantumflow.policy_history(''my_flow'') shows them all.';
   end if;
 
   v_policy := quantumflow._end_policy(v_policy, coalesce(rollback_policy.reason, 'by hand'), v_now);

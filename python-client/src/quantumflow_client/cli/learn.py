@@ -27,7 +27,10 @@ _level = click.option(
     help="Make a policy: propose it, try it in a trial, or adopt it without one.",
 )
 def optimize(app: App, slug: str, level: str, apply: str | None) -> None:
-    """Show which settings of the workflow SLUG its past speaks for, or try them with --apply."""
+    """Show better settings for the workflow SLUG, or try them.
+
+    What is shown follows from its past runs; --apply makes a policy of it.
+    """
     if apply is None:
         found = app.run(_sql.recommendations(slug, level))
         app.show_rows(
@@ -45,7 +48,7 @@ def optimize(app: App, slug: str, level: str, apply: str | None) -> None:
 @click.group("policy", invoke_without_command=True)
 @click.pass_context
 def policy(ctx: click.Context) -> None:
-    """Settings that were tried for a workflow, and what came of them."""
+    """Settings that were tried, and what came of them."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
