@@ -43,7 +43,7 @@ where 'quantumflow'::regnamespace in (p.pronamespace, c.relnamespace, t.typnames
 # What looks like a name of the schema, or a command: a setting, files, a lock, a session.
 # Attributes of spans begin as names in the schema do.
 _SPANS = {"otel.py", "_otlp.py"}
-_ELSEWHERE = {"pgmq_owner", "control", "sql", "create_database"}
+_ELSEWHERE = {"runs_by_input", "pgmq_owner", "control", "sql", "create_database"}
 _SESSIONS = {"listener"}
 
 
@@ -142,7 +142,8 @@ def test_targets_of_make_are_there(said: Texts) -> None:
     makefiles = "".join(file.read_text("utf-8") for file in files)
     targets = set(" ".join(re.findall(r"^\.PHONY: (.*)", makefiles, re.MULTILINE)).split())
     for who, text in (said | of_the_client() | pages()).items():
-        assert set(re.findall(r"[\"`]make ([a-z-]+)", text)) - targets == set(), who
+        # One may also make tea: it is a goal.
+        assert set(re.findall(r"[\"`]make ([a-z-]+)", text)) - targets <= {"tea"}, who
 
 
 def test_extras_are_there(said: Texts) -> None:
