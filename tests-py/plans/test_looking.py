@@ -1,0 +1,110 @@
+"""What looking costs beside runs that have ended: each answer reads what it is about, not history.
+
+Fails when an answer about what goes on, or about a short time, reads runs that have ended long ago;
+and, in the long form, when one takes longer than it may beside a million of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from conftest import Connect
+from plans.measuring import Meter, keep_autovacuum_away
+from plans.test_full_tables import _FINISHED
+from support.engine import Engine
+
+pytestmark = pytest.mark.system
+
+_OPEN = 20
+
+# Pages. The queue holds what goes on, and nothing else is looked at by more than a few.
+_MOST = {
+    "why()": 2000,
+    "why('{run}')": 300,
+    "list_queues()": 1000,
+    "list_workers()": 100,
+    "list_runs(status => 'started', max_runs => 100)": 1000,
+    "list_runs(status => 'paused')": 500,
+    "list_runs(since => now() + '1 day')": 100,
+    "list_runs(idempotency_key => 'nobody''s')": 100,
+    "history(now() + '1 day', now() + '25 h')": 150,
+    "eta('{run}')": 400,
+    "stats()": 200,
+    "stats('single', '7 days')": 200,
+    "metrics()": 3500,
+    "find_run('{run}')": 50,
+    "sweep()": 1500,
+}
+
+_LAST = "update quantumflow._counting set next_to = quantumflow._uuid_v7(), writers = '{}'"
+"""Lets counting go up to the run that was started last."""
+
+
+def _count(engine: Engine) -> None:
+    """Let all that has ended be counted, as sweeps do in time."""
+    engine.value("select quantumflow._make_counting()")
+    engine.connection.execute(_LAST)
+    while engine.value("select next_to is not null from quantumflow._counting"):
+        engine.value("select quantumflow._count_runs(now())")
+
+
+@pytest.mark.parametrize("rows", [10_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+def test_looking_reads_no_history(
+    connect: Connect, record_property: Callable[[str, object], None], rows: int
+) -> None:
+    engine = Engine(connect())
+    keep_autovacuum_away(engine)
+    engine.define("single", [{"name": "only"}])
+    first, *rest = _FINISHED
+    engine.value(first + "returning null", rows)
+    for statement in rest:
+        engine.connection.execute(statement.encode())
+    run = engine.start("single")
+    for _ in range(_OPEN - 1):
+        engine.start("single")
+    _count(engine)
+    engine.connection.execute("analyze")
+
+    meter = Meter(engine)
+    found = {}
+    for call in _MOST:
+        query = f"select * from quantumflow.{call.format(run=run)}"
+        meter.pages(query)  # makes plans, too
+        began = time.perf_counter()
+        found[call] = meter.pages(query)
+        record_property(call, (found[call], round(1000 * (time.perf_counter() - began), 1)))
+    assert {call: n for call, n in found.items() if n > _MOST[call]} == {}
+    counted = "select n from quantumflow.step_hours where hour = '-infinity' and step_slug = 'only'"
+    assert engine.value(counted) == rows
+
+
+def test_a_retry_beside_who_counts_waits_for_nobody_and_is_counted_once(connect: Connect) -> None:
+    """One counts, and has not committed; beside it a run is retried, and somebody else counts."""
+    engine = Engine(connect())
+    engine.define("single", [{"name": "only"}])
+    retried, stays = engine.start("single"), engine.start("single")
+    for task in engine.claim(2):
+        engine.complete(task)
+    engine.value("select quantumflow._make_counting()")
+    engine.connection.execute(_LAST)
+
+    counting = Engine(connect())
+    with counting.connection.transaction():
+        assert counting.value("select quantumflow._count_runs(now())") == 2
+        engine.connection.execute("set lock_timeout = '5 s'")
+        assert engine.value("select quantumflow._count_runs(now())") == 0
+        engine.value("select quantumflow.retry_run(%s, 'only')", retried)
+    for task in engine.claim(1):
+        engine.complete(task)
+    for _ in range(3):
+        engine.connection.execute(_LAST)
+        engine.value("select quantumflow._count_runs(now())")
+    engine.value("select quantumflow.delete_run(%s)", stays)
+    counted = "select n from quantumflow.step_hours where hour = '-infinity' order by step_slug"
+    # Three attempts; three ends of two runs.
+    assert engine.rows(counted) == [(3,), (3,)]
+    engine.value("select quantumflow.prune('0 s')")
+    assert engine.rows(counted) == [(3,), (3,)]
