@@ -177,6 +177,7 @@
 \ir run/run_now.sql
 \ir run/retry.sql
 \ir run/delete.sql
+\ir run/unkept.sql
 \ir run/prune.sql
 \ir run/look.sql
 \ir run/failed_items.sql

@@ -80,6 +80,9 @@ begin
   delete from quantumflow._tree_work w
   where w.run_id = any (p_run_ids);
 
+  delete from quantumflow._unkept_runs k
+  where k.run_id = any (p_run_ids);
+
   delete from quantumflow._trees t
   where t.root_run_id = any (p_run_ids);
 

@@ -275,3 +275,12 @@ comment on column quantumflow._uncounted_runs.run_id is 'The run; it may be gone
 comment on column quantumflow._uncounted_runs.retried_at is 'When it was retried; -infinity: it was not, that is why it is here.';
 comment on column quantumflow._uncounted_runs.since is
 'Attempts that ended after this are to be counted; null: nobody has looked yet whether those before the retry had been.';
+
+create table quantumflow._unkept_runs (
+  run_id uuid not null,
+  constraint _unkept_runs_pkey primary key (run_id)
+);
+
+comment on table quantumflow._unkept_runs is
+'Runs that iterations of loops had started which are not kept any more: settle() deletes them, since who drops an iteration holds its parent.';
+comment on column quantumflow._unkept_runs.run_id is 'The run.';

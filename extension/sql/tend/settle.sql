@@ -70,6 +70,9 @@ begin
       if exists (select from quantumflow._tree_work) then
         perform quantumflow._work_off_tree(1000, p_now);
       end if;
+      if exists (select from quantumflow._unkept_runs) then
+        perform quantumflow._delete_unkept(100);
+      end if;
 
       -- A hundred at a time, so that what cannot be settled makes few others be settled one by one.
       while v_left > 0 loop

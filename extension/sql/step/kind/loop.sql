@@ -224,6 +224,18 @@ begin
       and t.ctid = k.tid
     returning t.run_id, t.step_slug, t.task_index
   ),
+  children as (
+    insert into quantumflow._unkept_runs (run_id)
+    select c.id
+    from dropped d
+    cross join lateral (
+      select l.id
+      from quantumflow.workflow_runs l
+      where (l.parent_run_id, l.parent_step_slug, l.parent_task_index) = (d.run_id, d.step_slug, d.task_index)
+      offset 0
+    ) c
+    on conflict on constraint _unkept_runs_pkey do nothing
+  ),
   progress as (
     delete from quantumflow.task_progress p
     using dropped d
@@ -262,7 +274,8 @@ end
 $_drop_iterations$;
 
 comment on function quantumflow._drop_iterations(quantumflow._turn[]) is
-'Forgets the iterations that are not kept any more, with their failures and what they said of their progress.';
+'Forgets the iterations that are not kept any more, with their failures and what they said of their progress, and notes the runs that they had
+started.';
 
 create function quantumflow._fail_loops(p_turns quantumflow._turn[], p_now timestamptz)
 returns quantumflow._step_ref[]
