@@ -35,22 +35,33 @@ begin
     schedule_flow.schedule_slug, v_cron, schedule_flow.time_zone, quantumflow._as_seconds(schedule_flow.jitter))::quantumflow._timing;
   v_coming := quantumflow._coming(v_timing, v_now);
 
-  insert into quantumflow.schedules
-    (schedule_slug, workflow_slug, cron, time_zone, input, overlap, catch_up, jitter, priority, created_at, due_at, next_at)
-  values (
-    schedule_flow.schedule_slug, schedule_flow.workflow_slug, schedule_flow.cron, schedule_flow.time_zone,
-    coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, v_timing.jitter,
-    schedule_flow.priority, v_now, v_coming.due_at, v_coming.next_at
-  )
-  on conflict do nothing
-  returning *
-  into v_schedule;
+  loop
+    insert into quantumflow.schedules
+      (schedule_slug, workflow_slug, cron, time_zone, input, overlap, catch_up, jitter, priority, created_at, due_at, next_at)
+    values (
+      schedule_flow.schedule_slug, schedule_flow.workflow_slug, schedule_flow.cron, schedule_flow.time_zone,
+      coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, v_timing.jitter,
+      schedule_flow.priority, v_now, v_coming.due_at, v_coming.next_at
+    )
+    on conflict do nothing
+    returning *
+    into v_schedule;
 
-  if not found then
-    return quantumflow._change_schedule(
-      quantumflow._hold_schedule(schedule_flow.schedule_slug), schedule_flow.workflow_slug, schedule_flow.cron, v_timing,
-      coalesce(schedule_flow.input, '{}'), schedule_flow.overlap, schedule_flow.catch_up, schedule_flow.priority, v_coming, v_now);
-  end if;
+    exit when found;
+
+    select *
+    into v_schedule
+    from quantumflow.schedules s
+    where s.schedule_slug = schedule_flow.schedule_slug
+    for update;
+
+    -- Unless somebody has removed it meanwhile: then it is made.
+    if found then
+      return quantumflow._change_schedule(
+        v_schedule, schedule_flow.workflow_slug, schedule_flow.cron, v_timing, coalesce(schedule_flow.input, '{}'),
+        schedule_flow.overlap, schedule_flow.catch_up, schedule_flow.priority, v_coming, v_now);
+    end if;
+  end loop;
 
   perform quantumflow._record_act(
     'schedule_flow', v_now, v_schedule.workflow_slug, p_detail => jsonb_build_object('schedule', v_schedule.schedule_slug));
