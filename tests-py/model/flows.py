@@ -55,8 +55,29 @@ def _decisions(
 
 
 @st.composite
+def _settled(draw: st.DrawFn, before: list[Step]) -> dict[str, Any]:
+    """What makes a step one that sleeps, or waits; of those that give up a flow has one."""
+    kind = draw(st.sampled_from(["", "sleep", "wait", "wait"]))
+    if not kind:
+        return {}
+    limits = {"max_attempts": 1, "max_lost": 1}
+    if kind == "sleep":
+        return limits | {"sleeps": draw(st.sampled_from([1, 600, 30000]))}
+    can_give_up = all(step.gives_up_after is None for step in before)
+    return limits | {
+        "signals": draw(st.sampled_from([("go",), ("stop",), ("go", "stop")])),
+        "gives_up_after": draw(st.sampled_from([None, 600, 30000])) if can_give_up else None,
+    }
+
+
+@st.composite
 def _steps(
-    draw: st.DrawFn, /, *, decides: bool = False, **more: st.SearchStrategy[Any]
+    draw: st.DrawFn,
+    /,
+    *,
+    decides: bool = False,
+    waits: bool = False,
+    **more: st.SearchStrategy[Any],
 ) -> list[Step]:
     """One to seven steps, maps over anything that can be mapped over among them."""
     steps: list[Step] = []
@@ -66,18 +87,24 @@ def _steps(
             draw(st.lists(st.sampled_from(names), unique=True, max_size=3)) if names else ()
         )
         is_map = draw(st.booleans())
-        map_over = draw(st.sampled_from(dependencies)) if is_map and dependencies else None
+        mappable = [each for each in dependencies if not steps[names.index(each)].is_settled]
+        is_map = is_map and bool(mappable or not dependencies)
+        map_over = draw(st.sampled_from(mappable)) if is_map and dependencies else None
+        settled = {} if is_map or not waits else draw(_settled(steps))
         steps.append(
             Step(
                 name=f"s{n}",
                 is_map=is_map,
                 dependencies=dependencies,
                 map_over=map_over,
-                max_attempts=draw(st.integers(1, 4)),
-                max_lost=draw(st.integers(1, 4)),
                 chunk_size=draw(_CHUNKS) if is_map else None,
-                **{name: draw(values) for name, values in more.items()},
-                **(draw(_decisions(names, dependencies, is_map=is_map)) if decides else {}),
+                **{
+                    "max_attempts": draw(st.integers(1, 4)),
+                    "max_lost": draw(st.integers(1, 4)),
+                    **{name: draw(values) for name, values in more.items()},
+                    **(draw(_decisions(names, dependencies, is_map=is_map)) if decides else {}),
+                    **settled,
+                },
             )
         )
     return steps
@@ -94,11 +121,12 @@ def _run_inputs(steps: list[Step]) -> st.SearchStrategy[Any]:
 def bare_flows(draw: st.DrawFn) -> Flow:
     """A workflow with timeouts and delays of every length, and no scripts.
 
-    Half of them have steps that decide, and go on without one another.
+    Half of them have steps that decide, and go on without one another; half some that wait.
     """
     steps = draw(
         _steps(
             decides=draw(st.booleans()),
+            waits=draw(st.booleans()),
             timeout=st.sampled_from([60, 3600, 18000]),
             retry_delay=st.sampled_from([0, 1, 60, 7200]),
         )

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from math import inf
 from typing import Any
 from uuid import UUID
 
 from model.rules import Flow, Step
+from support.engine import EPOCH
+
+
+def told_at(seconds: float) -> str:
+    """A moment of the clock, as JSON tells it."""
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
 
 LIVE = ("queued", "started")
 GOING_ON = ("started", "paused")
@@ -56,6 +65,16 @@ class StepState:
     failed_tasks: int = 0
     has_started: bool = False
     fell_back: bool = False
+    started_at: float = 0
+
+
+@dataclass
+class SentSignal:
+    """A signal that a run was sent, and who has taken it."""
+
+    name: str
+    payload: Any
+    taken_by: str | None = None
 
 
 @dataclass
@@ -74,6 +93,7 @@ class RunState:
     failures: dict[tuple[str, int, int, int], tuple[str, int | None, bool]] = field(
         default_factory=dict
     )
+    signals: list[SentSignal] = field(default_factory=list)
 
     def has_ended(self, name: str) -> bool:
         """Whether a step has ended while its run goes on."""
@@ -174,14 +194,14 @@ class RunState:
 
     def _become_ready(self, step: Step, now: float) -> None:
         state = self.steps[step.name]
-        state.status, state.has_started = "started", True
+        state.status, state.has_started, state.started_at = "started", True, now
         items = step.tasks(self._source(step)) if step.is_map else [None]
         state.tasks = len(items)
         if step.is_map:
             kept = sum(key[0] == step.name for key in self.tasks)
             state.remaining_tasks = len(items) - kept
         for index, item in enumerate(items):
-            self.tasks.setdefault((step.name, index), TaskState(now, item))
+            self.tasks.setdefault((step.name, index), TaskState(_due_at(step, now), item))
         if not items:
             self._finish(step)
 
@@ -269,6 +289,62 @@ class RunState:
         if self.flow.has_callbacks and status in CALLBACKS:
             self.tasks[CALLBACKS[status], self.retries] = TaskState(now)
 
+    # What no worker is given.
+
+    def _oldest_signal(self, step: Step) -> SentSignal | None:
+        return next((s for s in self.signals if not s.taken_by and s.name in step.signals), None)
+
+    def open_waits(self, name: str | None = None) -> list[Step]:
+        """The steps that are to be settled, by their start; of those that wait for a signal."""
+        steps = [
+            step
+            for step in self.flow.steps
+            if step.is_settled
+            and (name is None or name in step.signals)
+            and (step.name, 0) in self.tasks
+            and self.tasks[step.name, 0].status == "queued"
+        ]
+        return sorted(steps, key=lambda step: (self.steps[step.name].started_at, step.name))
+
+    def settle(self, now: float) -> int:
+        """Settle what is due, and what that makes due."""
+        settled = 0
+        while self.status == "started" and (
+            due := [
+                step
+                for step in self.open_waits()
+                if self.tasks[step.name, 0].ready_at <= now or self._oldest_signal(step)
+            ]
+        ):
+            self.settle_steps(due, now)
+            settled += len(due)
+        return settled
+
+    def settle_steps(self, due: list[Step], now: float) -> None:
+        """Settle these: those that complete, and then those that fail."""
+        done, failing = [], []
+        for step in due:
+            task = self.tasks[step.name, 0]
+            signal = self._oldest_signal(step)
+            if signal is not None:
+                signal.taken_by = step.name
+                told = {"signal": signal.name, "payload": signal.payload}
+                task.output = told if len(step.signals) > 1 else signal.payload
+                done.append(step)
+            elif step.sleeps is not None:
+                task.output = {"until": told_at(task.ready_at)}
+                done.append(step)
+            else:
+                failing.append(step)
+        for step in done:
+            task = self.tasks[step.name, 0]
+            task.status = "completed"
+            task.attempts += 1
+        self.count_done([(step.name, 0) for step in done], now)
+        for step in failing:
+            if self.tasks[step.name, 0].status == "queued":
+                self.fail_attempt((step.name, 0), "timeout", now, final=True, was_reported=False)
+
     # What happens to tasks.
 
     def deadline(self, key: Key) -> float:
@@ -276,6 +352,8 @@ class RunState:
 
     def is_claimable(self, key: Key, now: float) -> bool:
         task = self.tasks[key]
+        if self.flow.step(key[0]).is_settled:
+            return False
         may_run = key[0] in CALLBACKS.values() or self.status == "started"
         return task.status == "queued" and may_run and task.ready_at <= now
 
@@ -349,6 +427,15 @@ class RunState:
         self.retries += 1
         self.start_ready(now, passed)
         return None
+
+
+def _due_at(step: Step, now: float) -> float:
+    """When a task is due that was made now."""
+    if step.sleeps is not None:
+        return now + step.sleeps
+    if step.signals:
+        return inf if step.gives_up_after is None else now + step.gives_up_after
+    return now
 
 
 @dataclass
@@ -433,6 +520,25 @@ class Model:
         kind = "timeout" if is_late else "error"
         is_last = run.fail_attempt(key, kind, self.now, final=final)
         return "failed" if is_last else "retrying"
+
+    def settle(self) -> int:
+        """Somebody settles what is due of all runs."""
+        return sum(run.settle(self.now) for run in list(self.runs.values()))
+
+    def send(self, run_id: UUID, name: str, payload: Any) -> str:
+        """A signal is sent, and settled at once."""
+        run = self.runs.get(run_id)
+        if run is None:
+            return "no_run"
+        if run.status not in GOING_ON:
+            return "run_ended"
+        run.signals.append(SentSignal(name, payload))
+        if run.status == "paused":
+            return "kept"
+        waits = run.open_waits(name)
+        untaken = sum(s.name == name and not s.taken_by for s in run.signals)
+        run.settle_steps(waits[:untaken], self.now)
+        return "delivered" if untaken <= len(waits) else "kept"
 
     def release(self, run_id: UUID, key: Key, token: int) -> int:
         if self._fate(run_id, key, token, by_hand=False) != "acts":

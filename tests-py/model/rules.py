@@ -37,6 +37,14 @@ class Step(Decides):
     timeout: int = TIMEOUT
     retry_delay: int = 1
     chunk_size: int | None = None
+    # What no worker is given: how long it sleeps, or for which signals it waits.
+    sleeps: int | None = None
+    signals: tuple[str, ...] = ()
+    gives_up_after: int | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.sleeps is not None or bool(self.signals)
 
     @property
     def waits_for(self) -> tuple[str, ...]:
@@ -56,6 +64,8 @@ class Step(Decides):
         return self.scripts[index % len(self.scripts)]
 
     def definition(self) -> dict[str, Any]:
+        if self.is_settled:
+            return self._settled_definition() | self.decisions()
         found: dict[str, Any] = {
             "name": self.name,
             "type": "map" if self.is_map else "single",
@@ -70,6 +80,15 @@ class Step(Decides):
         if self.chunk_size is not None:
             found["chunk_size"] = self.chunk_size
         return found | self.decisions()
+
+    def _settled_definition(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": self.name, "dependencies": list(self.dependencies)}
+        if self.sleeps is not None:
+            return found | {"type": "sleep", "seconds": self.sleeps}
+        several = len(self.signals) > 1
+        found |= {"type": "wait"}
+        found |= {"signals": list(self.signals)} if several else {"signal": self.signals[0]}
+        return found | ({"timeout": self.gives_up_after} if self.gives_up_after else {})
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from statistics import mean
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from conftest import Connect
 from plans.measuring import Meter, function_calls, keep_autovacuum_away, table_counters
@@ -96,3 +99,44 @@ def test_to_settle_many_is_a_fixed_number_of_statements(engine: Engine) -> None:
         engine.value("select settled from quantumflow.settle(100)")
         calls[tasks] = function_calls(engine) - before
     assert calls[100] <= calls[10] + 20 <= 200, calls
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_million_asleep_cost_a_claim_nothing(
+    engine: Engine, connect: Connect, record_property: Callable[[str, object], None]
+) -> None:
+    """Nor a look whether something is due, nor a sweep; nor do 100,000 that are queued."""
+    asleep = int(os.environ.get("QUANTUMFLOW_ASLEEP", "1000000"))
+    worker = Meter(Engine(connect()))
+    engine.define("naps", [{"name": "a", "type": "sleep", "seconds": 1_000_000}])
+    worker.engine.set_clock(0)
+    engine.start("naps")
+    engine.start_many("single", [{}] * 1_000)
+
+    def costs() -> dict[str, int]:
+        for _ in range(3):
+            worker.claim()
+        return {
+            "claim": worker.claim(),
+            "settle": settle(worker, 100),
+            "sweep": worker.pages("select * from quantumflow.sweep()"),
+        }
+
+    alone = costs()
+    began = time.monotonic()
+    inputs = [Jsonb({})] * 10_000
+    for _ in range(asleep // 10_000):
+        engine.value("select count(*) from quantumflow.start_flows('naps', %s)", inputs)
+    seconds = time.monotonic() - began
+    beside = costs()
+    engine.start_many("single", [{}] * 100_000)
+    queued = costs()
+    record_property("pages alone, beside a million, and 100,000 queued", (alone, beside, queued))
+    record_property("starts a second", round(asleep / seconds))
+    for found in (beside, queued):
+        assert found["claim"] <= alone["claim"] * 1.2
+        assert found["settle"] <= alone["settle"] + 20
+    assert beside["sweep"] <= alone["sweep"] + 100
+    # It looks at 10,000 messages of a queue at most.
+    assert queued["sweep"] <= 30_000
