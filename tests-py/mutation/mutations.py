@@ -548,9 +548,9 @@ LEASES = [
     ),
     Mutation(
         "a sweep does not look again whether the lease has run out",
-        "_lock_messages",
-        "      where m.vt <= $2\n",
-        "      where true\n",
+        "_lock_messages_statement",
+        "    where m.vt <= $2\n",
+        "    where true\n",
         _sql("queue/what_was_seen_is_locked_only_while_it_can_be_taken"),
     ),
     Mutation(
@@ -2998,9 +2998,51 @@ SCHEDULING = [
     Mutation(
         "a schedule that is changed loses a time that has come",
         "_change_schedule",
-        "= row(p_cron, p_time_zone, p_jitter) then p_schedule.due_at",
-        "= row(p_cron, p_time_zone, p_jitter) then p_due_at",
+        "= row(p_cron, p_timing.time_zone, p_timing.jitter) then p_schedule.due_at",
+        "= row(p_cron, p_timing.time_zone, p_timing.jitter) then p_coming.due_at",
         _sql("tend/a_schedule_that_is_made_again_is_changed"),
+    ),
+    Mutation(
+        "a page of outputs begins with the last one of the page before",
+        "list_outputs",
+        "      continue when v_item.item_index <= list_outputs.after_index;\n",
+        "",
+        _sql("run/list_outputs_pages_through_the_items_of_a_map"),
+    ),
+    Mutation(
+        "a page of outputs has those of tasks that are under way",
+        "list_outputs",
+        "      and t.status = 'completed'\n",
+        "",
+        _sql("run/list_outputs_pages_through_the_items_of_a_map"),
+    ),
+    Mutation(
+        "start_flows returns ids in another order than the inputs",
+        "start_flows",
+        "array_agg(coalesce(i.input, '{}') order by i.n)",
+        "array_agg(coalesce(i.input, '{}') order by i.n desc)",
+        _sql("run/start_flows_starts_a_run_per_input_in_their_order"),
+    ),
+    Mutation(
+        "ids of runs with keys or times of their own come in another order",
+        "_start_various",
+        "v_run_ids[v_some.places[n]] := v_ids[n];",
+        "v_run_ids[n] := v_ids[n];",
+        _sql("run/start_flows_takes_keys_times_and_headers_of_each_run"),
+    ),
+    Mutation(
+        "any session of any database moves the clock",
+        "_is_clock_set",
+        "  return exists (",
+        "  return true or exists (",
+        _sql("tend/only_the_clock_of_a_database_for_tests_is_advanced"),
+    ),
+    Mutation(
+        "a clock is advanced past what is due",
+        "advance_clock",
+        "    v_then := least(v_then, quantumflow._next_due(advance_clock.queues, v_now));",
+        "    v_then := coalesce(v_then, quantumflow._next_due(advance_clock.queues, v_now));",
+        _sql("tend/a_clock_for_tests_is_advanced_to_what_is_due_next"),
     ),
 ]
 
