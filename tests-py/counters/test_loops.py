@@ -41,7 +41,11 @@ def driver() -> Iterator[Driver]:
 
 
 @pytest.mark.parametrize(
-    "iterations", [pytest.param(240, id="240"), pytest.param(10_000, marks=pytest.mark.long)]
+    "iterations",
+    [
+        pytest.param(240, id="240"),
+        pytest.param(10_000, id="10,000", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_an_iteration_costs_the_same_however_many_there_were(
     driver: Driver, iterations: int

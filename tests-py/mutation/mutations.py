@@ -3117,6 +3117,20 @@ LOOPS = [
         "p_from_iteration between 0 and",
         _sql("run/retrying_a_loop_from_an_iteration_keeps_those_before"),
     ),
+    Mutation(
+        "a loop over a flow that is retried begins anew beside what it has kept",
+        "_start_steps",
+        "quantumflow._steps_but(v_settled, v_resumed)",
+        "v_settled",
+        _sql("step/a_loop_may_start_a_run_for_each_iteration"),
+    ),
+    Mutation(
+        "a run whose callback is to be done goes with its iteration",
+        "_delete_unkept",
+        "quantumflow._goes_on_below(v_run_id) is not null or ",
+        "",
+        _sql("step/a_loop_keeps_the_runs_of_its_last_iterations"),
+    ),
 ]
 
 LIMITS = [
