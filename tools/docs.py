@@ -83,6 +83,7 @@ GROUPS = {
         "create_flow_from_graph register_decomposer add_method list_methods describe_command "
         "recent_events configure_orchestrator"
     ),
+    "Many runs": "cancel_runs pause_runs resume_runs retry_runs delete_runs",
     "Pauses": (
         "pause_queue resume_queue pause_flow resume_flow pause_command resume_command list_pauses"
     ),

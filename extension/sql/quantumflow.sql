@@ -184,6 +184,12 @@
 \ir run/list_outputs.sql
 \ir run/status.sql
 \ir run/list.sql
+\ir run/bulk.sql
+\ir run/cancel_runs.sql
+\ir run/pause_runs.sql
+\ir run/resume_runs.sql
+\ir run/retry_runs.sql
+\ir run/delete_runs.sql
 \ir run/failures.sql
 \ir run/send_signal.sql
 \ir run/list_waits.sql
