@@ -35,6 +35,7 @@ VALUES = {
     "tasks": "'[]'",
     "results": f"""'[{{"run_id": "{RUN}", "step_slug": "a", "task_index": 0, "output": 1}}]'""",
     "definition": """'{"slug": "v", "steps": [{"name": "a", "queue": "another"}]}'""",
+    "filter": """'{"all": true}'""",
     "input": "'{}'",
     "inputs": "'{1,2}'",
     "setting": "'max_steps'",

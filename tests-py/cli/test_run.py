@@ -352,3 +352,20 @@ def test_failed_attempts_are_listed(
     assert "\n[\n  1\n]\n" in quantumflow("failures", "--traceback").stdout
     connection.execute("update quantumflow.task_failures set error_details = null")
     assert quantumflow("failures", "--traceback").stdout.count("ValueError") == 2
+
+
+def test_many_runs_are_steered(quantumflow: Command, define: Define) -> None:
+    slug = define(ONE_STEP)
+    for _ in range(3):
+        quantumflow.start(slug)
+    (count,) = quantumflow.lines("cancel", "--workflow", slug, "--status", "started")
+    assert count == {"workflow": "one", "status": "started", "error": None, "runs": 3}
+    assert "say --yes" in quantumflow("pause", "--workflow", slug).stdout
+    assert quantumflow("pause", "--workflow", slug, "--yes").stdout == "3 runs are paused.\n"
+    assert quantumflow.json("resume", "--all", "--yes") == {"resumed": 3, "refused": 0}
+    said = quantumflow("cancel", "--since", "2020-01-01", "--yes", "--reason", "enough").stdout
+    assert said == "3 runs are cancelled.\n"
+    assert quantumflow.json("retry", "--error", "enough", "--yes") == {"retried": 3, "refused": 0}
+    assert quantumflow("delete", "--all").stdout == "There are no such runs.\n"
+    assert "say one RUN" in quantumflow("cancel", expect=2).stderr
+    assert quantumflow.error("cancel", "--status", "odd", expect=4)["code"] == "QF212"

@@ -644,6 +644,97 @@ def run_now(run_id: UUID, step_slug: str, task_index: int) -> Call[str]:
     return Call(_RUN_NOW, _scalar, parameters, is_repeatable=True)
 
 
+@dataclass(frozen=True, slots=True)
+class RunAct:
+    """What a call on many runs has done with one of them, or would do.
+
+    Attributes:
+        run_id: The run.
+        workflow_slug: Its workflow.
+        status: Its status; of one that is deleted the last.
+        what: cancelled, retried, paused, resumed or deleted; in a dry run that with "to be" before
+            it; or, where that was refused, with "not" before it, and the reason.
+        error_message: Why it had failed or been cancelled before.
+    """
+
+    run_id: UUID
+    workflow_slug: str
+    status: str
+    what: str
+    error_message: str | None
+
+
+_ACTS = {
+    "cancel": _statement(
+        "cancel_runs",
+        """
+        select run_id, workflow_slug, status, what, error_message
+        from quantumflow.cancel_runs(
+          filter => %(filter)s::pg_catalog.jsonb, max_runs => %(max_runs)s::int,
+          dry_run => %(dry_run)s, reason => %(reason)s)
+        """,
+    ),
+    "pause": _statement(
+        "pause_runs",
+        """
+        select run_id, workflow_slug, status, what, error_message
+        from quantumflow.pause_runs(
+          filter => %(filter)s::pg_catalog.jsonb, max_runs => %(max_runs)s::int,
+          dry_run => %(dry_run)s, reason => %(reason)s)
+        """,
+    ),
+    "resume": _statement(
+        "resume_runs",
+        """
+        select run_id, workflow_slug, status, what, error_message
+        from quantumflow.resume_runs(
+          filter => %(filter)s::pg_catalog.jsonb, max_runs => %(max_runs)s::int,
+          dry_run => %(dry_run)s, reason => %(reason)s)
+        """,
+    ),
+    "retry": _statement(
+        "retry_runs",
+        """
+        select run_id, workflow_slug, status, what, error_message
+        from quantumflow.retry_runs(
+          filter => %(filter)s::pg_catalog.jsonb, max_runs => %(max_runs)s::int,
+          dry_run => %(dry_run)s, reason => %(reason)s)
+        """,
+    ),
+    "delete": _statement(
+        "delete_runs",
+        """
+        select run_id, workflow_slug, status, what, error_message
+        from quantumflow.delete_runs(
+          filter => %(filter)s::pg_catalog.jsonb, max_runs => %(max_runs)s::int,
+          dry_run => %(dry_run)s, reason => %(reason)s)
+        """,
+    ),
+}
+
+
+def act_on_runs(
+    verb: str,
+    filter: Mapping[str, Json],  # noqa: A002
+    max_runs: int,
+    *,
+    dry_run: bool,
+    reason: str | None,
+    encode: _json.Encoder = _json.encode,
+) -> Call[list[RunAct]]:
+    """Do something to the runs that a filter means, or say which they are."""
+    return Call(
+        _ACTS[verb],
+        lambda rows: [RunAct(*row) for row in rows],
+        {
+            "filter": encode(filter, "the filter"),
+            "max_runs": max_runs,
+            "dry_run": dry_run,
+            "reason": reason,
+        },
+    )
+
+
 _RETRY_RUN = _statement(
     "retry_run",
     """

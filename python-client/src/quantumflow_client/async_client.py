@@ -34,6 +34,7 @@ from ._sql import (
     Reason,
     Recommendation,
     RetriedStep,
+    RunAct,
     RunSummary,
     Schedule,
     Settled,
@@ -413,6 +414,91 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.resume_run.
         """
         return await self._run(_sql.resume_run(run_id, reason), connection)
+
+    async def cancel_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunAct]:
+        """Stop many runs for good, those that a filter means; see Client.cancel_runs.
+
+        Calls quantumflow.cancel_runs.
+        """
+        return await self._run(
+            _sql.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    async def pause_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunAct]:
+        """Hold many runs, those that a filter means; see Client.pause_runs.
+
+        Calls quantumflow.pause_runs.
+        """
+        return await self._run(
+            _sql.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    async def resume_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunAct]:
+        """Let many paused runs go on, those that a filter means; see Client.resume_runs.
+
+        Calls quantumflow.resume_runs.
+        """
+        return await self._run(
+            _sql.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    async def retry_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunAct]:
+        """Run many runs again, those that a filter means; see Client.retry_runs.
+
+        Calls quantumflow.retry_runs.
+        """
+        return await self._run(
+            _sql.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    async def delete_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: AsyncBorrowed | None = None,
+    ) -> list[RunAct]:
+        """Delete many runs, those that a filter means; see Client.delete_runs.
+
+        Calls quantumflow.delete_runs.
+        """
+        return await self._run(
+            _sql.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
 
     async def pause_queue(
         self, queue: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None

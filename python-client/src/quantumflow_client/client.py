@@ -40,6 +40,7 @@ from ._sql import (
     Reason,
     Recommendation,
     RetriedStep,
+    RunAct,
     RunSummary,
     Schedule,
     Settled,
@@ -734,6 +735,161 @@ class Client(GoalCalls):
         Calls quantumflow.resume_run.
         """
         return self._run(_sql.resume_run(run_id, reason), connection)
+
+    def cancel_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: Borrowed | None = None,
+    ) -> list[RunAct]:
+        """Stop many runs for good.
+
+        Those that a filter means, if they have started, or are paused. Call it again until fewer
+        come back than `max_runs`: one in somebody's hands is passed over.
+
+        Args:
+            filter: Which, by the arguments of quantumflow.list_runs: {"workflow_slug": "order",
+                "error": "503"}; {"all": True}: all of them.
+            max_runs: How many at most; 1 to 10,000, the newest first.
+            dry_run: Only say which they are.
+            reason: Why; kept in audit_log with each.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadFilter: It is empty, or has a key or a value that is none.
+
+        Calls quantumflow.cancel_runs.
+        """
+        return self._run(
+            _sql.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    def pause_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: Borrowed | None = None,
+    ) -> list[RunAct]:
+        """Hold many runs.
+
+        Those that a filter means, if they have started. Call it again until fewer
+        come back than `max_runs`: one in somebody's hands is passed over.
+
+        Args:
+            filter: Which, by the arguments of quantumflow.list_runs: {"workflow_slug": "order",
+                "error": "503"}; {"all": True}: all of them.
+            max_runs: How many at most; 1 to 10,000, the newest first.
+            dry_run: Only say which they are.
+            reason: Why; kept in audit_log with each.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadFilter: It is empty, or has a key or a value that is none.
+
+        Calls quantumflow.pause_runs.
+        """
+        return self._run(
+            _sql.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    def resume_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: Borrowed | None = None,
+    ) -> list[RunAct]:
+        """Let many paused runs go on.
+
+        Those that a filter means, if they are paused. Call it again until fewer
+        come back than `max_runs`: one in somebody's hands is passed over.
+
+        Args:
+            filter: Which, by the arguments of quantumflow.list_runs: {"workflow_slug": "order",
+                "error": "503"}; {"all": True}: all of them.
+            max_runs: How many at most; 1 to 10,000, the newest first.
+            dry_run: Only say which they are.
+            reason: Why; kept in audit_log with each.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadFilter: It is empty, or has a key or a value that is none.
+
+        Calls quantumflow.resume_runs.
+        """
+        return self._run(
+            _sql.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    def retry_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: Borrowed | None = None,
+    ) -> list[RunAct]:
+        """Run again what many runs did not finish.
+
+        Those that a filter means, if they have failed or were cancelled. Call it again until fewer
+        come back than `max_runs`: one in somebody's hands is passed over.
+
+        Args:
+            filter: Which, by the arguments of quantumflow.list_runs: {"workflow_slug": "order",
+                "error": "503"}; {"all": True}: all of them.
+            max_runs: How many at most; 1 to 10,000, the newest first.
+            dry_run: Only say which they are.
+            reason: Why; kept in audit_log with each.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadFilter: It is empty, or has a key or a value that is none.
+
+        Calls quantumflow.retry_runs.
+        """
+        return self._run(
+            _sql.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
+
+    def delete_runs(
+        self,
+        filter: Mapping[str, Json],  # noqa: A002
+        max_runs: int = 1000,
+        *,
+        dry_run: bool = True,
+        reason: str | None = None,
+        connection: Borrowed | None = None,
+    ) -> list[RunAct]:
+        """Delete many runs.
+
+        Those that a filter means, if they have ended. Call it again until fewer
+        come back than `max_runs`: one in somebody's hands is passed over.
+
+        Args:
+            filter: Which, by the arguments of quantumflow.list_runs: {"workflow_slug": "order",
+                "error": "503"}; {"all": True}: all of them.
+            max_runs: How many at most; 1 to 10,000, the newest first.
+            dry_run: Only say which they are.
+            reason: Why; kept in audit_log with each.
+            connection: As for `start_flow`.
+
+        Raises:
+            BadFilter: It is empty, or has a key or a value that is none.
+
+        Calls quantumflow.delete_runs.
+        """
+        return self._run(
+            _sql.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason), connection
+        )
 
     def pause_queue(
         self, queue: str, reason: str | None = None, *, connection: Borrowed | None = None

@@ -294,6 +294,12 @@ class InboxFull(RunError):
     code = "QF218"
 
 
+class BadFilter(RunError):
+    """A filter does not say which runs, or has a key or a value that is none."""
+
+    code = "QF219"
+
+
 class BadSchedule(RunError):
     """A schedule cannot be what it is to be: its cron text, time zone, name or the like."""
 

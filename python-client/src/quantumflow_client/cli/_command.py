@@ -46,6 +46,7 @@ class App:
     def __init__(self) -> None:
         self.dsn: str | None = None
         self.as_json = False
+        self.filter: dict[str, Any] = {}
 
     @cached_property
     def source(self) -> str:

@@ -15,6 +15,7 @@ from quantumflow_client.errors import RunCancelled, RunFailed, WaitTimeout
 from . import _output, _sources, _view
 from ._command import RUN, App, Seconds, command, moment
 from ._errors import Exit
+from ._filter import act, filtered, means_many
 
 
 def _header(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -198,15 +199,21 @@ def list_(
     "cancel",
     example="quantumflow cancel 0198c0de-0000-7000-8000-000000000000 --reason 'wrong input'",
 )
-@click.argument("run_id", metavar="RUN", type=RUN)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
+@filtered
 @click.option("--reason", metavar="TEXT", help="Why; kept with the run.")
-def cancel(app: App, run_id: UUID, reason: str | None) -> None:
+def cancel(app: App, run_id: UUID | None, reason: str | None, yes: bool) -> int:
     """Stop a run for good. Nothing of it starts any more.
 
-    A task that runs is told to stop; what it still reports changes nothing.
+    A task that runs is told to stop; what it still reports changes nothing. Without RUN all runs
+    that the options mean: first it says how many, with --yes it does it.
     """
+    if means_many(app, run_id):
+        return act(app, "cancel", "cancelled", yes=yes, reason=reason)
+    assert run_id is not None
     app.client.cancel(run_id, reason)
     app.show({"run_id": run_id, "status": "cancelled", "reason": reason}, f"{run_id} is cancelled.")
+    return Exit.OK
 
 
 @command(
@@ -214,7 +221,8 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
     example="quantumflow retry 0198c0de-0000-7000-8000-000000000000 --from charge --preview\n"
     "quantumflow retry 0198c0de-0000-7000-8000-000000000000",
 )
-@click.argument("run_id", metavar="RUN", type=RUN)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
+@filtered
 @click.option("--from", "from_step", metavar="STEP", help="From this step on, finished or not.")
 @click.option(
     "--iteration", metavar="N", type=int, help="Of the loop STEP only those from N on, from 0."
@@ -224,18 +232,25 @@ def cancel(app: App, run_id: UUID, reason: str | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def retry(
     app: App,
-    run_id: UUID,
+    run_id: UUID | None,
     from_step: str | None,
     iteration: int | None,
     given_up: bool,
     preview: bool,
     reason: str | None,
-) -> None:
+    yes: bool,
+) -> int:
     """Run again what an ended run did not finish.
 
     What it finished keeps its outputs, but for --from STEP and all that depends on it. --given-up
-    runs again what had failed without ending the run, and all that depends on that.
+    runs again what had failed without ending the run, and all that depends on that. Without RUN all
+    failed and cancelled runs that the options mean: first it says how many, with --yes it does it.
     """
+    if means_many(app, run_id):
+        if from_step or iteration is not None or given_up or preview:
+            raise click.UsageError("many runs are run again from where they stopped")
+        return act(app, "retry", "retried", yes=yes, reason=reason)
+    assert run_id is not None
     if preview:
         steps = app.client.retry_preview(
             run_id, from_step, from_iteration=iteration, given_up=given_up
@@ -246,6 +261,7 @@ def retry(
             run_id, from_step, from_iteration=iteration, given_up=given_up, reason=reason
         )
         app.show_status(run_id, status)
+    return Exit.OK
 
 
 @command(
@@ -300,12 +316,20 @@ def failed_items(app: App, run_id: UUID, step: str) -> None:
 
 
 @command("delete", example="quantumflow delete 0198c0de-0000-7000-8000-000000000000")
-@click.argument("run_id", metavar="RUN", type=RUN)
+@click.argument("run_id", metavar="[RUN]", type=RUN, required=False)
+@filtered
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
-def delete(app: App, run_id: UUID, reason: str | None) -> None:
-    """Delete an ended run, with its tasks and their history."""
+def delete(app: App, run_id: UUID | None, reason: str | None, yes: bool) -> int:
+    """Delete an ended run, with its tasks and their history.
+
+    Without RUN all ended runs that the options mean: first it says how many, with --yes it does it.
+    """
+    if means_many(app, run_id):
+        return act(app, "delete", "deleted", yes=yes, reason=reason)
+    assert run_id is not None
     app.client.delete(run_id, reason)
     app.show({"run_id": run_id, "deleted": True}, f"{run_id} is deleted.")
+    return Exit.OK
 
 
 @command(

@@ -13,6 +13,7 @@ from quantumflow_client import _sql
 from . import _output, _view
 from ._command import RUN, App, command
 from ._errors import Exit
+from ._filter import act, filtered, means_many
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +45,9 @@ def _named(
     said = {"queue": queue, "workflow": flow, "command": command_}
     named = [(kind, name) for kind, name in said.items() if name is not None]
     if len(named) + (run_id is not None) != 1:
-        raise click.UsageError("say one of RUN, --queue, --flow and --command")
+        raise click.UsageError(
+            "say one of RUN, --queue, --flow and --command, or by options which runs"
+        )
     return named[0] if named else None
 
 
@@ -54,6 +57,7 @@ def _named(
     "quantumflow pause --flow order --reason 'wrong prices'",
 )
 @_what
+@filtered
 def pause(
     app: App,
     run_id: UUID | None,
@@ -61,23 +65,28 @@ def pause(
     flow: str | None,
     command_: str | None,
     reason: str | None,
-) -> None:
-    """Hold a run, a queue, a flow or a command.
+    yes: bool,
+) -> int:
+    """Hold runs, a queue, flow or command.
 
     Nothing of it starts until it is resumed. Tasks that run are not disturbed, and what they report
-    is kept. Of a queue, a flow or a command runs start as ever; their tasks wait.
+    is kept. Of a queue, a flow or a command runs start as ever; their tasks wait. With options as
+    --workflow it is all runs that these mean.
     """
-    named = _named(run_id, queue, flow, command_)
+    named = None if app.filter else _named(run_id, queue, flow, command_)
     if named is None:
+        if means_many(app, run_id):
+            return act(app, "pause", "paused", yes=yes, reason=reason)
         assert run_id is not None
         app.show_status(run_id, app.client.pause(run_id, reason))
-        return
+        return Exit.OK
     kind, name = named
     paused_at = app.run(_sql.pause(kind, name, reason))
     app.show(
         {"kind": kind, "name": name, "paused_at": paused_at},
         f"{kind} {name} is paused since {_output.when(paused_at)}.",
     )
+    return Exit.OK
 
 
 @command(
@@ -86,6 +95,7 @@ def pause(
     "quantumflow resume --flow order",
 )
 @_what
+@filtered
 def resume(
     app: App,
     run_id: UUID | None,
@@ -93,13 +103,16 @@ def resume(
     flow: str | None,
     command_: str | None,
     reason: str | None,
-) -> None:
-    """Let a run, queue, flow or command go on."""
-    named = _named(run_id, queue, flow, command_)
+    yes: bool,
+) -> int:
+    """Let runs, a queue, flow or command go on."""
+    named = None if app.filter else _named(run_id, queue, flow, command_)
     if named is None:
+        if means_many(app, run_id):
+            return act(app, "resume", "resumed", yes=yes, reason=reason)
         assert run_id is not None
         app.show_status(run_id, app.client.resume(run_id, reason))
-        return
+        return Exit.OK
     kind, name = named
     back = last = app.run(_sql.resume(kind, name, reason))
     while kind == "workflow" and last == _PORTION:
@@ -109,6 +122,7 @@ def resume(
         {"kind": kind, "name": name, "tasks": back},
         f"{kind} {name} is not paused; {back} of its tasks waited.",
     )
+    return Exit.OK
 
 
 @command("pauses", example="quantumflow pauses")
