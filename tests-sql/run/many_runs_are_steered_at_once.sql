@@ -12,7 +12,7 @@ from (select run_id from quantumflow.list_runs('w') order by run_id limit 2) r;
 
 select results_eq(
   $$select workflow_slug, status, what, error_message, count(*) from quantumflow.retry_runs('{"workflow_slug": "w", "error": "503"}') group by 1, 2, 3, 4$$,
-  $$values ('w', 'failed', 'to be retried', 'HTTP 503', 2::bigint)$$,
+  $$values ('w', 'failed', 'to be retried', 'step a: HTTP 503', 2::bigint)$$,
   'a dry run says what would be done');
 select is((select count(*) from quantumflow.workflow_runs where status = 'failed'), 2::bigint, 'and does nothing');
 select is(

@@ -78,8 +78,11 @@ def act(app: App, verb: str, done: str, *, yes: bool, reason: str | None) -> int
             {"workflow": slug, "status": status, "error": error, "runs": runs}
             for (slug, status, error), runs in counts.most_common()
         ]
-        head = {
-            key: lambda row, key=key: row[key] for key in ("workflow", "status", "runs", "error")
+        head: dict[str, Callable[[Any], object]] = {
+            "workflow": lambda row: row["workflow"],
+            "status": lambda row: row["status"],
+            "runs": lambda row: row["runs"],
+            "error": lambda row: row["error"],
         }
         app.show_rows(rows, head, none="There are no such runs.")
         if rows and not app.as_json:
