@@ -34,16 +34,13 @@ declare
       and a.attname <> 'before'
     order by a.attnum);
   v_unknown text;
-  v_filter  quantumflow._run_filter;
 begin
   if jsonb_typeof(p_filter) is distinct from 'object' or p_filter = '{}' then
     perform quantumflow._raise_bad_filter('the filter does not say which runs', v_keys);
   end if;
 
   if p_filter = '{"all": true}' then
-    v_filter.with_children := false;
-
-    return v_filter;
+    return jsonb_populate_record(null::quantumflow._run_filter, '{"with_children": false}');
   end if;
 
   select k.key
@@ -57,16 +54,12 @@ begin
     perform quantumflow._raise_bad_filter(format('a filter has no key "%s"', v_unknown), v_keys);
   end if;
 
-  begin
-    v_filter := jsonb_populate_record(null::quantumflow._run_filter, p_filter);
-  exception
-    when data_exception then
-      perform quantumflow._raise_bad_filter(format('the filter has a value that is none: %s', sqlerrm), v_keys);
-  end;
-
-  v_filter.with_children := coalesce(v_filter.with_children, false);
-
-  return v_filter;
+  return jsonb_populate_record(
+    null::quantumflow._run_filter,
+    p_filter || jsonb_build_object('with_children', coalesce((p_filter ->> 'with_children')::boolean, false)));
+exception
+  when data_exception then
+    perform quantumflow._raise_bad_filter(format('the filter has a value that is none: %s', sqlerrm), v_keys);
 end
 $_read_filter$;
 
@@ -117,16 +110,16 @@ begin
   foreach v_status in array p_statuses loop
     continue when v_status <> coalesce(v_wanted, v_status);
 
-    v_filter.status := v_status;
-    v_filter.before := null;
+    v_filter := jsonb_populate_record(v_filter, jsonb_build_object('status', v_status, 'before', null));
 
     -- A page more than is asked for, since some may be in others' hands.
     while v_left > 0 loop
       v_found := quantumflow._find_runs(v_filter, least(10000, v_left + 100));
       exit when v_found = '{}';
 
+      v_filter := jsonb_populate_record(v_filter, jsonb_build_object('before', v_found[cardinality(v_found)]));
+
       foreach v_run_id in array v_found loop
-        v_filter.before := v_run_id;
         v_act := quantumflow._act_on_run(p_done, v_run_id, v_status, p_dry_run is not false, p_reason);
 
         if v_act.run_id is not null then
