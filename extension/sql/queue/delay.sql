@@ -120,13 +120,13 @@ comment on function quantumflow._redelay(text, bigint[], timestamptz[]) is
 'Sets when each message becomes visible. Waits for whoever holds one: at most a claim, which itself waits for nothing.';
 
 create function quantumflow._wake(p_queue text, p_msg_ids bigint[], p_vts timestamptz[])
-returns bigint[]
+returns int[]
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_wake$
 declare
-  v_woken bigint[];
+  v_woken int[];
 begin
   execute format(
     $$
@@ -134,8 +134,8 @@ begin
       update pgmq.%1$I q
       set vt = k.vt
       from (
-        select u.vt, m.part, m.tid
-        from unnest($1, $2) u (msg_id, vt)
+        select u.vt, u.n, m.part, m.tid
+        from unnest($1, $2) with ordinality u (msg_id, vt, n)
         cross join lateral (
           select l.tableoid as part, l.ctid as tid, l.vt
           from pgmq.%1$I l
@@ -148,9 +148,9 @@ begin
       ) k
       where q.tableoid = k.part
         and q.ctid = k.tid
-      returning q.msg_id
+      returning k.n
     )
-    select coalesce(array_agg(w.msg_id), '{}')
+    select coalesce(array_agg(w.n::int), '{}')
     from woken w
     $$,
     'q_' || p_queue)
@@ -162,7 +162,8 @@ end
 $_wake$;
 
 comment on function quantumflow._wake(text, bigint[], timestamptz[]) is
-'Makes messages visible that sleep for ever, and returns which: not one that somebody holds, nor one that is leased. The caller holds the queue.';
+'Makes messages visible that sleep for ever, and returns the places of those: not one that somebody holds, nor one that is leased. The caller holds
+the queue.';
 
 create function quantumflow._asleep(p_queue text, p_msg_ids bigint[])
 returns bigint[]

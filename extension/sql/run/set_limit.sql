@@ -35,6 +35,7 @@ begin
     p_detail => jsonb_build_object(
       'limit', v_limit.limit_name, 'at_once', v_limit.at_once, 'per_second', v_limit.per_second, 'before', v_before));
 
+  perform quantumflow._put_visible_to_sleep(v_limit.limit_name, v_now);
   perform quantumflow._let_go_of_limit(v_limit.limit_name, v_now);
 
   return v_limit;

@@ -365,7 +365,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_show_limited$
 declare
-  v_woken  bigint[];
+  v_woken  int[];
   v_asleep bigint[];
 begin
   if quantumflow._hold_queue(p_queue) is null then
@@ -381,10 +381,13 @@ begin
   update quantumflow._limit_waits w
   set
     let_go_at = k.vt,
-    turn_at = p_turns[k.n]
-  from unnest(p_msg_ids, p_tids, p_vts) with ordinality k (msg_id, tid, vt, n)
-  where k.msg_id = any (v_woken)
-    and w.message_id is not distinct from k.msg_id
+    turn_at = k.turn
+  from (
+    select p_msg_ids[u.n] as msg_id, p_tids[u.n] as tid, p_vts[u.n] as vt, p_turns[u.n] as turn
+    from unnest(v_woken) u (n)
+    offset 0
+  ) k
+  where w.message_id is not distinct from k.msg_id
     and w.ctid = k.tid;
 
   if cardinality(v_woken) < cardinality(p_msg_ids) then
@@ -392,7 +395,8 @@ begin
 
     delete from quantumflow._limit_waits w
     using unnest(p_msg_ids, p_tids) k (msg_id, tid)
-    where k.msg_id <> all (v_woken || v_asleep)
+    where k.msg_id not in (select p_msg_ids[u.n] from unnest(v_woken) u (n))
+      and k.msg_id not in (select unnest(v_asleep))
       and w.message_id is not distinct from k.msg_id
       and w.ctid = k.tid;
   end if;
@@ -825,6 +829,108 @@ $_keys_that_wait$;
 
 comment on function quantumflow._keys_that_wait(text, text, int) is
 'The keys of which tasks wait, in order, at most p_most, from one on.';
+
+create function quantumflow._put_visible_to_sleep(p_name text, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_put_visible_to_sleep$
+declare
+  v_lane     record;
+  v_messages quantumflow._message[];
+  v_asleep   bigint[];
+  v_others   bigint[];
+begin
+  for v_lane in
+    select distinct w.queue, w.command
+    from quantumflow.workflow_steps w
+    where w.limit_name = p_name
+    order by w.queue, w.command
+  loop
+    continue when quantumflow._hold_queue(v_lane.queue) is null;
+    v_others := '{}';
+
+    loop
+      v_messages := quantumflow._read_lane(v_lane.queue, v_lane.command, 10000, v_others, '-infinity', p_now);
+      exit when v_messages = '{}';
+
+      v_asleep := quantumflow._note_asleep(p_name, v_lane.queue, v_messages);
+      perform quantumflow._set_vt(v_lane.queue, v_asleep, array_fill('infinity'::timestamptz, array[cardinality(v_asleep)]));
+
+      -- Those of steps that have not the limit, and what is not queued, stay where they are.
+      v_others := v_others || array(
+        select m.msg_id
+        from unnest(v_messages) m
+        where m.msg_id not in (select unnest(v_asleep)));
+
+      exit when cardinality(v_others) > 10000;
+    end loop;
+  end loop;
+end
+$_put_visible_to_sleep$;
+
+comment on function quantumflow._put_visible_to_sleep(text, timestamptz) is
+'Puts the tasks to sleep that a limit holds back from now on, so that no claim has to: those that can be claimed, and that nobody holds.';
+
+create function quantumflow._note_asleep(p_name text, p_queue text, p_messages quantumflow._message[])
+returns bigint[]
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_note_asleep$
+declare
+  v_asleep bigint[];
+begin
+  with noted as (
+    insert into quantumflow._limit_waits as w
+      (run_id, step_slug, task_index, limit_name, limit_key, queue, command, message_id, place, priority)
+    select
+      t.run_id, t.step_slug, t.task_index, p_name, t.limit_key, p_queue, s.command, m.msg_id,
+      t.queued_at - make_interval(secs => r.priority), r.priority
+    from unnest(p_messages) m
+    cross join lateral (
+      select l.id, l.priority, l.workflow_slug, l.version
+      from quantumflow.workflow_runs l
+      where l.id = quantumflow._as_uuid(m.run_id)
+        and l.status = 'started'
+      limit 1
+    ) r
+    cross join lateral (
+      select l.command
+      from quantumflow.workflow_steps l
+      where (l.workflow_slug, l.version, l.step_slug) = (r.workflow_slug, r.version, m.step_slug)
+        and l.limit_name = p_name
+      limit 1
+    ) s
+    cross join lateral (
+      select l.*
+      from quantumflow.step_tasks l
+      where (l.run_id, l.step_slug) = (r.id, m.step_slug)
+        and l.task_index = quantumflow._as_number(m.task_index, 9)::int
+        and l.message_id = m.msg_id
+        and l.status = 'queued'
+        and l.limit_key is not null
+      limit 1
+    ) t
+    order by t.run_id, t.step_slug, t.task_index
+    on conflict (run_id, step_slug, task_index) do update
+    set
+      message_id = excluded.message_id,
+      let_go_at = null,
+      turn_at = null
+    returning w.message_id
+  )
+  select coalesce(array_agg(n.message_id), '{}')
+  into v_asleep
+  from noted n;
+
+  return v_asleep;
+end
+$_note_asleep$;
+
+comment on function quantumflow._note_asleep(text, text, quantumflow._message[]) is
+'Notes those of the tasks that messages name, and that a limit holds back, as waiting; returns their messages, which the caller has locked.';
 
 create function quantumflow._let_go_of_limit(p_name text, p_now timestamptz)
 returns void

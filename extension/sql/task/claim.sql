@@ -110,6 +110,7 @@ as $_claim$
 declare
   v_found    quantumflow._catch := row('{}', p_offer.taken);
   v_count    int := cardinality(p_offer.taken);
+  v_before   int;
   v_queue    text;
   v_read     int;
   v_looked   int;
@@ -138,6 +139,7 @@ begin
         return v_found;
       end if;
       v_found := v_more;
+      v_before := v_count;
       v_count := cardinality(v_found.plain) + cardinality(v_found.taken);
 
       -- A task lost before goes out alone.
@@ -146,7 +148,7 @@ begin
 
       -- After a round that found nothing but what is to be sorted out, or left to others, more at once.
       v_read := case v_count
-        when 0 then least(10 * v_read, 10000)
+        when v_before then least(10 * v_read, 10000)
         else p_offer.free - v_count
       end;
     end loop;

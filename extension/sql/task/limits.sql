@@ -41,22 +41,18 @@ begin
     v_asked := false;
 
     for v_key in
-      select l.limit_name, l.limit_key, l.per_second, array_agg(l.place order by l.place) as places
+      select
+        l.limit_name, l.limit_key, l.per_second, array_agg(l.place order by l.place) filter (where l.is_first) as places,
+        coalesce(array_agg(l.place order by l.place) filter (where not l.is_first), '{}') as others
       from quantumflow._limited_of(v_held, p_most) l
       where l.place not in (select s.place from unnest(v_said) s)
       group by l.limit_name, l.limit_key, l.per_second
+      having bool_or(l.is_first)
       order by l.limit_name, l.limit_key
     loop
       v_asked := true;
       v_of_key := quantumflow._judge_key(
-        v_key.limit_name, v_key.limit_key, v_key.per_second, v_key.places,
-        array(
-          select l.place
-          from quantumflow._limited_of(v_held, null) l
-          where (l.limit_name, l.limit_key) = (v_key.limit_name, v_key.limit_key)
-            and l.place <> all (v_key.places)
-          order by l.place),
-        v_in_turn, p_now);
+        v_key.limit_name, v_key.limit_key, v_key.per_second, v_key.places, v_key.others, v_in_turn, p_now);
       v_said := v_said || v_of_key;
 
       foreach v_one in array v_of_key loop
@@ -82,20 +78,19 @@ comment on function quantumflow._pass_limits(
 their turn or until one is let go. p_secret: that of the claim, from which their tokens are made.';
 
 create function quantumflow._limited_of(p_held quantumflow._held_task[], p_most int)
-returns table (place int, limit_name text, limit_key text, per_second numeric)
+returns table (place int, limit_name text, limit_key text, per_second numeric, is_first boolean)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_limited_of$
 begin
   return query
-  select h.place, w.limit_name, h.limit_key, o.per_second
+  select h.place, w.limit_name, h.limit_key, o.per_second, h.number <= p_most
   from (
-    select k.workflow_slug, k.version, k.step_slug, k.limit_key, k.ordinality::int as place
+    select
+      k.workflow_slug, k.version, k.step_slug, k.limit_key, k.ordinality::int as place, row_number() over (order by k.ordinality) as number
     from unnest(p_held) with ordinality k
     where k.outcome = 'claim'
-    order by k.ordinality
-    limit p_most
   ) h
   cross join lateral (
     select l.limit_name
@@ -114,7 +109,7 @@ end
 $_limited_of$;
 
 comment on function quantumflow._limited_of(quantumflow._held_task[], int) is
-'The limited ones among the first p_most tasks that may be claimed, null: among all, with what is set of their limits.';
+'The limited ones among the tasks that may be claimed, with what is set of their limits, and whether they are among the first p_most.';
 
 create function quantumflow._judge_key(
   p_name       text,
