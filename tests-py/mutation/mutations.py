@@ -3085,8 +3085,8 @@ LOOPS = [
     Mutation(
         "the next iteration of a paused run is handed over",
         "_make_tasks",
-        " and r.status = 'started'\n          and quantumflow._may_take(",
-        "\n          and quantumflow._may_take(",
+        " and r.status = 'started'\n          and (p_offer.not_flows",
+        "\n          and (p_offer.not_flows",
         _sql("run/a_loop_goes_on_in_a_paused_run_at_the_resume"),
     ),
     Mutation(
