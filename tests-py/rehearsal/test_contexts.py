@@ -36,6 +36,8 @@ def test_a_handler_is_told_to_stop_and_what_it_does_is_kept() -> None:
         return ctx.heartbeat()
 
     ctx = make_context()
+    assert ctx.progress(1, 2, "half")
+    assert ctx.told == [(1, 2, "half")]
     assert handler(ctx)
     ctx.cancel()
     assert not handler(ctx)

@@ -30,11 +30,13 @@ class MadeContext(Context):
         used: What the handler has said to have used, by name.
         heartbeats: How often it has extended its lease.
         completed: What it has completed its task with, in a transaction of its own: texts of JSON.
+        told: What it has told of its progress: how much is done, of how much, and a note.
     """
 
     used: dict[str, float]
     heartbeats: int
     completed: list[str]
+    told: list[tuple[Any, Any, Any]]
 
     def cancel(self) -> None:
         """Let `cancelled` be true from now on, and `heartbeat` say so."""
@@ -115,6 +117,9 @@ def make_context(
         return not is_cancelled()
 
     def fetch(call: Call[str | None]) -> str | None:
+        if "done" in call.params:
+            made.told.append((call.params["done"], call.params["total"], call.params["note"]))
+            return "cancelled" if is_cancelled() else "held"
         step = str(call.params.get("step_slug", "run"))
         if step not in known:
             raise UnknownStep(
@@ -134,7 +139,7 @@ def make_context(
         transaction=transaction,
         used=used,
     )
-    made.used, made.heartbeats, made.completed = used, 0, []
+    made.used, made.heartbeats, made.completed, made.told = used, 0, [], []
     return made
 
 
