@@ -3309,6 +3309,46 @@ CHILDREN = [
     ),
 ]
 
+COUNTING = [
+    Mutation(
+        "a retry is not noted for who counts",
+        "_retry",
+        "  perform quantumflow._note_retry(v_run.id, p_now);\n",
+        "",
+        _sql("run/each_attempt_is_counted_once"),
+    ),
+    Mutation(
+        "what was retried is counted as if it had not been",
+        "_count_some",
+        "    where not f.is_open\n      and not f.is_noted\n",
+        "    where not f.is_open\n",
+        _sql("run/each_attempt_is_counted_once"),
+    ),
+    Mutation(
+        "what goes on is counted when its turn comes, and never again",
+        "_count_some",
+        "    where not f.is_open\n      and not f.is_noted\n",
+        "    where not f.is_noted\n",
+        _sql("run/each_attempt_is_counted_once"),
+    ),
+    Mutation(
+        "a run is deleted uncounted",
+        "_delete_runs",
+        "  perform quantumflow._count_deleted(p_run_ids);\n",
+        "",
+        _sql("run/each_attempt_is_counted_once"),
+    ),
+    Mutation(
+        "two count at once",
+        "_count_runs",
+        "  for no key update skip locked;\n",
+        "  ;\n",
+        _plan(
+            "test_looking.py::test_a_retry_beside_who_counts_waits_for_nobody_and_is_counted_once"
+        ),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -3330,4 +3370,5 @@ MUTATIONS = [
     *LOOPS,
     *LIMITS,
     *CHILDREN,
+    *COUNTING,
 ]
