@@ -147,6 +147,45 @@ def test_fifty_workers_for_two_minutes(
     _drain(engine)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "share"), [(2, 0.2), pytest.param(60, 0.05, marks=pytest.mark.long)]
+)
+def test_so_many_begin_in_a_second(
+    engine: Engine, new_engine: Callable[[], Engine], seconds: int, share: float
+) -> None:
+    """Of each of two keys, by workers that look ten times a second."""
+    engine.define(
+        "rated", [{"name": "r", "type": "map", "limit": {"name": "mail", "key": "$.item"}}]
+    )
+    engine.value("select limit_name from quantumflow.set_limit('mail', per_second => 20)")
+    run_id = engine.start("rated", [n % 2 for n in range(2 * 20 * (seconds + 10))])
+    done = threading.Event()
+
+    def work(worker: Engine) -> None:
+        while not done.wait(0.1):
+            worker.complete_all([(task, 1) for task in worker.claim(50, commands=["r"])])
+
+    threads = [threading.Thread(target=work, args=(new_engine(),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    done.wait(seconds + 1)
+    done.set()
+    for thread in threads:
+        thread.join(30)
+    begun = engine.rows(
+        "select limit_key, count(*) from quantumflow.step_tasks, "
+        "lateral (select min(started_at) as first from quantumflow.step_tasks where run_id = %s) f "
+        "where run_id = %s and started_at < first + make_interval(secs => %s) group by 1",
+        run_id,
+        run_id,
+        seconds,
+    )
+    assert len(begun) == 2
+    for _key, count in begun:
+        assert count == pytest.approx(20 * seconds, rel=share)
+    assert engine.cancel(run_id) == "cancelled"
+
+
 _MODES = ("queue", "refuse", "cancel")
 
 
