@@ -96,6 +96,7 @@ def fresh(engines: list[Engine]) -> Iterator[None]:
     yield
     for engine in engines:
         engine.connection.execute("rollback")
+    remove_runs(engines[0].connection)
 
 
 def call(engine: Engine, name: str, run_id: UUID) -> str:
@@ -132,9 +133,10 @@ def scene_of(engine: Engine, name: str) -> UUID:
     return run_id
 
 
-def to_the_end(engine: Engine, run_id: UUID) -> None:
+def to_the_end(engine: Engine, run_id: UUID, seconds: int) -> None:
     """Whatever is left goes on until all of it has ended."""
-    for _ in range(20):
+    for second in range(20):
+        engine.set_clock(seconds + second)
         call(engine, "settle", run_id)
         engine.drain()
         open_runs = engine.rows(
@@ -184,7 +186,4 @@ def test_two_calls_on_a_tree(
             calls.append(under_way)
     answers = [under_way.result() for under_way in calls]
     assert watcher.problems() == [], answers
-    for engine in engines:
-        engine.set_clock(TIMEOUT + 3 if scene == "late" else 3)
-    to_the_end(watcher, run_id)
-    remove_runs(watcher.connection)
+    to_the_end(watcher, run_id, TIMEOUT + 3 if scene == "late" else 3)
