@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from quantumflow_client import _json, _sql
@@ -92,7 +94,7 @@ class Step:
         return self.type == "map"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """All that a page tells of a run.
 
@@ -126,14 +128,14 @@ class Facts:
     children: list[RunSummary] = field(default_factory=list)
     eta: Estimate | None = None
 
-    @property
+    @cached_property
     def begin(self) -> datetime:
         """When it was started."""
         begin = moment_of(self.run["created_at"])
         assert begin is not None
         return begin
 
-    @property
+    @cached_property
     def end(self) -> datetime:
         """When it ended, or now; what callbacks and people did afterwards is included."""
         ended = moment_of(self.run["ended_at"]) or self.at
@@ -155,7 +157,15 @@ class Facts:
         hidden = {"input": "(left out)", "output": None, "headers": None}
         return replace(self, run={**self.run, **hidden}, outputs={}, items={})
 
-    @property
+    @cached_property
+    def attempts_of(self) -> Mapping[str, list[Attempt]]:
+        """The attempts at the tasks of each step."""
+        found: dict[str, list[Attempt]] = defaultdict(list)
+        for attempt in self.attempts:
+            found[attempt.step_slug].append(attempt)
+        return found
+
+    @cached_property
     def lost(self) -> list[Attempt]:
         """The attempts that were lost with their workers."""
         return [attempt for attempt in self.attempts if attempt.kind == "lost"]

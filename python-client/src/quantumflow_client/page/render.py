@@ -183,7 +183,7 @@ def _told(facts: Facts) -> str:
 
 
 def _row(step: Step, facts: Facts) -> StepRow:
-    attempts = [a for a in facts.attempts if a.step_slug == step.slug]
+    attempts = facts.attempts_of.get(step.slug, [])
     began = [a.began_at for a in attempts if a.began_at is not None]
     waited = None
     if step.started_at is not None and began:

@@ -175,7 +175,7 @@ class _Drawing:
 
     def step(self, step: Step) -> Row:
         """The row of a step."""
-        attempts = [a for a in self.facts.attempts if a.step_slug == step.slug]
+        attempts = self.facts.attempts_of.get(step.slug, [])
         took = length((step.ended_at or self.facts.end) - (step.started_at or self.facts.end))
         notes = [_kind(step), took if step.ended_at else f"{took} so far"]
         bars: list[Bar] = []
