@@ -282,6 +282,7 @@
 \ir inspect/doctor_pauses.sql
 \ir inspect/doctor_work.sql
 \ir inspect/doctor_schedules.sql
+\ir inspect/doctor_limits.sql
 
 -- Mend: after a restore, a copy, or an accident.
 \ir mend/messages.sql

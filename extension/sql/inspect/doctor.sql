@@ -65,7 +65,9 @@ begin
   union all
   select * from quantumflow._examine_work(v_leases, v_now)
   union all
-  select * from quantumflow._examine_schedules(v_now);
+  select * from quantumflow._examine_schedules(v_now)
+  union all
+  select * from quantumflow._examine_limits(v_now);
 end
 $doctor$;
 
