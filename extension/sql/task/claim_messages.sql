@@ -145,7 +145,7 @@ begin
   end if;
 
   if exists (select from unnest(v_held) h where h.limit_key is not null) then
-    v_held := quantumflow._pass_limits(p_queue, p_messages, v_held, p_most, v_secret, p_now);
+    v_held := quantumflow._pass_limits(p_queue, v_held, p_most, v_secret, p_now);
   end if;
 
   if cardinality(v_held) > p_most then

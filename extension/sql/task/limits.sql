@@ -14,12 +14,11 @@ comment on type quantumflow._limited is
 others end; busy: somebody holds what it takes to tell.';
 
 create function quantumflow._pass_limits(
-  p_queue    text,
-  p_messages quantumflow._message[],
-  p_held     quantumflow._held_task[],
-  p_most     int,
-  p_secret   uuid,
-  p_now      timestamptz)
+  p_queue  text,
+  p_held   quantumflow._held_task[],
+  p_most   int,
+  p_secret uuid,
+  p_now    timestamptz)
 returns quantumflow._held_task[]
 language plpgsql
 volatile
@@ -27,7 +26,7 @@ set search_path = pg_catalog, pg_temp
 as $_pass_limits$
 declare
   v_held    quantumflow._held_task[] := p_held;
-  v_in_turn int[] := quantumflow._in_turn(p_held, p_messages, p_now);
+  v_in_turn int[] := quantumflow._in_turn(p_held, p_now);
   v_said    quantumflow._limited[] := '{}';
   v_of_key  quantumflow._limited[];
   v_one     quantumflow._limited;
@@ -72,8 +71,7 @@ begin
 end
 $_pass_limits$;
 
-comment on function quantumflow._pass_limits(
-  text, quantumflow._message[], quantumflow._held_task[], int, uuid, timestamptz) is
+comment on function quantumflow._pass_limits(text, quantumflow._held_task[], int, uuid, timestamptz) is
 'Of held tasks that may be claimed those that their limits let pass, at most p_most, which have slots then; the messages of the others sleep, until
 their turn or until one is let go. p_secret: that of the claim, from which their tokens are made.';
 
@@ -177,7 +175,7 @@ comment on function quantumflow._judge_key(text, text, numeric, int[], int[], in
 'What a limit says of the tasks of one key: of p_places, which the worker could take, and, unless all of these pass, of p_others, which were found
 besides. p_in_turn: those whose moment it is.';
 
-create function quantumflow._in_turn(p_held quantumflow._held_task[], p_messages quantumflow._message[], p_now timestamptz)
+create function quantumflow._in_turn(p_held quantumflow._held_task[], p_now timestamptz)
 returns int[]
 language plpgsql
 stable
@@ -194,12 +192,12 @@ begin
       limit 1
     ) w
     where h.limit_key is not null
-      and w.turn_at = p_messages[h.ord].vt
+      and w.turn_at <= p_now
       and w.turn_at >= p_now - interval '2 s');
 end
 $_in_turn$;
 
-comment on function quantumflow._in_turn(quantumflow._held_task[], quantumflow._message[], timestamptz) is
+comment on function quantumflow._in_turn(quantumflow._held_task[], timestamptz) is
 'Which tasks were given a moment that has come. It is good for two seconds: who comes later asks for another, so that what has waited for a worker does
 not go all at once.';
 
