@@ -65,8 +65,15 @@ DECIDING: list[dict[str, Any]] = [
         "join": "none",
         "if": '$status.hopeless == "failed"',
     },
+    {
+        "name": "again",
+        "type": "loop",
+        "command": "last",
+        "until": "$.last == 2 && $iteration == 1",
+        "max_iterations": 2,
+    },
 ]
-DECIDED = {"each": [1, None], "last": 2, "guess": 7, "sorry": 2}
+DECIDED = {"each": [1, None], "last": 2, "guess": 7, "sorry": 2, "again": 2}
 
 
 def test_workers_go_on(
@@ -79,8 +86,10 @@ def test_workers_go_on(
     engine = Engine(old_connection)
     runs, items = 150, 4
     # As 0.3.0's client asks.
-    asks = _sql._STATUS.replace(", summary => %(summary)s", "")
-    assert asks != _sql._STATUS
+    asks = _sql._STATUS
+    for added in (", summary => %(summary)s", ", tree => %(tree)s"):
+        assert added in asks
+        asks = asks.replace(added, "")
     monkeypatch.setattr(_sql, "_STATUS", asks)
     steps: list[dict[str, Any]] = [
         {"name": "first"},
@@ -127,10 +136,10 @@ def test_workers_go_on(
             assert process.returncode == 0, said
 
     called = Counter(line for file in files for line in file.read_text("utf-8").splitlines())
-    assert len(called) == total + 20 * 8
+    assert len(called) == total + 20 * 10
     assert set(called.values()) == {1}
     assert {json.loads(line)[3] for line in called} == {1}
-    assert engine.value("select sum(attempts) from quantumflow.step_tasks") == total + 20 * 8
+    assert engine.value("select sum(attempts) from quantumflow.step_tasks") == total + 20 * 10
     assert engine.value("select count(*) from quantumflow.task_failures") == 20 * 3
     assert engine.value("select sum(gave_up) from quantumflow.workflow_runs") == 20 * 3
     assert engine.problems() == []
