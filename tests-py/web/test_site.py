@@ -123,7 +123,8 @@ def test_a_failed_run_is_read_retried_and_ends(operator: Visitor, engine: Engine
 def test_what_waits_is_approved(operator: Visitor, engine: Engine) -> None:
     engine.define(ASKS)
     run_id = engine.one("select quantumflow.start_flow('asks', '{\"amount\": 42}')")
-    text = operator.get("/waits")
+    assert 'href="/waits?workflow=asks"' in operator.get(f"/runs/{run_id}")
+    text = operator.get("/waits?workflow=asks")
     assert "approved" in text
     assert "&#34;amount&#34;: 42" in text
     form: dict[str, Any] = {"signal": "approved", "back": "waits"}
