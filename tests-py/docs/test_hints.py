@@ -78,7 +78,7 @@ def _strings(node: ast.AST) -> Iterator[str]:
 
 
 def pages() -> Texts:
-    return {page.name: page.read_text("utf-8") for page in PAGES}
+    return {page.name: page.read_text("utf-8").replace("\\_", "_") for page in PAGES}
 
 
 def test_what_is_named_with_its_schema_is_there(said: Texts, connection: Connection) -> None:
