@@ -55,7 +55,7 @@ _CELLS = [
 
 def test_a_notebooks_cells_run(tmp_path: Path, dsn: str) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
+    python = str(tmp_path / "venv" / "bin" / "python")
     install = [python, "-m", "pip", "install", "-qq", "ipykernel", "jupyter_client"]
     subprocess.run(install, check=True)
     found = subprocess.run(
@@ -70,7 +70,7 @@ def test_a_notebooks_cells_run(tmp_path: Path, dsn: str) -> None:
     cells = tmp_path / "cells.json"
     cells.write_text(json.dumps(_CELLS))
     done = subprocess.run(
-        [python, Path(__file__).with_name("notebook_cells.py"), cells],
+        [python, str(Path(__file__).with_name("notebook_cells.py")), str(cells)],
         check=False,
         env={
             **os.environ,
