@@ -88,7 +88,8 @@ def test_only_what_has_an_extra_needs_what_that_brings(archives: tuple[Path, Pat
         import quantumflow_client
         for name in ("jinja2", "markupsafe", "starlette", "uvicorn", "opentelemetry"):
             sys.modules[name] = None  # importing it fails
-        extras = tuple(f"quantumflow_client.{name}" for name in ("demo.", "page.", "web.", "otel", "llm"))
+        parts = ("demo.", "page.", "web.", "otel", "llm")
+        extras = tuple(f"quantumflow_client.{name}" for name in parts)
         for module in pkgutil.walk_packages(quantumflow_client.__path__, "quantumflow_client."):
             if not module.name.startswith(extras) and "__" not in module.name:
                 __import__(module.name)
