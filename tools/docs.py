@@ -76,7 +76,8 @@ GROUPS = {
     "Runs": (
         "start_flow start_flows start_ready_steps cancel_run pause_run resume_run retry_run "
         "retry_preview delete_run prune prune_preview status list_runs find_run run_input "
-        "step_output failed_items list_outputs send_signal send_signal_by_key list_waits"
+        "step_output failed_items list_outputs send_signal send_signal_by_key list_waits "
+        "announce_end"
     ),
     "Goals": (
         "execute_goal execute_goals decompose_goal decompose goal_status list_goals cancel_goal "

@@ -104,6 +104,7 @@
 \ir step/tree.sql
 \ir step/uncounted.sql
 \ir step/turns.sql
+\ir step/announce.sql
 \ir step/end_run.sql
 \ir step/give_up.sql
 \ir step/fail.sql
@@ -192,6 +193,7 @@
 \ir run/delete_runs.sql
 \ir run/failures.sql
 \ir run/send_signal.sql
+\ir run/announce_end.sql
 \ir run/list_waits.sql
 \ir run/set_limit.sql
 \ir run/remove_limit.sql

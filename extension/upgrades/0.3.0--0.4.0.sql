@@ -243,3 +243,7 @@ alter table quantumflow.workflows
 
 alter table quantumflow.workflow_versions
   add column tuned_from int;
+
+-- Runs whose end is told.
+alter table quantumflow.workflow_runs
+  add column announced boolean;

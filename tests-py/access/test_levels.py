@@ -117,6 +117,7 @@ def test_a_worker_claims_and_reports_and_nothing_else(installation: Installation
 def test_a_caller_starts_and_asks_and_nothing_else(installation: Installation) -> None:
     assert installation.may_call("caller") == {
         *("start_flow", "start_flows", "send_signal", "send_signal_by_key", "status", "version"),
+        "announce_end",
         *("execute_goal", "goal_status"),
     }
 
@@ -130,7 +131,7 @@ def test_operators_do_not_define_and_authors_do_not_mend(installation: Installat
         *("register_decomposer", "add_method", "describe_command"),
     }
     assert author & operator - viewer == {
-        *("start_flow", "start_flows", "schedule_flow", "unschedule_flow", "setup"),
+        *("announce_end", "start_flow", "start_flows", "schedule_flow", "unschedule_flow", "setup"),
         *("decompose_goal", "execute_goal", "execute_goals"),
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from quantumflow_client import AsyncClient, Client, Flow
@@ -88,3 +90,15 @@ def test_an_asynchronous_client_does_as_much(dsn: str, client: Client) -> None:
             assert await other.resume_queue("quantum_flow_queue") == 1
 
     asyncio.run(use())
+
+
+def test_who_listens_is_told_of_an_end(dsn: str, client: Client) -> None:
+    client.deploy(order)
+    run_id = client.start_flow(order)
+    with psycopg.connect(dsn, autocommit=True) as listener:
+        listener.execute("listen quantumflow_events")
+        assert client.announce_end(run_id) == "started"
+        client.cancel(run_id)
+        (told,) = listener.notifies(timeout=10, stop_after=1)
+    assert json.loads(told.payload) == {"kind": "run_ended", "run_id": str(run_id)}
+    assert client.announce_end(run_id) == "cancelled"

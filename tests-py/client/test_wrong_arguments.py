@@ -68,6 +68,7 @@ VERBS: dict[str, dict[str, Any]] = {
     "resume_runs": {"filter": {"workflow_slug": "odd_flow"}},
     "retry_runs": {"filter": {"workflow_slug": "odd_flow"}},
     "delete_runs": {"filter": {"workflow_slug": "odd_flow"}},
+    "announce_end": {"run_id": RUN_ID},
     "run_now": {"run_id": RUN_ID, "step_slug": "only"},
     "retry": {"run_id": RUN_ID},
     "retry_preview": {"run_id": RUN_ID},

@@ -43,7 +43,7 @@ select is(
 
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'all go at once');
 select is(
-  quantumflow.grant_access('a_role', 'caller'), 'a_role may call execute_goal, goal_status, send_signal, send_signal_by_key, start_flow, start_flows, status, version',
+  quantumflow.grant_access('a_role', 'caller'), 'a_role may call announce_end, execute_goal, goal_status, send_signal, send_signal_by_key, start_flow, start_flows, status, version',
   'an application that only starts runs and asks for them');
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'and again');
 select is(quantumflow.revoke_access('a_role'), 'a_role may call nothing', 'also when there is nothing left');

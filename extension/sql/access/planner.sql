@@ -11,7 +11,7 @@ begin
       and p.proname operator(pg_catalog.=) any (array[
         'claim_tasks', 'complete_and_claim', 'complete_task', 'complete_tasks', 'extend_leases', 'fail_task', 'fail_tasks',
         'hold_task', 'left_work', 'register_worker', 'release_tasks', 'remove_limit', 'report_progress', 'set_limit',
-        'cancel_goal', 'cancel_run', 'cancel_runs', 'decompose_goal', 'delete_run', 'delete_runs', 'execute_goal', 'execute_goals', 'pause_command', 'pause_flow', 'pause_queue', 'pause_run', 'pause_runs', 'prune',
+        'announce_end', 'cancel_goal', 'cancel_run', 'cancel_runs', 'decompose_goal', 'delete_run', 'delete_runs', 'execute_goal', 'execute_goals', 'pause_command', 'pause_flow', 'pause_queue', 'pause_run', 'pause_runs', 'prune',
         'resume_command', 'resume_flow', 'resume_queue', 'resume_run', 'resume_runs', 'retry_run', 'retry_runs', 'run_now', 'send_signal', 'send_signal_by_key', 'settle',
         'start_flow', 'start_flows', 'start_ready_steps', 'sweep'
       ]::pg_catalog.name[])

@@ -71,6 +71,7 @@ begin
     ('sweep', '{worker,operator}'),
 
     ('adopt', '{operator}'),
+    ('announce_end', '{operator,author,caller}'),
     ('advance_clock', '{operator}'),
     ('cancel_goal', '{operator}'),
     ('advance_trials', '{operator}'),

@@ -28,6 +28,7 @@ create table quantumflow.workflow_runs (
   started_by        text,
   origin            text,
   turn_key        text collate "C",
+  announced       boolean,
   constraint workflow_runs_pkey primary key (id),
   constraint workflow_runs_status_known check (status in ('started', 'paused', 'completed', 'failed', 'cancelled')),
   constraint workflow_runs_remaining_steps_not_negative check (remaining_steps >= 0),
@@ -95,6 +96,7 @@ comment on column quantumflow.workflow_runs.started_by is
 comment on column quantumflow.workflow_runs.origin is
 'What started it, if that was quantumflow itself: schedule:, and the schedule''s name. Null for a call of start_flow or start_flows.';
 
+comment on column quantumflow.workflow_runs.announced is 'True: its end is to be told, see announce_end; null: nobody has asked.';
 comment on column quantumflow.workflow_runs.turn_key is
 'By what it is told from the runs beside which it may go on, as JSON, a long one cut; empty where the workflow has no key for that; null: it may go on beside any.';
 

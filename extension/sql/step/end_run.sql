@@ -8,6 +8,7 @@ declare
   v_completed uuid[];
   v_children  uuid[];
   v_turns     uuid[];
+  v_announced uuid[];
   v_timed     uuid[];
   v_oversized uuid;
 begin
@@ -28,12 +29,17 @@ begin
     where k.output is not null
       and r.id is not distinct from k.run_id
       and r.ctid = c.tid
-    returning r.id, r.parent_run_id, r.turn_key
+    returning r.id, r.parent_run_id, r.turn_key, r.announced
   )
   select
-    array_agg(c.id), array_agg(c.id) filter (where c.parent_run_id is not null), array_agg(c.id) filter (where c.turn_key is not null)
-  into v_completed, v_children, v_turns
+    array_agg(c.id), array_agg(c.id) filter (where c.parent_run_id is not null), array_agg(c.id) filter (where c.turn_key is not null),
+    array_agg(c.id) filter (where c.announced)
+  into v_completed, v_children, v_turns, v_announced
   from completed c;
+
+  if v_announced is not null then
+    perform quantumflow._announce_ends(v_announced);
+  end if;
 
   if v_turns is not null then
     perform quantumflow._end_turns(v_turns, p_now);
@@ -78,6 +84,7 @@ as $_fail_run$
 declare
   v_parent_id uuid;
   v_turn_key  text;
+  v_announced boolean;
 begin
   update quantumflow.workflow_runs r
   set
@@ -86,11 +93,15 @@ begin
     error_message = p_error_message
   where r.id = p_run_id
     and r.status in ('started', 'paused')
-  returning r.parent_run_id, r.turn_key
-  into v_parent_id, v_turn_key;
+  returning r.parent_run_id, r.turn_key, r.announced
+  into v_parent_id, v_turn_key, v_announced;
 
   if not found then
     return;
+  end if;
+
+  if v_announced then
+    perform quantumflow._announce_ends(array[p_run_id]);
   end if;
 
   if v_turn_key is not null then
@@ -198,6 +209,7 @@ begin
   returning *;
 
   perform quantumflow._stop_runs(p_run_ids, p_now);
+  perform quantumflow._announce_ends(array(select r.id from quantumflow.workflow_runs r where r.id = any (p_run_ids) and r.announced));
 
   if exists (select from quantumflow._run_turns t where t.run_id = any (p_run_ids)) then
     perform quantumflow._end_turns(p_run_ids, p_now);

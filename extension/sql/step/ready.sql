@@ -78,12 +78,12 @@ begin
       completed_at = case when c.ends then p_now end
     from finished k
     cross join lateral (
-      select l.ctid as tid, l.remaining_steps <= k.steps as ends
+      select l.ctid as tid, l.remaining_steps <= k.steps as ends, l.announced
       from quantumflow.workflow_runs l
       where l.id = k.run_id
       limit 1
     ) c
-    where (not c.ends or k.output is not null)
+    where (not c.ends or (k.output is not null and c.announced is null))
       and r.id is not distinct from k.run_id
       and r.ctid = c.tid
     returning r.id, case when r.status = 'completed' then r.parent_run_id end as parent_id

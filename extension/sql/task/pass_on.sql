@@ -67,7 +67,8 @@ begin
     limit 1
   ) t
   cross join lateral (
-    select l.workflow_slug, l.version, l.status, l.retries, l.remaining_steps, l.priority, l.headers, l.input, l.parent_run_id
+    select l.workflow_slug, l.version, l.status, l.retries, l.remaining_steps, l.priority, l.headers, l.input, l.parent_run_id,
+      l.announced
     from quantumflow.workflow_runs l
     where l.id = v_run_id
     limit 1
@@ -99,7 +100,7 @@ begin
     and pg_column_size(r.input) <= 100000
     and case
       -- Nothing waits for this step, it is the last, and nobody waits for the run.
-      when n.step_slug is null then w.concludes and r.remaining_steps = 1 and r.parent_run_id is null
+      when n.step_slug is null then w.concludes and r.remaining_steps = 1 and r.parent_run_id is null and r.announced is null
       -- What waits for it is one step, which waits for nothing else, has one task (so that nothing maps over the output), and is to be had
       -- at once in the same queue; and the worker could claim it.
       else cardinality(w.dependents) = 1
@@ -201,7 +202,7 @@ begin
   where r.id = v_this.run_id
     and r.status = 'started'
     and r.retries = 0
-    and case when v_this.next_step is null then r.remaining_steps = 1 else r.remaining_steps > 1 end;
+    and case when v_this.next_step is null then r.remaining_steps = 1 and r.announced is null else r.remaining_steps > 1 end;
 
   if not found then
     perform quantumflow._put_back(v_this);

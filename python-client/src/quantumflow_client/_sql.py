@@ -625,6 +625,14 @@ def list_pauses() -> Call[list[Pause]]:
     return Call(_LIST_PAUSES, lambda rows: [Pause(*row) for row in rows], {}, is_repeatable=True)
 
 
+_ANNOUNCE_END = _statement("announce_end", "select quantumflow.announce_end(run_id => %(run_id)s)")
+
+
+def announce_end(run_id: UUID) -> Call[str]:
+    """Ask that the end of a run be told on channel quantumflow_events; its status."""
+    return Call(_ANNOUNCE_END, _scalar, {"run_id": _arguments.run(run_id)}, is_repeatable=True)
+
+
 _RUN_NOW = _statement(
     "run_now",
     """

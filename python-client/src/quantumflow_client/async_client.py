@@ -569,6 +569,13 @@ class AsyncClient(AsyncGoalCalls):
         """
         return await self._run(_sql.list_pauses(), connection)
 
+    async def announce_end(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
+        """Ask that the end of a run be told; see Client.announce_end.
+
+        Calls quantumflow.announce_end.
+        """
+        return await self._run(_sql.announce_end(run_id), connection)
+
     async def run_now(
         self,
         run_id: UUID,

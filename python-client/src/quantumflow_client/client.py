@@ -1031,6 +1031,24 @@ class Client(GoalCalls):
         """
         return self._run(_sql.list_pauses(), connection)
 
+    def announce_end(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
+        """Ask that the end of a run be told to who listens on channel quantumflow_events.
+
+        Args:
+            run_id: The run.
+            connection: As for `start_flow`.
+
+        Returns:
+            Its status. If that is started or paused, {"kind": "run_ended", "run_id": ...} comes
+            when it has ended: who listened before that call misses nothing.
+
+        Raises:
+            UnknownRun: There is no such run.
+
+        Calls quantumflow.announce_end.
+        """
+        return self._run(_sql.announce_end(run_id), connection)
+
     def run_now(
         self,
         run_id: UUID,
