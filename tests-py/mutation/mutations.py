@@ -3298,7 +3298,7 @@ CHILDREN = [
         "_hold_resting_tree",
         "    if v_live is not null then",
         "    if false then",
-        _sql("run/a_tree_is_paused_resumed_and_deleted_whole"),
+        _sql("run/a_tree_stays_while_anything_of_it_is_to_be_done"),
     ),
     Mutation(
         "a timeout of what waits for a run ends it in a pause",
