@@ -199,7 +199,7 @@ begin
         where (l.workflow_slug, l.idempotency_key) = (w.workflow_slug, v_filter.idempotency_key)
         limit 1
       ) r
-      where quantumflow._fits(r.run, v_filter)
+      where quantumflow._is_meant(r.run, v_filter)
       order by r.id desc
       limit p_max_runs);
   end if;
@@ -209,7 +209,7 @@ begin
       select r.id
       from quantumflow.workflow_runs r
       where r.parent_run_id = v_filter.parent
-        and quantumflow._fits(r, v_filter)
+        and quantumflow._is_meant(r, v_filter)
       order by r.id desc
       limit p_max_runs);
   end if;
@@ -224,7 +224,7 @@ begin
         where l.id = o.run_id
         limit 1
       ) r
-      where quantumflow._fits(r.run, v_filter)
+      where quantumflow._is_meant(r.run, v_filter)
       order by r.id desc
       limit p_max_runs);
   end if;
@@ -249,7 +249,7 @@ begin
         select r.id
         from quantumflow.workflow_runs r
         where r.id between v_low and least(v_high, v_filter.before)
-          and quantumflow._fits(r, v_filter)
+          and quantumflow._is_meant(r, v_filter)
         order by r.id desc
         limit p_max_runs
       )
@@ -258,7 +258,7 @@ begin
         select r.id
         from quantumflow.workflow_runs r
         where substr(r.id::text, 15, 1) <> '7'
-          and quantumflow._fits(r, v_filter)
+          and quantumflow._is_meant(r, v_filter)
         order by r.id desc
         limit p_max_runs
       )
@@ -273,7 +273,7 @@ comment on function quantumflow._find_runs(quantumflow._run_filter, int) is
 were created.';
 
 -- Without a path of its own, so that it is inlined where it is called.
-create function quantumflow._fits(p_run quantumflow.workflow_runs, p_filter quantumflow._run_filter)
+create function quantumflow._is_meant(p_run quantumflow.workflow_runs, p_filter quantumflow._run_filter)
 returns boolean
 language sql
 stable
@@ -295,4 +295,4 @@ return (p_filter.workflow_slug is null or p_run.workflow_slug = p_filter.workflo
     else p_filter.with_children or p_run.parent_run_id is null
   end;
 
-comment on function quantumflow._fits(quantumflow.workflow_runs, quantumflow._run_filter) is 'Whether a run is one of those that are wanted.';
+comment on function quantumflow._is_meant(quantumflow.workflow_runs, quantumflow._run_filter) is 'Whether a run is one of those that are wanted.';
