@@ -3349,6 +3349,58 @@ COUNTING = [
     ),
 ]
 
+PAUSES = [
+    Mutation(
+        "a paused queue is claimed from",
+        "_without_paused",
+        "    where k.queue <> all (v_queues)\n",
+        "",
+        _sql("run/a_paused_queue_hands_out_nothing_until_it_is_resumed"),
+    ),
+    Mutation(
+        "a paused command is claimed",
+        "_without_paused",
+        "      where k.command <> all (v_commands));\n",
+        "      );\n",
+        _sql("run/a_paused_command_hands_out_nothing_until_it_is_resumed"),
+    ),
+    Mutation(
+        "a claim takes as plain what is of a paused workflow",
+        "_claim_statement",
+        "      and (p_offer.not_flows is null or r.workflow_slug <> all (p_offer.not_flows))\n",
+        "",
+        _sql("run/a_paused_flow_hands_out_nothing_until_it_is_resumed"),
+    ),
+    Mutation(
+        "what a claim meets of a paused workflow is handed out",
+        "_hold_messages",
+        "        when r.workflow_slug = any (p_not_flows) then 'paused'\n",
+        "",
+        _sql("run/a_paused_flow_hands_out_nothing_until_it_is_resumed"),
+    ),
+    Mutation(
+        "a sweep brings back what is paused still",
+        "_bring_back_resumed",
+        "    if not exists (select from quantumflow.pauses p where",
+        "    if not exists (select from quantumflow.pauses p where false and",
+        _sql("tend/a_sweep_goes_on_with_a_resume"),
+    ),
+    Mutation(
+        "the end of a run that its last step concludes is not told",
+        "_count_finished",
+        "k.output is not null and c.announced is null",
+        "k.output is not null",
+        _sql("run/the_end_of_a_run_is_told_if_it_was_asked_for"),
+    ),
+    Mutation(
+        "a filter may have a key that nobody knows",
+        "_read_filter",
+        "  where k.key <> all (v_keys)\n",
+        "  where false\n",
+        _sql("run/a_filter_that_does_not_say_which_runs_is_refused"),
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -3371,4 +3423,5 @@ MUTATIONS = [
     *LIMITS,
     *CHILDREN,
     *COUNTING,
+    *PAUSES,
 ]
