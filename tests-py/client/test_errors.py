@@ -40,7 +40,8 @@ def test_every_class_of_a_code_is_of_its_concept() -> None:
         ("QF399", errors.TaskError),
         ("QF499", errors.QueueError),
         ("QF599", errors.AccessError),
-        ("QF699", QuantumflowError),
+        ("QF699", errors.GoalError),
+        ("QF799", QuantumflowError),
         ("QF999", QuantumflowError),
     ],
 )

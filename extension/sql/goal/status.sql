@@ -51,7 +51,7 @@ run_id: its run, which status() and all else tells more of. plan_run_id: the run
 often one was asked. outputs: of each task that completed its output, by its id; output: of those on which
 no other depends. tasks: {"<id>": "completed"}, what became of each, as of a step. error_message, and of one that came to no run error_code and problems, one a
 line: why it failed. duration: seconds until it ended, or until now.
-Try: select jsonb_pretty(quantumflow.goal_status(goal_id)).
+jsonb_pretty() shows it in lines.
 
 Errors: QF609 unknown goal.';
 

@@ -520,10 +520,6 @@ class GoalError(QuantumflowError):
     """A goal, what decomposes it, or a graph of tasks (QF6xx)."""
 
 
-class DecompositionFailed(GoalError):
-    """The goal could not be decomposed, or was cancelled; `detail` says why."""
-
-
 class UnknownGoalType(GoalError):
     """No rule of the decomposer fits the goal."""
 
@@ -674,6 +670,10 @@ class RunFailed(QuantumflowError):
 
     def __reduce__(self) -> tuple[type[RunFailed], tuple[UUID, str | None]]:
         return type(self), (self.run_id, self.error_message)
+
+
+class DecompositionFailed(QuantumflowError):
+    """The goal could not be decomposed, or was cancelled; `detail` says why."""
 
 
 class RunCancelled(QuantumflowError):
