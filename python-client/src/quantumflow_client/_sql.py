@@ -546,29 +546,29 @@ def resume_run(run_id: UUID, reason: str | None) -> Call[str]:
 
 _PAUSES = {
     "queue": _statement(
-        "pause_queue", "select quantumflow.pause_queue(queue => %(name)s, reason => %(reason)s)"
+        "pause_queue", "select quantumflow.pause_queue(queue => %(queue)s, reason => %(reason)s)"
     ),
     "workflow": _statement(
         "pause_flow",
-        "select quantumflow.pause_flow(workflow_slug => %(name)s, reason => %(reason)s)",
+        "select quantumflow.pause_flow(workflow_slug => %(workflow_slug)s, reason => %(reason)s)",
     ),
     "command": _statement(
         "pause_command",
-        "select quantumflow.pause_command(command => %(name)s, reason => %(reason)s)",
+        "select quantumflow.pause_command(command => %(command)s, reason => %(reason)s)",
     ),
 }
 
 _RESUMES = {
     "queue": _statement(
-        "resume_queue", "select quantumflow.resume_queue(queue => %(name)s, reason => %(reason)s)"
+        "resume_queue", "select quantumflow.resume_queue(queue => %(queue)s, reason => %(reason)s)"
     ),
     "workflow": _statement(
         "resume_flow",
-        "select quantumflow.resume_flow(workflow_slug => %(name)s, reason => %(reason)s)",
+        "select quantumflow.resume_flow(workflow_slug => %(workflow_slug)s, reason => %(reason)s)",
     ),
     "command": _statement(
         "resume_command",
-        "select quantumflow.resume_command(command => %(name)s, reason => %(reason)s)",
+        "select quantumflow.resume_command(command => %(command)s, reason => %(reason)s)",
     ),
 }
 
@@ -585,7 +585,7 @@ def resume(kind: str, name: str, reason: str | None) -> Call[int]:
 
 def _named(kind: str, name: str, reason: str | None) -> dict[str, str | None]:
     said = "workflow_slug" if kind == "workflow" else kind
-    return {"name": _arguments.text(said, name), "reason": reason}
+    return {said: _arguments.text(said, name), "reason": reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -3276,7 +3276,33 @@ def configure_orchestrator(settings: Mapping[str, Json]) -> Call[Any]:
     return Call(_CONFIGURE_ORCHESTRATOR, _decoded, parameters, is_repeatable=True)
 
 
-# What is no call of a function: to be told of new work.
+# What is no call of a function of ours: what the role may call, and for whom it acts.
+
+_MAY = """
+    select n.name, pg_catalog.has_function_privilege(
+      pg_catalog.to_regproc('quantumflow.' operator(pg_catalog.||) n.name)::pg_catalog.oid,
+      'execute')
+    from pg_catalog.unnest(%(names)s::pg_catalog.text[]) as n (name)
+"""
+_ACT_FOR = "select pg_catalog.set_config('quantumflow.actor', %(who)s, true)"
+
+
+def may(names: Iterable[str]) -> Call[frozenset[str]]:
+    """Which of the functions the role may call; those that are not there it may not."""
+    return Call(
+        _MAY,
+        lambda rows: frozenset(name for name, may_call in rows if may_call),
+        {"names": list(names)},
+        is_repeatable=True,
+    )
+
+
+def act_for(who: str) -> Call[None]:
+    """For whom the session acts in this transaction: audit_log has it as on_behalf_of."""
+    return Call(_ACT_FOR, _nothing, {"who": who})
+
+
+# Nor is this: to be told of new work.
 
 LISTEN = "listen quantumflow"
 UNLISTEN = "unlisten quantumflow"

@@ -131,9 +131,9 @@ class Facts:
     @cached_property
     def begin(self) -> datetime:
         """When it was started."""
-        begin = moment_of(self.run["created_at"])
-        assert begin is not None
-        return begin
+        started = moment_of(self.run["created_at"])
+        assert started is not None
+        return started
 
     @cached_property
     def end(self) -> datetime:

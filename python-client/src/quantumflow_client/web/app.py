@@ -211,8 +211,7 @@ def _database_failed(request: Request, error: Exception) -> Response:
         said = at.say(
             "Refused",
             f"The database's role may not: {error.diag.message_primary}.",
-            more="Whoever owns quantumflow gives rights: "
-            "select quantumflow.grant_access('order_worker', 'operator').",
+            more="Whoever owns quantumflow gives rights, with quantumflow.grant_access.",
             status=403,
         )
         return said

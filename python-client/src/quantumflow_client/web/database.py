@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from psycopg.conninfo import make_conninfo
 
+from quantumflow_client import _sql
 from quantumflow_client._connections import Connections
 from quantumflow_client._dsn import parts_of, real_dsn
 
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
     from quantumflow_client._call import Call
 
 T = TypeVar("T")
-
-_MAY = """
-    select n.name, pg_catalog.has_function_privilege(
-      pg_catalog.to_regproc('quantumflow.' operator(pg_catalog.||) n.name)::pg_catalog.oid,
-      'execute')
-    from pg_catalog.unnest(%s::pg_catalog.text[]) as n (name)
-"""
-"""Which functions the role may call: null for those that are not there."""
-
-_ACTOR = "select pg_catalog.set_config('quantumflow.actor', %s, true)"
-"""For whom the next call acts: what audit_log has as on_behalf_of."""
 
 
 class Database:
@@ -54,11 +44,9 @@ class Database:
         if who is None:
             return self.ask(call)
         with self.connections.lent() as connection, connection.transaction():
-            connection.execute(_ACTOR, [who])
+            _sql.act_for(who).on(connection)
             return call.on(connection)
 
     def may(self, names: Iterable[str]) -> frozenset[str]:
         """Which of the functions the role may call."""
-        with self.connections.lent() as connection, connection.transaction():
-            rows = connection.execute(_MAY, [list(names)]).fetchall()
-        return frozenset(name for name, may in rows if may)
+        return self.ask(_sql.may(names))
