@@ -56,7 +56,7 @@ def driver() -> Iterator[Driver]:
             CHAIN,
             Load(200),
             Quantumflow(hands_over=True),
-            Cost(1476, 0.427, 0.0115, 63.87, 4.3, 1.0, 0),
+            Cost(1476, 0.4055, 0.0115, 63.87, 4.3, 1.0, 0),
             id="chain step handed over",
         ),
         # One run at a time, by a worker that has nothing else: each result passes its message on.
@@ -64,7 +64,7 @@ def driver() -> Iterator[Driver]:
             CHAIN,
             Load(1),
             Quantumflow(batch=1, hands_over=True, commands=[step.name for step in CHAIN.steps]),
-            Cost(1442, 12.2, 1.2, 131.7, 4.3, 1.0, 0),
+            Cost(1442, 12.2, 1.2, 137.5, 4.3, 1.0, 0),
             id="chain step alone",
         ),
     ],

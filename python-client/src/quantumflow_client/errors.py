@@ -604,6 +604,24 @@ class GoalNotRunning(GoalError):
     code = "QF615"
 
 
+class TooFewRuns(GoalError):
+    """Too few runs of a workflow have completed for what its past would have to say."""
+
+    code = "QF611"
+
+
+class BadLevel(GoalError):
+    """There is no such level of learning, or nothing of the kind can be done with a policy."""
+
+    code = "QF616"
+
+
+class NoPolicy(GoalError):
+    """None of the workflow's policies is tried or adopted."""
+
+    code = "QF617"
+
+
 _BY_CONCEPT: dict[str, type[QuantumflowError]] = {
     "QF1": DefinitionError,
     "QF2": RunError,
