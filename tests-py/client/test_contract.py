@@ -93,4 +93,4 @@ def test_no_other_module_of_the_client_says_what_is_reserved() -> None:
     found = {
         path.name for path in PACKAGE.rglob("*.py") if re.search(r'"(ctx|items)"', path.read_text())
     }
-    assert found == {"steps.py"}
+    assert found - {"llm.py"} == {"steps.py"}  # where "items" is a word of JSON Schema
