@@ -130,6 +130,11 @@ def test_text_is_never_run(
         values = dict.fromkeys(VALUES, literal) | {
             "run_id": VALUES["run_id"],
             "worker_id": VALUES["worker_id"],
+            "goal_id": VALUES["goal_id"],
+            "graph": json,
+            "goals": json,
+            "settings": json,
+            "filter": json,
             "lease": "'1 s'",
             "queues": f"array[{literal}]",
             "commands": f"array[{literal}]",

@@ -141,6 +141,9 @@ def test_a_connection_of_django(
     assert client.status(run_id)["error_message"] == "no more"
 
 
+_WAITING = {"decompose_goal", "execute_goal", "execute_goals"}
+
+
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_every_call_takes_a_connection(kind: Any) -> None:
     methods: dict[str, Callable[..., Any]] = {
@@ -148,6 +151,8 @@ def test_every_call_takes_a_connection(kind: Any) -> None:
         for name, method in inspect.getmembers(kind, inspect.isfunction)
         if "._run(" in inspect.getsource(method) and not name.startswith("_")
     }
+    # What waits for others would wait in a transaction of the caller's for ever.
+    methods = {name: method for name, method in methods.items() if name not in _WAITING}
     assert len(methods) >= 15
     for name, method in methods.items():
         assert "connection" in inspect.signature(method).parameters, name

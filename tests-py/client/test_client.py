@@ -211,7 +211,8 @@ def test_calls_are_read_committed_whatever_the_servers_default(
     )
     # A definition cannot say what it was run in, so a function of the same form does.
     connection.execute("""
-        create or replace function quantumflow.status(run_id uuid, summary boolean default false)
+        create or replace function quantumflow.status(
+          run_id uuid, summary boolean default false, tree boolean default false)
         returns jsonb
         return to_jsonb(current_setting('transaction_isolation'))
     """)

@@ -63,6 +63,7 @@ def test_both_clients_have_the_same_verbs() -> None:
     of_a_worker = {
         *("command", "around", "resource", "register"),
         *("poll_and_run", "stop", "with_source"),
+        *("listen", "unlisten"),  # on a thread
     }
     hidden = {name for name in verbs(Client) | verbs(AsyncClient) if name.startswith("_")}
     assert verbs(Client) - of_a_worker - hidden == verbs(AsyncClient) - hidden

@@ -343,4 +343,5 @@ def test_hot_tables_have_no_index_that_an_update_would_touch(engine: Engine, tab
         table,
     )
     fixed = {"id", "workflow_slug", "idempotency_key", "run_id", "step_slug", "task_index"}
+    fixed |= {"parent_run_id", "parent_step_slug", "parent_task_index", "parent_retries"}
     assert {name for (name,) in columns} <= fixed

@@ -59,7 +59,7 @@ select results_eq(
   $$select right(id::text, 1), status from quantumflow.workflow_runs where workflow_slug = 'c' order by 1$$,
   $$values ('7', 'cancelled'), ('8', 'started'), ('9', 'started')$$, 'the one before is cancelled');
 select is(
-  (select error_message from quantumflow.workflow_runs where right(id::text, 1) = '7'),
+  (select error_message from quantumflow.workflow_runs where id = '10000000-0000-0000-0000-000000000007'),
   'another run of its key was started: 10000000-0000-0000-0000-000000000009', 'and says why');
 select quantumflow.complete_task('10000000-0000-0000-0000-000000000009', 'a');
 select is((select status from quantumflow.retry_run('10000000-0000-0000-0000-000000000007')), 'started', 'it may be retried when nobody goes on');

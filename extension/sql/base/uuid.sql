@@ -40,7 +40,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_first_uuid_v7$
 begin
-  return encode(int8send((greatest(extract(epoch from p_at) * 1000, 0)::bigint << 16) | 28672) || '\x8000000000000000', 'hex')::uuid;
+  return encode(int8send((greatest(extract(epoch from p_at) * 1000, 0)::bigint << 16) | 28672) || decode('8000000000000000', 'hex'), 'hex')::uuid;
 end
 $_first_uuid_v7$;
 

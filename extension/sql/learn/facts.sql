@@ -111,7 +111,7 @@ begin
   cross join lateral (
     select
       count(*) filter (where l.kind = 'error') as errors,
-      bool_or(l.error_message ~* '\y(429|locks?|locked|deadlock|rate.?limit|too many requests|retry.?after)\y') as asks_for_time
+      bool_or(l.error_message ~* '(^|[^a-z0-9])(429|locks?|locked|deadlock|rate.?limit|too many requests|retry.?after)([^a-z0-9]|$)') as asks_for_time
     from quantumflow.task_failures l
     where (l.run_id, l.step_slug, l.task_index) = (t.run_id, t.step_slug, t.task_index)
   ) f

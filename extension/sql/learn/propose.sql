@@ -81,7 +81,7 @@ begin
   assert not p_preserve_structure or not exists (
     select
     from quantumflow.diff_flow(p_workflow_slug, v_policy.base_version, v_policy.tuned_version) d
-    where d.path !~ '\.(timeout|max_attempts|retry_delay|chunk_size)$'
+    where d.path !~ '[.](timeout|max_attempts|retry_delay|chunk_size)$'
   ), 'it would change the structure';
 
   return v_policy;
