@@ -35,8 +35,8 @@ begin
     end if;
 
     if v_path is not null then
-      v_path := v_path || case when v_token ~ '^([a-z+*/%-]|&&|\|\||[=!<>]=?$)' then ' ' || v_token || ' ' else v_token end;
-      v_depth := v_depth + (v_token ~ '[(\[]$')::int - (v_token in (')', ']'))::int;
+      v_path := v_path || case when v_token ~ E'^([a-z+*/%-]|&&|\\|\\||[=!<>]=?$)' then ' ' || v_token || ' ' else v_token end;
+      v_depth := v_depth + (v_token ~ E'[(\\[]$')::int - (v_token in (')', ']'))::int;
     elsif left(v_token, 1) = '$' then
       v_path := v_token;
     end if;
@@ -91,7 +91,7 @@ begin
   return (
     select coalesce(
       jsonb_object_agg(
-        regexp_replace(p.path, '([.$])"([A-Za-z_][A-Za-z0-9_]*)"', '\1\2', 'g'),
+        regexp_replace(p.path, '([.$])"([A-Za-z_][A-Za-z0-9_]*)"', E'\\1\\2', 'g'),
         quantumflow._found_at(case when v_path like 'strict %' then 'strict ' else '' end || p.path, p_input, p_variables)),
       '{}')
     from quantumflow._input_paths(quantumflow._path_tokens(regexp_replace(v_path, '^strict ', ''))) as p(path));

@@ -45,7 +45,7 @@ begin
   union all
   select distinct format('has "%s", which quantumflow does not know', w.token)
   from word w
-  where w.token !~ '^([$.]?"|[0-9]|\.\*|\[\*\]|\?\(|!\(|&&|\|\||[=!<>]=|[][<>(),@$+*/%-]$)'
+  where w.token !~ E'^([$.]?"|[0-9]|\\.\\*|\\[\\*\\]|\\?\\(|!\\(|&&|\\|\\||[=!<>]=|[][<>(),@$+*/%-]$)'
     and w.token <> all (array[
       'exists (', 'like_regex', 'starts with', 'is unknown', 'flag', 'last', 'to', 'true', 'false', 'null', '.abs(', '.bigint(',
       '.boolean(', '.ceiling(', '.date(', '.datetime(', '.decimal(', '.double(', '.floor(', '.integer(', '.keyvalue(', '.number(',
@@ -65,11 +65,11 @@ as $_pattern_size$
 declare
   -- Escapes and classes become one letter each: so no bracket in them is taken for one.
   v_plain text := regexp_replace(
-    regexp_replace(p_pattern, '\\[^1-9]', 'e', 'g'), '\[\^?\]?(?:\[[.:=][^]]*[.:=]\]|[^]])*\]', 'c', 'g');
+    regexp_replace(p_pattern, E'\\\\[^1-9]', 'e', 'g'), E'\\[\\^?\\]?(?:\\[[.:=][^]]*[.:=]\\]|[^]])*\\]', 'c', 'g');
 begin
   if p_flags ~ 'q' then
     return length(p_pattern);
-  elsif v_plain ~ '\\|\(\?[^:]|\)\{|^\*\*\*' then
+  elsif v_plain ~ E'\\\\|\\(\\?[^:]|\\)\\{|^\\*\\*\\*' then
     return null;
   end if;
 
@@ -77,7 +77,7 @@ begin
     select coalesce(sum(greatest(1, m.part[1]::int, m.part[2]::int)), 0)
     from (
       select array[nullif(a.atom[1], ''), nullif(a.atom[2], '')] as part
-      from regexp_matches(v_plain, '[^()|*+?^$](?:\{([0-9]{1,3})(?:,([0-9]{0,3}))?\})?', 'g') as a(atom)
+      from regexp_matches(v_plain, E'[^()|*+?^$](?:\\{([0-9]{1,3})(?:,([0-9]{0,3}))?\\})?', 'g') as a(atom)
     ) as m);
 end
 $_pattern_size$;
@@ -206,7 +206,7 @@ begin
           v_many[v_depth] := v_many[v_depth] or (v_had_many[v_depth + 1] and v_opened[v_depth + 1] <> '?(');
           v_filters := v_filters - (v_opened[v_depth + 1] = '?(')::int;
         end if;
-      when v_token ~ '[(\[]$' then
+      when v_token ~ E'[(\\[]$' then
         v_worked[v_depth] := v_worked[v_depth] or left(v_token, 1) = '.';
         v_filters := v_filters + (v_token = '?(')::int;
         v_depth := v_depth + 1;

@@ -98,7 +98,7 @@ begin
   end case;
 
   -- What goes from key to key looks at nothing else, however large.
-  if v_text !~ '^\$(\.(\w+|"[^"\\]*")|\[[0-9]+\])*$'
+  if v_text !~ E'^\\$(\\.(\\w+|"[^"\\\\]*")|\\[[0-9]+\\])*$'
     and pg_column_size(p_from #> '{}') > 65536
     and quantumflow._bytes(p_from) > quantumflow._limit('max_condition_bytes')
   then

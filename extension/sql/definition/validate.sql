@@ -20,7 +20,7 @@ begin
       when jsonb_typeof(e.value) <> all (k.json_types) then 'QF101'
       else k.code
     end,
-    e.prefix || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
+    e.prefix || case when e.key ~ E'^\\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
     case
       when k.key is null then
         'unknown key ' || quantumflow._shown(to_jsonb(e.key)) || coalesce('; here it is "' || quantumflow._meant_by(e.key) || '"', '')

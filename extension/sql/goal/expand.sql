@@ -314,7 +314,7 @@ begin
       select quantumflow._step_name_of(i.id)
       from jsonb_array_elements_text(quantumflow._id_texts(v_task -> 'depends_on') || quantumflow._id_texts(v_task -> 'after')) i (id)
     loop
-      v_if := regexp_replace(v_if, format('(\$(?:status)?\.)%s\M', v_name), '\1' || quantumflow._step_name_of(v_before || v_name), 'g');
+      v_if := regexp_replace(v_if, format(E'(\\$(?:status)?\\.)%s\\M', v_name), E'\\1' || quantumflow._step_name_of(v_before || v_name), 'g');
     end loop;
 
     v_tasks := v_tasks || jsonb_build_array(

@@ -118,7 +118,7 @@ begin
     union all
     select
       case when k.key is null then 'QF607' else 'QF610' end, t.index,
-      '.' || case when e.key ~ '^\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
+      '.' || case when e.key ~ E'^\\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
       case
         when k.key is null then format('%s has the key %s, which is not for a task', t.shown, quantumflow._shown(to_jsonb(e.key)))
         when k.same_as is not null then format('%s has %s and %s, which are the same', t.shown, k.same_as, e.key)

@@ -140,7 +140,7 @@ begin
     and not coalesce(p_schema -> 'properties', '{}') ? k.key;
 
   for v_below in
-    select case when e.key ~ '^\w{1,80}$' then '.' || e.key else format('[%s]', to_jsonb(left(e.key, 80))) end as place, e.value, s.schema
+    select case when e.key ~ E'^\\w{1,80}$' then '.' || e.key else format('[%s]', to_jsonb(left(e.key, 80))) end as place, e.value, s.schema
     from jsonb_each(case when jsonb_typeof(p_value) = 'object' then p_value else '{}' end) e
     cross join lateral (
       select coalesce(p_schema -> 'properties' -> e.key, p_schema -> 'additionalProperties') as schema

@@ -21,7 +21,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $_cron_of$
 declare
-  v_fields text[] := regexp_split_to_array(quantumflow._spelled_out(btrim(lower(p_cron), E' \t\n\r')), '\s+');
+  v_fields text[] := regexp_split_to_array(quantumflow._spelled_out(btrim(lower(p_cron), E' \t\n\r')), E'\\s+');
   v_cron   quantumflow._cron;
 begin
   if p_cron is null or cardinality(v_fields) <> 5 then
@@ -96,7 +96,7 @@ declare
   v_step   int;
 begin
   foreach v_part in array string_to_array(p_field, ',') loop
-    v_bits := regexp_match(v_part, '^(?:(\*)|([0-9]{1,4}|[a-z]{3})(?:-([0-9]{1,4}|[a-z]{3}))?)(?:/([0-9]{1,4}))?$');
+    v_bits := regexp_match(v_part, E'^(?:(\\*)|([0-9]{1,4}|[a-z]{3})(?:-([0-9]{1,4}|[a-z]{3}))?)(?:/([0-9]{1,4}))?$');
     v_step := coalesce(v_bits[4]::int, 1);
     v_from := case when v_bits[1] is null then quantumflow._cron_value(v_bits[2], p_low, p_names) else p_low end;
     v_to := case

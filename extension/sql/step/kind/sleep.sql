@@ -60,7 +60,7 @@ declare
 begin
   -- Nothing that depends on the clock or on the session, as tomorrow does.
   if jsonb_typeof(p_value) is distinct from 'string'
-    or v_text !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$'
+    or v_text !~ E'^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,9})?)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$'
   then
     return null;
   end if;
