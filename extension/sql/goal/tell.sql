@@ -6,9 +6,8 @@ set search_path = pg_catalog, pg_temp
 as $_tell_of_goal$
 begin
   if quantumflow._orchestrator_value('notifications.real_time') = 'true' and quantumflow._orchestrator_value('notifications.enabled') = 'true' then
-    perform pg_notify(
-      'quantumflow_events',
-      jsonb_strip_nulls(jsonb_build_object('kind', p_kind, 'goal_id', p_goal.goal_id, 'run_id', p_goal.run_id))::text);
+    perform quantumflow._tell_event(
+      jsonb_strip_nulls(jsonb_build_object('kind', p_kind, 'goal_id', p_goal.goal_id, 'run_id', p_goal.run_id)));
   end if;
 end
 $_tell_of_goal$;
