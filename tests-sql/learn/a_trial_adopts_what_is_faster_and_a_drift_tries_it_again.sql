@@ -1,5 +1,5 @@
 begin;
-select plan(24);
+select plan(26);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
@@ -77,7 +77,15 @@ select is((select array[state, reason] from quantumflow.policies), '{trial,"its 
 select pg_temp.pair(19) from generate_series(1, 5);
 select is((select array[state, reason] from quantumflow.policies), '{rolled_back,"it is slower"}', 'and rolled back when it is slower by now');
 select is((select policy from quantumflow.workflows), null, 'new runs have what there was');
+select is_empty(
+  'select run_id from quantumflow._policy_runs union all select run_id from quantumflow._policy_times union all select null from quantumflow._ticket_rolls',
+  'and nothing is kept that only a policy at work needs');
 select is((select array[won > 8, dropped = 3] from quantumflow.policy_history('w')), '{true,true}', 'and what was tried stays on record');
+select quantumflow._put_to_work(pg_temp.propose(), 'trial', null, quantumflow._now());
+select quantumflow.start_flow('w');
+select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a"}]}');
+select is_empty(
+  'select run_id from quantumflow._policy_runs union all select null from quantumflow._ticket_rolls', 'nor of one that another definition has ended');
 select is_empty('select * from quantumflow.check_state()', 'all is in order');
 
 select * from finish();

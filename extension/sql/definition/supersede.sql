@@ -1,9 +1,9 @@
-create function quantumflow._forget_policies(p_workflow_slug text)
+create function quantumflow._clear_policies(p_workflow_slug text)
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_forget_policies$
+as $_clear_policies$
 begin
   delete from quantumflow._policy_runs r
   where r.workflow_slug = p_workflow_slug;
@@ -13,6 +13,20 @@ begin
 
   delete from quantumflow._ticket_rolls t
   where t.workflow_slug = p_workflow_slug;
+end
+$_clear_policies$;
+
+comment on function quantumflow._clear_policies(text) is
+'Deletes what is only needed while a policy of the workflow is at work.';
+
+create function quantumflow._forget_policies(p_workflow_slug text)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_forget_policies$
+begin
+  perform quantumflow._clear_policies(p_workflow_slug);
 
   delete from quantumflow.policy_pairs k
   where k.workflow_slug = p_workflow_slug;
@@ -39,6 +53,8 @@ begin
     decided_at = p_now
   where p.workflow_slug = p_workflow_slug
     and p.state in ('observing', 'proposed', 'trial', 'adopted');
+
+  perform quantumflow._clear_policies(p_workflow_slug);
 
   update quantumflow.workflow_versions v
   set tuned_from = null

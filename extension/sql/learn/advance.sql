@@ -325,12 +325,14 @@ set search_path = pg_catalog, pg_temp
 as $_advance_policy$
 declare
   v_policy  quantumflow.policies := p_policy;
-  v_harm    text := quantumflow._harm(p_policy, p_now);
+  v_harm    text;
   v_verdict text;
 begin
   if p_policy.state = 'observing' then
     return quantumflow._conclude(p_policy, p_now);
   end if;
+
+  v_harm := quantumflow._harm(p_policy, p_now);
 
   if v_harm is not null then
     return quantumflow._end_policy(p_policy, v_harm, p_now);

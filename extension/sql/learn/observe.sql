@@ -71,8 +71,7 @@ begin
     return quantumflow._end_policy(p_policy, 'what was observed speaks for no other settings', p_now);
   end if;
 
-  delete from quantumflow._policy_runs r
-  where (r.workflow_slug, r.number) = (p_policy.workflow_slug, p_policy.number);
+  perform quantumflow._clear_policies(p_policy.workflow_slug);
 
   update quantumflow.policies p
   set

@@ -55,11 +55,7 @@ begin
   set policy = null
   where w.workflow_slug = p_policy.workflow_slug;
 
-  delete from quantumflow._policy_runs r
-  where (r.workflow_slug, r.number) = (p_policy.workflow_slug, p_policy.number);
-
-  delete from quantumflow._policy_times t
-  where (t.workflow_slug, t.number) = (p_policy.workflow_slug, p_policy.number);
+  perform quantumflow._clear_policies(p_policy.workflow_slug);
 
   return v_policy;
 end

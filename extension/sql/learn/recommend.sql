@@ -20,7 +20,7 @@ comment on column quantumflow.recommendation.confidence is
 '1 - 1/w, where w is what a fair bet on each pair of a trial of these changes has made of a stake of 1; 0: they have not been tried.';
 comment on column quantumflow.recommendation.why is 'What speaks for it.';
 
-create function quantumflow._suggested_timeouts(p_workflow_slug text, p_base int)
+create function quantumflow._suggested_timeouts(p_workflow_slug text, p_base int, p_versions int[])
 returns setof quantumflow.recommendation
 language plpgsql
 stable
@@ -34,7 +34,7 @@ begin
       when l.timeouts > 0 then format('%s of %s attempts timed out, and others completed after %s s', l.timeouts, l.attempts, round(l.longest::numeric, 3))
       else format('none of %s attempts took longer than %s s: a worker that hangs would be noticed sooner', l.attempts, round(l.longest::numeric, 3))
     end
-  from quantumflow._learned_of(p_workflow_slug, quantumflow._relatives(p_workflow_slug, p_base)) l
+  from quantumflow._learned_of(p_workflow_slug, p_versions) l
   join quantumflow.workflow_steps w on (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_base, l.step_slug)
   cross join lateral (
     select
@@ -55,23 +55,21 @@ begin
 end
 $_suggested_timeouts$;
 
-comment on function quantumflow._suggested_timeouts(text, int) is
+comment on function quantumflow._suggested_timeouts(text, int, int[]) is
 'Shorter timeouts where no attempt came near the one there is, at least 1 s and three times the longest, ten times below 100 attempts; longer ones where attempts time
 out and others complete late. A timeout is an attempt that would have taken longer, nobody knows how much: where there is one, nothing becomes shorter.';
 
-create function quantumflow._suggested_retries(p_workflow_slug text, p_base int, p_runs bigint, p_median double precision)
+create function quantumflow._suggested_retries(p_workflow_slug text, p_base int, p_run_ids uuid[], p_median double precision)
 returns setof quantumflow.recommendation
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_suggested_retries$
-declare
-  v_run_ids uuid[] := quantumflow._recent_runs(p_workflow_slug, quantumflow._relatives(p_workflow_slug, p_base));
 begin
   return query
   select
     w.step_slug::text, c.key, c.current, c.suggested, c.n, c.gain, 0::numeric, c.why
-  from quantumflow._retried_of(v_run_ids) t
+  from quantumflow._retried_of(p_run_ids) t
   join quantumflow.workflow_steps w on (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_base, t.step_slug)
   cross join lateral (
     select d.delay, trim_scale(greatest(0.05, round(d.delay / 2, 3))) as half, t.first_helped::numeric / t.retried as helped
@@ -81,7 +79,7 @@ begin
     values
       (
         'retry_delay', to_jsonb(k.delay), to_jsonb(k.half), t.retried,
-        round(least(0.9, t.retried::numeric / cardinality(v_run_ids) * (k.delay - k.half) / nullif(p_median, 0)::numeric), 3),
+        round(least(0.9, t.retried::numeric / cardinality(p_run_ids) * (k.delay - k.half) / nullif(p_median, 0)::numeric), 3),
         format('%s of %s tasks that failed completed at the second attempt', t.first_helped, t.retried),
         k.helped >= 0.8 and t.retried >= 5 and k.delay > 0.05 and not coalesce(t.asks_for_time, false)
       ),
@@ -97,22 +95,22 @@ begin
 end
 $_suggested_retries$;
 
-comment on function quantumflow._suggested_retries(text, int, bigint, double precision) is
+comment on function quantumflow._suggested_retries(text, int, uuid[], double precision) is
 'Half the delay where second attempts nearly always complete, never below 0.05 s, and not where errors speak of locks or limits; an attempt more where at least a
-fifth of 20 last ones completed. Never fewer. p_runs, p_median: how many runs have ended, and what they take, in seconds.';
+fifth of 20 last ones completed. Never fewer. p_run_ids: the runs to look at. p_median: what they take, in seconds.';
 
-create function quantumflow._suggested_chunks(p_workflow_slug text, p_base int, p_most_factor int)
+create function quantumflow._suggested_chunks(p_workflow_slug text, p_base int, p_run_ids uuid[], p_most_factor int)
 returns setof quantumflow.recommendation
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $_suggested_chunks$
 declare
-  v_run_ids uuid[] := quantumflow._recent_runs(p_workflow_slug, quantumflow._relatives(p_workflow_slug, p_base));
-  v_slots   int := (
+  v_slots int := (
     select greatest(coalesce(sum(l.slots), 0), 1)::int
     from quantumflow.workers l
-    where l.stopped_at is null);
+    where l.stopped_at is null
+      and not quantumflow._is_silent(l.last_seen_at, quantumflow._now()));
 begin
   return query
   select
@@ -127,7 +125,7 @@ begin
     format(
       'a call takes %s s and an item %s s, by tasks of %s sizes; a run has %s items', round(f.per_call::numeric, 5), round(f.per_item::numeric, 6), f.sizes,
       f.items)
-  from quantumflow._fitted_of(v_run_ids) f
+  from quantumflow._fitted_of(p_run_ids) f
   join quantumflow.workflow_steps w on (w.workflow_slug, w.version, w.step_slug) = (p_workflow_slug, p_base, f.step_slug)
   cross join lateral (
     select
@@ -149,7 +147,7 @@ begin
 end
 $_suggested_chunks$;
 
-comment on function quantumflow._suggested_chunks(text, int, int) is
+comment on function quantumflow._suggested_chunks(text, int, uuid[], int) is
 'As many items a task as make what a call takes a tenth of the rest, if that leaves each slot four tasks, and a task takes no more than a quarter of its timeout; at
 most so many times what it is, or that part of it, unless its author wrote "auto". Only maps whose author gave a chunk_size: it changes what the handler gets.';
 
@@ -193,10 +191,12 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $recommendations$
 declare
-  v_base   int;
-  v_runs   bigint;
-  v_ended  bigint;
-  v_median double precision;
+  v_base     int;
+  v_versions int[];
+  v_run_ids  uuid[];
+  v_runs     bigint;
+  v_ended    bigint;
+  v_median   double precision;
 begin
   perform quantumflow._refuse_unknown_level(recommendations.level);
   perform quantumflow._refuse_unknown(recommendations.workflow_slug, null);
@@ -206,15 +206,18 @@ begin
   from quantumflow.workflows w
   where w.workflow_slug = recommendations.workflow_slug;
 
+  v_versions := quantumflow._relatives(recommendations.workflow_slug, v_base);
+  v_run_ids := quantumflow._recent_runs(recommendations.workflow_slug, v_versions);
+
   select coalesce(sum(l.attempts), 0), coalesce(sum(l.attempts - l.failures), 0)
   into v_ended, v_runs
-  from quantumflow._learned_of(recommendations.workflow_slug, quantumflow._relatives(recommendations.workflow_slug, v_base)) l
+  from quantumflow._learned_of(recommendations.workflow_slug, v_versions) l
   where l.step_slug = '_run';
 
   -- step_hours is a minute or two behind.
   select greatest(v_ended, count(*)), percentile_cont(0.5) within group (order by extract(epoch from r.completed_at - r.started_at))
   into v_ended, v_median
-  from unnest(quantumflow._recent_runs(recommendations.workflow_slug, quantumflow._relatives(recommendations.workflow_slug, v_base))) u (run_id)
+  from unnest(v_run_ids) u (run_id)
   join quantumflow.workflow_runs r on r.id = u.run_id;
 
   if recommendations.level = 'aggressive' and v_runs < 100 then
@@ -229,13 +232,14 @@ begin
   select r.*
   from (
     select *
-    from quantumflow._suggested_timeouts(recommendations.workflow_slug, v_base)
+    from quantumflow._suggested_timeouts(recommendations.workflow_slug, v_base, v_versions)
     union all
     select *
-    from quantumflow._suggested_retries(recommendations.workflow_slug, v_base, v_ended, v_median)
+    from quantumflow._suggested_retries(recommendations.workflow_slug, v_base, v_run_ids, v_median)
     union all
     select k.*
-    from quantumflow._suggested_chunks(recommendations.workflow_slug, v_base, case recommendations.level when 'aggressive' then 16 else 4 end) k
+    from quantumflow._suggested_chunks(
+      recommendations.workflow_slug, v_base, v_run_ids, case recommendations.level when 'aggressive' then 16 else 4 end) k
     where recommendations.level <> 'basic'
       and (v_ended >= 20 or k.current = '"auto"')
   ) r
