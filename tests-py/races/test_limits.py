@@ -135,7 +135,11 @@ def _drain(engine: Engine) -> None:
         engine.complete_all([(task, 1) for task in engine.claim(100)])
         engine.sweep()
     assert engine.problems() == []
-    assert engine.rows("select * from quantumflow._limit_waits") == []
+    # A claim passes over a row of the waiting room that somebody holds; what was let go and is gone
+    # a sweep takes away, a few seconds later.
+    while engine.rows("select from quantumflow._limit_waits"):
+        assert time.monotonic() < until
+        engine.sweep()
 
 
 def test_there_are_never_more_leases_of_a_key_than_slots(engine: Engine, module_dsn: str) -> None:
