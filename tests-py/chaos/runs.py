@@ -82,7 +82,7 @@ def prepare(connection: psycopg.Connection[Any], kinds: Iterable[Kind]) -> None:
 
 def start(connections: Connections, run: Started) -> None:
     """Start a run, however often that must be said."""
-    call = _sql.start_flow(
+    call = _sql.runs.start_flow(
         run.kind.slug,
         run.input,
         run_id=run.run_id,
@@ -97,10 +97,10 @@ def start(connections: Connections, run: Started) -> None:
 
 def answer_all(connections: Connections) -> None:
     """Send each wait what it waits for; the same again, if nobody has said that it came."""
-    asked = _sql.list_waits(flows.PATIENT_FLOW, None, max_runs=100, with_input=True)
+    asked = _sql.signals.list_waits(flows.PATIENT_FLOW, None, max_runs=100, with_input=True)
     for wait in persist(lambda: connections.run(asked, patience=_PATIENCE)):
         given: Any = wait.input
-        call = _sql.send_signal(
+        call = _sql.signals.send_signal(
             wait.run_id,
             "answer",
             flows.answer(given["run"]),

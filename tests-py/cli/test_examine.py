@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 import quantumflow_client
 from quantumflow_client import _extension
-from quantumflow_client._sql import Finding
+from quantumflow_client._sql.installation import Finding
 from quantumflow_client.cli import examine
 from quantumflow_client.embedded import EmbeddedServer
 from support.command import ONE_STEP, Command

@@ -19,7 +19,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from quantumflow_client._exposition import text_of
-from quantumflow_client._sql import Metric
+from quantumflow_client._sql.looking import Metric
 from support.command import Command
 from support.server import REPOSITORY
 

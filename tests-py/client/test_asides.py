@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
-from quantumflow_client._sql import Completion, Failure, TaskRef
+from quantumflow_client._sql.tasks import Completion, Failure, TaskRef
 from quantumflow_client._worker.asides import (
     BATCH_ROWS,
     DELAY_MOST,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from quantumflow_client._sql import Task, TaskRef
+from quantumflow_client._sql.tasks import Task, TaskRef
 from quantumflow_client._worker.clock import Clock
 
 

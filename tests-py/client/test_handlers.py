@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from quantumflow_client import Context
-from quantumflow_client._sql import Task, TaskRef
+from quantumflow_client._sql.tasks import Task, TaskRef
 from quantumflow_client._worker.handlers import Handler, Registry, Unfit
 from quantumflow_client._worker.steps import Step, steps_of
 from quantumflow_client.errors import UnknownStep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from quantumflow_client._sql import Completion, TaskRef
+from quantumflow_client._sql.tasks import Completion, TaskRef
 from quantumflow_client._worker.inbox import Inbox
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantumflow_client._sql import LeaseState, TaskKey, TaskRef
+from quantumflow_client._sql.tasks import LeaseState, TaskKey, TaskRef
 from quantumflow_client._worker.leases import Leases
 
 A, B = (TaskRef("run", "step", index, 7) for index in (0, 1))

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from quantumflow_client import AsyncClient, Client, Context
-from quantumflow_client._sql import FailedAttempt, RetriedStep
+from quantumflow_client._sql.runs import FailedAttempt
+from quantumflow_client._sql.steering import RetriedStep
 from quantumflow_client.errors import (
     BadPageSize,
     BadPrune,

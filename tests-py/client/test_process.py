@@ -28,7 +28,7 @@ import pytest
 from client import computing
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, Flow
-from quantumflow_client._sql import Task, TaskRef
+from quantumflow_client._sql.tasks import Task, TaskRef
 from quantumflow_client._worker import process
 from quantumflow_client._worker.child import Job
 from quantumflow_client._worker.core import Stopping

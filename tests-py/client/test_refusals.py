@@ -427,7 +427,7 @@ def test_an_error_that_the_database_cannot_hold_is_tried_again(latin: str) -> No
 def test_an_error_in_making_a_report_is_its_own_tasks_trouble(
     client: Client, connection: Connection, flow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quantumflow_client._sql import Completion
+    from quantumflow_client._sql.tasks import Completion
 
     row = Completion.row
 

@@ -14,7 +14,7 @@ import pytest
 
 from quantumflow_client import PermanentError, RetryAfter
 from quantumflow_client._json import clean, decode, encode
-from quantumflow_client._sql import Completion, Failure, Spent, TaskRef
+from quantumflow_client._sql.tasks import Completion, Failure, Spent, TaskRef
 from quantumflow_client._worker.refusals import (
     Verdict,
     refusal_of,

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, Context, Flow
 from quantumflow_client._connections import Session
-from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._sql.tasks import Completion, Failure
 from quantumflow_client._worker import apart
 from quantumflow_client._worker.second import Second
 from support.waiting import wait_until

@@ -22,7 +22,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from quantumflow_client import Client, Context, Flow, PermanentError, RetryAfter, RunFailed
-from quantumflow_client._sql import Spent
+from quantumflow_client._sql.tasks import Spent
 from quantumflow_client.errors import UnknownQueue
 from support.engine import Engine
 from support.waiting import wait_until

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from quantumflow_client._sql import Completion, Failure, Settled, Task, TaskRef
+from quantumflow_client._sql.tasks import Completion, Failure, Task, TaskRef
+from quantumflow_client._sql.workers import Settled
 from quantumflow_client._worker.actions import (
     Action,
     Claim,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from page.facts_of_runs import START, at, attempt, census, facts, step
-from quantumflow_client._sql import RunSummary
+from quantumflow_client._sql.runs import RunSummary
 from quantumflow_client.page import graph
 from quantumflow_client.page.render import page
 from quantumflow_client.page.scale import Scale

@@ -251,7 +251,7 @@ def test_nothing_is_left_of_a_rehearsal(dsn: str, connection: psycopg.Connection
 def theirs_flows(client: Client) -> list[Any]:
     from quantumflow_client import _sql
 
-    return client._run(_sql.list_flows(), None)
+    return client._run(_sql.definitions.list_flows(), None)
 
 
 def test_a_database_whose_clock_is_the_time_is_refused(dsn: str) -> None:

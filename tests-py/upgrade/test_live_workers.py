@@ -86,7 +86,7 @@ def test_workers_go_on(
     engine = Engine(old_connection)
     runs, items = 150, 4
     # As 0.3.0's client asks.
-    asks = _sql._STATUS
+    asks = _sql.runs._STATUS
     for added in (", summary => %(summary)s", ", tree => %(tree)s"):
         assert added in asks
         asks = asks.replace(added, "")

@@ -43,7 +43,7 @@ def call_as_before() -> None:
         call = call.replace(",\n      held => %(held)s::int", "")
         assert "held" not in call
         setattr(_sql, name, _COLUMN.sub(lambda column: _SINCE[column[1]], columns) + of + call)
-    known, _, since = _sql._REGISTER_WORKER.partition(",\n      host => ")
+    known, _, since = _sql.workers._REGISTER_WORKER.partition(",\n      host => ")
     assert since
     setattr(_sql, "_REGISTER_WORKER", f"{known})")  # noqa: B010 - a LiteralString
 

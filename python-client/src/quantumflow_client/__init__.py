@@ -14,38 +14,29 @@ except ImportError as error:
 from ._awaited import Signalled, Slept
 from ._goals import ExecutionResult
 from ._runs import RunId, RunState, RunStatus
-from ._sql import (
+from ._sql.definitions import ConditionAnswer, WorkflowVersion
+from ._sql.goals import GoalEvent, GoalSummary, Method
+from ._sql.learning import Policy, Recommendation
+from ._sql.limits import Limit
+from ._sql.looking import (
     Attempt,
-    ConditionAnswer,
     Difference,
     Estimate,
     Event,
-    FailedAttempt,
-    FailedItem,
-    GoalEvent,
-    GoalSummary,
-    Limit,
-    Method,
     Metric,
     PastEvent,
     PathStep,
-    Pause,
-    Policy,
-    PrunedRuns,
     QueueSummary,
     Reason,
-    Recommendation,
-    RetriedStep,
-    RunAct,
-    RunSummary,
-    Schedule,
-    Settled,
     Size,
     StepStats,
-    WaitSummary,
     WorkerSummary,
-    WorkflowVersion,
 )
+from ._sql.runs import FailedAttempt, RunSummary
+from ._sql.schedules import Schedule
+from ._sql.signals import WaitSummary
+from ._sql.steering import FailedItem, Pause, PrunedRuns, RetriedStep, RunAct
+from ._sql.workers import Settled
 from ._version import __version__ as __version__
 from .async_client import AsyncClient
 from .client import Client

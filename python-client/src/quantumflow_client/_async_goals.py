@@ -17,7 +17,8 @@ from .errors import RunCancelled, RunFailed
 if TYPE_CHECKING:
     from ._borrowed import AsyncBorrowed
     from ._json import Encoder, Json
-    from ._sql import GoalEvent, GoalSummary, Method, WorkflowVersion
+    from ._sql.definitions import WorkflowVersion
+    from ._sql.goals import GoalEvent, GoalSummary, Method
 
 
 class AsyncGoalCalls:
@@ -45,7 +46,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.execute_goal.
         """
-        call = _sql.begin_goal(
+        call = _sql.goals.begin_goal(
             goal,
             decomposer,
             context,
@@ -69,7 +70,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.execute_goals.
         """
-        call = _sql.execute_goals(goals, decomposer, options, self._encode)
+        call = _sql.goals.execute_goals(goals, decomposer, options, self._encode)
         found: list[UUID] = await self._run(call, connection)
         return found
 
@@ -121,7 +122,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.decompose_goal, goal_status, status.
         """
-        call = _sql.begin_goal(
+        call = _sql.goals.begin_goal(
             goal,
             decomposer,
             context,
@@ -145,7 +146,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.decompose.
         """
-        call = _sql.decompose(goal, decomposer, context, self._encode)
+        call = _sql.goals.decompose(goal, decomposer, context, self._encode)
         graph: Json = await self._run(call, connection)
         return graph
 
@@ -172,7 +173,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.goal_status.
         """
-        found: dict[str, Any] = await self._run(_sql.goal_status(goal_id), connection)
+        found: dict[str, Any] = await self._run(_sql.goals.goal_status(goal_id), connection)
         return found
 
     async def goals(
@@ -186,7 +187,9 @@ class AsyncGoalCalls:
 
         Calls quantumflow.list_goals.
         """
-        found: list[GoalSummary] = await self._run(_sql.list_goals(status, max_goals), connection)
+        found: list[GoalSummary] = await self._run(
+            _sql.goals.list_goals(status, max_goals), connection
+        )
         return found
 
     async def cancel_goal(
@@ -200,7 +203,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.cancel_goal.
         """
-        await self._run(_sql.cancel_goal(goal_id, reason), connection)
+        await self._run(_sql.goals.cancel_goal(goal_id, reason), connection)
 
     async def register_decomposer(
         self,
@@ -220,7 +223,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.register_decomposer.
         """
-        call = _sql.register_decomposer(
+        call = _sql.goals.register_decomposer(
             name,
             kind,
             command=command,
@@ -248,7 +251,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.add_method.
         """
-        call = _sql.add_method(
+        call = _sql.goals.add_method(
             decomposer,
             graph,
             pattern=pattern,
@@ -267,7 +270,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.list_methods.
         """
-        found: list[Method] = await self._run(_sql.list_methods(decomposer), connection)
+        found: list[Method] = await self._run(_sql.goals.list_methods(decomposer), connection)
         return found
 
     async def describe_command(
@@ -282,7 +285,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.describe_command.
         """
-        await self._run(_sql.describe_command(command, description, args_schema), connection)
+        await self._run(_sql.goals.describe_command(command, description, args_schema), connection)
 
     async def configure_orchestrator(
         self, settings: Mapping[str, Json] = NOTHING, *, connection: AsyncBorrowed | None = None
@@ -291,7 +294,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.configure_orchestrator.
         """
-        call = _sql.configure_orchestrator(settings)
+        call = _sql.goals.configure_orchestrator(settings)
         found: dict[str, Any] = await self._run(call, connection)
         return found
 
@@ -308,7 +311,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.recent_events.
         """
-        call = _sql.recent_events(kinds, run_id, since, max_events)
+        call = _sql.goals.recent_events(kinds, run_id, since, max_events)
         found: list[GoalEvent] = await self._run(call, connection)
         return found
 
@@ -324,7 +327,7 @@ class AsyncGoalCalls:
 
         Calls quantumflow.create_flow_from_graph.
         """
-        call = _sql.create_flow_from_graph(
+        call = _sql.goals.create_flow_from_graph(
             graph, text("workflow_slug", workflow_slug), options, self._encode
         )
         found: WorkflowVersion = await self._run(call, connection)

@@ -76,14 +76,14 @@ def _arguments(
     arguments: dict[str, Any] = {**_DEFAULTS, **parts_of(dsn)}
     arguments["prepare_threshold"] = prepare_threshold
     # The one setting that poolers pass on.
-    arguments["client_encoding"] = _sql.ENCODING
+    arguments["client_encoding"] = _sql.session.ENCODING
     if prepare_threshold is not None:
         # One round trip a call: autocommit, at the isolation level that the session begins with.
         # A pooler would refuse the option, or forget it: there each transaction says its level.
         arguments["autocommit"] = True
         options = arguments.get("options") or os.environ.get("PGOPTIONS", "")
         options += " -c default_transaction_isolation=read\\ committed"
-        settings = _sql.READABLE | (_sql.FOR_CALLS if for_calls else {})
+        settings = _sql.session.READABLE | (_sql.session.FOR_CALLS if for_calls else {})
         options += "".join(f" -c {name}={value}" for name, value in settings.items())
         arguments["options"] = options.strip()
     return arguments
@@ -128,14 +128,16 @@ _PATIENCE = 10.0
 def _has_forgotten(connection: Connection) -> bool:
     """Whether a pooler took what `_arguments` asks of a session, and did not pass it on."""
     with waiting_at_most(_PATIENCE, connection):
-        return connection.execute(_sql.SHOW_PATH).fetchone() != (_sql.PATH,)
+        return connection.execute(_sql.session.SHOW_PATH).fetchone() != (_sql.session.PATH,)
 
 
 async def _ahas_forgotten(connection: AsyncConnection) -> bool:
     """As `_has_forgotten`."""
     alimit_waiting(connection, lambda: _PATIENCE)
     try:
-        return await (await connection.execute(_sql.SHOW_PATH)).fetchone() != (_sql.PATH,)
+        return await (await connection.execute(_sql.session.SHOW_PATH)).fetchone() != (
+            _sql.session.PATH,
+        )
     finally:
         del connection.wait
 
@@ -378,7 +380,7 @@ class Connections(_Source):
                 block = connection.transaction()
                 block.__enter__()
                 if self._pool is None and not _is_readable(connection):
-                    connection.execute(_sql.SAY_READABLE)
+                    connection.execute(_sql.session.SAY_READABLE)
                 return connection, block
             except BaseException as error:
                 # It may have died idle, which shows only now.
@@ -610,7 +612,7 @@ def _transact(connection: Connection, call: Call[T]) -> T:
         return call.on(connection)
     with connection.transaction():
         if isinstance(connection, _Reminded):
-            connection.execute(_sql.SAY_FOR_CALLS)
+            connection.execute(_sql.session.SAY_FOR_CALLS)
         return call.on(connection)
 
 
@@ -667,7 +669,7 @@ class AsyncConnections(_Source):
                 block = connection.transaction()
                 await block.__aenter__()
                 if not _is_readable(connection):
-                    await connection.execute(_sql.SAY_READABLE)
+                    await connection.execute(_sql.session.SAY_READABLE)
                 return connection, block
             except BaseException as error:
                 if connection is not None:
@@ -771,5 +773,5 @@ async def _atransact(connection: AsyncConnection, call: Call[T]) -> T:
         return await call.aon(connection)
     async with connection.transaction():
         if isinstance(connection, _AsyncReminded):
-            await connection.execute(_sql.SAY_FOR_CALLS)
+            await connection.execute(_sql.session.SAY_FOR_CALLS)
         return await call.aon(connection)

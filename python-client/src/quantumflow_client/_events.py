@@ -16,7 +16,7 @@ from .errors import ConnectionsBusy, QuantumflowError
 
 if TYPE_CHECKING:
     from ._connections import Connections
-    from ._sql import GoalEvent
+    from ._sql.goals import GoalEvent
 
 _EVERY = 1.0
 """How many seconds there are between two looks where nothing is told."""
@@ -57,7 +57,7 @@ class Listening:
     def _look(self) -> list[GoalEvent]:
         """What is new, the oldest first."""
         since = None if self._last is None else self._last - _OVERLAP
-        found = self._connections.run(_sql.recent_events(self._kinds, None, since, 10000))
+        found = self._connections.run(_sql.goals.recent_events(self._kinds, None, since, 10000))
         new = [event for event in reversed(found) if event.event_id not in self._seen]
         self._seen |= {event.event_id: event.at for event in new}
         if self._seen:
@@ -86,7 +86,7 @@ class Listening:
 
     def _hear(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         connection.autocommit = True
-        connection.execute(_sql.LISTEN_TO_EVENTS)
+        connection.execute(_sql.session.LISTEN_TO_EVENTS)
         while not self._is_over.is_set():
             for event in self._look():
                 self._tell(event)

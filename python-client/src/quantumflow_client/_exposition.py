@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._sql import Metric
+    from ._sql.looking import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -26,7 +26,8 @@ from .errors import (
 if TYPE_CHECKING:
     from ._borrowed import Borrowed
     from ._json import Encoder, Json
-    from ._sql import GoalEvent, GoalSummary, Method, WorkflowVersion
+    from ._sql.definitions import WorkflowVersion
+    from ._sql.goals import GoalEvent, GoalSummary, Method
 
 NOTHING: Mapping[str, Json] = {}
 
@@ -207,7 +208,7 @@ class GoalCalls:
         executes: bool,
         connection: Borrowed | None,
     ) -> UUID:
-        call = _sql.begin_goal(
+        call = _sql.goals.begin_goal(
             goal,
             decomposer,
             context,
@@ -245,7 +246,7 @@ class GoalCalls:
 
         Calls quantumflow.execute_goals.
         """
-        call = _sql.execute_goals(goals, decomposer, options, self._encode)
+        call = _sql.goals.execute_goals(goals, decomposer, options, self._encode)
         found: list[UUID] = self._run(call, connection)
         return found
 
@@ -364,7 +365,9 @@ class GoalCalls:
 
         Calls quantumflow.decompose.
         """
-        graph: Json = self._run(_sql.decompose(goal, decomposer, context, self._encode), connection)
+        graph: Json = self._run(
+            _sql.goals.decompose(goal, decomposer, context, self._encode), connection
+        )
         return graph
 
     def wait_goal(self, goal_id: UUID, timeout: float | timedelta | None = None) -> ExecutionResult:
@@ -404,7 +407,7 @@ class GoalCalls:
 
         Calls quantumflow.goal_status.
         """
-        found: dict[str, Any] = self._run(_sql.goal_status(goal_id), connection)
+        found: dict[str, Any] = self._run(_sql.goals.goal_status(goal_id), connection)
         return found
 
     def goals(
@@ -426,7 +429,7 @@ class GoalCalls:
 
         Calls quantumflow.list_goals.
         """
-        found: list[GoalSummary] = self._run(_sql.list_goals(status, max_goals), connection)
+        found: list[GoalSummary] = self._run(_sql.goals.list_goals(status, max_goals), connection)
         return found
 
     def cancel_goal(
@@ -445,7 +448,7 @@ class GoalCalls:
 
         Calls quantumflow.cancel_goal.
         """
-        self._run(_sql.cancel_goal(goal_id, reason), connection)
+        self._run(_sql.goals.cancel_goal(goal_id, reason), connection)
 
     # What decomposes them
 
@@ -483,7 +486,7 @@ class GoalCalls:
 
         Calls quantumflow.register_decomposer.
         """
-        call = _sql.register_decomposer(
+        call = _sql.goals.register_decomposer(
             name,
             kind,
             command=command,
@@ -598,7 +601,7 @@ class GoalCalls:
 
         Calls quantumflow.add_method.
         """
-        call = _sql.add_method(
+        call = _sql.goals.add_method(
             decomposer,
             graph,
             pattern=pattern,
@@ -624,7 +627,7 @@ class GoalCalls:
 
         Calls quantumflow.list_methods.
         """
-        found: list[Method] = self._run(_sql.list_methods(decomposer), connection)
+        found: list[Method] = self._run(_sql.goals.list_methods(decomposer), connection)
         return found
 
     def describe_command(
@@ -648,7 +651,7 @@ class GoalCalls:
 
         Calls quantumflow.describe_command.
         """
-        self._run(_sql.describe_command(command, description, args_schema), connection)
+        self._run(_sql.goals.describe_command(command, description, args_schema), connection)
 
     def configure_orchestrator(
         self, settings: Mapping[str, Json] = NOTHING, *, connection: Borrowed | None = None
@@ -667,7 +670,7 @@ class GoalCalls:
 
         Calls quantumflow.configure_orchestrator.
         """
-        found: dict[str, Any] = self._run(_sql.configure_orchestrator(settings), connection)
+        found: dict[str, Any] = self._run(_sql.goals.configure_orchestrator(settings), connection)
         return found
 
     def recent_events(
@@ -693,7 +696,7 @@ class GoalCalls:
 
         Calls quantumflow.recent_events.
         """
-        call = _sql.recent_events(kinds, run_id, since, max_events)
+        call = _sql.goals.recent_events(kinds, run_id, since, max_events)
         found: list[GoalEvent] = self._run(call, connection)
         return found
 
@@ -728,7 +731,7 @@ class GoalCalls:
         options = _arguments.mapping("options", options)
         if steps is not None:
             options = {**options, "may_use": list(_arguments.mapping("steps", steps))}
-        call = _sql.create_flow_from_graph(
+        call = _sql.goals.create_flow_from_graph(
             graph, _arguments.text("workflow_slug", workflow_slug), options, self._encode
         )
         found: WorkflowVersion = self._run(call, connection)
@@ -788,7 +791,7 @@ class GoalCalls:
         )
 
     def _output(self, run_id: UUID, step: str) -> Json:
-        text_ = self._run(_sql.step_output(run_id, step), None)
+        text_ = self._run(_sql.tasks.step_output(run_id, step), None)
         return None if text_ is None else _json.decode(text_)
 
     def compose_from_goal(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from ._sql import Attempt
+    from ._sql.looking import Attempt
 
 _INTERNAL, _CONSUMER = 1, 5
 _OK, _ERROR = 1, 2

@@ -66,7 +66,7 @@ def until_ended(
     while True:
         asked_at = clock()
         answer = yield Ask(
-            _sql.status(run_id, summary=True, exact=is_exact),
+            _sql.runs.status(run_id, summary=True, exact=is_exact),
             None if give_up is None else max(give_up - asked_at, 0.0),
         )
         now = clock()

@@ -15,37 +15,29 @@ from . import _connections, _json, _sql
 from ._arguments import patience, time_left, whole_number
 from ._async_goals import AsyncGoalCalls
 from ._runs import RunId, RunState, RunStatus, step_to_read
-from ._sql import (
+from ._sql.definitions import ConditionAnswer, WorkflowVersion
+from ._sql.installation import StateProblem, StateRepair
+from ._sql.learning import Policy, Recommendation
+from ._sql.limits import Limit
+from ._sql.looking import (
     Attempt,
-    ConditionAnswer,
     Difference,
     Estimate,
     Event,
-    FailedAttempt,
-    FailedItem,
-    Limit,
     Metric,
     PastEvent,
     PathStep,
-    Pause,
-    Policy,
-    PrunedRuns,
     QueueSummary,
     Reason,
-    Recommendation,
-    RetriedStep,
-    RunAct,
-    RunSummary,
-    Schedule,
-    Settled,
     Size,
-    StateProblem,
-    StateRepair,
     StepStats,
-    WaitSummary,
     WorkerSummary,
-    WorkflowVersion,
 )
+from ._sql.runs import FailedAttempt, RunSummary
+from ._sql.schedules import Schedule
+from ._sql.signals import WaitSummary
+from ._sql.steering import FailedItem, Pause, PrunedRuns, RetriedStep, RunAct
+from ._sql.workers import Settled
 from ._values import explained
 from ._waiting import until_ended
 from .client import (
@@ -131,14 +123,14 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.define_flow and, without rollback, quantumflow.list_flows.
         """
         version = await self._run(
-            _sql.define_flow(
+            _sql.definitions.define_flow(
                 definition_of(flow), workflow_slug, rollback=rollback, encode=self._encode
             ),
             connection,
         )
         if rollback:
             return version
-        return version.beside(await self._run(_sql.list_flows(), connection))
+        return version.beside(await self._run(_sql.definitions.list_flows(), connection))
 
     async def test_condition(
         self,
@@ -155,7 +147,7 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.test_condition.
         """
         return await self._run(
-            _sql.test_condition(
+            _sql.definitions.test_condition(
                 workflow_slug,
                 step_slug,
                 input,
@@ -213,7 +205,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.start_flow.
         """
-        call = _sql.start_flow(
+        call = _sql.runs.start_flow(
             slug_of(workflow_slug),
             input,
             run_id=run_id,
@@ -268,7 +260,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.start_flows.
         """
-        call = _sql.start_flows(
+        call = _sql.runs.start_flows(
             slug_of(workflow_slug),
             inputs,
             priority=priority,
@@ -315,7 +307,9 @@ class AsyncClient(AsyncGoalCalls):
         slug, read = step_to_read(step)
         last = -1
         while True:
-            call = _sql.list_outputs(run_id, slug, after_index=last, max_items=page, read=read)
+            call = _sql.tasks.list_outputs(
+                run_id, slug, after_index=last, max_items=page, read=read
+            )
             found = await self._run(call, connection)
             for item in found:
                 yield item
@@ -355,7 +349,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.status.
         """
-        return await self._run(_sql.status(run_id, summary=summary, tree=tree), connection)
+        return await self._run(_sql.runs.status(run_id, summary=summary, tree=tree), connection)
 
     @overload
     async def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...
@@ -395,7 +389,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.cancel_run.
         """
-        await self._run(_sql.cancel_run(run_id, reason), connection)
+        await self._run(_sql.steering.cancel_run(run_id, reason), connection)
 
     async def pause(
         self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -404,7 +398,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.pause_run.
         """
-        return await self._run(_sql.pause_run(run_id, reason), connection)
+        return await self._run(_sql.steering.pause_run(run_id, reason), connection)
 
     async def resume(
         self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -413,7 +407,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.resume_run.
         """
-        return await self._run(_sql.resume_run(run_id, reason), connection)
+        return await self._run(_sql.steering.resume_run(run_id, reason), connection)
 
     async def cancel_runs(
         self,
@@ -429,7 +423,8 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.cancel_runs.
         """
         return await self._run(
-            _sql.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     async def pause_runs(
@@ -446,7 +441,8 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.pause_runs.
         """
         return await self._run(
-            _sql.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     async def resume_runs(
@@ -463,7 +459,8 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.resume_runs.
         """
         return await self._run(
-            _sql.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     async def retry_runs(
@@ -480,7 +477,8 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.retry_runs.
         """
         return await self._run(
-            _sql.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     async def delete_runs(
@@ -497,7 +495,8 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.delete_runs.
         """
         return await self._run(
-            _sql.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     async def pause_queue(
@@ -507,7 +506,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.pause_queue.
         """
-        return await self._run(_sql.pause("queue", queue, reason), connection)
+        return await self._run(_sql.steering.pause("queue", queue, reason), connection)
 
     async def resume_queue(
         self, queue: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -516,7 +515,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.resume_queue.
         """
-        return await self._run(_sql.resume("queue", queue, reason), connection)
+        return await self._run(_sql.steering.resume("queue", queue, reason), connection)
 
     async def pause_flow(
         self,
@@ -529,7 +528,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.pause_flow.
         """
-        return await self._run(_sql.pause("workflow", slug_of(workflow_slug), reason), connection)
+        return await self._run(
+            _sql.steering.pause("workflow", slug_of(workflow_slug), reason), connection
+        )
 
     async def resume_flow(
         self,
@@ -542,7 +543,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.resume_flow.
         """
-        return await self._run(_sql.resume("workflow", slug_of(workflow_slug), reason), connection)
+        return await self._run(
+            _sql.steering.resume("workflow", slug_of(workflow_slug), reason), connection
+        )
 
     async def pause_command(
         self, command: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -551,7 +554,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.pause_command.
         """
-        return await self._run(_sql.pause("command", command, reason), connection)
+        return await self._run(_sql.steering.pause("command", command, reason), connection)
 
     async def resume_command(
         self, command: str, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -560,21 +563,21 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.resume_command.
         """
-        return await self._run(_sql.resume("command", command, reason), connection)
+        return await self._run(_sql.steering.resume("command", command, reason), connection)
 
     async def pauses(self, *, connection: AsyncBorrowed | None = None) -> list[Pause]:
         """Which queues, flows and commands are paused; see Client.pauses.
 
         Calls quantumflow.list_pauses.
         """
-        return await self._run(_sql.list_pauses(), connection)
+        return await self._run(_sql.steering.list_pauses(), connection)
 
     async def announce_end(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> str:
         """Ask that the end of a run be told; see Client.announce_end.
 
         Calls quantumflow.announce_end.
         """
-        return await self._run(_sql.announce_end(run_id), connection)
+        return await self._run(_sql.steering.announce_end(run_id), connection)
 
     async def run_now(
         self,
@@ -588,7 +591,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.run_now.
         """
-        return await self._run(_sql.run_now(run_id, step_slug, task_index), connection)
+        return await self._run(_sql.steering.run_now(run_id, step_slug, task_index), connection)
 
     async def retry(
         self,
@@ -605,7 +608,7 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.retry_run.
         """
         return await self._run(
-            _sql.retry_run(
+            _sql.steering.retry_run(
                 run_id, from_step, from_iteration=from_iteration, given_up=given_up, reason=reason
             ),
             connection,
@@ -625,7 +628,9 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.retry_preview.
         """
         return await self._run(
-            _sql.retry_preview(run_id, from_step, from_iteration=from_iteration, given_up=given_up),
+            _sql.steering.retry_preview(
+                run_id, from_step, from_iteration=from_iteration, given_up=given_up
+            ),
             connection,
         )
 
@@ -636,7 +641,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.failed_items.
         """
-        return await self._run(_sql.failed_items(run_id, step_slug), connection)
+        return await self._run(_sql.steering.failed_items(run_id, step_slug), connection)
 
     async def delete(
         self, run_id: UUID, reason: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -645,7 +650,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.delete_run.
         """
-        await self._run(_sql.delete_run(run_id, reason), connection)
+        await self._run(_sql.steering.delete_run(run_id, reason), connection)
 
     async def prune(
         self,
@@ -660,7 +665,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.prune.
         """
-        return await self._run(_sql.prune(older_than, max_runs, workflow_slug, reason), connection)
+        return await self._run(
+            _sql.steering.prune(older_than, max_runs, workflow_slug, reason), connection
+        )
 
     async def prune_preview(
         self,
@@ -683,7 +690,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.prune_preview.
         """
-        return await self._run(_sql.prune_preview(older_than, workflow_slug), connection)
+        return await self._run(_sql.steering.prune_preview(older_than, workflow_slug), connection)
 
     async def failures(
         self,
@@ -696,7 +703,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.list_failures.
         """
-        return await self._run(_sql.list_failures(run_id, max_failures=max_failures), connection)
+        return await self._run(
+            _sql.runs.list_failures(run_id, max_failures=max_failures), connection
+        )
 
     async def signal(
         self,
@@ -711,7 +720,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.send_signal.
         """
-        call = _sql.send_signal(run_id, signal, payload, key=key, encode=self._encode)
+        call = _sql.signals.send_signal(run_id, signal, payload, key=key, encode=self._encode)
         return await self._run(call, connection)
 
     async def signal_by_key(
@@ -728,7 +737,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.send_signal_by_key.
         """
-        call = _sql.send_signal_by_key(
+        call = _sql.signals.send_signal_by_key(
             slug_of(workflow_slug), idempotency_key, signal, payload, key=key, encode=self._encode
         )
         return await self._run(call, connection)
@@ -747,7 +756,7 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.list_waits.
         """
         slug = None if workflow_slug is None else slug_of(workflow_slug)
-        call = _sql.list_waits(slug, signal, max_runs=max_runs, with_input=with_input)
+        call = _sql.signals.list_waits(slug, signal, max_runs=max_runs, with_input=with_input)
         return await self._run(call, connection)
 
     async def settle(
@@ -757,7 +766,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.settle.
         """
-        return await self._run(_sql.settle(max_tasks), connection)
+        return await self._run(_sql.workers.settle(max_tasks), connection)
 
     async def runs(
         self,
@@ -812,7 +821,7 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.list_runs.
         """
         return await self._run(
-            _sql.list_runs(
+            _sql.runs.list_runs(
                 workflow_slug,
                 status=status,
                 max_runs=max_runs,
@@ -853,7 +862,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.why.
         """
-        return await self._run(_sql.why(run_id, only_stuck=only_stuck), connection)
+        return await self._run(_sql.looking.why(run_id, only_stuck=only_stuck), connection)
 
     async def timeline(
         self, run_id: UUID, *, connection: AsyncBorrowed | None = None
@@ -865,7 +874,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.timeline.
         """
-        return await self._run(_sql.timeline(run_id), connection)
+        return await self._run(_sql.looking.timeline(run_id), connection)
 
     async def history(
         self,
@@ -892,7 +901,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.history.
         """
-        return await self._run(_sql.history(since, until, run_id), connection)
+        return await self._run(_sql.looking.history(since, until, run_id), connection)
 
     async def stats(
         self,
@@ -918,7 +927,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.stats.
         """
-        return await self._run(_sql.stats(workflow_slug, since, baseline), connection)
+        return await self._run(_sql.looking.stats(workflow_slug, since, baseline), connection)
 
     async def eta(self, run_id: UUID, *, connection: AsyncBorrowed | None = None) -> Estimate:
         """When a run is expected to end, from how long its steps took before.
@@ -932,7 +941,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.eta.
         """
-        return await self._run(_sql.eta(run_id), connection)
+        return await self._run(_sql.looking.eta(run_id), connection)
 
     async def metrics(self, *, connection: AsyncBorrowed | None = None) -> list[Metric]:
         """Numbers for a monitoring system: what goes on now, and what has ended.
@@ -942,7 +951,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.metrics.
         """
-        return await self._run(_sql.metrics(), connection)
+        return await self._run(_sql.looking.metrics(), connection)
 
     async def critical_path(
         self, run_id: UUID, *, connection: AsyncBorrowed | None = None
@@ -954,7 +963,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.critical_path.
         """
-        return await self._run(_sql.critical_path(run_id), connection)
+        return await self._run(_sql.looking.critical_path(run_id), connection)
 
     async def attempts(
         self, run_id: UUID, step_slug: str | None = None, *, connection: AsyncBorrowed | None = None
@@ -972,7 +981,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.list_attempts.
         """
-        return await self._run(_sql.list_attempts(run_id, step_slug), connection)
+        return await self._run(_sql.looking.list_attempts(run_id, step_slug), connection)
 
     async def schedule(
         self,
@@ -992,7 +1001,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.schedule_flow.
         """
-        call = _sql.schedule_flow(
+        call = _sql.schedules.schedule_flow(
             schedule_slug,
             slug_of(workflow_slug),
             cron,
@@ -1013,7 +1022,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.unschedule_flow.
         """
-        await self._run(_sql.unschedule_flow(schedule_slug), connection)
+        await self._run(_sql.schedules.unschedule_flow(schedule_slug), connection)
 
     async def pause_schedule(
         self,
@@ -1026,7 +1035,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.pause_schedule.
         """
-        return await self._run(_sql.pause_schedule(schedule_slug, reason), connection)
+        return await self._run(_sql.schedules.pause_schedule(schedule_slug, reason), connection)
 
     async def resume_schedule(
         self,
@@ -1039,7 +1048,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.resume_schedule.
         """
-        return await self._run(_sql.resume_schedule(schedule_slug, reason), connection)
+        return await self._run(_sql.schedules.resume_schedule(schedule_slug, reason), connection)
 
     async def recommendations(
         self,
@@ -1052,7 +1061,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.recommendations.
         """
-        return await self._run(_sql.recommendations(slug_of(workflow_slug), level), connection)
+        return await self._run(
+            _sql.learning.recommendations(slug_of(workflow_slug), level), connection
+        )
 
     async def optimize(
         self,
@@ -1069,9 +1080,13 @@ class AsyncClient(AsyncGoalCalls):
         """
         slug = slug_of(workflow_slug)
         number = await self._run(
-            _sql.optimize_flow(slug, level, preserve_structure, apply), connection
+            _sql.learning.optimize_flow(slug, level, preserve_structure, apply), connection
         )
-        found = await self._run(_sql.policy_history(slug), connection) if number is not None else []
+        found = (
+            await self._run(_sql.learning.policy_history(slug), connection)
+            if number is not None
+            else []
+        )
         return next((policy for policy in found if policy.number == number), None)
 
     async def rollback_policy(
@@ -1085,7 +1100,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.rollback_policy.
         """
-        return await self._run(_sql.rollback_policy(slug_of(workflow_slug), reason), connection)
+        return await self._run(
+            _sql.learning.rollback_policy(slug_of(workflow_slug), reason), connection
+        )
 
     async def policies(
         self, workflow_slug: str | Flow[Any, Any], *, connection: AsyncBorrowed | None = None
@@ -1094,7 +1111,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.policy_history.
         """
-        return await self._run(_sql.policy_history(slug_of(workflow_slug)), connection)
+        return await self._run(_sql.learning.policy_history(slug_of(workflow_slug)), connection)
 
     async def schedules(
         self,
@@ -1107,7 +1124,7 @@ class AsyncClient(AsyncGoalCalls):
         Calls quantumflow.list_schedules.
         """
         slug = None if workflow_slug is None else slug_of(workflow_slug)
-        return await self._run(_sql.list_schedules(slug), connection)
+        return await self._run(_sql.schedules.list_schedules(slug), connection)
 
     async def set_limit(
         self,
@@ -1121,7 +1138,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.set_limit.
         """
-        await self._run(_sql.set_limit(limit_name, at_once, per_second), connection)
+        await self._run(_sql.limits.set_limit(limit_name, at_once, per_second), connection)
 
     async def remove_limit(
         self, limit_name: str, *, connection: AsyncBorrowed | None = None
@@ -1130,14 +1147,14 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.remove_limit.
         """
-        return await self._run(_sql.remove_limit(limit_name), connection)
+        return await self._run(_sql.limits.remove_limit(limit_name), connection)
 
     async def limits(self, *, connection: AsyncBorrowed | None = None) -> list[Limit]:
         """The limits, a row for each key of which tasks run or wait; see Client.limits.
 
         Calls quantumflow.list_limits.
         """
-        return await self._run(_sql.list_limits(), connection)
+        return await self._run(_sql.limits.list_limits(), connection)
 
     async def next_times(
         self,
@@ -1152,14 +1169,14 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.next_times.
         """
-        return await self._run(_sql.next_times(cron, time_zone, n, after), connection)
+        return await self._run(_sql.schedules.next_times(cron, time_zone, n, after), connection)
 
     async def queues(self, *, connection: AsyncBorrowed | None = None) -> list[QueueSummary]:
         """What waits and runs, by queue and command, what has waited longest first.
 
         Calls quantumflow.list_queues.
         """
-        return await self._run(_sql.list_queues(), connection)
+        return await self._run(_sql.looking.list_queues(), connection)
 
     async def workers(
         self, *, alive_only: bool = True, connection: AsyncBorrowed | None = None
@@ -1172,14 +1189,14 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.list_workers.
         """
-        return await self._run(_sql.list_workers(alive_only=alive_only), connection)
+        return await self._run(_sql.looking.list_workers(alive_only=alive_only), connection)
 
     async def sizes(self, *, connection: AsyncBorrowed | None = None) -> list[Size]:
         """How large the tables and queues are, the largest first.
 
         Calls quantumflow.list_sizes.
         """
-        return await self._run(_sql.list_sizes(), connection)
+        return await self._run(_sql.looking.list_sizes(), connection)
 
     async def diff(
         self,
@@ -1202,7 +1219,9 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.diff_flow.
         """
-        return await self._run(_sql.diff_flow(workflow_slug, from_version, to_version), connection)
+        return await self._run(
+            _sql.looking.diff_flow(workflow_slug, from_version, to_version), connection
+        )
 
     async def check(
         self, run_id: UUID | None = None, *, connection: AsyncBorrowed | None = None
@@ -1211,7 +1230,7 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.check_state.
         """
-        return await self._run(_sql.check_state(run_id), connection)
+        return await self._run(_sql.installation.check_state(run_id), connection)
 
     async def repair(
         self, *, dry_run: bool = True, connection: AsyncBorrowed | None = None
@@ -1220,21 +1239,21 @@ class AsyncClient(AsyncGoalCalls):
 
         Calls quantumflow.repair.
         """
-        return await self._run(_sql.repair(dry_run=dry_run), connection)
+        return await self._run(_sql.installation.repair(dry_run=dry_run), connection)
 
     async def rebuild_queues(self, *, connection: AsyncBorrowed | None = None) -> dict[str, int]:
         """Make the queues anew from the tasks; see Client.rebuild_queues.
 
         Calls quantumflow.rebuild_queues.
         """
-        return await self._run(_sql.rebuild_queues(), connection)
+        return await self._run(_sql.installation.rebuild_queues(), connection)
 
     async def adopt(self, *, connection: AsyncBorrowed | None = None) -> str:
         """Declare that the runs of this database go on here; see Client.adopt.
 
         Calls quantumflow.adopt.
         """
-        return await self._run(_sql.adopt(), connection)
+        return await self._run(_sql.installation.adopt(), connection)
 
     async def _run(self, call: Call[T], connection: AsyncBorrowed | None) -> T:
         with explained(call):

@@ -19,39 +19,31 @@ from ._events import Listening
 from ._forks import begin_anew_in_forks
 from ._goals import GoalCalls
 from ._runs import RunId, RunState, RunStatus, step_to_read
-from ._sql import (
-    DEFAULT_QUEUE,
+from ._sql import DEFAULT_QUEUE
+from ._sql.definitions import ConditionAnswer, WorkflowVersion
+from ._sql.goals import GoalEvent
+from ._sql.installation import StateProblem, StateRepair
+from ._sql.learning import Policy, Recommendation
+from ._sql.limits import Limit
+from ._sql.looking import (
     Attempt,
-    ConditionAnswer,
     Difference,
     Estimate,
     Event,
-    FailedAttempt,
-    FailedItem,
-    GoalEvent,
-    Limit,
     Metric,
     PastEvent,
     PathStep,
-    Pause,
-    Policy,
-    PrunedRuns,
     QueueSummary,
     Reason,
-    Recommendation,
-    RetriedStep,
-    RunAct,
-    RunSummary,
-    Schedule,
-    Settled,
     Size,
-    StateProblem,
-    StateRepair,
     StepStats,
-    WaitSummary,
     WorkerSummary,
-    WorkflowVersion,
 )
+from ._sql.runs import FailedAttempt, RunSummary
+from ._sql.schedules import Schedule
+from ._sql.signals import WaitSummary
+from ._sql.steering import FailedItem, Pause, PrunedRuns, RetriedStep, RunAct
+from ._sql.workers import Settled
 from ._values import explained
 from ._waiting import until_ended
 from ._worker.handlers import Registry
@@ -316,12 +308,16 @@ class Client(GoalCalls):
         else:
             self._handlers.add_flow(flow, {}, slug=workflow_slug)
         version = self._run(
-            _sql.define_flow(
+            _sql.definitions.define_flow(
                 definition_of(flow), workflow_slug, rollback=rollback, encode=self._encode
             ),
             connection,
         )
-        return version if rollback else version.beside(self._run(_sql.list_flows(), connection))
+        return (
+            version
+            if rollback
+            else version.beside(self._run(_sql.definitions.list_flows(), connection))
+        )
 
     def test_condition(
         self,
@@ -351,7 +347,7 @@ class Client(GoalCalls):
         Calls quantumflow.test_condition.
         """
         return self._run(
-            _sql.test_condition(
+            _sql.definitions.test_condition(
                 workflow_slug,
                 step_slug,
                 input,
@@ -435,7 +431,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.start_flow.
         """
-        call = _sql.start_flow(
+        call = _sql.runs.start_flow(
             slug_of(workflow_slug),
             input,
             run_id=run_id,
@@ -507,7 +503,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.start_flows.
         """
-        call = _sql.start_flows(
+        call = _sql.runs.start_flows(
             slug_of(workflow_slug),
             inputs,
             priority=priority,
@@ -573,7 +569,9 @@ class Client(GoalCalls):
         slug, read = step_to_read(step)
         last = -1
         while True:
-            call = _sql.list_outputs(run_id, slug, after_index=last, max_items=page, read=read)
+            call = _sql.tasks.list_outputs(
+                run_id, slug, after_index=last, max_items=page, read=read
+            )
             found = self._run(call, connection)
             yield from found
             if not found:
@@ -626,7 +624,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.status.
         """
-        return self._run(_sql.status(run_id, summary=summary, tree=tree), connection)
+        return self._run(_sql.runs.status(run_id, summary=summary, tree=tree), connection)
 
     @overload
     def wait(self, run_id: RunId[OutT], timeout: float | timedelta | None = None) -> OutT: ...
@@ -692,7 +690,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.cancel_run.
         """
-        self._run(_sql.cancel_run(run_id, reason), connection)
+        self._run(_sql.steering.cancel_run(run_id, reason), connection)
 
     def pause(
         self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
@@ -713,7 +711,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.pause_run.
         """
-        return self._run(_sql.pause_run(run_id, reason), connection)
+        return self._run(_sql.steering.pause_run(run_id, reason), connection)
 
     def resume(
         self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
@@ -734,7 +732,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.resume_run.
         """
-        return self._run(_sql.resume_run(run_id, reason), connection)
+        return self._run(_sql.steering.resume_run(run_id, reason), connection)
 
     def cancel_runs(
         self,
@@ -764,7 +762,8 @@ class Client(GoalCalls):
         Calls quantumflow.cancel_runs.
         """
         return self._run(
-            _sql.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("cancel", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     def pause_runs(
@@ -795,7 +794,8 @@ class Client(GoalCalls):
         Calls quantumflow.pause_runs.
         """
         return self._run(
-            _sql.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("pause", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     def resume_runs(
@@ -826,7 +826,8 @@ class Client(GoalCalls):
         Calls quantumflow.resume_runs.
         """
         return self._run(
-            _sql.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("resume", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     def retry_runs(
@@ -857,7 +858,8 @@ class Client(GoalCalls):
         Calls quantumflow.retry_runs.
         """
         return self._run(
-            _sql.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("retry", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     def delete_runs(
@@ -888,7 +890,8 @@ class Client(GoalCalls):
         Calls quantumflow.delete_runs.
         """
         return self._run(
-            _sql.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason), connection
+            _sql.steering.act_on_runs("delete", filter, max_runs, dry_run=dry_run, reason=reason),
+            connection,
         )
 
     def pause_queue(
@@ -910,7 +913,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.pause_queue.
         """
-        return self._run(_sql.pause("queue", queue, reason), connection)
+        return self._run(_sql.steering.pause("queue", queue, reason), connection)
 
     def pause_flow(
         self,
@@ -934,7 +937,9 @@ class Client(GoalCalls):
 
         Calls quantumflow.pause_flow.
         """
-        return self._run(_sql.pause("workflow", slug_of(workflow_slug), reason), connection)
+        return self._run(
+            _sql.steering.pause("workflow", slug_of(workflow_slug), reason), connection
+        )
 
     def pause_command(
         self, command: str, reason: str | None = None, *, connection: Borrowed | None = None
@@ -954,7 +959,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.pause_command.
         """
-        return self._run(_sql.pause("command", command, reason), connection)
+        return self._run(_sql.steering.pause("command", command, reason), connection)
 
     def resume_queue(
         self, queue: str, reason: str | None = None, *, connection: Borrowed | None = None
@@ -974,7 +979,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.resume_queue.
         """
-        return self._run(_sql.resume("queue", queue, reason), connection)
+        return self._run(_sql.steering.resume("queue", queue, reason), connection)
 
     def resume_flow(
         self,
@@ -999,7 +1004,9 @@ class Client(GoalCalls):
 
         Calls quantumflow.resume_flow.
         """
-        return self._run(_sql.resume("workflow", slug_of(workflow_slug), reason), connection)
+        return self._run(
+            _sql.steering.resume("workflow", slug_of(workflow_slug), reason), connection
+        )
 
     def resume_command(
         self, command: str, reason: str | None = None, *, connection: Borrowed | None = None
@@ -1019,7 +1026,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.resume_command.
         """
-        return self._run(_sql.resume("command", command, reason), connection)
+        return self._run(_sql.steering.resume("command", command, reason), connection)
 
     def pauses(self, *, connection: Borrowed | None = None) -> list[Pause]:
         """Which queues, flows and commands are paused, what has been longest first.
@@ -1029,7 +1036,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_pauses.
         """
-        return self._run(_sql.list_pauses(), connection)
+        return self._run(_sql.steering.list_pauses(), connection)
 
     def announce_end(self, run_id: UUID, *, connection: Borrowed | None = None) -> str:
         """Ask that the end of a run be told to who listens on channel quantumflow_events.
@@ -1047,7 +1054,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.announce_end.
         """
-        return self._run(_sql.announce_end(run_id), connection)
+        return self._run(_sql.steering.announce_end(run_id), connection)
 
     def run_now(
         self,
@@ -1075,7 +1082,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.run_now.
         """
-        return self._run(_sql.run_now(run_id, step_slug, task_index), connection)
+        return self._run(_sql.steering.run_now(run_id, step_slug, task_index), connection)
 
     def retry(
         self,
@@ -1108,7 +1115,7 @@ class Client(GoalCalls):
         Calls quantumflow.retry_run.
         """
         return self._run(
-            _sql.retry_run(
+            _sql.steering.retry_run(
                 run_id, from_step, from_iteration=from_iteration, given_up=given_up, reason=reason
             ),
             connection,
@@ -1138,7 +1145,9 @@ class Client(GoalCalls):
         Calls quantumflow.retry_preview.
         """
         return self._run(
-            _sql.retry_preview(run_id, from_step, from_iteration=from_iteration, given_up=given_up),
+            _sql.steering.retry_preview(
+                run_id, from_step, from_iteration=from_iteration, given_up=given_up
+            ),
             connection,
         )
 
@@ -1158,7 +1167,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.failed_items.
         """
-        return self._run(_sql.failed_items(run_id, step_slug), connection)
+        return self._run(_sql.steering.failed_items(run_id, step_slug), connection)
 
     def delete(
         self, run_id: UUID, reason: str | None = None, *, connection: Borrowed | None = None
@@ -1176,7 +1185,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.delete_run.
         """
-        self._run(_sql.delete_run(run_id, reason), connection)
+        self._run(_sql.steering.delete_run(run_id, reason), connection)
 
     def prune(
         self,
@@ -1204,7 +1213,9 @@ class Client(GoalCalls):
 
         Calls quantumflow.prune.
         """
-        return self._run(_sql.prune(older_than, max_runs, workflow_slug, reason), connection)
+        return self._run(
+            _sql.steering.prune(older_than, max_runs, workflow_slug, reason), connection
+        )
 
     def prune_preview(
         self,
@@ -1225,7 +1236,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.prune_preview.
         """
-        return self._run(_sql.prune_preview(older_than, workflow_slug), connection)
+        return self._run(_sql.steering.prune_preview(older_than, workflow_slug), connection)
 
     def failures(
         self,
@@ -1247,7 +1258,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_failures.
         """
-        return self._run(_sql.list_failures(run_id, max_failures=max_failures), connection)
+        return self._run(_sql.runs.list_failures(run_id, max_failures=max_failures), connection)
 
     # Signals
 
@@ -1282,7 +1293,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.send_signal.
         """
-        call = _sql.send_signal(run_id, signal, payload, key=key, encode=self._encode)
+        call = _sql.signals.send_signal(run_id, signal, payload, key=key, encode=self._encode)
         return self._run(call, connection)
 
     def signal_by_key(
@@ -1314,7 +1325,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.send_signal_by_key.
         """
-        call = _sql.send_signal_by_key(
+        call = _sql.signals.send_signal_by_key(
             slug_of(workflow_slug), idempotency_key, signal, payload, key=key, encode=self._encode
         )
         return self._run(call, connection)
@@ -1343,7 +1354,7 @@ class Client(GoalCalls):
         Calls quantumflow.list_waits.
         """
         slug = None if workflow_slug is None else slug_of(workflow_slug)
-        call = _sql.list_waits(slug, signal, max_runs=max_runs, with_input=with_input)
+        call = _sql.signals.list_waits(slug, signal, max_runs=max_runs, with_input=with_input)
         return self._run(call, connection)
 
     def settle(self, max_tasks: int = 100, *, connection: Borrowed | None = None) -> Settled:
@@ -1360,7 +1371,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.settle.
         """
-        return self._run(_sql.settle(max_tasks), connection)
+        return self._run(_sql.workers.settle(max_tasks), connection)
 
     # Working
 
@@ -1512,7 +1523,7 @@ class Client(GoalCalls):
         Calls quantumflow.list_runs.
         """
         return self._run(
-            _sql.list_runs(
+            _sql.runs.list_runs(
                 workflow_slug,
                 status=status,
                 max_runs=max_runs,
@@ -1553,7 +1564,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.why.
         """
-        return self._run(_sql.why(run_id, only_stuck=only_stuck), connection)
+        return self._run(_sql.looking.why(run_id, only_stuck=only_stuck), connection)
 
     def timeline(self, run_id: UUID, *, connection: Borrowed | None = None) -> list[Event]:
         """What happened to a run, in order: it, its steps, the attempts at its tasks.
@@ -1567,7 +1578,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.timeline.
         """
-        return self._run(_sql.timeline(run_id), connection)
+        return self._run(_sql.looking.timeline(run_id), connection)
 
     def history(
         self,
@@ -1594,7 +1605,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.history.
         """
-        return self._run(_sql.history(since, until, run_id), connection)
+        return self._run(_sql.looking.history(since, until, run_id), connection)
 
     def stats(
         self,
@@ -1620,7 +1631,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.stats.
         """
-        return self._run(_sql.stats(workflow_slug, since, baseline), connection)
+        return self._run(_sql.looking.stats(workflow_slug, since, baseline), connection)
 
     def eta(self, run_id: UUID, *, connection: Borrowed | None = None) -> Estimate:
         """When a run is expected to end, from how long its steps took before.
@@ -1634,7 +1645,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.eta.
         """
-        return self._run(_sql.eta(run_id), connection)
+        return self._run(_sql.looking.eta(run_id), connection)
 
     def metrics(self, *, connection: Borrowed | None = None) -> list[Metric]:
         """Numbers for a monitoring system: what goes on now, and what has ended.
@@ -1644,7 +1655,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.metrics.
         """
-        return self._run(_sql.metrics(), connection)
+        return self._run(_sql.looking.metrics(), connection)
 
     def critical_path(self, run_id: UUID, *, connection: Borrowed | None = None) -> list[PathStep]:
         """The steps that decided how long a run took, waiting and working apart.
@@ -1658,7 +1669,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.critical_path.
         """
-        return self._run(_sql.critical_path(run_id), connection)
+        return self._run(_sql.looking.critical_path(run_id), connection)
 
     def attempts(
         self, run_id: UUID, step_slug: str | None = None, *, connection: Borrowed | None = None
@@ -1676,7 +1687,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_attempts.
         """
-        return self._run(_sql.list_attempts(run_id, step_slug), connection)
+        return self._run(_sql.looking.list_attempts(run_id, step_slug), connection)
 
     def schedule(
         self,
@@ -1722,7 +1733,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.schedule_flow.
         """
-        call = _sql.schedule_flow(
+        call = _sql.schedules.schedule_flow(
             schedule_slug,
             slug_of(workflow_slug),
             cron,
@@ -1748,7 +1759,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.unschedule_flow.
         """
-        self._run(_sql.unschedule_flow(schedule_slug), connection)
+        self._run(_sql.schedules.unschedule_flow(schedule_slug), connection)
 
     def pause_schedule(
         self, schedule_slug: str, reason: str | None = None, *, connection: Borrowed | None = None
@@ -1768,7 +1779,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.pause_schedule.
         """
-        return self._run(_sql.pause_schedule(schedule_slug, reason), connection)
+        return self._run(_sql.schedules.pause_schedule(schedule_slug, reason), connection)
 
     def resume_schedule(
         self, schedule_slug: str, reason: str | None = None, *, connection: Borrowed | None = None
@@ -1788,7 +1799,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.resume_schedule.
         """
-        return self._run(_sql.resume_schedule(schedule_slug, reason), connection)
+        return self._run(_sql.schedules.resume_schedule(schedule_slug, reason), connection)
 
     def recommendations(
         self,
@@ -1809,7 +1820,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.recommendations.
         """
-        return self._run(_sql.recommendations(slug_of(workflow_slug), level), connection)
+        return self._run(_sql.learning.recommendations(slug_of(workflow_slug), level), connection)
 
     def optimize(
         self,
@@ -1839,8 +1850,12 @@ class Client(GoalCalls):
         Calls quantumflow.optimize_flow and quantumflow.policy_history.
         """
         slug = slug_of(workflow_slug)
-        number = self._run(_sql.optimize_flow(slug, level, preserve_structure, apply), connection)
-        found = self._run(_sql.policy_history(slug), connection) if number is not None else []
+        number = self._run(
+            _sql.learning.optimize_flow(slug, level, preserve_structure, apply), connection
+        )
+        found = (
+            self._run(_sql.learning.policy_history(slug), connection) if number is not None else []
+        )
         return next((policy for policy in found if policy.number == number), None)
 
     def rollback_policy(
@@ -1862,7 +1877,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.rollback_policy.
         """
-        return self._run(_sql.rollback_policy(slug_of(workflow_slug), reason), connection)
+        return self._run(_sql.learning.rollback_policy(slug_of(workflow_slug), reason), connection)
 
     def policies(
         self, workflow_slug: str | Flow[Any, Any], *, connection: Borrowed | None = None
@@ -1875,7 +1890,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.policy_history.
         """
-        return self._run(_sql.policy_history(slug_of(workflow_slug)), connection)
+        return self._run(_sql.learning.policy_history(slug_of(workflow_slug)), connection)
 
     def schedules(
         self,
@@ -1892,7 +1907,7 @@ class Client(GoalCalls):
         Calls quantumflow.list_schedules.
         """
         slug = None if workflow_slug is None else slug_of(workflow_slug)
-        return self._run(_sql.list_schedules(slug), connection)
+        return self._run(_sql.schedules.list_schedules(slug), connection)
 
     def set_limit(
         self,
@@ -1918,7 +1933,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.set_limit.
         """
-        self._run(_sql.set_limit(limit_name, at_once, per_second), connection)
+        self._run(_sql.limits.set_limit(limit_name, at_once, per_second), connection)
 
     def remove_limit(self, limit_name: str, *, connection: Borrowed | None = None) -> bool:
         """Remove a limit: what it held back is let go. The steps that name it stay as they are.
@@ -1932,7 +1947,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.remove_limit.
         """
-        return self._run(_sql.remove_limit(limit_name), connection)
+        return self._run(_sql.limits.remove_limit(limit_name), connection)
 
     def limits(self, *, connection: Borrowed | None = None) -> list[Limit]:
         """The limits, a row for each key of which tasks run or wait.
@@ -1942,7 +1957,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_limits.
         """
-        return self._run(_sql.list_limits(), connection)
+        return self._run(_sql.limits.list_limits(), connection)
 
     def next_times(
         self,
@@ -1968,7 +1983,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.next_times.
         """
-        return self._run(_sql.next_times(cron, time_zone, n, after), connection)
+        return self._run(_sql.schedules.next_times(cron, time_zone, n, after), connection)
 
     def queues(self, *, connection: Borrowed | None = None) -> list[QueueSummary]:
         """What waits and runs, by queue and command, what has waited longest first.
@@ -1978,7 +1993,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_queues.
         """
-        return self._run(_sql.list_queues(), connection)
+        return self._run(_sql.looking.list_queues(), connection)
 
     def workers(
         self, *, alive_only: bool = True, connection: Borrowed | None = None
@@ -1991,7 +2006,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_workers.
         """
-        return self._run(_sql.list_workers(alive_only=alive_only), connection)
+        return self._run(_sql.looking.list_workers(alive_only=alive_only), connection)
 
     def sizes(self, *, connection: Borrowed | None = None) -> list[Size]:
         """How large the tables and queues are, the largest first.
@@ -2001,7 +2016,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.list_sizes.
         """
-        return self._run(_sql.list_sizes(), connection)
+        return self._run(_sql.looking.list_sizes(), connection)
 
     def diff(
         self,
@@ -2024,7 +2039,9 @@ class Client(GoalCalls):
 
         Calls quantumflow.diff_flow.
         """
-        return self._run(_sql.diff_flow(workflow_slug, from_version, to_version), connection)
+        return self._run(
+            _sql.looking.diff_flow(workflow_slug, from_version, to_version), connection
+        )
 
     def check(
         self, run_id: UUID | None = None, *, connection: Borrowed | None = None
@@ -2037,7 +2054,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.check_state.
         """
-        return self._run(_sql.check_state(run_id), connection)
+        return self._run(_sql.installation.check_state(run_id), connection)
 
     def repair(
         self, *, dry_run: bool = True, connection: Borrowed | None = None
@@ -2053,7 +2070,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.repair.
         """
-        return self._run(_sql.repair(dry_run=dry_run), connection)
+        return self._run(_sql.installation.repair(dry_run=dry_run), connection)
 
     def rebuild_queues(self, *, connection: Borrowed | None = None) -> dict[str, int]:
         """Make the queues anew from the tasks, after a restore. Stop the workers first.
@@ -2069,7 +2086,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.rebuild_queues.
         """
-        return self._run(_sql.rebuild_queues(), connection)
+        return self._run(_sql.installation.rebuild_queues(), connection)
 
     def adopt(self, *, connection: Borrowed | None = None) -> str:
         """Declare that the runs of this database, a copy, go on here, and not in its original.
@@ -2082,7 +2099,7 @@ class Client(GoalCalls):
 
         Calls quantumflow.adopt.
         """
-        return self._run(_sql.adopt(), connection)
+        return self._run(_sql.installation.adopt(), connection)
 
     def _worker(
         self,

@@ -18,7 +18,7 @@ from .errors import BadArgument
 
 if TYPE_CHECKING:
     from ._json import Json
-    from ._sql import WorkflowVersion
+    from ._sql.definitions import WorkflowVersion
 
 Repo = Client | str | psycopg.Connection[Any]
 

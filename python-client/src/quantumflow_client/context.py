@@ -114,7 +114,7 @@ class Context:
 
     def __init__(
         self,
-        task: _sql.Task,
+        task: _sql.tasks.Task,
         *,
         cancelled: Callable[[], bool],
         heartbeat: Callable[[], bool],
@@ -310,7 +310,10 @@ class Context:
         self._progress_at = now
         state = "held"
         try:
-            state = self._fetch(_sql.report_progress(self._task.ref, done, total, note)) or state
+            state = (
+                self._fetch(_sql.workers.report_progress(self._task.ref, done, total, note))
+                or state
+            )
         except (psycopg.Error, QuantumflowError) as error:
             self.logger.debug("could not tell its progress: %s", error)
         return state == "held" and not self._cancelled()
@@ -371,7 +374,7 @@ class Context:
             return self.input["run"]
         text = self._outputs.get("run")  # no step is called so
         if text is None:
-            text = self._fetch(_sql.run_input(self.run_id))
+            text = self._fetch(_sql.tasks.run_input(self.run_id))
             assert text is not None
             self._outputs["run"] = text
         return self._read(text, "the run's input")
@@ -392,7 +395,7 @@ class Context:
             return self.input[step]
         text = self._outputs.get(step)
         if text is None:
-            text = self._fetch(_sql.step_output(self.run_id, step))
+            text = self._fetch(_sql.tasks.step_output(self.run_id, step))
         if text is None:
             return default
         self._outputs[step] = text
@@ -442,7 +445,7 @@ class Context:
         await self._transaction().acomplete(text, connection)
 
 
-def describe(task: _sql.Task) -> dict[str, object]:
+def describe(task: _sql.tasks.Task) -> dict[str, object]:
     """What a log record says of a task."""
     return {
         "run_id": UUID(task.ref.run_id),
@@ -453,7 +456,7 @@ def describe(task: _sql.Task) -> dict[str, object]:
     }
 
 
-def said_of(task: _sql.Task) -> str:
+def said_of(task: _sql.tasks.Task) -> str:
     """What a log's text calls a task."""
     index = f"[{task.ref.task_index}]" if task.step_type in ("map", "loop") else ""
     return f"{task.workflow_slug}.{task.ref.step_slug}{index} of run {task.ref.run_id}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
     from .reports import Report
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql.tasks import Task
 
     from .reports import Report
 

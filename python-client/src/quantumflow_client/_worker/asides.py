@@ -24,7 +24,7 @@ from .reports import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
 BATCH_ROWS = 500
 BATCH_BYTES = 16_000_000

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from quantumflow_client import _json
-from quantumflow_client._sql import Spent
+from quantumflow_client._sql.tasks import Spent
 from quantumflow_client.context import Context, begin_on
 
 from .fork import end_child
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quantumflow_client._call import Call
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql.tasks import Task
 
     from .steps import Step
 

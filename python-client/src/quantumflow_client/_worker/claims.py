@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from quantumflow_client._connections import Session
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql.tasks import Task
 
     from .clock import Clock
     from .core import Core
@@ -65,7 +65,7 @@ class Claims:
         """Claim up to so many tasks."""
         asked_at = time.monotonic()
         tasks = self._session.ask(
-            _sql.claim_tasks(
+            _sql.tasks.claim_tasks(
                 self._offer.worker_id,
                 quantity=quantity,
                 queues=self._offer.queues,
@@ -109,7 +109,7 @@ class Claims:
             return
         # An extension by nearly nothing changes nothing and tells what time it is.
         task, shortest = tasks[0], timedelta(milliseconds=1)
-        asked = _sql.extend_leases(self._offer.worker_id, [task.ref], lease=shortest)
+        asked = _sql.tasks.extend_leases(self._offer.worker_id, [task.ref], lease=shortest)
         try:
             lease = self._session.ask(asked).get(task.ref[:3])
         except (psycopg.Error, QuantumflowError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql.tasks import Task
 
 
 class Clock:

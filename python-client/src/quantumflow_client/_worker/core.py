@@ -16,7 +16,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._sql.tasks import Completion, Failure
 
 from .actions import (
     Claim,
@@ -40,7 +40,8 @@ from .pace import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from quantumflow_client._sql import Settled, Task, TaskRef
+    from quantumflow_client._sql.tasks import Task, TaskRef
+    from quantumflow_client._sql.workers import Settled
 
     from .actions import Action
     from .refusals import Refusal

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from quantumflow_client import _sql
 from quantumflow_client._log import logger
-from quantumflow_client._sql import UNANSWERED, Completion, Failure
+from quantumflow_client._sql.tasks import UNANSWERED, Completion, Failure
 
 from .refusals import refusal_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Session
-    from quantumflow_client._sql import Outcome, Task, TaskKey
+    from quantumflow_client._sql.tasks import Outcome, Task, TaskKey
 
     from .actions import Deliver
     from .core import Core
@@ -76,7 +76,7 @@ class Delivery:
         try:
             if action.quantity:
                 outcomes, tasks = self._session.ask(
-                    _sql.complete_and_claim(
+                    _sql.tasks.complete_and_claim(
                         self._offer.worker_id,
                         _completions(reports),
                         quantity=action.quantity,
@@ -140,8 +140,8 @@ class Delivery:
 def plain(reports: Sequence[Report]) -> Call[dict[TaskKey, Outcome]]:
     """The call that reports outputs, or failures, and no more."""
     if completions := _completions(reports):
-        return _sql.complete_tasks(completions)
-    return _sql.fail_tasks(report for report in reports if isinstance(report, Failure))
+        return _sql.tasks.complete_tasks(completions)
+    return _sql.tasks.fail_tasks(report for report in reports if isinstance(report, Failure))
 
 
 def _completions(reports: Sequence[Report]) -> list[Completion]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from quantumflow_client import _json
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Failure, Spent
+from quantumflow_client._sql.tasks import Failure, Spent
 from quantumflow_client.context import Context, begin_on, describe, said_of
 from quantumflow_client.errors import LeaseLost, ProcessDied
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Completion, Task, TaskRef
+    from quantumflow_client._sql.tasks import Completion, Task, TaskRef
 
     from .child import Answer
     from .handlers import Handler

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Task
+    from quantumflow_client._sql.tasks import Task
     from quantumflow_client.context import Context
 
     from .steps import Step

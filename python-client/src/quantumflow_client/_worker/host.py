@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Connections
-    from quantumflow_client._sql import Spent, Task, TaskRef
+    from quantumflow_client._sql.tasks import Spent, Task, TaskRef
 
     from .clock import Clock
     from .core import Core

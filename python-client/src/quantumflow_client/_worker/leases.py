@@ -17,7 +17,7 @@ from quantumflow_client._log import logger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from quantumflow_client._sql import LeaseState, TaskKey, TaskRef
+    from quantumflow_client._sql.tasks import LeaseState, TaskKey, TaskRef
 
     from .execution import Execution
 

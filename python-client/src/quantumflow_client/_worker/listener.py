@@ -165,13 +165,13 @@ class _Listener:
             _connections.connect(self._to, name=_NAME) as other,
             _connections.waiting_at_most(PATIENCE, other),
         ):
-            other.execute(_sql.NOTIFY, (token,))
+            other.execute(_sql.session.NOTIFY, (token,))
         give_up = time.monotonic() + PATIENCE
         while (left := give_up - time.monotonic()) > 0 and not self._has_ended.is_set():
             if token in self._heard(connection, selector, left):
                 return True
         with suppress(psycopg.Error):
-            connection.execute(_sql.UNLISTEN)
+            connection.execute(_sql.session.UNLISTEN)
         return self._has_ended.is_set()
 
     def _listen(self, connection: Connection, selector: selectors.BaseSelector) -> None:
@@ -186,7 +186,7 @@ class _Listener:
 
     def _ask(self, connection: Connection) -> None:
         with _connections.waiting_at_most(PATIENCE, connection):
-            connection.execute(_sql.LISTEN)
+            connection.execute(_sql.session.LISTEN)
 
     def _heard(
         self, connection: Connection, selector: selectors.BaseSelector, seconds: float

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from quantumflow_client._connections import Connections
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
     from .actions import Errand
     from .execution import Execution
@@ -191,7 +191,7 @@ class Worker:
 
     def try_connection(self) -> None:
         """Connect once, to learn of what would end `run` at once."""
-        self._connections.run(_sql.version())
+        self._connections.run(_sql.installation.version())
 
     def run(self) -> int:
         """Work until there is a reason to stop.
@@ -312,18 +312,18 @@ class Worker:
                 self._inbox.empty_results_into(self._core)
                 self._start(self._claims.begin(tasks, asked=asked, asked_at=asked_at))
         elif isinstance(action, Release):
-            self._session.ask(_sql.release_tasks(action.tasks, action.unfit))
+            self._session.ask(_sql.tasks.release_tasks(action.tasks, action.unfit))
             self._released(action)
         elif isinstance(action, Look):
             offer = self._offer
-            call = _sql.left_work(offer.queues, offer.commands, self._host.refused())
+            call = _sql.tasks.left_work(offer.queues, offer.commands, self._host.refused())
             self._core.looked(others_left=self._session.ask(call) is not None)
         elif isinstance(action, Register):
             self._register()
         elif isinstance(action, Settle):
-            self._core.tended(self._session.ask(_sql.settle()), time.monotonic())
+            self._core.tended(self._session.ask(_sql.workers.settle()), time.monotonic())
         else:
-            swept = {what: n for what, n in self._session.ask(_sql.sweep()).items() if n}
+            swept = {what: n for what, n in self._session.ask(_sql.workers.sweep()).items() if n}
             if swept:
                 logger.info("swept: %s", swept, extra=self._offer.extra)
 
@@ -406,7 +406,7 @@ class Worker:
     def _register_for(self, queues: tuple[str, ...]) -> None:
         offer = self._offer
         running = self._slots.running()
-        call = _sql.register_worker(
+        call = _sql.workers.register_worker(
             offer.worker_id,
             name=offer.name,
             commands=offer.commands,
@@ -430,7 +430,7 @@ class Worker:
     def _can_claim_from(self, queue: str) -> bool:
         """Whether a claim from a queue is not refused; one of no command takes nothing."""
         offer = self._offer
-        call = _sql.claim_tasks(
+        call = _sql.tasks.claim_tasks(
             offer.worker_id, quantity=1, queues=(queue,), lease=offer.lease, commands=(), held=0
         )
         try:
@@ -579,7 +579,7 @@ class Worker:
             )
         if self._core.is_connected:
             try:
-                self._session.ask(_sql.stop_worker(self._offer.worker_id))
+                self._session.ask(_sql.workers.stop_worker(self._offer.worker_id))
             except (psycopg.Error, QuantumflowError) as error:
                 logger.info("could not say goodbye: %s", error, extra=self._offer.extra)
         self._tell_end()

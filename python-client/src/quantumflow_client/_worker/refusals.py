@@ -10,7 +10,7 @@ import psycopg
 
 from quantumflow_client import _json
 from quantumflow_client._connections import is_servers_end
-from quantumflow_client._sql import Completion, Failure
+from quantumflow_client._sql.tasks import Completion, Failure
 from quantumflow_client._values import unstorable_in
 from quantumflow_client.errors import QuantumflowError
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from quantumflow_client._call import Call
     from quantumflow_client._connections import Connections
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
     from .leases import Held
     from .offer import Offer
@@ -75,7 +75,9 @@ class Renewal:
     def extend(self, tasks: Sequence[TaskRef], ask: Callable[[Call[Any]], Any]) -> None:
         """Extend leases, and tell the handlers whose task is not ours any more."""
         asked_at = time.monotonic()
-        states = ask(_sql.extend_leases(self._offer.worker_id, tasks, lease=self._offer.lease))
+        states = ask(
+            _sql.tasks.extend_leases(self._offer.worker_id, tasks, lease=self._offer.lease)
+        )
         over = self._held.leases.extended(tasks, states, asked_at=asked_at)
         lost = {task: "its lease was lost" for task, state in over.items() if state == "lost"}
         self._held.tell_over(lost)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from quantumflow_client import _json
 from quantumflow_client._log import logger
-from quantumflow_client._sql import Completion, Failure, Spent
+from quantumflow_client._sql.tasks import Completion, Failure, Spent
 from quantumflow_client.errors import (
     PermanentError,
     RetryAfter,
@@ -23,7 +23,7 @@ from quantumflow_client.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
 Report = Completion | Failure
 

@@ -19,7 +19,7 @@ import psycopg
 from quantumflow_client import _sql
 from quantumflow_client._call import Call
 from quantumflow_client._log import logger
-from quantumflow_client._sql import UNANSWERED, Completion, Failure
+from quantumflow_client._sql.tasks import UNANSWERED, Completion, Failure
 from quantumflow_client.errors import LeaseLost, TaskOutputTooLarge, TypeViolation
 
 from .refusals import refusal_of, substitute_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from quantumflow_client._connections import AsyncConnections, Connections
-    from quantumflow_client._sql import Outcome, Spent, TaskKey, TaskRef
+    from quantumflow_client._sql.tasks import Outcome, Spent, TaskKey, TaskRef
 
     from .reports import Report
 
@@ -141,7 +141,7 @@ class TaskTransaction:
     def _beginning(self) -> _Script:
         connection = yield _Do.BEGIN
         try:
-            state = yield _sql.hold_task(self._task)
+            state = yield _sql.tasks.hold_task(self._task)
             if state != "held":
                 self._lose()
                 raise LeaseLost(self._task, state)
@@ -157,7 +157,7 @@ class TaskTransaction:
             return report
         if isinstance(report, Completion):
             try:
-                _refuse(self._task, (yield _sql.complete_tasks([report])))
+                _refuse(self._task, (yield _sql.tasks.complete_tasks([report])))
                 # Before it commits, lest a renewal finds the lease lost.
                 self._forget_lease()
                 yield _Do.COMMIT
@@ -187,7 +187,7 @@ class TaskTransaction:
     def _completion(self, output: str) -> Call[dict[TaskKey, Outcome]]:
         if self._has_ended or self._connection is not None:
             raise RuntimeError("this task is completed with what its handler returns")
-        return _sql.complete_tasks([Completion(self._task, output, self._spent())])
+        return _sql.tasks.complete_tasks([Completion(self._task, output, self._spent())])
 
     def _completed(self, outcomes: dict[TaskKey, Outcome]) -> None:
         try:

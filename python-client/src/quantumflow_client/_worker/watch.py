@@ -11,7 +11,7 @@ from quantumflow_client.errors import WorkerHung
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from quantumflow_client._sql import TaskRef
+    from quantumflow_client._sql.tasks import TaskRef
 
     from .core import Core
     from .execution import Execution

@@ -11,7 +11,7 @@ from ._output import fitted, one_line, terminal_size, when
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from quantumflow_client._sql import Attempt
+    from quantumflow_client._sql.looking import Attempt
 
 _WAITS, _WORKS, _FAILS, _LOSES = ".", "#", "!", "x"
 _LEAST, _MOST = 20, 100

@@ -253,7 +253,7 @@ def _with_runs(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(app: App, *args: Any, **options: Any) -> Any:
         for name, value in options.items():
             if isinstance(value, _Prefix):
-                options[name] = app.run(_sql.find_run(value.text))
+                options[name] = app.run(_sql.runs.find_run(value.text))
         return function(app, *args, **options)
 
     return called

@@ -72,7 +72,9 @@ def means_many(app: App, run_id: UUID | None) -> bool:
 def act(app: App, verb: str, done: str, *, yes: bool, reason: str | None) -> int:
     """Do something to all runs that the options mean, a portion at a time; or say how many."""
     if not yes:
-        found = app.run(_sql.act_on_runs(verb, app.filter, 10_000, dry_run=True, reason=reason))
+        found = app.run(
+            _sql.steering.act_on_runs(verb, app.filter, 10_000, dry_run=True, reason=reason)
+        )
         counts = Counter((a.workflow_slug, a.status, a.error_message) for a in found)
         rows = [
             {"workflow": slug, "status": status, "error": error, "runs": runs}
@@ -90,7 +92,9 @@ def act(app: App, verb: str, done: str, *, yes: bool, reason: str | None) -> int
         return Exit.OK
     acted = refused = 0
     while True:
-        acts = app.run(_sql.act_on_runs(verb, app.filter, _PORTION, dry_run=False, reason=reason))
+        acts = app.run(
+            _sql.steering.act_on_runs(verb, app.filter, _PORTION, dry_run=False, reason=reason)
+        )
         these = sum(a.what == done for a in acts)
         acted, refused = acted + these, len(acts) - these
         # What is refused comes again each time.

@@ -19,7 +19,7 @@ from quantumflow_client._runs import moment_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from quantumflow_client._sql import WorkflowVersion
+    from quantumflow_client._sql.definitions import WorkflowVersion
 
 _COLOURS = {
     "completed": "green",

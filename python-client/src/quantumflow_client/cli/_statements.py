@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
     from typing_extensions import LiteralString
 
-PREAMBLE = f"{_sql.SET_PATH};\nset local standard_conforming_strings = on;\n\n"
+PREAMBLE = f"{_sql.session.SET_PATH};\nset local standard_conforming_strings = on;\n\n"
 """What every script begins with, in whose transaction it holds: its words mean what they say."""
 
 _GUARD = """\

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from quantumflow_client._sql import Estimate, FailedAttempt
+    from quantumflow_client._sql.looking import Estimate
+    from quantumflow_client._sql.runs import FailedAttempt
 
     Status: TypeAlias = Mapping[str, Any]
 

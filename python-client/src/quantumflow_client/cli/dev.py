@@ -51,7 +51,7 @@ def dev(app: App, directory: Path, psql: bool, stop: bool) -> None:
     server.start()
     dsn = server.create_database("quantumflow")
     app.dsn = dsn
-    app.run(_sql.setup())
+    app.run(_sql.installation.setup())
     program = [str(server.bindir / "psql"), dsn]
     if psql:
         os.execv(program[0], program)  # noqa: S606 - psql takes this process's place

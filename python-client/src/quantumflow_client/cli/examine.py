@@ -9,7 +9,7 @@ import click
 import psycopg
 
 from quantumflow_client import __version__, _extension, _pgmq, _sql
-from quantumflow_client._sql import Finding
+from quantumflow_client._sql.installation import Finding
 from quantumflow_client.embedded import EmbeddedServerError
 from quantumflow_client.errors import NotInstalled
 
@@ -65,8 +65,10 @@ def check(app: App, run_id: UUID | None) -> int:
     Looks at all runs, or at one. Ends with 1 when something is found.
     """
     if run_id is not None:
-        app.run(_sql.status(run_id))  # an unknown run breaks no rule, but is not healthy either
-    problems = app.run(_sql.check_state(run_id))
+        app.run(
+            _sql.runs.status(run_id)
+        )  # an unknown run breaks no rule, but is not healthy either
+    problems = app.run(_sql.installation.check_state(run_id))
     app.show_rows(
         problems,
         {
@@ -91,7 +93,7 @@ def sweep(app: App) -> None:
     Lost attempts are ended, and the ends of runs finished. Workers do their share of it, so this
     matters when there are none.
     """
-    done = app.run(_sql.sweep())
+    done = app.run(_sql.workers.sweep())
     app.show_rows(
         [{"action": action, "tasks": tasks} for action, tasks in done.items()],
         {"action": lambda row: row["action"], "done": lambda row: row["tasks"]},
@@ -105,7 +107,7 @@ def setup(app: App) -> None:
 
     For a worker that starts before any workflow is defined, and for a restored database.
     """
-    answer = app.run(_sql.setup())
+    answer = app.run(_sql.installation.setup())
     app.show({"setup": answer}, answer)
 
 
@@ -115,7 +117,7 @@ def version(app: App) -> None:
 
     quantumflow --version prints the client's, and asks no database.
     """
-    in_database = app.run(_sql.version())
+    in_database = app.run(_sql.installation.version())
     app.show(
         {"client": __version__, "database": in_database},
         f"client    {__version__}\ndatabase  {in_database}",
@@ -146,11 +148,11 @@ def _place_of(connection: Connection) -> str:
 
 def _examine_database(app: App, connection: Connection, findings: list[Finding]) -> Exit:
     try:
-        version = app.run(_sql.version())
+        version = app.run(_sql.installation.version())
     except (NotInstalled, psycopg.errors.UndefinedFunction):
         findings += _examine_bare(connection)
         return Exit.UNREACHABLE
-    examined = app.run(_sql.doctor())
+    examined = app.run(_sql.installation.doctor())
     findings += examined
     ours = _extension.version()
     findings.append(

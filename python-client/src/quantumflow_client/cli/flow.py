@@ -37,7 +37,7 @@ def validate(app: App, source: str, slug: str | None) -> int:
     The definition is a JSON file, - for the standard input, or a Flow in a Python module. Ends
     with 1 when something is wrong.
     """
-    problems = app.run(_sql.validate_flow(_sources.definition_of(source), slug))
+    problems = app.run(_sql.definitions.validate_flow(_sources.definition_of(source), slug))
     app.show_rows(
         problems,
         {
@@ -63,9 +63,11 @@ def deploy(app: App, source: str, slug: str | None, rollback: bool) -> None:
     The same content again is the same version. New content becomes the next version, and current.
     Content from before the current version leaves that one current, unless told to roll back.
     """
-    version = app.run(_sql.define_flow(_sources.definition_of(source), slug, rollback=rollback))
+    version = app.run(
+        _sql.definitions.define_flow(_sources.definition_of(source), slug, rollback=rollback)
+    )
     if not rollback:
-        version = version.beside(app.run(_sql.list_flows()))
+        version = version.beside(app.run(_sql.definitions.list_flows()))
     app.show(version, _output.deployed(version))
 
 
@@ -92,7 +94,7 @@ def show(app: App, source: str, drawing: str | None, version: int | None) -> Non
             raise click.UsageError("--version is for a workflow in the database")
         definition = _sources.definition_of(source)
     else:
-        definition = app.run(_sql.get_flow(source, version))
+        definition = app.run(_sql.definitions.get_flow(source, version))
     draw = _draw.mermaid if drawing == "mermaid" else _draw.text
     app.show(definition, draw(definition))
 
@@ -135,7 +137,7 @@ def test(app: App, slug: str, step: str, input_json: str, status: str, version: 
 @command("list", example="quantumflow flow list")
 def list_(app: App) -> None:
     """List the workflows, the newest first."""
-    flows = app.run(_sql.list_flows())
+    flows = app.run(_sql.definitions.list_flows())
     app.show_rows(
         flows,
         {
@@ -154,7 +156,7 @@ def list_(app: App) -> None:
 @click.argument("slug")
 def delete(app: App, slug: str) -> None:
     """Delete a workflow with all its versions; refused while it has runs."""
-    if not app.run(_sql.delete_flow(slug)):
+    if not app.run(_sql.definitions.delete_flow(slug)):
         raise Problem(
             Exit.NOT_FOUND,
             f'workflow "{slug}" does not exist',

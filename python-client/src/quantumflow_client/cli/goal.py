@@ -57,7 +57,7 @@ def run(
     """
     context, options = _sources.json_of(context_json), _sources.json_of(options_json)
     if dry_run:
-        graph = app.run(_sql.decompose(text, decomposer, context))
+        graph = app.run(_sql.goals.decompose(text, decomposer, context))
         app.show(graph, "" if app.as_json else _view.tasks(graph, {}))
         return 0
     goal_id = app.client.start_goal(text, decomposer, context, options, idempotency_key=key)
@@ -79,7 +79,7 @@ def show(app: App, goal_id: UUID) -> int:
 
 
 def _show(app: App, goal_id: UUID) -> int:
-    found = app.run(_sql.goal_status(goal_id))
+    found = app.run(_sql.goals.goal_status(goal_id))
     app.show(found, "" if app.as_json else _view.goal(found))
     return _view.exit_of(found)
 
@@ -96,7 +96,7 @@ def _show(app: App, goal_id: UUID) -> int:
 )
 def list_(app: App, status: str | None, limit: int) -> None:
     """List the latest goals, the newest first."""
-    found = app.run(_sql.list_goals(status, limit))
+    found = app.run(_sql.goals.list_goals(status, limit))
     app.show_rows(found, _view.GOAL_COLUMNS, none="There are no such goals.")
 
 
@@ -105,7 +105,7 @@ def list_(app: App, status: str | None, limit: int) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept with its run.")
 def cancel(app: App, goal_id: UUID, reason: str | None) -> None:
     """Stop a goal for good, in whatever phase it is."""
-    app.run(_sql.cancel_goal(goal_id, reason))
+    app.run(_sql.goals.cancel_goal(goal_id, reason))
     app.show(
         {"goal_id": goal_id, "status": "cancelled", "reason": reason}, f"{goal_id} is cancelled."
     )
@@ -127,7 +127,7 @@ def rules(app: App, decomposer: str, source: str | None) -> None:
     """
     if source is not None:
         _add(app, decomposer, _sources.json_of(source))
-    found = app.run(_sql.list_methods(decomposer))
+    found = app.run(_sql.goals.list_methods(decomposer))
     app.show_rows(found, _view.METHOD_COLUMNS, none="It has no rules.")
 
 
@@ -136,11 +136,11 @@ def _add(app: App, decomposer: str, given: object) -> None:
         raise click.UsageError("rules are an array of objects")
     if unknown := sorted({key for rule in given for key in rule} - set(_OF_A_RULE)):
         raise click.UsageError(f"a rule has no {unknown[0]}: it has {', '.join(_OF_A_RULE)}")
-    if decomposer not in {method.decomposer for method in app.run(_sql.list_methods(None))}:
-        app.run(_sql.register_decomposer(decomposer, "rules"))
+    if decomposer not in {method.decomposer for method in app.run(_sql.goals.list_methods(None))}:
+        app.run(_sql.goals.register_decomposer(decomposer, "rules"))
     for rule in given:
         others = {key: value for key, value in rule.items() if key != "graph"}
-        app.run(_sql.add_method(decomposer, rule.get("graph"), **others))
+        app.run(_sql.goals.add_method(decomposer, rule.get("graph"), **others))
 
 
 for _command in (run, show, list_, cancel, rules):

@@ -62,7 +62,7 @@ def install(app: App, plain: bool, sql: bool, with_pgmq: bool, start: str | None
             # Code of the owner's: nobody else runs it.
             session = _statements.standing(connection)
             is_ours = session.is_owner and session.may_run_it
-            queues = app.run(_sql.setup()) if is_ours else None
+            queues = app.run(_sql.installation.setup()) if is_ours else None
             document: dict[str, object] = {"version": ours, "found": found, "installed": []}
             app.show(
                 document | {"plain": None, "queues": queues},
@@ -78,7 +78,7 @@ def install(app: App, plain: bool, sql: bool, with_pgmq: bool, start: str | None
     finally:
         app.connections.discard(connection)
     # Code of the owner's; whoever has come so far is the owner.
-    queues = app.run(_sql.setup())
+    queues = app.run(_sql.installation.setup())
     document = {"version": ours, "found": found, "installed": installed}
     app.show(
         document | {"plain": plain, "queues": queues},

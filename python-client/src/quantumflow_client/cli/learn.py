@@ -32,7 +32,7 @@ def optimize(app: App, slug: str, level: str, apply: str | None) -> None:
     What is shown follows from its past runs; --apply makes a policy of it.
     """
     if apply is None:
-        found = app.run(_sql.recommendations(slug, level))
+        found = app.run(_sql.learning.recommendations(slug, level))
         app.show_rows(
             found, _view.RECOMMENDATION_COLUMNS, none="Its past speaks for no other settings."
         )
@@ -57,7 +57,7 @@ def policy(ctx: click.Context) -> None:
 @click.argument("slug")
 def list_(app: App, slug: str) -> None:
     """List what was proposed for the workflow SLUG, tried and adopted, oldest first."""
-    found = app.run(_sql.policy_history(slug))
+    found = app.run(_sql.learning.policy_history(slug))
     app.show_rows(found, _view.POLICY_COLUMNS, none="It has no policies.")
 
 
@@ -66,7 +66,7 @@ def list_(app: App, slug: str) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def rollback(app: App, slug: str, reason: str | None) -> None:
     """End the policy of the workflow SLUG that is tried or adopted."""
-    number = app.run(_sql.rollback_policy(slug, reason))
+    number = app.run(_sql.learning.rollback_policy(slug, reason))
     app.show({"workflow_slug": slug, "policy": number}, f"Policy {number} is rolled back.")
 
 

@@ -24,14 +24,14 @@ def limit(ctx: click.Context) -> None:
 @click.option("--per-second", type=float, metavar="N", help="So many of a key begin in a second.")
 def set_(app: App, name: str, at_once: int | None, per_second: float | None) -> None:
     """Set a limit, which steps name in "limit". Each key has it for itself."""
-    app.run(_sql.set_limit(name, at_once, per_second))
+    app.run(_sql.limits.set_limit(name, at_once, per_second))
     app.show({"limit_name": name, "at_once": at_once, "per_second": per_second}, "It is set.")
 
 
 @command("list", example="quantumflow limit list")
 def list_(app: App) -> None:
     """List the limits, with what runs and waits of each key."""
-    found = app.run(_sql.list_limits())
+    found = app.run(_sql.limits.list_limits())
     app.show_rows(found, _view.LIMIT_COLUMNS, none="There are no limits.")
 
 
@@ -39,7 +39,7 @@ def list_(app: App) -> None:
 @click.argument("name")
 def remove(app: App, name: str) -> None:
     """Remove a limit: what it held back is let go."""
-    removed = app.run(_sql.remove_limit(name))
+    removed = app.run(_sql.limits.remove_limit(name))
     app.show(
         {"limit_name": name, "removed": removed},
         "It is removed." if removed else "There is no such limit.",

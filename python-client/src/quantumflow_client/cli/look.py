@@ -25,14 +25,14 @@ def why(app: App, run_id: UUID | None, stuck: bool) -> None:
     Without a run: what all that are open wait for. The worst first: what nobody serves, what a
     silent worker holds, what waits for a worker that is free.
     """
-    reasons = app.run(_sql.why(run_id, only_stuck=stuck))
+    reasons = app.run(_sql.looking.why(run_id, only_stuck=stuck))
     app.show_rows(reasons, _view.REASON_COLUMNS, none="Nothing waits.")
 
 
 @command("queues", example="quantumflow queues")
 def queues(app: App) -> None:
     """Count what waits and runs, by queue and command."""
-    found = app.run(_sql.list_queues())
+    found = app.run(_sql.looking.list_queues())
     app.show_rows(found, _view.QUEUE_COLUMNS, none="Nothing waits or runs.")
 
 
@@ -40,7 +40,7 @@ def queues(app: App) -> None:
 @click.option("--all", "all_", is_flag=True, help="Also those that have stopped, or are silent.")
 def workers(app: App, all_: bool) -> None:
     """List the workers that are alive."""
-    found = app.run(_sql.list_workers(alive_only=not all_))
+    found = app.run(_sql.looking.list_workers(alive_only=not all_))
     app.show_rows(found, _view.WORKER_COLUMNS, none="There are no such workers.")
 
 
@@ -69,11 +69,11 @@ def timeline(app: App, run_id: UUID, events: bool) -> None:
     With --json, or --events, it is what happened, in order.
     """
     if events or app.as_json:
-        happened = app.run(_sql.timeline(run_id))
+        happened = app.run(_sql.looking.timeline(run_id))
         app.show_rows(happened, _view.EVENT_COLUMNS, none="")
         return
-    found = app.run(_sql.status(run_id))
-    attempts = app.run(_sql.list_attempts(run_id, None))
+    found = app.run(_sql.runs.status(run_id))
+    attempts = app.run(_sql.looking.list_attempts(run_id, None))
     begin, end = moment_of(found["created_at"]), moment_of(found["ended_at"])
     # What was done by hand, or by callbacks, may have ended after the run.
     ends = [a.ended_at for a in attempts if a.ended_at is not None]
@@ -89,7 +89,7 @@ def critical_path(app: App, run_id: UUID) -> None:
     How long each waited, how long it was worked on, and, as slack, by how much sooner it could have
     ended before another one would have decided.
     """
-    found = app.run(_sql.critical_path(run_id))
+    found = app.run(_sql.looking.critical_path(run_id))
     app.show_rows(found, _view.PATH_COLUMNS, none="Nothing of it has started.")
 
 
@@ -100,7 +100,7 @@ def eta(app: App, run_id: UUID) -> None:
 
     From how long its steps took before, along the longest way through what is left of it.
     """
-    found = app.run(_sql.eta(run_id))
+    found = app.run(_sql.looking.eta(run_id))
     app.show(found, _view.estimate(found))
 
 
@@ -121,7 +121,7 @@ def history(app: App, since: datetime | None, until: datetime | None, run_id: UU
     """
     if since is None and run_id is None:
         since = datetime.now(timezone.utc) - timedelta(hours=1)
-    found = app.run(_sql.history(since, until, run_id))
+    found = app.run(_sql.looking.history(since, until, run_id))
     app.show_rows(found, _view.PAST_COLUMNS, none="Nothing happened.")
 
 
@@ -144,7 +144,7 @@ def stats(app: App, workflow: str | None, since: timedelta, baseline: timedelta)
     Attempts are counted a minute or two after their run has ended. A line without a step is of the
     runs themselves.
     """
-    found = app.run(_sql.stats(workflow, since, baseline))
+    found = app.run(_sql.looking.stats(workflow, since, baseline))
     app.show_rows(found, _view.STATS_COLUMNS, none="Nothing has ended in that time.")
 
 
@@ -156,7 +156,7 @@ def tasks(app: App, run_id: UUID, step: str | None) -> None:
 
     All of them, or those of STEP; for a task that waits, also the one that it waits for.
     """
-    found = app.run(_sql.list_attempts(run_id, step))
+    found = app.run(_sql.looking.list_attempts(run_id, step))
     app.show_rows(found, _view.ATTEMPT_COLUMNS, none="It has no tasks yet.")
 
 
@@ -166,12 +166,12 @@ def tasks(app: App, run_id: UUID, step: str | None) -> None:
 @click.argument("to_version", type=int)
 def diff(app: App, slug: str, from_version: int, to_version: int) -> None:
     """Say what differs between two versions of SLUG."""
-    found = app.run(_sql.diff_flow(slug, from_version, to_version))
+    found = app.run(_sql.looking.diff_flow(slug, from_version, to_version))
     app.show_rows(found, _view.DIFFERENCE_COLUMNS, none="They are the same.")
 
 
 @command("size", example="quantumflow size")
 def size(app: App) -> None:
     """Say how large the tables and queues are."""
-    found = app.run(_sql.list_sizes())
+    found = app.run(_sql.looking.list_sizes())
     app.show_rows(found, _view.SIZE_COLUMNS, none="")

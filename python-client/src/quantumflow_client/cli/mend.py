@@ -17,7 +17,7 @@ def repair(app: App, apply: bool) -> int:
 
     Workers may go on meanwhile. Ends with 1 when something is left to mend, with 0 otherwise.
     """
-    repairs = app.run(_sql.repair(dry_run=not apply))
+    repairs = app.run(_sql.installation.repair(dry_run=not apply))
     app.show_rows(
         repairs,
         {
@@ -42,7 +42,7 @@ def rebuild_queues(app: App) -> None:
 
     Stop the workers first.
     """
-    rebuilt = app.run(_sql.rebuild_queues())
+    rebuilt = app.run(_sql.installation.rebuild_queues())
     app.show_rows(
         [{"queue": queue, "messages": messages} for queue, messages in rebuilt.items()],
         {"queue": lambda row: row["queue"], "messages": lambda row: row["messages"]},
@@ -57,5 +57,5 @@ def adopt(app: App) -> None:
     Workers refuse a database that was restored or copied, lest it does the work of its original
     once more. Make sure that nobody works on the original.
     """
-    identity = app.run(_sql.adopt())
+    identity = app.run(_sql.installation.adopt())
     app.show({"identity": identity}, f"adopted: {identity}")

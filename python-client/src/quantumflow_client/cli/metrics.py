@@ -15,7 +15,7 @@ from quantumflow_client.errors import QuantumflowError
 from ._command import App, command
 
 if TYPE_CHECKING:
-    from quantumflow_client._sql import Metric
+    from quantumflow_client._sql.looking import Metric
 
 
 def _address(
@@ -45,7 +45,7 @@ def metrics(app: App, address: tuple[str, int] | None) -> None:
     if address is not None:
         serve(app, *address)
         return
-    found = app.run(_sql.metrics())
+    found = app.run(_sql.looking.metrics())
     if app.as_json:
         app.show_rows(found, {}, none="")
     else:
@@ -58,7 +58,7 @@ def serve(app: App, host: str, port: int) -> None:
 
     def ask() -> list[Metric]:
         with lock:
-            return app.run(_sql.metrics())
+            return app.run(_sql.looking.metrics())
 
     ask()  # what is wrong from the beginning is said at once
 

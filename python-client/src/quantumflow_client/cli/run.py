@@ -104,7 +104,7 @@ def status(app: App, run_id: UUID, tree: bool) -> int:
 
     Ends with 1 when the run failed or was cancelled.
     """
-    found = app.run(_sql.status(run_id, tree=tree))
+    found = app.run(_sql.runs.status(run_id, tree=tree))
     app.show(found, "" if app.as_json else _view.status(found))
     return _view.exit_of(found)
 
@@ -171,7 +171,7 @@ def list_(
     --ended-since looks at the last 7 days, unless --since says otherwise.
     """
     runs = app.run(
-        _sql.list_runs(
+        _sql.runs.list_runs(
             workflow,
             status=status,
             max_runs=limit,
@@ -361,12 +361,12 @@ def prune(
     AGE is an interval as PostgreSQL reads it: '30 days', '12 hours'.
     """
     if preview:
-        found = app.run(_sql.prune_preview(older_than, workflow))
+        found = app.run(_sql.steering.prune_preview(older_than, workflow))
         app.show_rows(found, _view.PRUNE_COLUMNS, none="There are no such runs.")
         return
-    deleted = last = app.run(_sql.prune(older_than, batch, workflow, reason))
+    deleted = last = app.run(_sql.steering.prune(older_than, batch, workflow, reason))
     while last == batch:
-        last = app.run(_sql.prune(older_than, batch, workflow, reason))
+        last = app.run(_sql.steering.prune(older_than, batch, workflow, reason))
         deleted += last
     app.show({"deleted": deleted}, f"{deleted} runs are deleted.")
 

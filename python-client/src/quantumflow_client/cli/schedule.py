@@ -105,7 +105,7 @@ def add(
 @click.option("--workflow", metavar="SLUG", help="Only schedules of this workflow.")
 def list_(app: App, workflow: str | None) -> None:
     """List the schedules, that which comes next first."""
-    found = app.run(_sql.list_schedules(workflow))
+    found = app.run(_sql.schedules.list_schedules(workflow))
     app.show_rows(found, _view.SCHEDULE_COLUMNS, none="There are no schedules.")
 
 
@@ -114,7 +114,7 @@ def list_(app: App, workflow: str | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def pause(app: App, name: str, reason: str | None) -> None:
     """Let a schedule start nothing until it is resumed. What it has started goes on."""
-    paused_at = app.run(_sql.pause_schedule(name, reason))
+    paused_at = app.run(_sql.schedules.pause_schedule(name, reason))
     app.show(
         {"schedule_slug": name, "paused_at": paused_at},
         f"It is paused since {_output.when(paused_at)}.",
@@ -126,7 +126,7 @@ def pause(app: App, name: str, reason: str | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; kept in audit_log.")
 def resume(app: App, name: str, reason: str | None) -> None:
     """Let a paused schedule go on with its next time."""
-    next_at = app.run(_sql.resume_schedule(name, reason))
+    next_at = app.run(_sql.schedules.resume_schedule(name, reason))
     app.show({"schedule_slug": name, "next_at": next_at}, f"It starts at {_output.when(next_at)}.")
 
 
@@ -134,7 +134,7 @@ def resume(app: App, name: str, reason: str | None) -> None:
 @click.argument("name")
 def remove(app: App, name: str) -> None:
     """Remove a schedule. Runs that it has started go on."""
-    app.run(_sql.unschedule_flow(name))
+    app.run(_sql.schedules.unschedule_flow(name))
     app.show({"schedule_slug": name}, "It is removed.")
 
 
@@ -152,7 +152,7 @@ def remove(app: App, name: str) -> None:
 )
 def next_(app: App, cron: str, time_zone: str, count: int, after: datetime | None) -> None:
     """Show the next times of CRON."""
-    found = app.run(_sql.next_times(cron, time_zone, count, after))
+    found = app.run(_sql.schedules.next_times(cron, time_zone, count, after))
     zone = _zone_of(time_zone)
     app.show_rows(
         found, {"at": lambda at: at.astimezone(zone).isoformat(" ")}, none="There is none."

@@ -81,7 +81,7 @@ def pause(
         app.show_status(run_id, app.client.pause(run_id, reason))
         return Exit.OK
     kind, name = named
-    paused_at = app.run(_sql.pause(kind, name, reason))
+    paused_at = app.run(_sql.steering.pause(kind, name, reason))
     app.show(
         {"kind": kind, "name": name, "paused_at": paused_at},
         f"{kind} {name} is paused since {_output.when(paused_at)}.",
@@ -114,9 +114,9 @@ def resume(
         app.show_status(run_id, app.client.resume(run_id, reason))
         return Exit.OK
     kind, name = named
-    back = last = app.run(_sql.resume(kind, name, reason))
+    back = last = app.run(_sql.steering.resume(kind, name, reason))
     while kind == "workflow" and last == _PORTION:
-        last = app.run(_sql.resume(kind, name, reason))
+        last = app.run(_sql.steering.resume(kind, name, reason))
         back += last
     app.show(
         {"kind": kind, "name": name, "tasks": back},
@@ -128,7 +128,7 @@ def resume(
 @command("pauses", example="quantumflow pauses")
 def pauses(app: App) -> None:
     """List what is paused, and by whom."""
-    found = app.run(_sql.list_pauses())
+    found = app.run(_sql.steering.list_pauses())
     app.show_rows(found, _view.PAUSE_COLUMNS, none="Nothing is paused, but runs may be.")
 
 

@@ -32,7 +32,7 @@ def trace(app: App, run_id: UUID, no_attempts: bool) -> None:
     the times that the database has of them. They belong to the trace whose traceparent the run
     was started with, or else to one of its own. Printed again, they have the same ids.
     """
-    found = app.run(_sql.status(run_id))
-    attempts = [] if no_attempts else app.run(_sql.list_attempts(run_id, None))
+    found = app.run(_sql.runs.status(run_id))
+    attempts = [] if no_attempts else app.run(_sql.looking.list_attempts(run_id, None))
     spans = _otlp.spans_of(run_id, found, attempts, datetime.now(timezone.utc))
     click.echo(json.dumps(spans, ensure_ascii=False))

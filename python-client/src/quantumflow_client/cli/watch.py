@@ -18,7 +18,7 @@ from ._errors import Exit
 
 if TYPE_CHECKING:
     from quantumflow_client._runs import RunStatus as Status
-    from quantumflow_client._sql import RunSummary
+    from quantumflow_client._sql.runs import RunSummary
 
 
 @command(
@@ -47,7 +47,7 @@ def watch(app: App, run_id: UUID | None, interval: float) -> int:
     picture = _picture_of(app)
     while True:
         asked_at = time.monotonic()
-        status = app.run_patiently(_sql.status(run_id, tree=True))
+        status = app.run_patiently(_sql.runs.status(run_id, tree=True))
         picture.show(status)
         if status["status"] in _view.ENDED:
             picture.end(status)
@@ -74,7 +74,9 @@ def _under_way(app: App) -> list[RunSummary]:
     runs = [
         run
         for status in ("started", "paused")
-        for run in app.run_patiently(_sql.list_runs(None, status=status, max_runs=100, before=None))
+        for run in app.run_patiently(
+            _sql.runs.list_runs(None, status=status, max_runs=100, before=None)
+        )
     ]
     return sorted(runs, key=lambda run: run.run_id, reverse=True)
 

@@ -18,15 +18,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from quantumflow_client._call import Call
-    from quantumflow_client._sql import (
-        Attempt,
-        Estimate,
-        Event,
-        FailedAttempt,
-        PathStep,
-        Reason,
-        RunSummary,
-    )
+    from quantumflow_client._sql.looking import Attempt, Estimate, Event, PathStep, Reason
+    from quantumflow_client._sql.runs import FailedAttempt, RunSummary
 
 T = TypeVar("T")
 
@@ -179,9 +172,9 @@ def read(ask: Ask, run_id: UUID, *, outputs: bool = True) -> Facts:
         run_id: The run.
         outputs: Whether to ask for outputs of its steps, too.
     """
-    run: Any = ask(_sql.status(run_id))
+    run: Any = ask(_sql.runs.status(run_id))
     steps = [_step(number, row) for number, row in enumerate(run["steps"], 1)]
-    attempts = ask(_sql.list_attempts(run_id, None))
+    attempts = ask(_sql.looking.list_attempts(run_id, None))
     is_small = len(attempts) <= FEW
     is_open = run["ended_at"] is None
     return Facts(
@@ -189,20 +182,22 @@ def read(ask: Ask, run_id: UUID, *, outputs: bool = True) -> Facts:
         run=run,
         steps=steps,
         attempts=attempts,
-        path=ask(_sql.critical_path(run_id)),
-        reasons=ask(_sql.why(run_id, only_stuck=False)) if is_open else [],
-        failures=ask(_sql.list_failures(run_id, max_failures=_FAILURES)),
-        events=ask(_sql.timeline(run_id))[:_EVENTS] if is_small else None,
+        path=ask(_sql.looking.critical_path(run_id)),
+        reasons=ask(_sql.looking.why(run_id, only_stuck=False)) if is_open else [],
+        failures=ask(_sql.runs.list_failures(run_id, max_failures=_FAILURES)),
+        events=ask(_sql.looking.timeline(run_id))[:_EVENTS] if is_small else None,
         outputs=_outputs(ask, run_id, steps) if outputs else {},
         items=_items(ask, run_id, run, steps) if is_small else {},
-        version=ask(_sql.version()),
-        eta=ask(_sql.eta(run_id)) if is_open else None,
+        version=ask(_sql.installation.version()),
+        eta=ask(_sql.looking.eta(run_id)) if is_open else None,
         children=_children(ask, run_id) if any(step.flow for step in steps) else [],
     )
 
 
 def _children(ask: Ask, run_id: UUID) -> list[RunSummary]:
-    return ask(_sql.list_runs(None, status=None, max_runs=_CHILDREN, before=None, parent=run_id))
+    return ask(
+        _sql.runs.list_runs(None, status=None, max_runs=_CHILDREN, before=None, parent=run_id)
+    )
 
 
 def _step(number: int, row: Mapping[str, Any]) -> Step:
@@ -241,7 +236,7 @@ def _note(row: Mapping[str, Any]) -> str | None:
 def _outputs(ask: Ask, run_id: UUID, steps: Sequence[Step]) -> dict[str, list[tuple[int, str]]]:
     return {
         step.slug: ask(
-            _sql.list_outputs(
+            _sql.tasks.list_outputs(
                 run_id, step.slug, after_index=-1, max_items=_ITEMS, read=lambda text, _: text
             )
         )
@@ -256,7 +251,7 @@ def _items(
     """What the tasks of each map were given, in short: the output of what it maps over."""
     if not any(step.is_map and step.total for step in steps):
         return {}
-    definition: Any = ask(_sql.get_flow(run["workflow_slug"], run["version"]))
+    definition: Any = ask(_sql.definitions.get_flow(run["workflow_slug"], run["version"]))
     found = {}
     for step in definition["steps"]:
         if step.get("type") == "map" and "chunk_size" not in step:
@@ -270,5 +265,5 @@ def _mapped(ask: Ask, run_id: UUID, run: Mapping[str, Any], step: Mapping[str, A
     over = step.get("map_over") or next(iter(step.get("dependencies", [])), "run")
     if over == "run":
         return run["input"]
-    text = ask(_sql.step_output(run_id, over))
+    text = ask(_sql.tasks.step_output(run_id, over))
     return None if text is None else _json.decode(text)

@@ -18,7 +18,7 @@ from .words import Clock, length
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from quantumflow_client._sql import Attempt
+    from quantumflow_client._sql.looking import Attempt
 
     from .facts import Facts, Step
     from .timeline import Mark, Timeline

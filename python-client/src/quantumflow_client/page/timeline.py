@@ -17,7 +17,7 @@ from .words import length, number, plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from quantumflow_client._sql import Attempt
+    from quantumflow_client._sql.looking import Attempt
 
     from .facts import Facts, Step
     from .scale import Break, Tick

@@ -91,8 +91,8 @@ def make_context(
     told: Mapping[str, Json] = {"item": item, "index": index} if is_map else {"run": run, **outputs}
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     deadline = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-    task = _sql.Task(
-        ref=_sql.TaskRef(str(run_id or uuid4()), step_slug, index or 0, 1),
+    task = _sql.tasks.Task(
+        ref=_sql.tasks.TaskRef(str(run_id or uuid4()), step_slug, index or 0, 1),
         workflow_slug=workflow_slug,
         command=command or f"{workflow_slug}.{step_slug}",
         args=None if args is None else _json.encode(args, "args"),

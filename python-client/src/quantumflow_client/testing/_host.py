@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from quantumflow_client._call import Call
-    from quantumflow_client._sql import Completion, Failure, Spent, Task, TaskRef
+    from quantumflow_client._sql.tasks import Completion, Failure, Spent, Task, TaskRef
     from quantumflow_client._worker.handlers import Registry
     from quantumflow_client._worker.hooks import Hooks
 
@@ -192,7 +192,7 @@ class RehearsalHost:
 
     def extend(self, task: TaskRef) -> None:
         """Extend a task's lease now."""
-        self.fetch(_sql.extend_leases(self._worker_id, [task], lease=LEASE))
+        self.fetch(_sql.tasks.extend_leases(self._worker_id, [task], lease=LEASE))
 
     def is_over(self, task: TaskRef) -> bool:
         """No time passes while a handler runs, but the handler's own."""

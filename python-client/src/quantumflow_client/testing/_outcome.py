@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
     from quantumflow_client._json import Json
-    from quantumflow_client._sql import Attempt
+    from quantumflow_client._sql.looking import Attempt
 
     OutT_co = TypeVar("OutT_co", default=Any, covariant=True)
 else:

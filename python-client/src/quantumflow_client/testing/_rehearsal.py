@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from quantumflow_client._call import Call
     from quantumflow_client._json import Json
     from quantumflow_client._runs import RunId, RunState, RunStatus
-    from quantumflow_client._sql import Task, TaskRef, WorkflowVersion
+    from quantumflow_client._sql.definitions import WorkflowVersion
+    from quantumflow_client._sql.tasks import Task, TaskRef
     from quantumflow_client._worker.reports import Report
     from quantumflow_client.flow import InT, OutT
 
@@ -127,7 +128,7 @@ class Rehearsal:
             if self._database is not None:
                 # Others' tasks wait in the usual one.
                 self._queue = f"rehearsal_{self._worker_id.hex[:12]}"
-            self._ask(_sql.advance_clock(timedelta(0)))
+            self._ask(_sql.workers.advance_clock(timedelta(0)))
             if self._used is not None:
                 for flow in self._used.flows:
                     self._note_signals(flow.definition())
@@ -183,7 +184,9 @@ class Rehearsal:
         self._close_host()
         self._note_signals(definition)
         moved = _moved(definition, self._queue)
-        return self._ask(_sql.define_flow(moved, None, rollback=True, encode=self._registry.encode))
+        return self._ask(
+            _sql.definitions.define_flow(moved, None, rollback=True, encode=self._registry.encode)
+        )
 
     def stub(self, stubs: Mapping[Any, Stub]) -> None:
         """Let stubs stand in place of handlers; see `run`.
@@ -280,9 +283,9 @@ class Rehearsal:
         done = 0
         while True:
             self._hang_on()
-            settled = self._ask(_sql.settle())
+            settled = self._ask(_sql.workers.settle())
             tasks = self._ask(
-                _sql.claim_tasks(
+                _sql.tasks.claim_tasks(
                     self._worker_id,
                     quantity=1,
                     queues=(self._queue,),
@@ -307,12 +310,12 @@ class Rehearsal:
                 signal = signals.pop(0)
                 self.client.signal(run_id, signal.name, signal.payload, key=signal.key)
             self.work()
-            status = self._ask(_sql.status(run_id))
+            status = self._ask(_sql.runs.status(run_id))
             is_over = status["status"] not in _LIVE
             if is_over and all(c["status"] in ("completed", "failed") for c in status["callbacks"]):
                 return self._outcome(run_id, status)
             ahead = began + signals[0].after - self.now if signals else None
-            then = self._ask(_sql.advance_clock(ahead, until_due=True, queues=queues))
+            then = self._ask(_sql.workers.advance_clock(ahead, until_due=True, queues=queues))
             if then is None and is_over:
                 return self._outcome(run_id, status)
             if then is None:
@@ -360,12 +363,12 @@ class Rehearsal:
     def _hang_on(self) -> None:
         """Keep what is to time out until it does."""
         if self._hanging:
-            call = _sql.extend_leases(self._worker_id, self._hanging, lease=_DAY)
+            call = _sql.tasks.extend_leases(self._worker_id, self._hanging, lease=_DAY)
             kept = {key for key, lease in self._ask(call).items() if lease.state == "held"}
             self._hanging = {task for task in self._hanging if task[:3] in kept}
 
     def _advanced(self, ahead: timedelta, *, until_due: bool = False) -> datetime:
-        then = self._ask(_sql.advance_clock(ahead, until_due=until_due))
+        then = self._ask(_sql.workers.advance_clock(ahead, until_due=until_due))
         assert then is not None
         return then
 
@@ -437,7 +440,7 @@ class Rehearsal:
     def _reasons(self, run_id: UUID) -> tuple[list[str], list[str]]:
         """What a run waits for, and its children, and what would help."""
         said, hints = [], []
-        for reason in self._ask(_sql.why(run_id, only_stuck=False)):
+        for reason in self._ask(_sql.looking.why(run_id, only_stuck=False)):
             where = "the run" if reason.step_slug is None else f"step {reason.step_slug!r}"
             detail = reason.detail or ""
             said.append(f"{where}: {reason.reason}" + (f", {detail}" if detail else ""))
@@ -454,7 +457,7 @@ class Rehearsal:
     # What came of it
 
     def _outcome(self, run_id: UUID, status: RunStatus) -> Outcome[Any]:
-        attempts = self._ask(_sql.list_attempts(run_id, None))
+        attempts = self._ask(_sql.looking.list_attempts(run_id, None))
         steps = {
             step["step_slug"]: StepOutcome(
                 step["status"],
@@ -482,7 +485,7 @@ class Rehearsal:
         )
 
     def _step_output(self, run_id: UUID, step_slug: str) -> Json:
-        text = self._ask(_sql.step_output(run_id, step_slug))
+        text = self._ask(_sql.tasks.step_output(run_id, step_slug))
         return None if text is None else _json.decode(text, f"the output of step {step_slug!r}")
 
     def _output(self, run_id: UUID, status: RunStatus) -> Any:
@@ -490,7 +493,7 @@ class Rehearsal:
         reader = reader_of(run_id)
         if reader is None or status["status"] != "completed":
             return status["output"]
-        exact: RunState = self._ask(_sql.status(run_id, summary=True, exact=reader.is_exact))
+        exact: RunState = self._ask(_sql.runs.status(run_id, summary=True, exact=reader.is_exact))
         return reader(exact["output"], "the run's output")
 
 

@@ -112,9 +112,9 @@ def _make_template(server: EmbeddedServer, admin: psycopg.Connection[Any]) -> No
         connection.execute(
             "insert into quantumflow.settings (name, value) values ('test_clock', 'on')"
         )
-        _sql.setup().on(connection)
-        _sql.define_flow(_WAITING, None, rollback=True).on(connection)
-        _sql.delete_flow("waiting").on(connection)
+        _sql.installation.setup().on(connection)
+        _sql.definitions.define_flow(_WAITING, None, rollback=True).on(connection)
+        _sql.definitions.delete_flow("waiting").on(connection)
     renamed = sql.SQL("alter database {} rename to {}")
     admin.execute(renamed.format(sql.Identifier(unfinished), sql.Identifier(_TEMPLATE)))
 
@@ -169,7 +169,7 @@ class Database:
         Calls quantumflow.advance_clock.
         """
         ahead = by if isinstance(by, timedelta) else timedelta(seconds=by)
-        then = _sql.advance_clock(ahead).on(self._connection)
+        then = _sql.workers.advance_clock(ahead).on(self._connection)
         assert then is not None
         return then
 
@@ -181,7 +181,7 @@ class Database:
 
         Calls quantumflow.advance_clock.
         """
-        return _sql.advance_clock(None, until_due=True).on(self._connection)
+        return _sql.workers.advance_clock(None, until_due=True).on(self._connection)
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def _run(make: Callable[[Any, str | None], Call[Any]], done: str) -> Deed:
 
 def _retry(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     run_id = run_of(request)
-    call = _sql.retry_run(
+    call = _sql.steering.retry_run(
         run_id,
         form.get("from_step") or None,
         from_iteration=int(text) if (text := form.get("iteration", "")).isdigit() else None,
@@ -80,14 +80,14 @@ def _retry(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
 
 
 def _delete(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
-    call = _sql.delete_run(run_of(request), form.get("reason") or None)
+    call = _sql.steering.delete_run(run_of(request), form.get("reason") or None)
     return call, "/runs", "deleted"
 
 
 def _signal(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     run_id = run_of(request)
     payload = _value(form, "payload", "null")
-    call = _sql.send_signal(
+    call = _sql.signals.send_signal(
         run_id, form.get("signal", ""), payload, key=form.get("key") or None, encode=_json.encode
     )
     back = "/waits" if form.get("back") == "waits" else f"/runs/{run_id}"
@@ -96,7 +96,7 @@ def _signal(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
 
 def _start(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     slug = request.path_params["workflow_slug"]
-    call = _sql.start_flow(
+    call = _sql.runs.start_flow(
         slug,
         _value(form, "input", "{}"),
         run_id=None,
@@ -111,12 +111,16 @@ def _start(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
 
 def _pause(_request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     kind, name = _paused(form)
-    return _sql.pause(kind, name, form.get("reason") or None), _back(kind, name), "held"
+    return _sql.steering.pause(kind, name, form.get("reason") or None), _back(kind, name), "held"
 
 
 def _resume(_request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     kind, name = _paused(form)
-    return _sql.resume(kind, name, form.get("reason") or None), _back(kind, name), "released"
+    return (
+        _sql.steering.resume(kind, name, form.get("reason") or None),
+        _back(kind, name),
+        "released",
+    )
 
 
 def _paused(form: Form) -> tuple[str, str]:
@@ -133,13 +137,13 @@ def _back(kind: str, name: str) -> str:
 def _run_now(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     run_id, step = run_of(request), form.get("step", "")
     task = form.get("task", "")
-    call = _sql.run_now(run_id, step, int(task) if task.isdigit() else 0)
+    call = _sql.steering.run_now(run_id, step, int(task) if task.isdigit() else 0)
     return call, f"/runs/{run_id}/steps/{quote(step, safe='')}", "hurried"
 
 
 def _cancel_goal(request: Request, form: Form) -> tuple[Call[Any], str, str | None]:
     goal_id = uuid_of(request.path_params["slug"])
-    call = _sql.cancel_goal(goal_id, form.get("reason") or None)
+    call = _sql.goals.cancel_goal(goal_id, form.get("reason") or None)
     return call, f"/goals/{goal_id}", "cancelled"
 
 
@@ -158,9 +162,9 @@ def _value(form: Form, name: str, empty: str) -> Any:
 
 
 DEEDS: dict[str, Deed] = {
-    "runs/cancel": _run(_sql.cancel_run, "cancelled"),
-    "runs/pause": _run(_sql.pause_run, "paused"),
-    "runs/resume": _run(_sql.resume_run, "resumed"),
+    "runs/cancel": _run(_sql.steering.cancel_run, "cancelled"),
+    "runs/pause": _run(_sql.steering.pause_run, "paused"),
+    "runs/resume": _run(_sql.steering.resume_run, "resumed"),
     "runs/retry": _retry,
     "runs/delete": _delete,
     "runs/signal": _signal,
@@ -169,7 +173,7 @@ DEEDS: dict[str, Deed] = {
     "goals/cancel": _cancel_goal,
     "pauses/pause": _pause,
     "pauses/resume": _resume,
-    "schedules/pause": _schedule(_sql.pause_schedule, "paused"),
-    "schedules/resume": _schedule(_sql.resume_schedule, "resumed"),
+    "schedules/pause": _schedule(_sql.schedules.pause_schedule, "paused"),
+    "schedules/resume": _schedule(_sql.schedules.resume_schedule, "resumed"),
 }
 """What can be done, by the first and the last word of its address."""

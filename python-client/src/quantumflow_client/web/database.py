@@ -44,9 +44,9 @@ class Database:
         if who is None:
             return self.ask(call)
         with self.connections.lent() as connection, connection.transaction():
-            _sql.act_for(who).on(connection)
+            _sql.session.act_for(who).on(connection)
             return call.on(connection)
 
     def may(self, names: Iterable[str]) -> frozenset[str]:
         """Which of the functions the role may call."""
-        return self.ask(_sql.may(names))
+        return self.ask(_sql.session.may(names))

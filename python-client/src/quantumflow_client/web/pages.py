@@ -54,14 +54,14 @@ def overview(request: Request) -> Response:
 
     def look() -> dict[str, Any]:
         return {
-            "findings": [f for f in ask(_sql.doctor()) if f.state != "ok"],
-            "reasons": ask(_sql.why(None, only_stuck=False)),
-            "queues": ask(_sql.list_queues()),
-            "workers": ask(_sql.list_workers(alive_only=True)),
-            "latest": ask(_sql.list_runs(max_runs=10)),
-            "failed": ask(_sql.list_failures(None, max_failures=10)),
-            "schedules": ask(_sql.list_schedules(None))[:5],
-            "waits": ask(_sql.list_waits(None, None, max_runs=10, with_input=False)),
+            "findings": [f for f in ask(_sql.installation.doctor()) if f.state != "ok"],
+            "reasons": ask(_sql.looking.why(None, only_stuck=False)),
+            "queues": ask(_sql.looking.list_queues()),
+            "workers": ask(_sql.looking.list_workers(alive_only=True)),
+            "latest": ask(_sql.runs.list_runs(max_runs=10)),
+            "failed": ask(_sql.runs.list_failures(None, max_failures=10)),
+            "schedules": ask(_sql.schedules.list_schedules(None))[:5],
+            "waits": ask(_sql.signals.list_waits(None, None, max_runs=10, with_input=False)),
         }
 
     return at.show(request, "overview.html.jinja", at.kept("overview", _SOON, look))
@@ -79,7 +79,7 @@ def runs(request: Request) -> Response:
     with_children = request.query_params.get("with_children") == "1"
     before = request.query_params.get("before")
     found = at.database.ask(
-        _sql.list_runs(
+        _sql.runs.list_runs(
             asked["workflow"] or None,
             status=asked["status"] or None,
             before=uuid_of(before) if before else None,
@@ -108,7 +108,9 @@ def runs(request: Request) -> Response:
             "more": more,
             "is_first": not before,
             "first": "?" + urlencode(kept),
-            "flows": [flow.workflow_slug for flow in at.database.ask(_sql.list_flows())],
+            "flows": [
+                flow.workflow_slug for flow in at.database.ask(_sql.definitions.list_flows())
+            ],
             "now": datetime.now(timezone.utc),
         },
     )
@@ -174,18 +176,18 @@ def step(request: Request) -> Response:
     at = house(request)
     ask = at.database.ask
     run_id, slug = run_of(request), request.path_params["step_slug"]
-    state: Any = ask(_sql.status(run_id))
-    attempts = ask(_sql.list_attempts(run_id, slug))
+    state: Any = ask(_sql.runs.status(run_id))
+    attempts = ask(_sql.looking.list_attempts(run_id, slug))
     row = next((s for s in state["steps"] if s["step_slug"] == slug), None)
     number = _number(request, "from", 0)
     outputs, failed = [], []
     if row is not None:
         outputs = ask(
-            _sql.list_outputs(
+            _sql.tasks.list_outputs(
                 run_id, slug, after_index=number - 1, max_items=20, read=lambda text, _: text
             )
         )
-        failed = ask(_sql.failed_items(run_id, slug)) if row["step_type"] == "map" else []
+        failed = ask(_sql.steering.failed_items(run_id, slug)) if row["step_type"] == "map" else []
     first = _number(request, "attempts", 0)
     return at.show(
         request,
@@ -214,7 +216,7 @@ def output(request: Request) -> Response:
     """The whole output of a step, as a file."""
     at = house(request)
     run_id, slug = run_of(request), request.path_params["step_slug"]
-    text = at.database.ask(_sql.step_output(run_id, slug))
+    text = at.database.ask(_sql.tasks.step_output(run_id, slug))
     if text is None:
         raise HTTPException(404, "The step has no output.")
     name = "".join(c if c.isalnum() and c.isascii() else "_" for c in slug)
@@ -228,10 +230,10 @@ def retry(request: Request) -> Response:
     run_id = run_of(request)
     from_step = request.query_params.get("from") or None
     given_up = request.query_params.get("given_up") == "1"
-    state: Any = at.database.ask(_sql.status(run_id))
+    state: Any = at.database.ask(_sql.runs.status(run_id))
     iteration = _number(request, "iteration", 0) or None
     steps = at.database.ask(
-        _sql.retry_preview(run_id, from_step, from_iteration=iteration, given_up=given_up)
+        _sql.steering.retry_preview(run_id, from_step, from_iteration=iteration, given_up=given_up)
     )
     return at.show(
         request,
@@ -249,7 +251,9 @@ def retry(request: Request) -> Response:
 def flows(request: Request) -> Response:
     """The workflows."""
     at = house(request)
-    return at.show(request, "flows.html.jinja", {"flows": at.database.ask(_sql.list_flows())})
+    return at.show(
+        request, "flows.html.jinja", {"flows": at.database.ask(_sql.definitions.list_flows())}
+    )
 
 
 def flow(request: Request) -> Response:
@@ -258,8 +262,8 @@ def flow(request: Request) -> Response:
     ask = at.database.ask
     slug = request.path_params["workflow_slug"]
     version = _number(request, "version", 0) or None
-    definition: Any = ask(_sql.get_flow(slug, version))
-    summary = next(f for f in ask(_sql.list_flows()) if f.workflow_slug == slug)
+    definition: Any = ask(_sql.definitions.get_flow(slug, version))
+    summary = next(f for f in ask(_sql.definitions.list_flows()) if f.workflow_slug == slug)
     steps = steps_of(definition)
     large = len(steps) > 60
     shapes = {"upright": True} if large else {"wide": False, "upright": True}
@@ -273,10 +277,15 @@ def flow(request: Request) -> Response:
             "version": version or summary.current_version,
             "versions": list(versions),
             "graphs": {name: graph.draw(steps, upright=up) for name, up in shapes.items()},
-            "runs": ask(_sql.list_runs(slug, max_runs=10)),
-            "stats": ask(_sql.stats(slug, timedelta(days=1), timedelta(days=7))),
+            "runs": ask(_sql.runs.list_runs(slug, max_runs=10)),
+            "stats": ask(_sql.looking.stats(slug, timedelta(days=1), timedelta(days=7))),
             "paused": next(
-                (p for p in ask(_sql.list_pauses()) if (p.kind, p.name) == ("workflow", slug)), None
+                (
+                    p
+                    for p in ask(_sql.steering.list_pauses())
+                    if (p.kind, p.name) == ("workflow", slug)
+                ),
+                None,
             ),
         },
     )
@@ -306,7 +315,7 @@ def diff(request: Request) -> Response:
     at = house(request)
     slug = request.path_params["workflow_slug"]
     first, second = _number(request, "from", 1), _number(request, "to", 1)
-    found = at.database.ask(_sql.diff_flow(slug, first, second))
+    found = at.database.ask(_sql.looking.diff_flow(slug, first, second))
     values = {"slug": slug, "first": first, "second": second, "found": found}
     return at.show(request, "diff.html.jinja", values)
 
@@ -318,11 +327,11 @@ def queues(request: Request) -> Response:
         "queues",
         _SOON,
         lambda: {
-            "queues": at.database.ask(_sql.list_queues()),
-            "reasons": at.database.ask(_sql.why(None, only_stuck=False)),
-            "sizes": at.database.ask(_sql.list_sizes()),
-            "pauses": at.database.ask(_sql.list_pauses()),
-            "limits": at.database.ask(_sql.list_limits()),
+            "queues": at.database.ask(_sql.looking.list_queues()),
+            "reasons": at.database.ask(_sql.looking.why(None, only_stuck=False)),
+            "sizes": at.database.ask(_sql.looking.list_sizes()),
+            "pauses": at.database.ask(_sql.steering.list_pauses()),
+            "limits": at.database.ask(_sql.limits.list_limits()),
         },
     )
     return at.show(request, "queues.html.jinja", values)
@@ -332,14 +341,14 @@ def workers(request: Request) -> Response:
     """Who works, or all who are known."""
     at = house(request)
     everyone = request.query_params.get("all") == "1"
-    found = at.database.ask(_sql.list_workers(alive_only=not everyone))
+    found = at.database.ask(_sql.looking.list_workers(alive_only=not everyone))
     return at.show(request, "workers.html.jinja", {"workers": found, "everyone": everyone})
 
 
 def schedules(request: Request) -> Response:
     """What is started by the clock."""
     at = house(request)
-    found = at.database.ask(_sql.list_schedules(None))
+    found = at.database.ask(_sql.schedules.list_schedules(None))
     return at.show(request, "schedules.html.jinja", {"schedules": found})
 
 
@@ -347,7 +356,7 @@ def waits(request: Request) -> Response:
     """What waits for a signal, with what there is to decide by."""
     at = house(request)
     slug = request.query_params.get("workflow") or None
-    found = at.database.ask(_sql.list_waits(slug, None, max_runs=100, with_input=True))
+    found = at.database.ask(_sql.signals.list_waits(slug, None, max_runs=100, with_input=True))
     return at.show(request, "waits.html.jinja", {"waits": found, "workflow": slug})
 
 
@@ -355,14 +364,14 @@ def goals(request: Request) -> Response:
     """The latest goals."""
     at = house(request)
     return at.show(
-        request, "goals.html.jinja", {"goals": at.database.ask(_sql.list_goals(None, 100))}
+        request, "goals.html.jinja", {"goals": at.database.ask(_sql.goals.list_goals(None, 100))}
     )
 
 
 def goal(request: Request) -> Response:
     """A goal: its tasks, its run, what came of it."""
     at = house(request)
-    found = at.database.ask(_sql.goal_status(uuid_of(request.path_params["goal_id"])))
+    found = at.database.ask(_sql.goals.goal_status(uuid_of(request.path_params["goal_id"])))
     return at.show(request, "goal.html.jinja", {"goal": found})
 
 
@@ -374,7 +383,7 @@ def history(request: Request) -> Response:
     since = _moment(at, "since", asked["since"]) or now - timedelta(minutes=10)
     until = _moment(at, "until", asked["until"])
     run_id = uuid_of(asked["run"]) if asked["run"] else None
-    found = at.database.ask(_sql.history(since, until, run_id))
+    found = at.database.ask(_sql.looking.history(since, until, run_id))
     acts_only = request.query_params.get("acts") == "1"
     if acts_only:  # a function's name; what happens by itself is two words
         found = [event for event in found if " " not in event.what]
