@@ -112,11 +112,16 @@ mutate: venv build $(PGTAP)  ## break the SQL on purpose, piece by piece: do the
 mutate-docs: venv  ## write the list of what is broken into docs/guarantees.md
 	@cd tests-py && $(CURDIR)/$(BIN)/python -m mutation.mutate --docs
 
+.PHONY: calls
+calls: venv  ## write the AsyncClient's calls from the Client's
+	@$(BIN)/python tools/async_calls.py
+
 .PHONY: lint
 lint: venv build  ## style, types, versions, documents, the security of the SQL
 	@$(BIN)/ruff check $(PYTHON_CODE)
 	@$(BIN)/ruff format --check $(PYTHON_CODE)
 	@$(BIN)/mypy $(PYTHON_CODE)
+	@$(BIN)/python tools/async_calls.py --check
 	@$(BIN)/python tools/check_versions.py
 	@$(MAKE) -s -C extension check-release
 	@$(BIN)/python tools/check_sql_security.py

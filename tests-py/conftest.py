@@ -7,8 +7,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -17,6 +16,9 @@ from psycopg import sql
 from quantumflow_client import _extension
 from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Connection = psycopg.Connection[Any]
 Connect = Callable[..., Connection]

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from quantumflow_client import _extension
-from quantumflow_client.embedded import EmbeddedServer
 from support.server import REPOSITORY, build_extension, server_kind
+
+if TYPE_CHECKING:
+    from quantumflow_client.embedded import EmbeddedServer
 
 # Folders of the image that its steps name.
 PLACES = re.compile(r"(?<![\w$)/])/(?=pgmq|tmp|docker-entrypoint-initdb\.d)")

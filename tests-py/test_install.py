@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -20,6 +19,9 @@ from support.catalog import describe_schema
 from support.programs import run_program
 from support.server import REPOSITORY
 from upgrade.installation import OLD, Installation, install_old
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

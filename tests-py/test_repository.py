@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TESTS = {folder.name for folder in (REPOSITORY / "tests-py").iterdir() if folder.is_dir()}
 _OURS = _TESTS | {"support", "benchmarks", "tools"}

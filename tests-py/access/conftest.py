@@ -6,17 +6,20 @@ And with STRANGERS: roles that were granted nothing of quantumflow, but somethin
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from quantumflow_client.embedded import EmbeddedServer
 from support.functions import Function, functions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
@@ -25,9 +23,14 @@ from psycopg.conninfo import make_conninfo
 
 from quantumflow_client import AsyncClient, Client, Context, Flow
 from quantumflow_client.cli import main
-from quantumflow_client.embedded import EmbeddedServer
 from support.command import Command
 from support.programs import run_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.system
 

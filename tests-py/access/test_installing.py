@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from access.conftest import Installation
 from access.test_levels import VALUES, outcome
 from access.traps import Traps
 from quantumflow_client import _extension
@@ -27,6 +24,12 @@ from support.functions import functions_of
 from support.programs import run_program
 from upgrade.installation import Installation as OldInstallation
 from upgrade.installation import install_old
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from access.conftest import Installation
 
 pytestmark = pytest.mark.system
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -12,7 +11,11 @@ from psycopg.conninfo import make_conninfo
 
 from access.conftest import LEVELS, Installation
 from access.test_levels import VALUES, outcome
-from quantumflow_client.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.system
 

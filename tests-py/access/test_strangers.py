@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -22,8 +21,12 @@ from psycopg.types.json import Jsonb
 from access.conftest import LEVELS, STRANGERS, Installation
 from access.test_levels import VALUES, outcome
 from access.traps import KINDS, Traps
-from support.functions import Function
 from support.waiting import is_blocked, wait_until, wait_until_blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.functions import Function
 
 pytestmark = pytest.mark.system
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from support.engine import Engine, Task
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from support.engine import Engine, Task
 
 FLOW = "order"
 _ITEMS = [1, 2, 3]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from quantumflow_client import Client
-from quantumflow_client.embedded import EmbeddedServer
 from quantumflow_client.errors import DatabaseIsCopy
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connect = Callable[..., psycopg.Connection]
 

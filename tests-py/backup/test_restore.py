@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -22,6 +21,9 @@ from support.engine import Engine
 from support.old_pgmq import old_pgmq_script
 from support.programs import run_program
 from support.server import REPOSITORY, build_extension, throwaway_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 FORMATS = {
     "plain": ["--format=plain"],

@@ -16,10 +16,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -44,10 +42,15 @@ from chaos.server_log import ServerLog
 from chaos.verdict import Verdict, judge
 from chaos.workers import Workers
 from quantumflow_client._connections import Connections
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 from support.proxy import Proxy
 from support.server import REPOSITORY, build_extension, server_kind, throwaway_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 T = TypeVar("T")
 

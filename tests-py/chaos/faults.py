@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -16,12 +14,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chaos.flows import DROPPED_QUEUE
 from chaos.runs import ROLE, persist
-from chaos.server_log import ServerLog
 from chaos.spells import Spells
-from chaos.workers import Workers
-from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import BOTH, Direction, Proxy
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from chaos.server_log import ServerLog
+    from chaos.workers import Workers
+    from quantumflow_client.embedded import EmbeddedServer
 
 _OFTEN = ("claim_tasks", "complete_and_claim", "commit", "start_flow")
 _CALLS = (

@@ -13,15 +13,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
 from chaos import flows, spells
 from chaos.flows import DROPPED_QUEUE
 from chaos.runs import OPERATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
 
 T = TypeVar("T")
 

@@ -8,18 +8,21 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from chaos import flows, spells
-from chaos.flows import Kind
 from quantumflow_client import _json, _sql
-from quantumflow_client._connections import Connections
 from support.engine import Engine
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from chaos.flows import Kind
+    from quantumflow_client._connections import Connections
 
 T = TypeVar("T")
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaos.flows import DROPPED_QUEUE
 from chaos.runs import HARNESS, OPERATOR, ROLE
-from chaos.spells import Spell
-from quantumflow_client.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from chaos.spells import Spell
+    from quantumflow_client.embedded import EmbeddedServer
 
 SETTINGS = {"log_line_prefix": "%m [%p] %u {%s} (%a) ", "log_timezone": "UTC"}
 

@@ -6,12 +6,14 @@ itself: two of a kind may overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import psycopg
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    import psycopg
 
 Kind = Literal["queue gone", "hurry", "deaf"]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from uuid import UUID
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from chaos.flows import EFFECTS, GONE, Expected, Kind, digest, expect, note
 from chaos.runs import SHOWN, Started, history, queues
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from uuid import UUID
+
+    import psycopg
 
 Key = tuple[str, int]
 Effect = tuple[str, int, int, int]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaos.flows import DROPPED_QUEUE, QUEUES
 from quantumflow_client.cli._errors import Exit
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Workers:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from quantumflow_client.embedded import EmbeddedServer
-from support.command import Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from support.command import Command
 
 
 def test_a_server_in_the_current_folder(

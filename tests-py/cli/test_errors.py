@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
 from importlib.machinery import ModuleSpec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -18,6 +16,10 @@ from psycopg.conninfo import make_conninfo
 from quantumflow_client import Client, NotInstalled
 from quantumflow_client.embedded import EmbeddedServerError
 from support.command import ONE_STEP, Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 NO_RUN = "0198c0de-0000-7000-8000-000000000000"
 NO_SERVER = "host=/nonexistent dbname=app"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-import pytest
 from psycopg.conninfo import make_conninfo
 
 import quantumflow_client
 from quantumflow_client import _extension
 from quantumflow_client._sql.installation import Finding
 from quantumflow_client.cli import examine
-from quantumflow_client.embedded import EmbeddedServer
 from support.command import ONE_STEP, Command
+
+if TYPE_CHECKING:
+    import pytest
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Define = Callable[[dict[str, Any]], str]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.command import DIAMOND, MAP, ONE_STEP, Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Define = Callable[[dict[str, Any]], str]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from support.command import Command
+if TYPE_CHECKING:
+    from support.command import Command
 
 RULES = [
     {

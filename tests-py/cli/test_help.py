@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -16,7 +16,11 @@ import pytest
 import quantumflow_client
 from quantumflow_client.cli import main
 from quantumflow_client.cli._errors import EXIT_CODES, Exit
-from support.command import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.command import Command
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:

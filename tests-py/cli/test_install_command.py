@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -17,6 +15,10 @@ from quantumflow_client.embedded import EmbeddedServer, pgmq_files
 from support.command import ONE_STEP, Command
 from support.programs import run_program
 from upgrade.installation import BASE, OLD, install_old
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from support.command import Command
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from support.command import Command
 
 
 def test_a_limit_from_its_beginning_to_its_end(quantumflow: Command) -> None:

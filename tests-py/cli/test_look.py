@@ -6,13 +6,14 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from quantumflow_client import Attempt
 from quantumflow_client.cli._bars import bars
 from support.command import DIAMOND, ONE_STEP, Command
+
+if TYPE_CHECKING:
+    import psycopg
 
 Define = Callable[[dict[str, Any]], str]
 Work = Callable[[], bool]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from support.command import ONE_STEP, Command
+
+if TYPE_CHECKING:
+    import psycopg
 
 Define = Callable[[dict[str, Any]], str]
 

@@ -10,9 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -22,6 +20,10 @@ from quantumflow_client._exposition import text_of
 from quantumflow_client._sql.looking import Metric
 from support.command import Command
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MONITORING = REPOSITORY / "docs" / "monitoring"
 

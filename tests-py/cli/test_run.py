@@ -7,16 +7,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from quantumflow_client import Client
 from quantumflow_client.cli import _output
 from support.command import DIAMOND, ONE_STEP, Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
 
 Define = Callable[[dict[str, Any]], str]
 Work = Callable[[], bool]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from support.command import ONE_STEP, Command
+
+if TYPE_CHECKING:
+    import psycopg
 
 Define = Callable[[dict[str, Any]], str]
 

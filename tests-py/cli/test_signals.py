@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import psycopg
-import pytest
+if TYPE_CHECKING:
+    import psycopg
+    import pytest
 
-from support.command import Command
+    from support.command import Command
 
 Define = Callable[[dict[str, Any]], str]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from quantumflow_client import Client
 from quantumflow_client.cli import worker
 from support.command import ONE_STEP, Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
 
 APP = """
 from quantumflow_client import Client, Flow

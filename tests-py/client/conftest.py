@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quantumflow_client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class BackgroundWorker:

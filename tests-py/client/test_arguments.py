@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -23,6 +22,9 @@ from quantumflow_client import (
     _dsn,
 )
 from quantumflow_client.errors import NotInstalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,7 +19,11 @@ from quantumflow_client._worker.asides import (
     Asides,
 )
 from quantumflow_client._worker.refusals import Refusal
-from quantumflow_client._worker.reports import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from quantumflow_client._worker.reports import Report
 
 REFUSAL = Refusal("42501", "InsufficientPrivilege", "permission denied")
 VALUE = Refusal("22P05", "UntranslatableCharacter", "no such character")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -13,6 +12,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from quantumflow_client import AsyncClient, Client, RunCancelled, WaitTimeout
 from quantumflow_client.errors import RunHasEnded, UnknownRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -18,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from quantumflow_client import AsyncClient, BadArgument, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 

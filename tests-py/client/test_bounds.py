@@ -6,10 +6,9 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -27,6 +26,9 @@ from quantumflow_client import (
 from quantumflow_client._worker import listener
 from quantumflow_client.errors import UnknownRun
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Connection = psycopg.Connection[Any]
 

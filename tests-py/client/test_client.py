@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -19,6 +18,9 @@ from quantumflow_client import Client, Flow, RunCancelled, WaitTimeout, _connect
 from quantumflow_client._call import Call
 from quantumflow_client.errors import BadSlug, RunIdTaken, UnsupportedValue
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 
@@ -297,7 +299,7 @@ def test_the_path_is_ours_even_where_a_pooler_forgets_it(
     dsn: str, monkeypatch: pytest.MonkeyPatch, forgets: bool
 ) -> None:
     if forgets:
-        monkeypatch.setattr(_sql, "SHOW_PATH", "select 'public'")
+        monkeypatch.setattr(_sql.session, "SHOW_PATH", "select 'public'")
     asked: Call[str] = Call("select current_setting('search_path')", lambda rows: str(rows[0][0]))
 
     async def ask() -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 import quantumflow_client
 from quantumflow_client import _sql
 from quantumflow_client._sql import STATEMENTS
 from quantumflow_client._worker import steps
+
+if TYPE_CHECKING:
+    import psycopg
 
 PACKAGE = Path(quantumflow_client.__file__).parent
 INSTALL = {"embedded.py", "cli/_statements.py", "testing/_servers.py"}

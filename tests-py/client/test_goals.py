@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -30,6 +29,9 @@ from quantumflow_client.errors import (
     UnknownGoal,
     UnknownGoalType,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GRAPH = {
     "tasks": [

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +17,9 @@ from quantumflow_client._sql.tasks import Task, TaskRef
 from quantumflow_client._worker.handlers import Handler, Registry, Unfit
 from quantumflow_client._worker.steps import Step, steps_of
 from quantumflow_client.errors import UnknownStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)
 RUN = UUID(int=1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from quantumflow_client import Client, PermanentError, RetryAfter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 llm = pytest.importorskip("quantumflow_client.llm")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from quantumflow_client import AsyncClient, Client
+
+if TYPE_CHECKING:
+    import psycopg
 
 ONE = {"slug": "one", "steps": [{"name": "a"}]}
 

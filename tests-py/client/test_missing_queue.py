@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -12,6 +11,9 @@ import pytest
 from quantumflow_client import Client, Flow
 from quantumflow_client.errors import UnknownQueue
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Connection = psycopg.Connection[Any]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
@@ -18,6 +17,9 @@ from quantumflow_client import Client, Context, Flow
 from quantumflow_client._spans import run_span, trace_of
 from quantumflow_client.otel import instrument, trace_headers
 from support.command import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FLOW = Flow("traced", max_attempts=2, retry_delay=0)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from quantumflow_client import Client, Context, Flow, RetryAfter
 from quantumflow_client._worker import core
-from quantumflow_client.embedded import EmbeddedServer
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 Work = Callable[..., Any]

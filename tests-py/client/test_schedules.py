@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import astuple
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -14,6 +13,9 @@ import pytest
 from quantumflow_client import AsyncClient, BadArgument, Client, Context, Flow
 from quantumflow_client.errors import BadSchedule, UnknownSchedule
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Connection = psycopg.Connection[Any]
 

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -19,11 +19,13 @@ from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, Context, Flow
-from quantumflow_client._connections import Session
-from quantumflow_client._sql.tasks import Completion, Failure
 from quantumflow_client._worker import apart
 from quantumflow_client._worker.second import Second
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from quantumflow_client._connections import Session
+    from quantumflow_client._sql.tasks import Completion, Failure
 
 Connection = psycopg.Connection[Any]
 Work = Callable[..., BackgroundWorker]

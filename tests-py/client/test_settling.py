@@ -6,13 +6,15 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from quantumflow_client import Client
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from quantumflow_client import Client
 
 Connection = psycopg.Connection[Any]
 Work = Callable[..., Any]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from quantumflow_client import AsyncClient, Client, Flow, Signalled, UnsupportedValue
 from quantumflow_client.errors import BadPageSize, UnknownWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
 
 
 @dataclass

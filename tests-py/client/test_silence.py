@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import AsyncClient, Client, Context, WaitTimeout, _waiting
 from support.proxy import BOTH, Direction, Proxy
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import psycopg
 
 _LEASE = timedelta(seconds=3)
 

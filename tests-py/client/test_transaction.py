@@ -8,8 +8,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -21,6 +20,9 @@ from quantumflow_client._worker.core import Stopping
 from support.engine import Engine, allow_test_clock
 from support.proxy import Proxy
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 Connection = psycopg.Connection[Any]
 Handler = Callable[..., Any]

@@ -13,9 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -26,6 +24,10 @@ from quantumflow_client._sql.tasks import Spent
 from quantumflow_client.errors import UnknownQueue
 from support.engine import Engine
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
 
 Connection = psycopg.Connection[Any]
 Work = Callable[..., Any]

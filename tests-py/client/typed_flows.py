@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypedDict
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from typing_extensions import assert_type
 
 from quantumflow_client import AsyncClient, Client, Context, Flow, RunId, Signalled, Slept
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 @dataclass

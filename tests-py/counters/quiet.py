@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from support.meter.driver import Driver
 from support.meter.server import Server
 from support.server import build_extension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SETTINGS = {
     "autovacuum": "off",

@@ -6,7 +6,7 @@ a map's task is, moved twice: that is most of the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -14,8 +14,12 @@ import pytest
 from counters.quiet import quiet_driver
 from support.engine import Engine
 from support.meter.counters import Meter
-from support.meter.driver import Driver
 from support.meter.quantumflow import Quantumflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.meter.driver import Driver
 
 RUNS = 300
 PORTION = 100

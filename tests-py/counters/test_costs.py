@@ -7,7 +7,7 @@ benchmarks count them, starts included, at batches of 100, on a server that does
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -18,6 +18,9 @@ from support.meter.counters import Cost
 from support.meter.driver import Driver, Load
 from support.meter.quantumflow import Quantumflow
 from support.meter.shapes import CHAIN, MAP, SINGLE, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TOLERANCE = 0.05
 

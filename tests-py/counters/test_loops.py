@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from counters.quiet import quiet_driver
 from support.engine import Engine
-from support.meter.driver import Driver
 from support.meter.quantumflow import Quantumflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.meter.driver import Driver
 
 _KEEP = 20
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from counters.quiet import quiet_driver
 from support.engine import Engine
-from support.meter.driver import Driver
 from support.meter.quantumflow import Quantumflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.meter.driver import Driver
 
 _FLOWS: dict[str, list[dict[str, Any]]] = {
     "inner": [{"name": "a"}, {"name": "b", "dependencies": ["a"]}],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from support.engine import Engine
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.engine import Engine
 
 _STEPS: list[dict[str, Any]] = [
     {"name": "first"},

@@ -14,14 +14,16 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from quantumflow_client import Client, Context, RetryAfter
 from quantumflow_client._worker import watch
 from quantumflow_client.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 client = Client()
 BEHAVIOURS: dict[str, Callable[..., Any]] = {}

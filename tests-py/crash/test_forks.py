@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from crash.forking import METHODS
 from quantumflow_client import Client
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENDED: dict[str, object] = {
     **{f"pool_{method}": [1, 2] for method in METHODS},

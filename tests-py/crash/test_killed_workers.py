@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import signal
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from crash.processes import worker_process
 from support.engine import Engine, allow_test_clock
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import psycopg
 
 pytestmark = pytest.mark.system
 

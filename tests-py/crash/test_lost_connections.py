@@ -7,19 +7,22 @@ on record, and is compared with what the database says in the end.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from crash.load import TASKS, check_load, completed, start_load
 from crash.processes import load_processes
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 from support.server import build_extension, server_kind, throwaway_server
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.system
 

@@ -14,8 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -23,6 +22,9 @@ import pytest
 from quantumflow_client import Client
 from support.server import REPOSITORY
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 Connection = psycopg.Connection[Any]
 

@@ -6,14 +6,17 @@ import contextlib
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from quantumflow_client import Client
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
 
 pytestmark = pytest.mark.system
 

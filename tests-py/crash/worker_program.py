@@ -21,9 +21,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import psycopg
@@ -33,6 +32,9 @@ from quantumflow_client._worker import host
 from quantumflow_client._worker.claims import Claims
 from quantumflow_client._worker.transaction import TaskTransaction
 from support.engine import Engine, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 

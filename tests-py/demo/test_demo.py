@@ -8,10 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -23,6 +21,10 @@ from quantumflow_client.embedded import EmbeddedServer
 from quantumflow_client.page.facts import Facts, read
 from support.server import build_extension
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
 
 Connection = psycopg.Connection[Any]
 

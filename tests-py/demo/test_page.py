@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from page.facts_of_runs import START, at, census, facts
 from page.test_page import Elements
 from quantumflow_client.demo import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOTALS: dict[str, Any] = {
     "files": 3,

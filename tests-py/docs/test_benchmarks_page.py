@@ -6,7 +6,7 @@ changed, or when a run made in parts mixes figures of different times.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from benchmarks import page
 from benchmarks.__main__ import RECORDED
 from benchmarks.results import Key, Results
 from benchmarks.targets import TARGETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_page_is_made_from_the_recorded_run(tmp_path: Path) -> None:

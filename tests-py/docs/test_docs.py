@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -16,6 +16,9 @@ from docs import a_web_framework, pictures
 from docs.pages import Block, blocks
 from quantumflow_client import Client
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 README = REPOSITORY / "README.md"  # whose blocks run in test_readme.py
 CONTRIBUTING = REPOSITORY / "CONTRIBUTING.md"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
@@ -14,6 +13,9 @@ import pytest
 from quantumflow_client.cli import main
 from support.functions import functions_of
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Connection = psycopg.Connection[Any]
 Texts = dict[str, str]

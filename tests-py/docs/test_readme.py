@@ -13,9 +13,9 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -23,6 +23,9 @@ from psycopg.conninfo import make_conninfo
 from docs.pages import Block, blocks
 from quantumflow_client.embedded import EmbeddedServer
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 README = REPOSITORY / "README.md"
 

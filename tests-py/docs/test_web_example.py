@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from docs import a_web_framework
@@ -16,6 +14,11 @@ from docs.a_web_framework import FastAPI, HTTPException
 from docs.pages import blocks
 from quantumflow_client import Client, ConnectionsBusy
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
 
 FLOW = {"slug": "thumbnails", "steps": [{"name": "listing"}]}
 

@@ -10,10 +10,8 @@ Fails when they do not wait, without synchronous_standby_names.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -28,11 +26,16 @@ from chaos.workers import Workers
 from crash.load import TASKS, check_load, completed, start_load
 from crash.processes import load_processes
 from quantumflow_client._connections import Connections
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine
 from support.replica import synchronous_replica, take_over
 from support.server import build_extension, throwaway_server
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 T = TypeVar("T")
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from fuzz.values import Known
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import allow_test_clock
 from support.functions import Function, functions_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 Answer = list[tuple[Any, ...]] | str

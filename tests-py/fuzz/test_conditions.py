@@ -9,13 +9,16 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from fuzz.conditions import SPLITS, Count, Maker, Tree, hostile, text_of
-from fuzz.conftest import Connection, Database
 from fuzz.values import STRANGE
+
+if TYPE_CHECKING:
+    from fuzz.conftest import Connection, Database
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "25"))
 _SEED = 1 if "QUANTUMFLOW_FUZZ_EXAMPLES" not in os.environ else random.randrange(10**9)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from fuzz.conftest import Connection, Database
 from fuzz.values import STRANGE, json_values
+
+if TYPE_CHECKING:
+    from fuzz.conftest import Connection, Database
 
 _SETTINGS = settings(
     max_examples=4 * int(os.environ.get("QUANTUMFLOW_FUZZ_EXAMPLES", "15")),

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from fuzz.conftest import Answer, Database
 from quantumflow_client import _extension
-from support.functions import Function
 from support.server import build_extension
+
+if TYPE_CHECKING:
+    from fuzz.conftest import Answer, Database
+    from support.functions import Function
 
 # Chance decides how much there is to do.
 pytestmark = pytest.mark.timeout(300)

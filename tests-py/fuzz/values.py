@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from support.functions import Argument
+if TYPE_CHECKING:
+    from support.functions import Argument
 
 Strategy = st.SearchStrategy[Any]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from support.engine import Engine
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A deadlock is noticed at once, and is an error of whoever is its victim.
 _OPTIONS = "-c deadlock_timeout=100ms -c statement_timeout=30s -c client_min_messages=error"

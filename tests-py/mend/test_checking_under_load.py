@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from mend.crowd import SETTINGS, STEPS, Crowd, start, work
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    import random
 
 
 def steer(engine: Engine, chance: random.Random) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from mend.crowd import OUTPUT, SETTINGS, STEPS, Crowd, start, work
 from support.engine import Engine
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import psycopg
 
 # Accidents that the engine survives, though what they hit gets stuck until somebody mends it.
 _ACCIDENTS = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from model.deciding import Condition
 from model.rules import DIE, FAIL, FATAL, HANG, RELEASE, VIOLATE, Flow, Step
+
+if TYPE_CHECKING:
+    from model.deciding import Condition
 
 _MISHAPS = st.sampled_from([FAIL, FAIL, DIE, DIE, HANG, HANG, RELEASE, FATAL])
 _SCRIPTS = st.one_of(

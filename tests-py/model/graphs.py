@@ -5,11 +5,13 @@ What a task comes to belongs to the task, so the end does not depend on who does
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.deciding import Condition, Decides
+
+if TYPE_CHECKING:
+    import random
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,18 @@ of a retry's delay. These the model is told, and checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
-from model.rules import Flow, Step
 from support.engine import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from uuid import UUID
+
+    from model.rules import Flow, Step
 
 
 def told_at(seconds: float) -> str:

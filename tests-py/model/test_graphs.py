@@ -12,17 +12,21 @@ import copy
 import itertools
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import replace
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from model.graphs import Node, fold, random_graph
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 _GRAPHS = int(os.environ.get("QUANTUMFLOW_GRAPHS", "120"))
 _SESSIONS = 4

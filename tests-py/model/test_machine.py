@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -32,9 +31,13 @@ from psycopg.types.json import Jsonb
 
 from model.flows import bare_flows
 from model.machine import CALLBACKS, GOING_ON, LIVE, Key, Model, RunState
-from model.rules import Flow
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import EPOCH, Engine, Task, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from model.rules import Flow
+    from quantumflow_client.embedded import EmbeddedServer
 
 _EXAMPLES = int(os.environ.get("QUANTUMFLOW_MODEL_EXAMPLES", "5"))
 _SETTINGS = settings(

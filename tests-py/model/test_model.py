@@ -10,8 +10,7 @@ import contextlib
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -23,8 +22,13 @@ from psycopg.types.json import Jsonb
 from model.flows import flows
 from model.rules import Expected, Flow, expect
 from model.workers import Notes, Worker
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 # Chance decides how much there is to do.
 pytestmark = pytest.mark.timeout(300)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from model.rules import DIE, FAIL, FATAL, HANG, RELEASE, VIOLATE, Expected, Flow, output_of
-from support.engine import Engine, Task
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from support.engine import Engine, Task
 
 Key = tuple[UUID, str, int]
 

@@ -29,17 +29,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task, allow_test_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 QUEUES = ["quantum_flow_queue", "beside"]
 # The step a is the one of which all is said; b and c are beside and behind it.

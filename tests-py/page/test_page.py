@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timezone
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from page.facts_of_runs import census, facts, failed, step
@@ -18,6 +16,11 @@ from quantumflow_client.page.facts import read
 from quantumflow_client.page.render import page
 from quantumflow_client.page.words import Clock
 from support.command import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import psycopg
 
 UTC = Clock(timezone.utc)
 EVIL = "<script>alert(1)</script>\u202egnp.\x1b[31m</pre>&amp;"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from support.engine import Engine
+if TYPE_CHECKING:
+    from support.engine import Engine
 
 HOT_TABLES = ("workflow_runs", "step_states", "step_tasks")
 

@@ -7,15 +7,18 @@ must read what it needs by key: no table is scanned, and the pages that it looks
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from conftest import Connect
 from plans.measuring import Meter, keep_autovacuum_away, table_counters
 from support.engine import Engine, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect
 
 pytestmark = pytest.mark.system
 

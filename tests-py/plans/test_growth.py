@@ -6,8 +6,8 @@ tell of the tables' settings and not of the machine's speed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,6 +17,9 @@ from support.meter.quantumflow import Quantumflow
 from support.meter.server import Server
 from support.server import build_extension
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TABLES = (
     "quantumflow.workflow_runs",

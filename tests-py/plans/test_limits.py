@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import Connect
 from plans.measuring import Meter, keep_autovacuum_away
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect
 
 pytestmark = pytest.mark.system
 

@@ -7,14 +7,18 @@ and, in the long form, when one takes longer than it may beside a million of the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import Connect
 from plans.measuring import Meter, keep_autovacuum_away
 from plans.test_full_tables import _FINISHED
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect
 
 pytestmark = pytest.mark.system
 

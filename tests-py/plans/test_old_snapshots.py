@@ -5,14 +5,18 @@ The clock is set, so that how often a session looks at its queue from the beginn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from conftest import Connect, Connection
 from plans.measuring import Meter, keep_autovacuum_away
 from support.engine import Engine, allow_test_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect, Connection
 
 pytestmark = pytest.mark.system
 

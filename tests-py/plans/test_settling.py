@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from statistics import mean
+from typing import TYPE_CHECKING
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from conftest import Connect
 from plans.measuring import Meter, function_calls, keep_autovacuum_away, table_counters
 from support.engine import Engine, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect
 
 pytestmark = pytest.mark.system
 

@@ -6,15 +6,18 @@ are on counters (pages touched, scans, WAL), never on time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conftest import Connect
 from plans.measuring import HOT_TABLES, Meter, function_calls, rows_read, table_counters
 from support.engine import Engine, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Connect
 
 pytestmark = pytest.mark.system
 

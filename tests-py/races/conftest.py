@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # A deadlock is found after 100 ms, not after 1 s; and a call that waits for a lock that nobody will
 # give up is an error, so that a test fails instead of hanging.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from races.stopping import holding
 from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
 
 # The clock: the leases last from 0 to 10; runs end at 5; the calls race at 20; messages put aside
 # are back at 21.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -17,6 +16,10 @@ from psycopg import sql
 
 from races.stopping import Call
 from support.engine import Engine, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
 
 TIMEOUT = 60
 

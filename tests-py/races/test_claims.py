@@ -7,13 +7,15 @@ import contextlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from races.stopping import ROWS, holding
 from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.system
 

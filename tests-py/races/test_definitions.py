@@ -5,9 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import re
 import threading
-from collections.abc import Callable
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,6 +13,10 @@ import pytest
 from races.stopping import Call
 from support.engine import Engine, remove_runs
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
 
 pytestmark = pytest.mark.system
 

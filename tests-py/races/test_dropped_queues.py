@@ -5,15 +5,17 @@ Fails when _hold_queue() leaves it to PostgreSQL to say that there is no such ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from races.stopping import Call
 from support.engine import Engine, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
 
 pytestmark = pytest.mark.system
 

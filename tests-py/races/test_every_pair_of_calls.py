@@ -19,19 +19,22 @@ import concurrent.futures
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from quantumflow_client.embedded import EmbeddedServer
 from races.conftest import OPTIONS
 from races.scenes import ACTED, ANSWERS, NEVER_WAIT, PASSES_OVER, RACE, SCENES, Arena, Case, call
 from races.stopping import Call, holding
 from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 # So many cases run side by side, each in a database of its own.
 ARENAS = 3

@@ -7,16 +7,18 @@ each order is forced, and its result is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from races.stopping import Call
 from support.engine import Engine, Task, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
 
 pytestmark = pytest.mark.system
 

@@ -11,15 +11,17 @@ import itertools
 import os
 import random
 import threading
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 import pytest
 
 from races.stopping import Call
 from support.engine import Engine, Task, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
 
 pytestmark = pytest.mark.system
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from quantumflow_client.embedded import EmbeddedServer
 from support.server import server_kind, throwaway_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 

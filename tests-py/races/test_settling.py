@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -14,6 +12,10 @@ from psycopg import sql
 
 from races.stopping import Call
 from support.engine import Engine, allow_test_clock, remove_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
 
 DEADLINE = 60
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from races.stopping import Call, holding
-from support.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.engine import Engine
 
 pytestmark = pytest.mark.system
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
-from quantumflow_client import Context
 from quantumflow_client.errors import UnknownStep
 from quantumflow_client.testing import make_context
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from quantumflow_client import Context
 
 
 def test_a_context_has_what_it_was_made_of() -> None:

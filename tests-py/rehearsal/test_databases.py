@@ -9,13 +9,16 @@ import textwrap
 import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from quantumflow_client import Client, Flow
-from quantumflow_client.testing import Database
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from quantumflow_client.testing import Database
 
 pytest_plugins = ["quantumflow_client.testing.fixtures"]
 

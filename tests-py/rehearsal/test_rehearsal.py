@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from quantumflow_client import Client, Context, Flow, HandlerMissing, PermanentError, RunFailed
@@ -23,6 +21,11 @@ from quantumflow_client.testing import (
     attempts,
     run,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
 
 pytest_plugins = ["quantumflow_client.testing.fixtures"]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from support.server import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
 
 SQL = REPOSITORY / "extension" / "sql"
 MANIFEST = SQL / "quantumflow.sql"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
-
-import psycopg
+from typing import TYPE_CHECKING, Any
 
 from rooms.rooms import Called, bodies, calls, code, floors, places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
 
 
 def climbs(found: list[Called], where: Mapping[str, str], order: list[str]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from rooms.rooms import places
+
+if TYPE_CHECKING:
+    import psycopg
 
 KNOW_KINDS = ("definition/", "step/kind/")
 

@@ -14,16 +14,19 @@ from __future__ import annotations
 import contextlib
 import random
 import zoneinfo
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from cronsim import CronSim, CronSimError
 
-from quantumflow_client.embedded import EmbeddedServer
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from quantumflow_client.embedded import EmbeddedServer
 from upgrade.installation import OLD, Installation, install_old
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 

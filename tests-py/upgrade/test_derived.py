@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from quantumflow_client import _extension
 from support.server import REPOSITORY, build_extension
 from upgrade.installation import BASE, base_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 def derive(folder: Path, before: Sequence[str], after: str) -> str:

@@ -8,23 +8,26 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from quantumflow_client import Client, _connections, _extension, _sql
-from quantumflow_client.embedded import EmbeddedServer
 from support.engine import Engine, Task
 from support.server import REPOSITORY
 from support.waiting import is_blocked, wait_until, wait_until_blocked
-from upgrade.installation import Installation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from uuid import UUID
+
+    from quantumflow_client.embedded import EmbeddedServer
+    from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
@@ -90,7 +93,7 @@ def test_workers_go_on(
     for added in (", summary => %(summary)s", ", tree => %(tree)s"):
         assert added in asks
         asks = asks.replace(added, "")
-    monkeypatch.setattr(_sql, "_STATUS", asks)
+    monkeypatch.setattr(_sql.runs, "_STATUS", asks)
     steps: list[dict[str, Any]] = [
         {"name": "first"},
         {"name": "each", "type": "map"},

@@ -6,16 +6,18 @@ client_0.3.0.json holds the statements that it sends, and the columns that it re
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
-from upgrade.installation import Installation
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from upgrade.installation import Installation
 
 Connection = psycopg.Connection[Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -12,11 +12,13 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from quantumflow_client import _extension
-from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from support.command import Command
 from support.waiting import wait_until_blocked
 from upgrade.installation import Installation, install_old
+
+if TYPE_CHECKING:
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 Connect = Callable[..., Connection]

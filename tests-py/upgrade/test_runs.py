@@ -5,8 +5,7 @@ Fails when the upgrade leaves out a changed function, or a table's change.
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -14,6 +13,9 @@ from psycopg.types.json import Jsonb
 
 from support.engine import EPOCH, Engine, Task, allow_test_clock
 from upgrade.installation import BASE, Installation
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 Connection = psycopg.Connection[Any]
 

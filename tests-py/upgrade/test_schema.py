@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -13,10 +13,12 @@ from psycopg import sql
 
 from quantumflow_client import _extension
 from quantumflow_client.cli import _statements
-from quantumflow_client.embedded import EmbeddedServer
 from support.catalog import describe_schema
 from support.waiting import wait_until_blocked
 from upgrade.installation import BASE, Installation
+
+if TYPE_CHECKING:
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 

@@ -39,13 +39,14 @@ _COLUMN = re.compile(rf"\b({'|'.join(_SINCE)})\b")
 
 def call_as_before() -> None:
     for name in ("_CLAIM_TASKS", "_COMPLETE_TASKS", "_COMPLETE_AND_CLAIM", "_FAIL_TASKS"):
-        columns, of, call = getattr(_sql, name).partition("from quantumflow.")
+        columns, of, call = getattr(_sql.tasks, name).partition("from quantumflow.")
         call = call.replace(",\n      held => %(held)s::int", "")
         assert "held" not in call
-        setattr(_sql, name, _COLUMN.sub(lambda column: _SINCE[column[1]], columns) + of + call)
+        columns = _COLUMN.sub(lambda column: _SINCE[column[1]], columns)
+        setattr(_sql.tasks, name, columns + of + call)
     known, _, since = _sql.workers._REGISTER_WORKER.partition(",\n      host => ")
     assert since
-    setattr(_sql, "_REGISTER_WORKER", f"{known})")  # noqa: B010 - a LiteralString
+    setattr(_sql.workers, "_REGISTER_WORKER", f"{known})")  # noqa: B010 - a LiteralString
 
 
 def main(dsn: str) -> None:

@@ -7,21 +7,24 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
-from conftest import Connect
 from quantumflow_client import Client, _connections
 from quantumflow_client._worker import core, listener
-from quantumflow_client.embedded import EmbeddedServer
 from support.proxy import Proxy
 from support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Connect
+    from quantumflow_client.embedded import EmbeddedServer
 
 Connection = psycopg.Connection[Any]
 

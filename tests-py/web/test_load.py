@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from support.browser import TOKEN, Site
 from support.waiting import wait_until
 from web.sites import Visitor
 from web.test_site import ASKS, Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.long
 

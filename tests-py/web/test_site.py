@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from page.test_page import EVIL, Elements
 from web.sites import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 PAGES = [
     "/",

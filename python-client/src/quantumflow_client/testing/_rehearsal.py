@@ -16,13 +16,14 @@ from uuid import UUID, uuid4
 import psycopg
 
 from quantumflow_client import _json, _sql, _typed
+from quantumflow_client._calls.base import definition_of
 from quantumflow_client._log import logger
 from quantumflow_client._runs import reader_of
 from quantumflow_client._worker.delivery import plain
 from quantumflow_client._worker.execution import Execution
 from quantumflow_client._worker.handlers import Registry
 from quantumflow_client._worker.refusals import refusal_of, substitute_of
-from quantumflow_client.client import Client, definition_of
+from quantumflow_client.client import Client
 from quantumflow_client.errors import BadArgument, HandlerMissing, QuantumflowError
 from quantumflow_client.flow import Flow
 

@@ -1,0 +1,79 @@
+"""The state of the database: checked, and mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from quantumflow_client import _sql
+
+from .base import Calls
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from quantumflow_client._borrowed import Borrowed
+    from quantumflow_client._sql.installation import StateProblem, StateRepair
+
+T = TypeVar("T")
+
+
+class InstallationCalls(Calls):
+    """The state of the database: checked, and mended."""
+
+    def check(
+        self, run_id: UUID | None = None, *, connection: Borrowed | None = None
+    ) -> list[StateProblem]:
+        """Find what breaks the rules that are always true: nothing, if all is well.
+
+        Args:
+            run_id: Look at this run only.
+            connection: As for `start_flow`.
+
+        Calls quantumflow.check_state.
+        """
+        return self._run(_sql.installation.check_state(run_id), connection)
+
+    def repair(
+        self, *, dry_run: bool = True, connection: Borrowed | None = None
+    ) -> list[StateRepair]:
+        """Mend what `check` finds, as far as that takes no decision.
+
+        Args:
+            dry_run: Change nothing, but say what would be done.
+            connection: As for `start_flow`.
+
+        Returns:
+            Each problem, and what was done about it.
+
+        Calls quantumflow.repair.
+        """
+        return self._run(_sql.installation.repair(dry_run=dry_run), connection)
+
+    def rebuild_queues(self, *, connection: Borrowed | None = None) -> dict[str, int]:
+        """Make the queues anew from the tasks, after a restore. Stop the workers first.
+
+        Args:
+            connection: As for `start_flow`.
+
+        Returns:
+            How many messages each queue has.
+
+        Raises:
+            QueuesInUse: Others hold tasks, runs or messages.
+
+        Calls quantumflow.rebuild_queues.
+        """
+        return self._run(_sql.installation.rebuild_queues(), connection)
+
+    def adopt(self, *, connection: Borrowed | None = None) -> str:
+        """Declare that the runs of this database, a copy, go on here, and not in its original.
+
+        Args:
+            connection: As for `start_flow`.
+
+        Returns:
+            The database's identity.
+
+        Calls quantumflow.adopt.
+        """
+        return self._run(_sql.installation.adopt(), connection)
