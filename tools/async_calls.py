@@ -19,6 +19,8 @@ PACKAGE = Path(__file__).parent.parent / "python-client" / "src" / "quantumflow_
 SOURCE = PACKAGE / "_calls"
 TARGET = PACKAGE / "_async_calls"
 
+HEADER = "# Written by tools/async_calls.py from _calls/{}: change that, then `make calls`.\n"
+
 NAMES = {
     "Borrowed": "AsyncBorrowed",
     "Iterator": "AsyncIterator",
@@ -119,7 +121,7 @@ def written() -> dict[Path, str]:
     trees = {name: ast.parse(text) for name, text in texts.items()}
     awaited = coroutines(trees)
     return {
-        TARGET / name: _formatted(in_async(text, trees[name], awaited))
+        TARGET / name: _formatted(HEADER.format(name) + in_async(text, trees[name], awaited))
         for name, text in texts.items()
     }
 

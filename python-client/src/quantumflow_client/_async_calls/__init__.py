@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/__init__.py: change that, then `make calls`.
 """The calls of a client, by rooms: each is one public function of schema quantumflow, or a few."""
 
 from .definitions import AsyncDefinitionCalls

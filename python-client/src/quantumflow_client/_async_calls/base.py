@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/base.py: change that, then `make calls`.
 """What all calls have in common: how they come to the database, and how flows are named."""
 
 from __future__ import annotations

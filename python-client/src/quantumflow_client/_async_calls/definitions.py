@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/definitions.py: change that, then `make calls`.
 """Workflows: defined, compared, their conditions tried."""
 
 from __future__ import annotations

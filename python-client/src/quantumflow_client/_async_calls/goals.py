@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/goals.py: change that, then `make calls`.
 """Goals, and what makes tasks of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/installation.py: change that, then `make calls`.
 """The state of the database: checked, and mended."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/learning.py: change that, then `make calls`.
 """What is learned from runs."""
 
 from __future__ import annotations

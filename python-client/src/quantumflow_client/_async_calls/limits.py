@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/limits.py: change that, then `make calls`.
 """How much of something may be done at once, or in a second."""
 
 from __future__ import annotations

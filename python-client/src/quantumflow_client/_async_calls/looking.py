@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/looking.py: change that, then `make calls`.
 """What happens, what happened, and why."""
 
 from __future__ import annotations

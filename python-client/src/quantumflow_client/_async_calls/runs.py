@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/runs.py: change that, then `make calls`.
 """Runs: started, looked at, their outputs read."""
 
 from __future__ import annotations

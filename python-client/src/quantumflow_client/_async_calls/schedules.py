@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/schedules.py: change that, then `make calls`.
 """Runs that the clock starts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/signals.py: change that, then `make calls`.
 """Signals, and who waits for them."""
 
 from __future__ import annotations

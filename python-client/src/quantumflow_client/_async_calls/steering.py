@@ -1,3 +1,4 @@
+# Written by tools/async_calls.py from _calls/steering.py: change that, then `make calls`.
 """Runs, and work, that are stopped, held up, tried again or taken away."""
 
 from __future__ import annotations
