@@ -277,6 +277,7 @@
 \ir inspect/check_gates.sql
 \ir inspect/check_loops.sql
 \ir inspect/check_waits.sql
+\ir inspect/check_rows.sql
 \ir inspect/check_children.sql
 \ir inspect/doctor.sql
 \ir inspect/doctor_rights.sql

@@ -61,6 +61,8 @@ begin
   select * from quantumflow._check_children(check_state.run_id)
   union all
   select * from quantumflow._check_loops(check_state.run_id)
+  union all
+  select * from quantumflow._check_rows(check_state.run_id)
   order by 1, 2, 3, 4, 6;
 end
 $check_state$;
@@ -91,8 +93,9 @@ goes on and the tasks of these, and failed tasks that are tolerated;
 listed in _tree_work; of a map as many go on as may; and its depth is one more than its parent''s;
 13 the iterations of a loop follow each other without a gap, as far as they are kept, and one at most goes on;
 14 no step waits for a signal that lies there;
-15 gave_up equals a recount.
-(That a task has one lease, and that an output is recorded once, is kept by the table itself.)
+15 gave_up equals a recount;
+16 no row contradicts itself: its times, reasons and numbers go with its status.
+(That a task has one lease, that an output is recorded once, and that no count goes below nothing, is kept by the tables themselves.)
 
 problem says what is wrong with the run, step, task or message that the row names, remedy what repair() does about it.
 It reads every row once or more, and the outputs of maps: some seconds for a million tasks.
