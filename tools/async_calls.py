@@ -27,10 +27,11 @@ NAMES = {
     "Connections": "AsyncConnections",
     "on": "aon",
     "_calls": "_async_calls",
+    "Told": "AsyncTold",
 }
 """What has another name among coroutines, as a whole word of the code."""
 
-AWAITED = {"self._connections.run", "call.on", "time.sleep"}
+AWAITED = {"self._connections.run", "call.on", "told.sleep", "time.sleep"}
 """What is awaited, besides the calls themselves."""
 
 

@@ -239,7 +239,8 @@ alter table quantumflow.step_tasks
 
 -- Runs that go on one at a time.
 alter table quantumflow.workflow_versions
-  add column turns jsonb;
+  add column turns jsonb generated always as (definition -> 'one_at_a_time') stored,
+  add column announces boolean generated always as ((definition -> 'announce')::boolean) stored;
 
 alter table quantumflow.workflow_runs
   add column turn_key text collate "C";

@@ -23,7 +23,7 @@ from quantumflow_client import (
     Flow,
     WaitTimeout,
 )
-from quantumflow_client._worker import listener
+from quantumflow_client import _listener as listener
 from quantumflow_client.errors import UnknownRun
 from support.waiting import wait_until
 

@@ -72,7 +72,7 @@ def test_there_is_no_other_sql_in_the_client() -> None:
         "_call.py",
         "_connections.py",
         "_events.py",
-        "_worker/listener.py",
+        "_listener.py",
     }
 
 

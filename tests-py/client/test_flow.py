@@ -13,7 +13,9 @@ from quantumflow_client.errors import NoSuchIteration
 
 
 def test_a_flow_compiles_to_its_definition() -> None:
-    flow = Flow("order", title="Order handling", max_attempts=3, retry_delay=1.5, timeout=60)
+    flow = Flow(
+        "order", title="Order handling", max_attempts=3, retry_delay=1.5, timeout=60, announce=True
+    )
 
     @flow.step
     def validate(run: Any) -> None: ...
@@ -33,6 +35,7 @@ def test_a_flow_compiles_to_its_definition() -> None:
         "max_attempts": 3,
         "retry_delay": 1.5,
         "timeout": 60,
+        "announce": True,
         "steps": [
             {"name": "validate", "command": "order.validate"},
             {

@@ -77,8 +77,8 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
 
 def test_the_worker_knows_nothing_of_who_makes_one() -> None:
     below = {
-        "_call", "_connections", "_json", "_log", "_sql", "_sql.tasks", "_sql.workers", "_typed",
-        "_values", "_version", "_wanted", "context", "errors",
+        "_call", "_connections", "_json", "_listener", "_log", "_sql", "_sql.tasks", "_sql.workers",
+        "_typed", "_values", "_version", "_wanted", "context", "errors",
     }  # fmt: skip
     known = {
         other

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from quantumflow_client import RunCancelled, RunFailed, WaitTimeout
-from quantumflow_client._waiting import Ask, until_ended
+from quantumflow_client._waiting import Ask, Sleep, until_ended
 
 RUN = UUID(int=1)
 
@@ -38,8 +38,8 @@ def drive(answers: list[Any], timeout: float | None, cost: float = 0) -> Any:
             clock.now += cost
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
         else:
-            pauses.append(step)
-            clock.now += step
+            pauses.append(step.seconds)
+            clock.now += step.seconds
 
 
 STARTED = {"status": "started", "output": None, "error_message": None}
@@ -88,6 +88,49 @@ def test_pauses_grow_to_a_limit() -> None:
 def test_pauses_are_long_when_a_look_takes_long() -> None:
     _, pauses = drive([STARTED, {"status": "completed", "output": 1}], None, cost=0.2)
     assert pauses == [pytest.approx(2)]
+
+
+def told(answers: list[Any]) -> tuple[list[str], list[Sleep]]:
+    """Wait where ends are heard of from the first long pause on; what is asked, and the pauses."""
+    clock = Clock()
+    waiting = until_ended(RUN, None, clock)
+    asked: list[str] = []
+    sleeps: list[Sleep] = []
+    answer: Any = None
+    while True:
+        try:
+            step = waiting.send(answer)
+        except StopIteration:
+            return asked, sleeps
+        if isinstance(step, Sleep):
+            sleeps.append(step)
+            clock.now += step.seconds
+            answer = step.is_long
+        else:
+            asked.append("announce" if step.may_be_refused else "look")
+            answer = answers.pop(0)
+
+
+def test_who_waits_for_long_asks_to_be_told_and_looks_seldom() -> None:
+    done = {"status": "completed", "output": 1}
+    asked, sleeps = told([*[STARTED] * 9, "started", *[STARTED] * 30, done])
+    assert asked == [*["look"] * 9, "announce", *["look"] * 31]
+    assert [sleep.is_long for sleep in sleeps] == [False] * 8 + [True] * 32
+    assert max(sleep.seconds for sleep in sleeps) == 5
+
+
+def test_one_that_has_ended_when_it_asks_to_be_told_is_looked_at() -> None:
+    asked, _ = told([*[STARTED] * 9, "completed", {"status": "completed", "output": 1}])
+    assert asked[-2:] == ["announce", "look"]
+
+
+def test_who_may_not_ask_to_be_told_looks_often() -> None:
+    refused = PermissionError("not for you")
+    asked, sleeps = told(
+        [*[STARTED] * 9, refused, *[STARTED] * 30, {"status": "completed", "output": 1}]
+    )
+    assert asked == [*["look"] * 9, "announce", *["look"] * 31]
+    assert max(sleep.seconds for sleep in sleeps) == 0.5
 
 
 def test_the_last_pause_ends_with_the_timeout() -> None:

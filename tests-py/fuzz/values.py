@@ -58,7 +58,7 @@ _KEYS = [
     *("output", "error_message", "error_details", "retryable", "retry_after", "_", ""),
     *("if", "otherwise", "join", "after", "prefer_after", "on_error", "fallback", "tolerate"),
     *("seconds", "at", "signal", "signals", "run_timeout", "limit"),
-    *("one_at_a_time", "key", "when_busy"),
+    *("one_at_a_time", "key", "when_busy", "announce"),
     *("tasks", "id", "description", "critical", "goal", "may_use", "decomposer", "max_depth"),
 ]
 

@@ -15,7 +15,7 @@ import pytest
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import AsyncClient, Client, Context, Flow
-from quantumflow_client._worker import listener
+from quantumflow_client import _listener as listener
 from support.command import Command
 from support.pgbouncer import PROGRAM, pgbouncer
 from support.waiting import wait_until

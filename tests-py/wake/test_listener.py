@@ -16,7 +16,8 @@ from psycopg_pool import ConnectionPool
 
 from client.conftest import BackgroundWorker
 from quantumflow_client import Client, _connections
-from quantumflow_client._worker import core, listener
+from quantumflow_client import _listener as listener
+from quantumflow_client._worker import core
 from support.proxy import Proxy
 from support.waiting import wait_until
 

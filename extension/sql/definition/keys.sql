@@ -30,6 +30,7 @@ begin atomic
       ('flow', 'run_timeout', null, '{number}', 'QF101', null, 0.001, 315360000, false, null, null,
         'a number of seconds from 0.001 to 315360000'),
       ('flow', 'one_at_a_time', null, '{object}', 'QF101', null, null, null, false, null, null, '{"key", "when_busy"}'),
+      ('flow', 'announce', null, '{boolean}', 'QF101', null, null, null, false, null, 'false', 'true or false'),
       ('flow', 'steps', null, '{array}', 'QF101', null, null, null, false, null, null, 'an array of steps'),
       ('step', 'name', null, '{string}', 'QF103', '(?i)^[a-z][a-z0-9_]{0,127}$', null, null, false, null, null,
         'a letter, then letters, digits and underscores, at most 128'),

@@ -359,15 +359,14 @@ begin
   if p_may_replace and quantumflow._take_unused(p_slug, v_current) then
     update quantumflow.workflow_versions v
     set content_hash = p_hash,
-      definition = p_definition,
-      turns = p_definition -> 'one_at_a_time'
+      definition = p_definition
     where (v.workflow_slug, v.version) = (p_slug, v_current)
     returning v.* into v_version;
   else
     -- The workflow is locked, so a conflict is only possible with a version that is too new for an older snapshot to show. Because of
     -- this clause that is 40001, which asks for another try, and no violated constraint.
-    insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition, turns)
-    select p_slug, coalesce(max(o.version), 0) + 1, p_hash, p_definition, p_definition -> 'one_at_a_time'
+    insert into quantumflow.workflow_versions as v (workflow_slug, version, content_hash, definition)
+    select p_slug, coalesce(max(o.version), 0) + 1, p_hash, p_definition
     from quantumflow.workflow_versions o
     where o.workflow_slug = p_slug
     on conflict do nothing

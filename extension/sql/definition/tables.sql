@@ -27,7 +27,8 @@ create table quantumflow.workflow_versions (
   content_hash  text not null,
   definition    jsonb not null,
   frozen_at     timestamptz,
-  turns         jsonb,
+  turns         jsonb generated always as (definition -> 'one_at_a_time') stored,
+  announces     boolean generated always as ((definition -> 'announce')::boolean) stored,
   tuned_from    int,
   constraint workflow_versions_pkey primary key (workflow_slug, version),
   constraint workflow_versions_same_content_same_version unique (workflow_slug, content_hash),
@@ -48,6 +49,8 @@ comment on column quantumflow.workflow_versions.frozen_at is
 'When the first run of this version started; null while it may still change.';
 comment on column quantumflow.workflow_versions.turns is
 'What its definition says under one_at_a_time: {"key", "when_busy"}; null: its runs go on beside each other.';
+comment on column quantumflow.workflow_versions.announces is
+'True: the ends of its runs are told, see announce_end; null: of those alone for which somebody asks.';
 comment on column quantumflow.workflow_versions.tuned_from is
 'The version of which this one is a copy with other settings, for a policy; null: somebody defined it.';
 

@@ -85,7 +85,7 @@ comment on column quantumflow.workflow_runs.started_by is
 comment on column quantumflow.workflow_runs.origin is
 'What started it, if that was quantumflow itself: schedule:, and the schedule''s name. Null for a call of start_flow or start_flows.';
 
-comment on column quantumflow.workflow_runs.announced is 'True: its end is to be told, see announce_end; null: nobody has asked.';
+comment on column quantumflow.workflow_runs.announced is 'True: its end is to be told, see announce_end; null: nobody has asked, nor does its workflow say so.';
 comment on column quantumflow.workflow_runs.turn_key is
 'By what it is told from the runs beside which it may go on, as JSON, a long one cut; empty where the workflow has no key for that; null: it may go on beside any.';
 

@@ -19,17 +19,18 @@ comment on function quantumflow._tell_event(jsonb) is
 'Tells whoever listens on channel quantumflow_events, once the transaction commits; nobody where the setting notify is 0, or the server''s queue for
 notifications is half full.';
 
-create function quantumflow._announce_ends(p_run_ids uuid[])
+create function quantumflow._tell_of_runs(p_kind text, p_run_ids uuid[])
 returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as $_announce_ends$
+as $_tell_of_runs$
 begin
-  perform quantumflow._tell_event(jsonb_build_object('kind', 'run_ended', 'run_id', u.run_id))
+  perform quantumflow._tell_event(jsonb_build_object('kind', p_kind, 'run_id', u.run_id))
   from unnest(p_run_ids) u (run_id);
 end
-$_announce_ends$;
+$_tell_of_runs$;
 
-comment on function quantumflow._announce_ends(uuid[]) is
-'Tells that runs have ended: {"kind": "run_ended", "run_id": ...} each.';
+comment on function quantumflow._tell_of_runs(text, uuid[]) is
+'Tells of runs, {"kind": ..., "run_id": ...} each. run_ended: to whom their ends are to be announced; tasks_cancelled: to the workers that have
+tasks of theirs, which are for nothing now.';

@@ -38,7 +38,7 @@ begin
   from completed c;
 
   if v_announced is not null then
-    perform quantumflow._announce_ends(v_announced);
+    perform quantumflow._tell_of_runs('run_ended', v_announced);
   end if;
 
   if v_turns is not null then
@@ -101,7 +101,7 @@ begin
   end if;
 
   if v_announced then
-    perform quantumflow._announce_ends(array[p_run_id]);
+    perform quantumflow._tell_of_runs('run_ended', array[p_run_id]);
   end if;
 
   if v_turn_key is not null then
@@ -209,7 +209,7 @@ begin
   returning *;
 
   perform quantumflow._stop_runs(p_run_ids, p_now);
-  perform quantumflow._announce_ends(array(select r.id from quantumflow.workflow_runs r where r.id = any (p_run_ids) and r.announced));
+  perform quantumflow._tell_of_runs('run_ended', array(select r.id from quantumflow.workflow_runs r where r.id = any (p_run_ids) and r.announced));
 
   if exists (select from quantumflow._run_turns t where t.run_id = any (p_run_ids)) then
     perform quantumflow._end_turns(p_run_ids, p_now);
@@ -288,6 +288,7 @@ declare
   v_run_ids uuid[];
   v_steps   text[];
   v_indexes int[];
+  v_at_work uuid[];
 begin
   with cancelled as (
     update quantumflow.step_tasks t
@@ -296,12 +297,17 @@ begin
     where h.message_id <> all (v_busy)
       and t.run_id is not distinct from h.run_id
       and t.ctid = h.tid
-    returning t.run_id, t.step_slug, t.task_index, t.limit_key
+    returning t.run_id, t.step_slug, t.task_index, t.limit_key, t.lease_token
   )
-  select array_agg(c.run_id), array_agg(c.step_slug), array_agg(c.task_index)
-  into v_run_ids, v_steps, v_indexes
-  from cancelled c
-  where c.limit_key is not null;
+  select
+    array_agg(c.run_id) filter (where c.limit_key is not null), array_agg(c.step_slug) filter (where c.limit_key is not null),
+    array_agg(c.task_index) filter (where c.limit_key is not null), array_agg(distinct c.run_id) filter (where c.lease_token is not null)
+  into v_run_ids, v_steps, v_indexes, v_at_work
+  from cancelled c;
+
+  if v_at_work is not null then
+    perform quantumflow._tell_of_runs('tasks_cancelled', v_at_work);
+  end if;
 
   if v_run_ids is not null then
     perform quantumflow._leave_limits(v_run_ids, v_steps, v_indexes, quantumflow._now(), false);

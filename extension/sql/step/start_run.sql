@@ -12,6 +12,7 @@ create type quantumflow._start as (
   can_give_up  boolean,
   run_timeout  interval,
   turns        jsonb,
+  announces    boolean,
   policy       int
 );
 
@@ -21,7 +22,7 @@ over the run''s input; of the steps that wait for nothing the queues, the names 
 
 is_simple: these are plain and have one task each, at once, not limited, and all in one queue. can_give_up: some of the version''s steps, or of their
 tasks, can fail without ending the run. run_timeout: how long a run may take; null: for ever. turns: what it says under
-one_at_a_time. policy: what decides which version each run gets, where the call names none; null: this one.';
+one_at_a_time. announces: whether the ends of its runs are told; null: they are not. policy: what decides which version each run gets, where the call names none; null: this one.';
 
 create function quantumflow._start_runs(
   p_workflow_slug   text,
@@ -266,11 +267,12 @@ begin
     s.can_give_up,
     s.run_timeout,
     v.turns,
+    v.announces,
     case when p_version is null then w.policy end
   into v_start
   from quantumflow.workflows w
   cross join lateral (
-    select l.version, l.content_hash, l.frozen_at, l.turns
+    select l.version, l.content_hash, l.frozen_at, l.turns, l.announces
     from quantumflow.workflow_versions l
     where (l.workflow_slug, l.version) = (w.workflow_slug, coalesce(p_version, w.current_version))
     limit 1
@@ -368,11 +370,11 @@ begin
   if p_parents is not null then
     insert into quantumflow.workflow_runs
       (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up,
-       parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth, started_by, origin)
+       parent_run_id, parent_step_slug, parent_task_index, parent_retries, root_run_id, depth, announced, started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
       p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end,
-      (u.parent).run_id, (u.parent).step_slug, (u.parent).task_index, (u.parent).retries, (u.parent).root_run_id, (u.parent).depth,
+      (u.parent).run_id, (u.parent).step_slug, (u.parent).task_index, (u.parent).retries, (u.parent).root_run_id, (u.parent).depth, p_start.announces,
       (select l.started_by from quantumflow.workflow_runs l where l.id = (u.parent).run_id), 'child'
     from (
       select i.run_id, i.input, p_parents[i.n] as parent
@@ -380,18 +382,18 @@ begin
     ) u;
   elsif p_are_new then
     insert into quantumflow.workflow_runs
-      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up, started_by, origin)
+      (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, gave_up, announced, started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end, quantumflow._actor(), p_origin
+      p_now, greatest(p_now, p_start_at), case when p_start.can_give_up then 0 end, p_start.announces, quantumflow._actor(), p_origin
     from unnest(p_run_ids, p_inputs) u (run_id, input);
   else
     insert into quantumflow.workflow_runs
       (id, workflow_slug, version, status, input, remaining_steps, priority, headers, created_at, started_at, idempotency_key, gave_up,
-        started_by, origin)
+        announced, started_by, origin)
     select
       u.run_id, p_workflow_slug, p_start.version, 'started', u.input, p_start.steps, p_priority, p_headers,
-      p_now, greatest(p_now, p_start_at), p_idempotency_key, case when p_start.can_give_up then 0 end, quantumflow._actor(), p_origin
+      p_now, greatest(p_now, p_start_at), p_idempotency_key, case when p_start.can_give_up then 0 end, p_start.announces, quantumflow._actor(), p_origin
     from unnest(p_run_ids, p_inputs) u (run_id, input)
     on conflict do nothing;
   end if;

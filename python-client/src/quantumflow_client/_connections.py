@@ -146,6 +146,11 @@ def _overhear(_notice: psycopg.Notify) -> None:
     """What somebody listened for through the same pooler: psycopg would keep it for ever."""
 
 
+def _dsn_of(connection: psycopg.BaseConnection[Any]) -> str:
+    """Where another connection like this one goes."""
+    return make_conninfo(connection.info.dsn, password=connection.info.password or None)
+
+
 def is_alive(connection: psycopg.BaseConnection[Any]) -> bool:
     """Whether a connection can be used again, as far as the socket knows; no round trip."""
     pgconn = connection.pgconn
@@ -193,7 +198,7 @@ _REPLACED = (
 )
 
 
-class _Source:
+class Source:
     """What both kinds of connections have in common; `_is_async` tells which it is.
 
     Args:
@@ -291,7 +296,7 @@ class _Source:
         return ConnectionsBusy(int(self._places.most), seconds)
 
 
-class Connections(_Source):
+class Connections(Source):
     """A client's connections."""
 
     _is_async = False
@@ -322,7 +327,7 @@ class Connections(_Source):
         if self._pool is not None:
             pooled: Connection = self._pool.getconn()
             self._was_connected = True
-            self._dsn = make_conninfo(pooled.info.dsn, password=pooled.info.password or None)
+            self._dsn = _dsn_of(pooled)
             return pooled
         threshold, for_calls = self._prepare_threshold, self._for_calls
         kind = _Reminded if threshold is None and for_calls else psycopg.Connection
@@ -616,7 +621,7 @@ def _transact(connection: Connection, call: Call[T]) -> T:
         return call.on(connection)
 
 
-class AsyncConnections(_Source):
+class AsyncConnections(Source):
     """An asynchronous client's connections; see Connections."""
 
     _is_async = True
@@ -637,6 +642,8 @@ class AsyncConnections(_Source):
         if self._pool is not None:
             async with self._pool.connection() as connection:
                 self._was_connected = True
+                if self._dsn is None:
+                    self._dsn = _dsn_of(connection)
                 return await arun(connection, call, patience=patience)
         await self._take_place(within)
         connection = None

@@ -135,6 +135,7 @@ class Flow(Generic[InT, OutT]):
         timeout: Duration | None = None,
         run_timeout: Duration | None = None,
         one_at_a_time: Mapping[str, str] | None = None,
+        announce: bool | None = None,
         queue: str | None = None,
         on_complete: Callback | None = None,
         on_failure: Callback | None = None,
@@ -155,6 +156,8 @@ class Flow(Generic[InT, OutT]):
             one_at_a_time: `{"key": ..., "when_busy": ...}`: runs of the same key, which a jsonpath
                 over `$.run` finds, go on one after the other. When one goes on, another waits
                 (`queue`, as by default), is not started (`refuse`), or takes its place (`cancel`).
+            announce: Whether the ends of its runs are told on channel quantumflow_events, without
+                anybody's having asked by `announce_end`.
             queue: Where its tasks wait.
             on_complete: A command to run when a run has completed, or a function for it. It may ask
                 for `run` and `output`.
@@ -181,6 +184,7 @@ class Flow(Generic[InT, OutT]):
             timeout=_seconds(timeout),
             run_timeout=_seconds(run_timeout),
             one_at_a_time=None if one_at_a_time is None else dict(one_at_a_time),
+            announce=announce,
             queue=queue,
             on_complete=self._callback("on_complete", on_complete),
             on_failure=self._callback("on_failure", on_failure),

@@ -10,8 +10,9 @@ import psycopg
 from quantumflow_client import _sql
 from quantumflow_client._arguments import time_left
 from quantumflow_client._runs import RunId, RunState, RunStatus, step_to_read
-from quantumflow_client._waiting import until_ended
-from quantumflow_client.errors import ConnectionsBusy
+from quantumflow_client._told import Told
+from quantumflow_client._waiting import Sleep, until_ended
+from quantumflow_client.errors import QuantumflowError
 
 from .base import NO_INPUT, Calls, output_of, slug_of
 
@@ -311,6 +312,10 @@ class RunCalls(Calls):
         A server that is away meanwhile, to restart for example, is waited for, too, if this client
         was ever connected.
 
+        After a moment it asks to be told of the end, on one more connection, which all who wait in
+        a process share; it looks by itself as well, every 5 seconds at least, and twice a second
+        where notifications do not arrive or the role may not ask for that.
+
         Args:
             run_id: The run.
             timeout: Seconds, or a timedelta; None: however long it takes.
@@ -325,27 +330,27 @@ class RunCalls(Calls):
             WaitTimeout: It had not ended in time.
             UnknownRun: There is no such run.
 
-        Calls quantumflow.status.
+        Calls quantumflow.status and quantumflow.announce_end.
         """
         waiting = until_ended(run_id, time_left("timeout", timeout), time.monotonic)
-        answer: RunStatus | Exception | None = None
-        while True:
-            try:
-                step = waiting.send(answer)
-            except StopIteration as stop:
-                return stop.value
-            answer = None
-            if isinstance(step, float):
-                time.sleep(step)
-                continue
-            try:
-                answer = self._connections.run(
-                    step.call, patience=step.patience, within=step.within
-                )
-            except (psycopg.OperationalError, ConnectionsBusy) as error:
-                if not self._connections.may_pass(error):
-                    raise
-                answer = error
+        answer: object = None
+        with Told(run_id, self._connections) as told:
+            while True:
+                try:
+                    step = waiting.send(answer)
+                except StopIteration as stop:
+                    return stop.value
+                if isinstance(step, Sleep):
+                    answer = told.sleep(step)
+                    continue
+                try:
+                    answer = self._connections.run(
+                        step.call, patience=step.patience, within=step.within
+                    )
+                except (psycopg.Error, QuantumflowError) as error:
+                    if not (step.may_be_refused or self._connections.may_pass(error)):
+                        raise
+                    answer = error
 
     def failures(
         self,

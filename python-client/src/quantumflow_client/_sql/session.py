@@ -39,11 +39,12 @@ def act_for(who: str) -> Call[None]:
     return Call(_ACT_FOR, nothing, {"who": who})
 
 
-# To be told of new work.
+# To be told of new work, and of what has become of runs and goals.
 
+CHANNEL, EVENTS = "quantumflow", "quantumflow_events"
 LISTEN = "listen quantumflow"
-UNLISTEN = "unlisten quantumflow"
 LISTEN_TO_EVENTS = "listen quantumflow_events"
+UNLISTEN_ALL = "unlisten *"
 NOTIFY = "select pg_catalog.pg_notify('quantumflow', %s)"
 
 # What sessions of ours begin with.

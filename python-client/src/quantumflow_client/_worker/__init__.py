@@ -16,7 +16,7 @@
 - `leases`, `clock`, `offer`: what a worker holds, until when, and who it is
 - `transaction`: a task's own
 - `reports`, `refusals`: what is told of a handler's end, and what an error says of that
-- `listener`, `signals`: hear of new work, and that the worker is to stop
+- `signals`: hears that the worker is to stop; of new work it is told by `_listener`
 - `handlers`: functions, and what they ask for by name
 - `steps`: what the flows at hand say that their tasks are given
 - `fork`: what becomes of a child that a handler has forked

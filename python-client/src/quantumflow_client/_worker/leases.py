@@ -80,6 +80,14 @@ class Leases:
             soon = now + self._lease * _EARLY
             return [task for task, held in self._held.items() if held.renew_at <= soon]
 
+    def doubt(self, run_id: str) -> bool:
+        """Ask of a run's tasks soon whether they are still held; whether there are any."""
+        with self._lock:
+            doubted = [held for task, held in self._held.items() if task.run_id == run_id]
+            for held in doubted:
+                held.renew_at = 0
+            return bool(doubted)
+
     def next_due(self) -> float | None:
         """When to extend something; None while nothing is held."""
         with self._lock:

@@ -22,6 +22,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedFunction
 
 from quantumflow_client import _sql
 from quantumflow_client._connections import Session
+from quantumflow_client._listener import Ear, listening
 from quantumflow_client._log import logger
 from quantumflow_client._version import __version__
 from quantumflow_client.errors import QuantumflowError, UnknownQueue
@@ -48,7 +49,6 @@ from .health import Health
 from .host import WorkerHost
 from .inbox import Inbox
 from .leases import LOOK_EVERY, Held
-from .listener import Ear, listening
 from .offer import Offer
 from .refusals import Verdict, can_never_succeed, verdict_of
 from .renewal import Renewal
@@ -500,6 +500,7 @@ class Worker:
             self._offer.queues,
             wake=lambda: self._inbox.put(self._core.woken),
             listening=lambda heard: self._inbox.put(lambda _: self._core.listening(heard)),
+            of_run=self._renewal.doubt,
         )
         due = Ear(
             (_sql.SYSTEM_QUEUE,),

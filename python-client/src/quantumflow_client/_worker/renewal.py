@@ -56,7 +56,8 @@ class Renewal:
         self._held = held
         self._session = Session(connections, lambda: patience)
         self._over = over
-        self._is_to_end = threading.Event()
+        self._is_to_end = False
+        self._told = threading.Event()
         self._thread = threading.Thread(target=self._main, name="quantumflow-leases", daemon=True)
 
     def start(self) -> None:
@@ -65,7 +66,13 @@ class Renewal:
 
     def stop(self) -> None:
         """Extend no more."""
-        self._is_to_end.set()
+        self._is_to_end = True
+        self._told.set()
+
+    def doubt(self, run_id: str) -> None:
+        """Tasks of a run may have been cancelled: ask now. From any thread."""
+        if self._held.leases.doubt(run_id):
+            self._told.set()
 
     def join(self) -> None:
         """Wait a moment for the thread to end."""
@@ -95,7 +102,11 @@ class Renewal:
         with suppress(psycopg.Error):
             self._session.open()
         pause = LOOK_EVERY
-        while not self._is_to_end.wait(pause):
+        while True:
+            self._told.wait(pause)
+            self._told.clear()
+            if self._is_to_end:
+                break
             pause = LOOK_EVERY
             try:
                 now = time.monotonic()
