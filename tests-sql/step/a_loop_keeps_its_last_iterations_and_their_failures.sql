@@ -23,7 +23,7 @@ select is((select initial_tasks from quantumflow.step_states), 8, 'all are count
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
 select pg_temp.play(7, 9);
 select results_eq(
-  'select s.status, s.output, array_agg(t.task_index order by 1) from quantumflow.step_states s, quantumflow.step_tasks t group by 1, 2',
+  'select s.status, s.output, array_agg(t.task_index order by t.task_index) from quantumflow.step_states s, quantumflow.step_tasks t group by 1, 2',
   $$values ('completed', '9'::jsonb, '{7,8,9}'::int[])$$, 'and so at its end');
 select results_eq(
   $$select * from quantumflow.list_outputs('10000000-0000-0000-0000-000000000001', 'l')$$, $$values (7, '7'::jsonb), (8, '8'), (9, '9')$$,
