@@ -895,10 +895,10 @@ REPORTS = [
         _sql("step/a_large_map_is_counted_in_several_rows"),
     ),
     Mutation(
-        "counters are not told together",
-        "_fold_counters",
-        "greatest(0, s.remaining_tasks - k.counted)",
-        "s.remaining_tasks",
+        "a map that is counted anew keeps what was counted apart",
+        "_repair_run",
+        "    and p.remedy in ('recount', 'complete it');\n",
+        "    and false;\n",
         _sql("mend/repair_counts_a_large_map_in_its_own_row"),
     ),
     Mutation(
@@ -930,7 +930,7 @@ REPORTS = [
         JOINS,
     ),
     Mutation(
-        "reports lock runs in the order in which they came",
+        "reports lock runs in another order than that of their ids",
         "_hold_runs",
         "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
         "      order by u.run_id\n"
@@ -938,8 +938,8 @@ REPORTS = [
         "      select l.id, l.status, l.retries, l.parent_run_id\n"
         "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
         "      for no key update\n",
-        "      select u.run_id\n      from unnest(p_run_ids) u (run_id)\n      group by u.run_id\n"
-        "      order by md5(u.run_id::text || pg_backend_pid())\n"
+        "      select distinct u.run_id\n      from unnest(p_run_ids) u (run_id)\n"
+        "      order by u.run_id desc\n"
         "      offset 0\n    ) k\n    cross join lateral (\n"
         "      select l.id, l.status, l.retries, l.parent_run_id\n"
         "      from quantumflow.workflow_runs l\n      where l.id = k.run_id\n"
@@ -1982,15 +1982,15 @@ PASSING_ON = [
     Mutation(
         "nobody is told of the end of a run that a result alone has ended",
         "_find_passable",
-        "w.concludes and r.remaining_steps = 1",
-        "r.remaining_steps = 1",
+        "then w.concludes and r.parent_run_id",
+        "then r.parent_run_id",
         PASSED_ON,
     ),
     Mutation(
         "a result alone ends its run whatever is left of it",
-        "_find_passable",
-        "w.concludes and r.remaining_steps = 1",
-        "w.concludes",
+        "_pass_on",
+        "r.remaining_steps = 1 and r.announced is null",
+        "r.announced is null",
         PASSED_ON,
     ),
     Mutation(
@@ -2401,8 +2401,22 @@ TRUST = [
     Mutation(
         "a start does not look whether its version is being deleted",
         "_insert_steps",
-        "          and v.xmax = 0\n",
+        "          and (v.xmax = 0 or quantumflow._has_aborted(v.xmax))\n",
         "",
+        DEFINITIONS,
+    ),
+    Mutation(
+        "starts lock their version for ever after a deletion that was rolled back",
+        "_has_aborted",
+        "v_id > 0 and coalesce(pg_xact_status(v_id::text::xid8) = 'aborted', false)",
+        "false",
+        DEFINITIONS,
+    ),
+    Mutation(
+        "a start takes a deletion that is under way for one that was rolled back",
+        "_has_aborted",
+        "v_id > 0 and coalesce(pg_xact_status(v_id::text::xid8) = 'aborted', false)",
+        "true",
         DEFINITIONS,
     ),
     Mutation(

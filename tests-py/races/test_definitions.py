@@ -417,3 +417,29 @@ def test_a_first_start_leaves_no_mark_that_later_starts_look_at(
     assert a.value(marks, flow) == "0"
     a.start(flow)
     assert a.value(marks, flow) == "0"
+
+
+def test_starts_lock_nothing_after_a_deletion_that_was_rolled_back(
+    engines: list[Engine], flow: str
+) -> None:
+    """Not even a start that waited for it, and went on, nor one of another isolation, leaves a mark
+    that later starts look at."""
+    a, b, watcher = engines[:3]
+    a.start(flow)
+    remove_runs(a.connection)
+    with a.connection.transaction(force_rollback=True):
+        a.rows("select quantumflow.delete_flow(%s)", flow)
+        waiting = Call(b, lambda engine: engine.start(flow))
+        assert waiting.settle(watcher)
+    waiting.result()
+    with b.connection.transaction():
+        b.connection.execute("set transaction isolation level repeatable read")
+        b.start(flow)
+
+    with a.connection.transaction():
+        a.start(flow)
+        locked = (
+            "select from quantumflow.workflow{} where workflow_slug = %s for update skip locked"
+        )
+        for table in ("s", "_versions", "_steps"):
+            assert len(b.rows(locked.format(table), flow)) == 1, table

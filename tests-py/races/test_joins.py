@@ -379,12 +379,11 @@ def test_steps_and_runs_of_batches_in_opposite_orders_do_not_deadlock(
 
     with third.connection.transaction(force_rollback=True):
         third.connection.execute(query + " for update", (keys[0],))
-        with fourth.connection.transaction(force_rollback=True):
-            fourth.connection.execute(query + " for update", (keys[1],))
-            calls = [Call(first, complete((0, 2))), Call(second, complete((3, 1)))]
-            assert [call.settle(engine) for call in calls] == [True, True]
-        # Whoever had taken the second one first would hold it now, and wait for the first.
+        calls = [Call(first, complete((0, 2))), Call(second, complete((3, 1)))]
         assert [call.settle(engine) for call in calls] == [True, True]
+        # Neither holds the second one while it waits for the first.
+        with fourth.connection.transaction(force_rollback=True):
+            fourth.connection.execute(query + " for update nowait", (keys[1],))
     assert [call.result() for call in calls] == [["completed"] * 2] * 2
     assert engine.problems() == []
 

@@ -243,13 +243,15 @@ begin
   end if;
 
   v_steps := quantumflow._free_steps(v_run);
-  perform quantumflow._fold_counters(
-    p_run_id,
-    array(
-      select p.step_slug
-      from quantumflow._check_steps(p_run_id) p
-      where p.remedy in ('recount', 'complete it')
-        and p.step_slug = any (v_steps)));
+
+  -- A map that is counted wrongly is counted in its own row from then on: what it says is counted anew below, or comes to nothing.
+  delete from quantumflow._map_counters c
+  using quantumflow._check_steps(p_run_id) p
+  where c.run_id = p_run_id
+    and c.step_slug = p.step_slug
+    and p.step_slug = any (v_steps)
+    and p.remedy in ('recount', 'complete it');
+
   perform quantumflow._complete_steps(p_run_id, v_steps, p_now);
   perform quantumflow._recount(p_run_id, v_steps);
 

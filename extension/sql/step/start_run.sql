@@ -419,7 +419,8 @@ set search_path = pg_catalog, pg_temp
 as $_insert_steps$
 begin
   -- The version is not locked, since every start would write that to the log. Whoever deletes it marks its row first, and then looks for
-  -- runs, and for transactions that have written to their table. This one has by now, and looks for the mark: one sees the other.
+  -- runs, and for transactions that have written to their table. This one has by now, and looks for the mark: one sees the other. Nothing
+  -- takes the mark away when the deletion is rolled back, so it is asked what became of that.
   --
   -- A plain step that waits for nothing, and is known to have tasks, is started as it is written.
   insert into quantumflow.step_states
@@ -451,7 +452,7 @@ begin
         where (v.workflow_slug, v.version) = (p_workflow_slug, p_start.version)
           and v.content_hash = p_start.content_hash
           and v.frozen_at is not null
-          and v.xmax = 0
+          and (v.xmax = 0 or quantumflow._has_aborted(v.xmax))
       )
     );
 
@@ -462,6 +463,28 @@ $_insert_steps$;
 comment on function quantumflow._insert_steps(text, quantumflow._start, uuid[], boolean, timestamptz) is
 'Writes the steps of runs that start, and have been inserted. False: it has not, since the version may have been deleted since its content was
 read, or may be about to be; unless p_is_held says that the caller knows better.';
+
+create function quantumflow._has_aborted(p_mark xid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_has_aborted$
+declare
+  v_next bigint := pg_snapshot_xmax(pg_current_snapshot())::text;
+  v_id   bigint := (v_next >> 32 << 32) + p_mark::text::bigint;
+begin
+  -- The mark has half of the transaction's number. One of after this statement's snapshot is taken for one of long ago, of which nothing is known.
+  if v_id >= v_next then
+    v_id := v_id - (1::bigint << 32);
+  end if;
+
+  return v_id > 0 and coalesce(pg_xact_status(v_id::text::xid8) = 'aborted', false);
+end
+$_has_aborted$;
+
+comment on function quantumflow._has_aborted(xid) is
+'Whether the transaction that locked or deleted a row, of which this is the xmax, was rolled back for certain. Not for rows that several may lock at once.';
 
 create function quantumflow._first_steps(p_workflow_slug text, p_version int, p_run_ids uuid[])
 returns quantumflow._step_ref[]
@@ -583,13 +606,22 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_refuse_deleted$
 begin
-  -- Somebody is deleting the version, or has; or the snapshot is older, and shows a row that is deleted: then this raises 40001.
+  -- Somebody is deleting the version, or has; or the snapshot is older, and shows rows that are deleted: then this raises 40001.
+  perform
+  from quantumflow.workflows w
+  where w.workflow_slug = p_workflow_slug
+  for key share;
+
+  -- The row of the first step stands for the version's, as in _freeze_version.
   perform
   from quantumflow.workflow_versions v
+  join quantumflow.workflow_steps s
+    on (s.workflow_slug, s.version) = (v.workflow_slug, v.version)
+    and s.step_index = 0
   where (v.workflow_slug, v.version) = (p_workflow_slug, p_version)
     and v.content_hash = p_content
     and v.frozen_at is not null
-  for key share;
+  for key share of s;
 
   if not found then
     perform quantumflow._refuse_unknown(p_workflow_slug, p_version);

@@ -67,7 +67,7 @@ begin
     limit 1
   ) t
   cross join lateral (
-    select l.workflow_slug, l.version, l.status, l.retries, l.remaining_steps, l.priority, l.headers, l.input, l.parent_run_id,
+    select l.workflow_slug, l.version, l.status, l.retries, l.priority, l.headers, l.input, l.parent_run_id,
       l.announced
     from quantumflow.workflow_runs l
     where l.id = v_run_id
@@ -100,7 +100,7 @@ begin
     and pg_column_size(r.input) <= 100000
     and case
       -- Nothing waits for this step, it is the last, and nobody waits for the run.
-      when n.step_slug is null then w.concludes and r.remaining_steps = 1 and r.parent_run_id is null and r.announced is null
+      when n.step_slug is null then w.concludes and r.parent_run_id is null and r.announced is null
       -- What waits for it is one step, which waits for nothing else, has one task (so that nothing maps over the output), and is to be had
       -- at once in the same queue; and the worker could claim it.
       else cardinality(w.dependents) = 1

@@ -157,33 +157,6 @@ $_take_off_counters$;
 comment on function quantumflow._take_off_counters(quantumflow._step_progress[]) is
 'Takes completed tasks off the counters that the caller holds, and deletes those that come to nothing.';
 
-create function quantumflow._fold_counters(p_run_id uuid, p_step_slugs text[])
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_fold_counters$
-begin
-  with folded as (
-    delete from quantumflow._map_counters c
-    where c.run_id = p_run_id
-      and c.step_slug = any (p_step_slugs)
-    returning c.step_slug, c.initial_tasks - c.remaining_tasks as counted
-  )
-  update quantumflow.step_states s
-  set remaining_tasks = greatest(0, s.remaining_tasks - k.counted)
-  from (
-    select f.step_slug, sum(f.counted)::int as counted
-    from folded f
-    group by f.step_slug
-  ) k
-  where (s.run_id, s.step_slug) = (p_run_id, k.step_slug);
-end
-$_fold_counters$;
-
-comment on function quantumflow._fold_counters(uuid, text[]) is
-'Puts what is counted apart of these maps into their own rows, in which they are counted from then on. The caller holds them.';
-
 create function quantumflow._end_map(
   p_run_id        uuid,
   p_step_slug     text,
