@@ -44,6 +44,7 @@
 -- Queue: where tasks wait, and the only statements that touch pgmq's tables.
 \ir queue/trust.sql
 \ir queue/lanes.sql
+\ir queue/task_of.sql
 \ir queue/ensure.sql
 \ir queue/front.sql
 \ir queue/read.sql

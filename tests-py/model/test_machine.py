@@ -421,7 +421,7 @@ class Machine(RuleBasedStateMachine):
                 select run_id, step_slug, s.status, s.remaining_deps, f.remaining_tasks, s.output,
                   s.skip_reason
                 from quantumflow.step_states s
-                join quantumflow._step_facts f using (run_id, step_slug)
+                join quantumflow._step_facts(null) f using (run_id, step_slug)
                 """
             )
         } == {

@@ -2989,10 +2989,10 @@ SCHEDULING = [
         _sql("tend/a_key_that_begins_with_an_underscore_is_not_the_callers"),
     ),
     Mutation(
-        "a time that a clock passes over is lost",
+        "a time that a clock passes over comes later than the change",
         "_next_time",
-        "(p_cron.is_fixed and v_next < v_change at time zone p_time_zone)",
-        "false",
+        "return coalesce(v_change, v_at);",
+        "return v_at;",
         _sql("tend/clocks_that_are_changed_neither_lose_nor_double_a_time"),
     ),
     Mutation(

@@ -26,6 +26,7 @@ select is_empty(
   select p.oid::regprocedure, p.proconfig
   from pg_proc p
   where p.pronamespace = 'quantumflow'::regnamespace
+    and p.proname not like '\_%'
     and 'plan_cache_mode=force_generic_plan' = any (p.proconfig)
     and not p.proconfig @> array[
       'enable_seqscan=off', 'enable_hashjoin=off', 'enable_mergejoin=off', 'enable_bitmapscan=off', 'enable_memoize=off', 'jit=off'

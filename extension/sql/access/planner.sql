@@ -26,12 +26,11 @@ begin
         -- Both of these read a table from one end to the other. What is left is a loop over the array that drives a statement.
         set enable_hashjoin = off
         set enable_mergejoin = off
-        -- It keeps what an inner side gave for each key. Here keys come once, and to keep it takes longer than the look at the index.
+        -- It keeps what an inner side gave for each key. Here keys come once, and to keep it takes longer than the look at the index;
+        -- and it is kept by all that the look-up was given, as the input of a run, hashed for each of its tasks.
         set enable_memoize = off
         -- A bitmap has no order: of a backlog, a claim would read and sort all to take the first few.
         set enable_bitmapscan = off
-        -- It would keep what was looked up, by all that the look-up was given: the input of a run, hashed for each of its tasks.
-        set enable_memoize = off
         -- What is off counts as very expensive where it is used all the same, and would be compiled, which takes longer than to run it.
         set jit = off
     $alter$, v_call);

@@ -1,13 +1,43 @@
-create function quantumflow._wrong_facts()
+create function quantumflow._versions_at_work(p_run_id uuid)
+returns setof quantumflow.workflow_versions
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_versions_at_work$
+begin
+  return query
+  select v.*
+  from quantumflow.workflow_versions v
+  where (p_run_id is null and exists (
+      select
+      from quantumflow.workflows w
+      where (w.workflow_slug, w.current_version) = (v.workflow_slug, v.version)
+    ))
+    or (v.workflow_slug, v.version) in (
+      select r.workflow_slug, r.version
+      from quantumflow.workflow_runs r
+      where (p_run_id is null and r.status in ('started', 'paused'))
+        or r.id = p_run_id
+    );
+end
+$_versions_at_work$;
+
+comment on function quantumflow._versions_at_work(uuid) is
+'The version of a run. Or, with null, those of which there may be more to do: current ones, and of runs that have not ended.';
+
+create function quantumflow._wrong_facts(p_run_id uuid)
 returns setof quantumflow.workflow_steps
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+-- Not as check_state() has them: each version would be compiled by a new plan.
+set plan_cache_mode = force_generic_plan
+set enable_nestloop = on
 as $_wrong_facts$
 begin
   return query
   select c.*
-  from quantumflow.workflow_versions v
+  from quantumflow._versions_at_work(p_run_id) v
   cross join lateral quantumflow._compiled_steps(v.workflow_slug, v.version, v.definition) c
   join quantumflow.workflow_steps s
     on (s.workflow_slug, s.version, s.step_slug) = (c.workflow_slug, c.version, c.step_slug)
@@ -22,8 +52,8 @@ begin
 end
 $_wrong_facts$;
 
-comment on function quantumflow._wrong_facts() is
-'The steps whose row tells the engine something else than their definition does, as they should be. Only what a step is, not its
+comment on function quantumflow._wrong_facts(uuid) is
+'The steps whose row tells the engine something else than their definition does, as they should be: of _versions_at_work. Only what a step is, not its
 settings: these an operator may have changed for the runs of a version.';
 
 create function quantumflow._correct_facts()
@@ -70,7 +100,7 @@ begin
     keep = case when w.repeats then coalesce(s.keep, w.keep) end,
     limit_name = w.limit_name,
     limit_path = w.limit_path
-  from quantumflow._wrong_facts() w
+  from quantumflow._wrong_facts(null) w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end
 $_correct_facts$;

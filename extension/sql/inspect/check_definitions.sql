@@ -54,25 +54,23 @@ begin
   ) p (step_slug, problem)
   where p_run_id is null;
 
-  if p_run_id is null then
-    begin
+  begin
+    return query
+    select 0, null::uuid, w.step_slug::text, null::int, null::text, null::bigint,
+      format('its row in version %s of workflow "%s" does not say what the definition does', w.version, w.workflow_slug),
+      'compile it again'
+    from quantumflow._wrong_facts(p_run_id) w;
+  exception
+    -- Somebody has written to the definitions, past the functions that check them.
+    when data_exception then
       return query
-      select 0, null::uuid, w.step_slug::text, null::int, null::text, null::bigint,
-        format('its row in version %s of workflow "%s" does not say what the definition does', w.version, w.workflow_slug),
-        'compile it again'
-      from quantumflow._wrong_facts() w;
-    exception
-      -- Somebody has written to the definitions, past the functions that check them.
-      when data_exception then
-        return query
-        select 0, null::uuid, null::text, null::int, null::text, null::bigint,
-          'a stored definition cannot be read: ' || sqlerrm, null::text;
-    end;
-  end if;
+      select 0, null::uuid, null::text, null::int, null::text, null::bigint,
+        'a stored definition cannot be read: ' || sqlerrm, null::text;
+  end;
 end
 $_check_definitions$;
 
-comment on function quantumflow._check_definitions(uuid) is 'Rule 0 of check_state: the definitions, unless it looks at one run only.';
+comment on function quantumflow._check_definitions(uuid) is 'Rule 0 of check_state: the definitions; of one run only that its steps are what its version says.';
 
 create function quantumflow._check_references(p_run_id uuid)
 returns setof quantumflow.state_problem

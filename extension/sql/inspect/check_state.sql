@@ -72,7 +72,8 @@ comment on function quantumflow.check_state(uuid) is
 under load too.
 
 rule:
-0 every row belongs to something (there are no foreign keys), and what a step is says its definition;
+0 every row belongs to something (there are no foreign keys), and what a step is says its definition, which is looked at of current versions and
+of those of runs that have not ended;
 1 a run that ended has no queued or started task, callbacks aside, and nor has a step that ended, unless the run is listed in
 _unfinished_ends;
 2 every queued or started task has exactly one message, which names the command of its step, and every message such a task; only queued

@@ -1,84 +1,103 @@
-create view quantumflow._step_facts as
-select
-  s.run_id,
-  s.step_slug,
-  s.status,
-  s.remaining_deps,
-  s.remaining_tasks - case s.status when 'completed' then 0 else coalesce(a.counted, 0) end as remaining_tasks,
-  s.initial_tasks,
-  coalesce(s.failed_tasks, 0) as failed_tasks,
-  s.status = 'completed' and s.error_message is not null as fell_back,
-  r.status as run_status,
-  w.workflow_slug,
-  w.version,
-  coalesce(d.open_deps, 0) as open_deps,
-  case when w.repeats then coalesce(k.last_index, -1) + 1 else coalesce(k.tasks, 0) end as tasks,
-  e.completed,
-  coalesce(k.failed, 0) as failed,
-  coalesce(k.last_index, -1) as last_index,
-  coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled') as deps_can_be_set,
-  e.completed + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed' as tasks_can_be_set
-from quantumflow.step_states s
-join quantumflow.workflow_runs r
-  on r.id = s.run_id
-join quantumflow.workflow_steps w
-  on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
-left join (
+create function quantumflow._step_facts(p_run_id uuid)
+returns table (
+  run_id           uuid,
+  step_slug        text,
+  status           text,
+  remaining_deps   int,
+  remaining_tasks  int,
+  initial_tasks    int,
+  failed_tasks     int,
+  fell_back        boolean,
+  run_status       text,
+  workflow_slug    text,
+  version          int,
+  open_deps        int,
+  tasks            int,
+  completed        int,
+  failed           int,
+  last_index       int,
+  deps_can_be_set  boolean,
+  tasks_can_be_set boolean
+)
+language sql
+stable
+begin atomic
+  -- A run's steps are put together first, and once: by the names of steps alone, which many workflows have, nothing is to be joined.
+  with step as materialized (
+    select s.*, r.status as run_status, r.workflow_slug, r.version
+    from quantumflow.step_states s
+    join quantumflow.workflow_runs r
+      on r.id = s.run_id
+    where p_run_id is null
+      or s.run_id = p_run_id
+  ), known as materialized (
+    select s.*, w.goes_on, w.repeats
+    from step s
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (s.workflow_slug, s.version, s.step_slug)
+  )
   select
-    t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
-    (count(*) filter (where t.status = 'completed'))::int as completed,
-    max(t.task_index) filter (where t.status = 'completed') as last_completed,
-    (count(*) filter (where t.status = 'failed'))::int as failed
-  from quantumflow.step_tasks t
-  group by t.run_id, t.step_slug
-) k
-  on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
-left join (
-  select o.run_id, e.step_slug, count(*)::int as open_deps
-  from quantumflow.step_states o
-  join quantumflow.workflow_runs p
-    on p.id = o.run_id
-  join quantumflow.workflow_steps x
-    on (x.workflow_slug, x.version, x.step_slug) = (p.workflow_slug, p.version, o.step_slug)
-  join quantumflow.workflow_step_edges e
-    on (e.workflow_slug, e.version, e.depends_on_step) = (p.workflow_slug, p.version, o.step_slug)
-  -- As _has_ended, which who reads the view may not call.
-  where o.status not in ('completed', 'skipped')
-    and not (o.status = 'failed' and x.goes_on)
-  group by o.run_id, e.step_slug
-) d
-  on (d.run_id, d.step_slug) = (s.run_id, s.step_slug)
-left join (
-  select c.run_id, c.step_slug, sum(c.initial_tasks - c.remaining_tasks)::int as counted
-  from quantumflow._map_counters c
-  group by c.run_id, c.step_slug
-) a
-  on (a.run_id, a.step_slug) = (s.run_id, s.step_slug)
--- Of a loop those before the last that has ended have ended too, kept or not.
-cross join lateral (
-  select case when w.repeats then coalesce(k.last_completed, -1) + 1 else coalesce(k.completed, 0) end as completed
-) e;
+    s.run_id,
+    s.step_slug,
+    s.status,
+    s.remaining_deps,
+    s.remaining_tasks - case s.status when 'completed' then 0 else coalesce(a.counted, 0) end,
+    s.initial_tasks,
+    coalesce(s.failed_tasks, 0),
+    s.status = 'completed' and s.error_message is not null,
+    s.run_status,
+    s.workflow_slug,
+    s.version,
+    coalesce(d.open_deps, 0),
+    case when s.repeats then coalesce(k.last_index, -1) + 1 else coalesce(k.tasks, 0) end,
+    e.completed,
+    coalesce(k.failed, 0),
+    coalesce(k.last_index, -1),
+    coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled'),
+    e.completed + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed'
+  from known s
+  left join (
+    select
+      t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
+      (count(*) filter (where t.status = 'completed'))::int as completed,
+      max(t.task_index) filter (where t.status = 'completed') as last_completed,
+      (count(*) filter (where t.status = 'failed'))::int as failed
+    from quantumflow.step_tasks t
+    where p_run_id is null
+      or t.run_id = p_run_id
+    group by t.run_id, t.step_slug
+  ) k
+    on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
+  left join (
+    select o.run_id, e.step_slug, count(*)::int as open_deps
+    from known o
+    join quantumflow.workflow_step_edges e
+      on (e.workflow_slug, e.version, e.depends_on_step) = (o.workflow_slug, o.version, o.step_slug)
+    where not quantumflow._has_ended(o.status, o.goes_on)
+    group by o.run_id, e.step_slug
+  ) d
+    on (d.run_id, d.step_slug) = (s.run_id, s.step_slug)
+  left join (
+    select c.run_id, c.step_slug, sum(c.initial_tasks - c.remaining_tasks)::int as counted
+    from quantumflow._map_counters c
+    where p_run_id is null
+      or c.run_id = p_run_id
+    group by c.run_id, c.step_slug
+  ) a
+    on (a.run_id, a.step_slug) = (s.run_id, s.step_slug)
+  -- Of a loop those before the last that has ended have ended too, kept or not.
+  cross join lateral (
+    select case when s.repeats then coalesce(k.last_completed, -1) + 1 else coalesce(k.completed, 0) end as completed
+  ) e;
+end;
 
-comment on view quantumflow._step_facts is
-'Each step of each run with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.';
-comment on column quantumflow._step_facts.run_id is 'The run.';
-comment on column quantumflow._step_facts.step_slug is 'The step.';
-comment on column quantumflow._step_facts.status is 'Its status.';
-comment on column quantumflow._step_facts.remaining_deps is 'What its row says.';
-comment on column quantumflow._step_facts.remaining_tasks is 'What its row says, less what is counted apart.';
-comment on column quantumflow._step_facts.initial_tasks is 'What its row says.';
-comment on column quantumflow._step_facts.failed_tasks is 'How many tasks its row says to have failed and been tolerated.';
-comment on column quantumflow._step_facts.fell_back is 'Whether its output is its fallback.';
-comment on column quantumflow._step_facts.run_status is 'The status of its run.';
-comment on column quantumflow._step_facts.workflow_slug is 'The workflow.';
-comment on column quantumflow._step_facts.version is 'The version the run is pinned to.';
-comment on column quantumflow._step_facts.open_deps is 'How many of its dependencies are not done.';
-comment on column quantumflow._step_facts.tasks is 'How many tasks it has, those of a loop that are not kept too.';
-comment on column quantumflow._step_facts.completed is 'How many of them are completed.';
-comment on column quantumflow._step_facts.failed is 'How many of them have failed.';
-comment on column quantumflow._step_facts.last_index is 'The last one''s task_index; -1 when it has none.';
-comment on column quantumflow._step_facts.deps_can_be_set is 'Whether a step of this status may have that many open dependencies.';
-comment on column quantumflow._step_facts.tasks_can_be_set is 'Whether a step of this status may have that many completed tasks.';
+comment on function quantumflow._step_facts(uuid) is
+'Each step of a run, null: of all, with its counters and what they should be: a recount of its tasks and of the dependencies that are not done.
+
+remaining_deps, remaining_tasks, initial_tasks, failed_tasks: what its row says, of remaining_tasks less what is counted apart. fell_back: its
+output is its fallback. open_deps: how many of its dependencies are not done. tasks: how many it has, those of a loop that are not kept too, and
+how many of them are completed and failed. last_index: the last one''s task_index, -1 when it has none. deps_can_be_set, tasks_can_be_set: a step
+of this status may have that many open dependencies, and that many completed tasks.';
 
 create function quantumflow._check_steps(p_run_id uuid)
 returns setof quantumflow.state_problem
@@ -90,10 +109,9 @@ begin
   return query
   with facts as materialized (
     select *
-    from quantumflow._step_facts s
-    where p_run_id is null or s.run_id = p_run_id
+    from quantumflow._step_facts(p_run_id)
   )
-  select 3, f.run_id, f.step_slug::text, null::int, null::text, null::bigint,
+  select 3, f.run_id, f.step_slug, null::int, null::text, null::bigint,
     format('remaining_deps is %s but %s dependencies are not done', f.remaining_deps, f.open_deps),
     case when f.deps_can_be_set then 'recount' end
   from facts f

@@ -13,17 +13,9 @@ begin
     select array(
       select distinct row(q.queue, quantumflow._command_of(q.message), t.worker_id)::quantumflow._live_lease
       from (%s) q
-      cross join lateral (
-        select l.worker_id
-        from quantumflow.step_tasks l
-        where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-          and l.step_slug = q.message ->> 'step_name'
-          and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-          and l.message_id = q.msg_id
-          and l.status = 'started'
-        limit 1
-      ) t
-      where q.vt > $1
+      cross join lateral quantumflow._task_of(q.message, q.msg_id) t
+      where t.status = 'started'
+        and q.vt > $1
         and q.vt <= $1 + interval '1 day')
     $$,
     quantumflow._all_messages())
@@ -137,22 +129,14 @@ begin
         count(*), t.step_slug, date_trunc('second', min(t.queued_at)), min(t.error_message)),
       'Run workers of the code that this version was made for until its runs have ended, or cancel them.'
     from (%s) q
-    cross join lateral (
-      select l.run_id, l.step_slug, l.queued_at, l.error_message
-      from quantumflow.step_tasks l
-      where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-        and l.step_slug = q.message ->> 'step_name'
-        and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-        and l.message_id = q.msg_id
-        and l.status = 'queued'
-        and l.queued_at < $1 - interval '10 s'
-        and starts_with(l.error_message, 'left to other code')
-      limit 1
-    ) t
+    cross join lateral quantumflow._task_of(q.message, q.msg_id) t
     join quantumflow.workflow_runs r
       on r.id = t.run_id
     where q.vt > $1
       and q.vt <= $1 + interval '60 s'
+      and t.status = 'queued'
+      and t.queued_at < $1 - interval '10 s'
+      and starts_with(t.error_message, 'left to other code')
     group by r.workflow_slug, r.version, t.step_slug
     order by r.workflow_slug, r.version, t.step_slug
     $$,
@@ -198,16 +182,9 @@ begin
         count(*) filter (where starts_with(t.error_message, 'could not be settled')) as refused,
         min(t.error_message) filter (where starts_with(t.error_message, 'could not be settled')) as why
       from pgmq.%I q
-      left join lateral (
-        select l.error_message
-        from quantumflow.step_tasks l
-        where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-          and l.step_slug = q.message ->> 'step_name'
-          and l.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-          and l.status = 'queued'
-        limit 1
-      ) t
+      left join lateral quantumflow._task_of(q.message, q.msg_id) t
         on q.vt <= $1 + interval '61 s'
+        and t.status = 'queued'
     ) k
     $$,
     'q_' || v_queue)

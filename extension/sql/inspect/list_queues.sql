@@ -80,18 +80,10 @@ begin
         count(*) filter (where t.status = 'queued') as retrying,
         min(greatest(q.vt, q.enqueued_at)) filter (where q.vt <= $3) as oldest
       from pgmq.%I q
-      left join lateral (
-        select o.status
-        from quantumflow.step_tasks o
-        where o.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-          and o.step_slug = q.message ->> 'step_name'
-          and o.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-          and o.message_id = q.msg_id
-          and (o.status = 'started' or (o.status = 'queued' and o.attempts > o.losses and q.vt < 'infinity'))
-        limit 1
-      ) t
+      left join lateral quantumflow._task_of(q.message, q.msg_id) t
         on q.vt > $3
         and (q.read_ct > 0 or q.vt >= q.enqueued_at + interval '1 ms')
+        and (t.status = 'started' or (t.status = 'queued' and t.attempts > t.losses and q.vt < 'infinity'))
       where %s = hashtext(l.lane)
         and quantumflow._command_of(q.message) = l.lane
     ) k

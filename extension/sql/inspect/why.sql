@@ -420,16 +420,8 @@ begin
         order by o.vt
         limit 10000
       ) m
-      cross join lateral (
-        select k.*
-        from quantumflow.step_tasks k
-        where k.run_id = quantumflow._as_uuid(m.message ->> 'workflow_run_id')
-          and k.step_slug = m.message ->> 'step_name'
-          and k.task_index = quantumflow._as_number(m.message ->> 'task_index', 9)::int
-          and k.message_id = m.msg_id
-          and k.status in ('queued', 'started')
-        limit 1
-      ) t
+      cross join lateral quantumflow._task_of(m.message, m.msg_id) t
+      where t.status in ('queued', 'started')
       $$,
       'q_' || v_queue, quantumflow._lane())
     using quantumflow._lanes_of(v_queue);

@@ -428,9 +428,8 @@ begin
   set
     remaining_deps = case when f.deps_can_be_set then f.open_deps else s.remaining_deps end,
     remaining_tasks = case when f.tasks_can_be_set then f.initial_tasks - f.completed - f.failed_tasks else s.remaining_tasks end
-  from quantumflow._step_facts f
-  where f.run_id = p_run_id
-    and (s.run_id, s.step_slug) = (f.run_id, f.step_slug)
+  from quantumflow._step_facts(p_run_id) f
+  where (s.run_id, s.step_slug) = (f.run_id, f.step_slug)
     and s.step_slug = any (p_step_slugs)
     and (f.remaining_deps <> f.open_deps or f.remaining_tasks <> f.initial_tasks - f.completed - f.failed_tasks);
 

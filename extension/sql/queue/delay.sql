@@ -303,17 +303,9 @@ begin
       order by m.vt
       limit 1000
     ) q
-    cross join lateral (
-      select o.run_id, o.step_slug
-      from quantumflow.step_tasks o
-      where o.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-        and o.step_slug = q.message ->> 'step_name'
-        and o.task_index = quantumflow._as_number(q.message ->> 'task_index', 9)::int
-        and o.message_id = q.msg_id
-        and o.status = 'queued'
-        and o.queued_at <= $1
-      limit 1
-    ) t
+    cross join lateral quantumflow._task_of(q.message, q.msg_id) t
+    where t.status = 'queued'
+      and t.queued_at <= $1
     $$,
     'q_' || p_queue, quantumflow._lane())
   using p_now, coalesce(p_commands, quantumflow._lanes_of(p_queue));

@@ -57,16 +57,7 @@ begin
         from quantumflow._task_input(r.id, t.step_slug, 0, null, r.input, 0, w.dependencies, true, false, false, null, 2147483647) i
       ) end
     from pgmq.%1$I q
-    cross join lateral (
-      select l.run_id, l.step_slug, l.queued_at
-      from quantumflow.step_tasks l
-      where l.run_id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
-        and l.step_slug = q.message ->> 'step_name'
-        and l.task_index = 0
-        and l.message_id = q.msg_id
-        and l.status = 'queued'
-      limit 1
-    ) t
+    cross join lateral quantumflow._task_of(q.message, q.msg_id) t
     cross join lateral (
       select l.id, l.workflow_slug, l.version, l.input, l.headers, l.idempotency_key
       from quantumflow.workflow_runs l
@@ -87,6 +78,7 @@ begin
       limit 1
     ) s
     where %2$s = hashtext($5)
+      and t.status = 'queued'
       and ($1 is null or r.workflow_slug = $1)
       and ($2 is null or $2 = any (w.signals))
     order by q.vt
