@@ -25,9 +25,9 @@ select results_eq(
   'what is behind it is handed out to a claim that looks for one');
 select results_eq('select vt from pgmq.q_quantum_flow_queue where vt = ''infinity''', $$values ('infinity'::timestamptz), ('infinity'), ('infinity')$$, 'what a claim met is out of the way');
 select results_eq(
-  'select reason, name collate "default", queue, right(run_id::text, 1), step_slug collate "default" from quantumflow._parked order by queued_at, message_id',
+  'select workflow_slug collate "default", queue, right(run_id::text, 1), step_slug collate "default" from quantumflow._parked order by queued_at, message_id',
   $$values
-    ('workflow', 'w', 'quantum_flow_queue', '1', 'b'), ('workflow', 'w', 'quantum_flow_queue', '2', 'a'), ('workflow', 'w', 'quantum_flow_queue', '3', 'a')$$,
+    ('w', 'quantum_flow_queue', '1', 'b'), ('w', 'quantum_flow_queue', '2', 'a'), ('w', 'quantum_flow_queue', '3', 'a')$$,
   'and noted');
 select is_empty(
   $$select from quantumflow.claim_tasks('20000000-0000-0000-0000-000000000001', 10, commands => '{a,b}')$$, 'nothing of it is handed out');
@@ -45,7 +45,7 @@ select is_empty('select * from quantumflow.check_state()', 'no rule is broken wh
 select is_empty(
   $$select from quantumflow.claim_tasks('20000000-0000-0000-0000-000000000001', 10)$$, 'nor does that wake anything');
 
-select is(quantumflow._bring_back('workflow', 'w', '', 1, '2030-01-01 00:00:02+00'), 1::bigint, 'what was queued first comes back first');
+select is(quantumflow._bring_back('w', 1, '2030-01-01 00:00:02+00'), 1::bigint, 'what was queued first comes back first');
 select results_eq(
   'select vt from pgmq.q_quantum_flow_queue order by vt limit 1', $$values ('2030-01-01 00:00:00+00'::timestamptz)$$, 'at its old place');
 

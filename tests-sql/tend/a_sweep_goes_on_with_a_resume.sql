@@ -13,13 +13,13 @@ select quantumflow.claim_tasks(gen_random_uuid(), 10);
 
 select quantumflow.sweep();
 select results_eq(
-  'select name collate "default", count(*) from quantumflow._parked group by 1 order by 1', $$values ('v', 1::bigint), ('w', 2)$$,
+  'select workflow_slug collate "default", count(*) from quantumflow._parked group by 1 order by 1', $$values ('v', 1::bigint), ('w', 2)$$,
   'what is paused stays where it is');
 
 -- As if whoever resumed it had died before it had brought back anything.
 delete from quantumflow.pauses where name = 'w';
 select quantumflow.sweep();
-select results_eq('select name collate "default" from quantumflow._parked', $$values ('v')$$, 'what is resumed comes back');
+select results_eq('select workflow_slug collate "default" from quantumflow._parked', $$values ('v')$$, 'what is resumed comes back');
 select results_eq('select workflow_slug from quantumflow.claim_tasks(gen_random_uuid(), 10)', $$values ('w'), ('w')$$, 'and is handed out');
 
 delete from quantumflow.workflow_runs where workflow_slug = 'v';

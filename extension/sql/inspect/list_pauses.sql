@@ -33,7 +33,7 @@ begin
   from quantumflow.pauses p
   cross join lateral (
     select case p.kind
-      when 'workflow' then (select count(*) from quantumflow._parked k where (k.reason, k.name) = ('workflow', p.name))
+      when 'workflow' then (select count(*) from quantumflow._parked k where k.workflow_slug = p.name)
       else (
         select coalesce(sum(quantumflow._count_due(q.queue, l.lanes, v_now)), 0)::bigint
         from quantumflow._known_queues() q (queue)

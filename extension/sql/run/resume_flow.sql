@@ -12,7 +12,7 @@ begin
     perform quantumflow._refuse_unknown_flow(resume_flow.workflow_slug);
   end if;
 
-  return quantumflow._bring_back('workflow', resume_flow.workflow_slug, '', 10000, quantumflow._now());
+  return quantumflow._bring_back(resume_flow.workflow_slug, 10000, quantumflow._now());
 end
 $resume_flow$;
 

@@ -305,6 +305,18 @@ begin
   into v_run_ids, v_steps, v_indexes, v_at_work
   from cancelled c;
 
+  -- What claims had met while its flow was paused; what a resume holds now goes with that.
+  if exists (select from quantumflow._parked) then
+    delete from quantumflow._parked k
+    where k.ctid = any (array(
+      select l.ctid
+      from quantumflow._parked l
+      where l.queue = p_queue
+        and l.message_id = any (p_msg_ids)
+        and l.message_id <> all (v_busy)
+      for update skip locked));
+  end if;
+
   if v_at_work is not null then
     perform quantumflow._tell_of_runs('tasks_cancelled', v_at_work);
   end if;

@@ -25,9 +25,12 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_keys_of_tasks$
 declare
+  v_path      jsonpath;
   v_input     jsonb;
   v_variables jsonb;
 begin
+  v_path := p_path;
+
   select coalesce(jsonb_object_agg(g.key, g.value), '{}')
   into v_input
   from (
@@ -68,7 +71,7 @@ begin
     cross join lateral (
       select jsonb_path_query_array(
         case when i.item is null then v_input else v_input || jsonb_build_object('item', i.item) end,
-        p_path::jsonpath, v_variables, silent => true) as found
+        v_path, v_variables, silent => true) as found
       offset 0
     ) f
     order by i.n);
@@ -95,64 +98,62 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $_with_limits$
-declare
-  v_tasks quantumflow._new_task[];
 begin
-  -- By step, which has one path and one input; then by key, which has one room. No join: tens of thousands may come at once.
-  with keyed as (
-    select
-      case when g.limit_name is not null then
-        quantumflow._new_task_of(
-          k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue,
-          k.ready_at, k.vt, k.headers, k.is_taken, g.limit_name, coalesce(k.key, case when g.limit_path is null then '' end), null,
-          case when k.key is null and g.limit_path is not null
-            then format('its limit %s has no key: %s leads to no one value', g.limit_name, g.limit_path) end)
-      else
-        quantumflow._new_task_of(
-          k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue,
-          k.ready_at, k.vt, k.headers, k.is_taken)
-      end as task
+  -- By step, which has one path and one input; then by key, which has one room, asked for with the first task of it. No join: tens of
+  -- thousands may come at once.
+  return (
+    select array_agg(
+      quantumflow._new_task_of(
+        k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue, k.ready_at,
+        case when k.rank > k.room then 'infinity' else k.vt end, k.headers, k.is_taken, k.limit_name, k.limit_key,
+        case when k.room is not null then k.vt end,
+        case when k.limit_key is null and k.limit_name is not null
+          then format('its limit %s has no key: %s leads to no one value', k.limit_name, k.limit_path) end))
     from (
       select
-        w.limit_name, w.limit_path, array_agg(t order by t.task_index) as tasks,
-        case when w.limit_path is not null then quantumflow._keys_of_tasks(
-          t.run_id, w.limit_path, w.dependencies, w.after, array_agg(t.item_value order by t.task_index)) end as keys
-      from unnest(p_tasks) t
-      cross join lateral (
-        select l.limit_name, l.limit_path, l.dependencies, l.after
-        from quantumflow.workflow_steps l
-        where (l.workflow_slug, l.version, l.step_slug) = (t.workflow_slug, t.version, t.step_slug)
-        limit 1
-      ) w
-      group by t.run_id, t.step_slug, w.limit_name, w.limit_path, w.dependencies, w.after
-      offset 0
-    ) g
-    cross join lateral unnest(g.tasks, g.keys) k (
-      run_id, step_slug, task_index, item_value, workflow_slug, version, gathers, command, timeout, queue, ready_at, vt, headers, is_taken,
-      limit_name, limit_key, place, flaw, key)
-  ),
-  lane as (
-    select
-      case when k.is_due and (k.task).limit_key is not null
-        then quantumflow._room_for_new((k.task).limit_name, (k.task).limit_key, (k.task).queue, (k.task).command)
-      end as room,
-      array_agg(k.task order by (k.task).vt, (k.task).task_index) as tasks
-    from (
-      select k.task, (k.task).ready_at <= p_now and (k.task).vt < 'infinity' as is_due
-      from keyed k
-    ) k
-    group by k.is_due, (k.task).limit_name, (k.task).limit_key, (k.task).queue, (k.task).command
-  )
-  select array_agg(
-    quantumflow._new_task_of(
-      k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue, k.ready_at,
-      case when k.ordinality > l.room then 'infinity' else k.vt end, k.headers, k.is_taken, k.limit_name, k.limit_key,
-      case when l.room is not null then k.vt end, k.flaw))
-  into v_tasks
-  from lane l
-  cross join lateral unnest(l.tasks) with ordinality k;
-
-  return v_tasks;
+        r.*,
+        max(case when r.rank = 1 and r.is_due then quantumflow._room_for_new(r.limit_name, r.limit_key, r.queue, r.command) end) over (
+          partition by r.limit_name, r.limit_key, r.is_due, r.queue, r.command
+        ) as room
+      from (
+        select
+          l.*,
+          row_number() over (
+            partition by l.limit_name, l.limit_key, l.is_due, l.queue, l.command
+            order by l.vt, l.task_index
+          ) as rank
+        from (
+          select
+            k.run_id, k.step_slug, k.task_index, k.item_value, k.workflow_slug, k.version, k.gathers, k.command, k.timeout, k.queue,
+            k.ready_at, k.vt, k.headers, k.is_taken, g.limit_name, g.limit_path,
+            case when g.limit_name is not null then coalesce(k.key, case when g.limit_path is null then '' end) end as limit_key,
+            g.limit_name is not null and (k.key is not null or g.limit_path is null)
+              and k.ready_at <= p_now and k.vt < 'infinity' as is_due
+          from (
+            select
+              w.limit_name, w.limit_path, s.tasks,
+              case when w.limit_path is not null
+                then quantumflow._keys_of_tasks(s.run_id, w.limit_path, w.dependencies, w.after, s.items)
+              end as keys
+            from (
+              select t.run_id, t.step_slug, t.workflow_slug, t.version, array_agg(t) as tasks, array_agg(t.item_value) as items
+              from unnest(p_tasks) t
+              group by t.run_id, t.step_slug, t.workflow_slug, t.version
+            ) s
+            cross join lateral (
+              select l.limit_name, l.limit_path, l.dependencies, l.after
+              from quantumflow.workflow_steps l
+              where (l.workflow_slug, l.version, l.step_slug) = (s.workflow_slug, s.version, s.step_slug)
+              limit 1
+            ) w
+            offset 0
+          ) g
+          cross join lateral unnest(g.tasks, g.keys) k (
+            run_id, step_slug, task_index, item_value, workflow_slug, version, gathers, command, timeout, queue, ready_at, vt, headers, is_taken,
+            no_name, no_key, no_place, no_flaw, key)
+        ) l
+      ) r
+    ) k);
 end
 $_with_limits$;
 

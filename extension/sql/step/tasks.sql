@@ -106,6 +106,9 @@ begin
   if v_limits then
     v_tasks := quantumflow._with_limits(v_tasks, p_now);
     v_flawed := array(select t from unnest(v_tasks) t where t.flaw is not null);
+  end if;
+
+  if v_flawed <> '{}' then
     v_tasks := array(select t from unnest(v_tasks) t where t.flaw is null);
   end if;
 

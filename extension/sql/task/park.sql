@@ -1,5 +1,5 @@
--- Messages that claims have met and may not hand out wait in _parked, each with its reason, hidden for ever (vt infinity): so claims do not
--- meet them again. Who ends the reason brings them back, in the order in which their tasks were queued.
+-- Messages of paused flows that claims have met wait in _parked, hidden for ever (vt infinity): so claims do not meet them again. Who resumes
+-- the flow brings them back, in the order in which their tasks were queued.
 
 create function quantumflow._park(p_parked quantumflow._parked[])
 returns void
@@ -15,9 +15,7 @@ begin
   from unnest(p_parked) p
   on conflict on constraint _parked_pkey do update
   set
-    reason = excluded.reason,
-    name = excluded.name,
-    key = excluded.key,
+    workflow_slug = excluded.workflow_slug,
     run_id = excluded.run_id,
     step_slug = excluded.step_slug,
     task_index = excluded.task_index,
@@ -54,7 +52,7 @@ declare
 begin
   perform quantumflow._park(array(
     select row(
-      'workflow', h.workflow_slug, '', p_queue, h.message_id, h.run_id, h.step_slug, h.task_index, h.queued_at
+      h.workflow_slug, p_queue, h.message_id, h.run_id, h.step_slug, h.task_index, h.queued_at
     )::quantumflow._parked
     from unnest(p_held) h
     where h.outcome = 'paused'
@@ -70,7 +68,7 @@ $_park_paused$;
 comment on function quantumflow._park_paused(text, quantumflow._held_task[], timestamptz) is
 'Parks the messages of tasks whose flow is paused (outcome paused), which a claim has met. Where somebody is just resuming it they come back in 100 ms.';
 
-create function quantumflow._bring_back(p_reason text, p_name text, p_key text, p_most int, p_now timestamptz)
+create function quantumflow._bring_back(p_workflow_slug text, p_most int, p_now timestamptz)
 returns bigint
 language plpgsql
 volatile
@@ -80,7 +78,7 @@ declare
   v_parked quantumflow._parked[] := array(
     select k
     from quantumflow._parked k
-    where (k.reason, k.name, k.key) = (p_reason, p_name, p_key)
+    where k.workflow_slug = p_workflow_slug
     order by k.queued_at, k.message_id
     limit p_most
     for update skip locked);
@@ -121,8 +119,8 @@ begin
 end
 $_bring_back$;
 
-comment on function quantumflow._bring_back(text, text, text, int, timestamptz) is
-'Puts messages that are parked for this reason, name and key where they belong, p_most of them at most, those first whose tasks were queued
+comment on function quantumflow._bring_back(text, int, timestamptz) is
+'Puts messages that are parked for this flow where they belong, p_most of them at most, those first whose tasks were queued
 first, and returns how many can be claimed again, at once or when they are due. Those of a paused run sleep on, for its sake. Waits for nobody who holds a run.';
 
 create function quantumflow._places_of(p_parked quantumflow._parked[], p_run_ids uuid[], p_now timestamptz)
@@ -191,14 +189,13 @@ begin
   -- From one flow to the next along the index, however many messages each has.
   loop
     v_name := (
-      select min(k.name)
+      select min(k.workflow_slug)
       from quantumflow._parked k
-      where k.reason = 'workflow'
-        and k.name > coalesce(v_name, ''));
+      where k.workflow_slug > coalesce(v_name, ''));
     exit when v_name is null;
 
     if not exists (select from quantumflow.pauses p where (p.kind, p.name) = ('workflow', v_name)) then
-      v_back := v_back + quantumflow._bring_back('workflow', v_name, '', 10000, p_now);
+      v_back := v_back + quantumflow._bring_back(v_name, 10000, p_now);
     end if;
   end loop;
 

@@ -146,27 +146,22 @@ comment on column quantumflow.task_progress.total is 'Of how much; null: it is n
 comment on column quantumflow.task_progress.note is 'What else there is to say.';
 
 create table quantumflow._parked (
-  reason     text not null,
-  name       text not null collate "C",
-  key        text not null collate "C",
-  queue      text not null,
-  message_id bigint not null,
-  run_id     uuid not null,
-  step_slug  text not null collate "C",
-  task_index int not null,
-  queued_at  timestamptz not null,
-  constraint _parked_pkey primary key (queue, message_id),
-  constraint _parked_reason_known check (reason in ('workflow'))
+  workflow_slug text not null collate "C",
+  queue         text not null,
+  message_id    bigint not null,
+  run_id        uuid not null,
+  step_slug     text not null collate "C",
+  task_index    int not null,
+  queued_at     timestamptz not null,
+  constraint _parked_pkey primary key (queue, message_id)
 );
 
-create index _parked_turns on quantumflow._parked (reason, name, key, queued_at, message_id);
+create index _parked_turns on quantumflow._parked (workflow_slug, queued_at, message_id);
 
 comment on table quantumflow._parked is
-'One row per message that a claim has met and hidden for ever (vt infinity), until what it waits for brings it back: the resume of a flow.
-A run that ends leaves its rows here for the next sweep: what counts is the task, and the message that it names.';
-comment on column quantumflow._parked.reason is 'What it waits for: workflow, that it is resumed.';
-comment on column quantumflow._parked.name is 'Which one: the slug of the workflow.';
-comment on column quantumflow._parked.key is 'Whose turn it is within that; empty of a flow.';
+'One row per message that a claim has met and hidden for ever (vt infinity), until the resume of its flow brings it back.
+What ends otherwise than by being cancelled leaves its row here for the resume: what counts is the task, and the message that it names.';
+comment on column quantumflow._parked.workflow_slug is 'The workflow, which is paused.';
 comment on column quantumflow._parked.queue is 'The queue of the message.';
 comment on column quantumflow._parked.message_id is 'Its msg_id.';
 comment on column quantumflow._parked.run_id is 'The run of its task.';
