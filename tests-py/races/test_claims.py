@@ -194,6 +194,19 @@ def test_what_others_hold_of_one_command_does_not_hide_another(
     assert engine.problems() == []
 
 
+def test_beside_who_holds_one_message_a_claim_takes_as_many_others_each_once(
+    engine: Engine, new_engine: Callable[[], Engine]
+) -> None:
+    engine.start_many("pair", [{}] * 6)
+    third = new_engine().connection
+    with third.transaction(force_rollback=True):
+        third.execute("select from pgmq.q_quantum_flow_queue order by vt, msg_id limit 1 for update")
+        tasks = engine.claim(3, commands=["left", "right"])
+    assert len(tasks) == 3
+    assert len({task.key for task in tasks}) == 3
+    assert engine.problems() == []
+
+
 def test_a_busy_message_comes_back_after_100_ms(
     engine: Engine, new_engine: Callable[[], Engine]
 ) -> None:

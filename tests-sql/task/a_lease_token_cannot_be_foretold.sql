@@ -1,12 +1,12 @@
 begin;
-select plan(7);
+select plan(8);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 set local quantumflow.now = '2030-01-01 00:00:00+00';
 select quantumflow.define_flow('{"slug": "w", "steps": [{"name": "a", "max_attempts": 9}, {"name": "b", "dependencies": ["a"]}]}');
 select quantumflow.start_flows('w', array['1', '2', '3', '4']::jsonb[]);
 
-create temporary table tokens (of text, token bigint) on commit drop;
+create temporary table tokens (of text, token bigint, message_id bigint) on commit drop;
 do $$
 declare
   v_way text;
@@ -16,7 +16,7 @@ begin
     insert into tokens select 'claims', c.lease_token from quantumflow.claim_tasks(gen_random_uuid()) c;
     perform setseed(0.42);
     insert into tokens
-    select v_way, c.lease_token
+    select v_way, c.lease_token, c.message_id
     from quantumflow.complete_and_claim(
       gen_random_uuid(),
       (
@@ -45,6 +45,15 @@ select results_eq(
   'select of, count(*)::int, count(distinct token)::int from tokens group by of order by of',
   $$values ('claims', 4, 4), ('hand-overs', 2, 2), ('losses', 2, 2), ('passed on', 2, 2)$$,
   'the same seed before claims, hand-overs, or what is passed on, gives other tokens');
+create function pg_temp.foretold() returns setof uuid language plpgsql as $$
+begin
+  perform setseed(0.42);
+  return query select md5(random()::text)::uuid from generate_series(1, 100);
+end
+$$;
+select is_empty(
+  $$select of, token from tokens where token in (select quantumflow._token_of(s, message_id) from pg_temp.foretold() s)$$,
+  'nor does who knows the seed know what they were made of');
 select ok((select bool_and(token between 0 and 9007199254740991) from tokens), 'a JSON number holds each');
 
 select quantumflow.start_flows('w', array['5', '6', '7']::jsonb[]);

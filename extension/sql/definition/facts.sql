@@ -5,19 +5,29 @@ stable
 set search_path = pg_catalog, pg_temp
 as $_versions_at_work$
 begin
+  if p_run_id is not null then
+    return query
+    select v.*
+    from quantumflow.workflow_runs r
+    join quantumflow.workflow_versions v
+      on (v.workflow_slug, v.version) = (r.workflow_slug, r.version)
+    where r.id = p_run_id;
+
+    return;
+  end if;
+
   return query
   select v.*
   from quantumflow.workflow_versions v
-  where (p_run_id is null and exists (
+  where exists (
       select
       from quantumflow.workflows w
       where (w.workflow_slug, w.current_version) = (v.workflow_slug, v.version)
-    ))
+    )
     or (v.workflow_slug, v.version) in (
       select r.workflow_slug, r.version
       from quantumflow.workflow_runs r
-      where (p_run_id is null and r.status in ('started', 'paused'))
-        or r.id = p_run_id
+      where r.status in ('started', 'paused')
     );
 end
 $_versions_at_work$;

@@ -215,18 +215,7 @@ begin
   end if;
 
   if v_filter.status in ('started', 'paused') then
-    return array(
-      select r.id
-      from quantumflow._open_runs() o (run_id)
-      cross join lateral (
-        select l.id, l as run
-        from quantumflow.workflow_runs l
-        where l.id = o.run_id
-        limit 1
-      ) r
-      where quantumflow._is_meant(r.run, v_filter)
-      order by r.id desc
-      limit p_max_runs);
+    return quantumflow._find_open_runs(v_filter, p_max_runs);
   end if;
 
   if v_filter.since is null and num_nonnulls(v_filter.ended_since, v_filter.input, v_filter.headers, v_filter.error) > 0 then
@@ -273,6 +262,58 @@ comment on function quantumflow._find_runs(quantumflow._run_filter, int) is
 were created.';
 
 -- Without a path of its own, so that it is inlined where it is called.
+create function quantumflow._find_open_runs(p_filter quantumflow._run_filter, p_max_runs int)
+returns uuid[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_find_open_runs$
+declare
+  v_counted_to uuid := quantumflow._counted_to();
+begin
+  -- Each from the latest on, until there are enough.
+  return array(
+    select f.id
+    from (
+      (
+        select r.id
+        from quantumflow.workflow_runs r
+        where r.id > v_counted_to
+          and r.status in ('started', 'paused')
+          and quantumflow._is_meant(r, p_filter)
+        order by r.id desc
+        limit p_max_runs
+      )
+      union
+      (
+        select r.id
+        from (
+          select distinct u.run_id
+          from quantumflow._uncounted_runs u
+          where p_filter.before is null
+            or u.run_id < p_filter.before
+          order by u.run_id desc
+        ) u
+        cross join lateral (
+          select l.id, l as run
+          from quantumflow.workflow_runs l
+          where l.id = u.run_id
+            and l.status in ('started', 'paused')
+          limit 1
+        ) r
+        where quantumflow._is_meant(r.run, p_filter)
+        order by u.run_id desc
+        limit p_max_runs
+      )
+    ) f
+    order by f.id desc
+    limit p_max_runs);
+end
+$_find_open_runs$;
+
+comment on function quantumflow._find_open_runs(quantumflow._run_filter, int) is
+'The latest runs that are wanted of those that go on: they are among what is not counted yet, see _open_runs.';
+
 create function quantumflow._is_meant(p_run quantumflow.workflow_runs, p_filter quantumflow._run_filter)
 returns boolean
 language sql
