@@ -8,14 +8,21 @@ begin
   return query
   with facts as materialized (
     select
-      s.run_id, s.step_slug, s.status, s.skip_reason, s.output, s.error_message, w.condition, w.joins, w.fallback, w.dependencies
+      s.run_id, s.step_slug, s.status, s.skip_reason, s.output, s.error_message, w.condition, w.joins, w.fallback, w.dependencies,
+      s.status <> 'skipped' as is_given_up
     from quantumflow.step_states s
     join quantumflow.workflow_runs r
       on r.id = s.run_id
     join quantumflow.workflow_steps w
       on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
     where (p_run_id is null or s.run_id = p_run_id)
-      and (s.status in ('skipped', 'failed') or (s.status = 'completed' and s.error_message is not null) or s.failed_tasks > 0)
+      and (s.status <> 'completed' or s.error_message is not null or s.failed_tasks > 0)
+      and (
+        s.status = 'skipped'
+        or (s.status = 'completed' and s.error_message is not null)
+        or (s.status = 'failed' and (w.goes_on or w.fallback is not null))
+        or s.failed_tasks > 0
+      )
   )
   select 10, f.run_id, f.step_slug, null::int, null::text, null::bigint,
     case f.skip_reason
@@ -54,7 +61,7 @@ begin
   from quantumflow.workflow_runs r
   cross join lateral (
     select case
-      when r.gave_up is not null or r.id in (select f.run_id from facts f) then quantumflow._given_up(r.id)
+      when r.gave_up is not null or r.id in (select f.run_id from facts f where f.is_given_up) then quantumflow._given_up(r.id)
       else 0
     end as given_up
     offset 0

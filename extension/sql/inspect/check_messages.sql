@@ -77,6 +77,7 @@ begin
   left join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, s.step_slug)
   where (p_run_id is null or s.run_id = p_run_id)
+    and s.status not in ('completed', 'skipped')
     and quantumflow._has_ended(s.status, w.goes_on) is not true
     and (
       r.status = 'completed'

@@ -24,7 +24,9 @@ stable
 begin atomic
   -- A run's steps are put together first, and once: by the names of steps alone, which many workflows have, nothing is to be joined.
   with step as materialized (
-    select s.*, r.status as run_status, r.workflow_slug, r.version
+    select
+      s.run_id, s.step_slug, s.status, s.remaining_deps, s.remaining_tasks, s.initial_tasks, s.failed_tasks,
+      s.status = 'completed' and s.error_message is not null as fell_back, r.status as run_status, r.workflow_slug, r.version
     from quantumflow.step_states s
     join quantumflow.workflow_runs r
       on r.id = s.run_id
@@ -44,7 +46,7 @@ begin atomic
     s.remaining_tasks - case s.status when 'completed' then 0 else coalesce(a.counted, 0) end,
     s.initial_tasks,
     coalesce(s.failed_tasks, 0),
-    s.status = 'completed' and s.error_message is not null,
+    s.fell_back,
     s.run_status,
     s.workflow_slug,
     s.version,
@@ -107,9 +109,17 @@ set search_path = pg_catalog, pg_temp
 as $_check_steps$
 begin
   return query
+  -- Nearly all are as they should be.
   with facts as materialized (
     select *
-    from quantumflow._step_facts(p_run_id)
+    from quantumflow._step_facts(p_run_id) l
+    where l.remaining_deps <> l.open_deps
+      or l.remaining_tasks <> l.initial_tasks - l.completed - l.failed_tasks
+      or l.failed_tasks > 0
+      or l.open_deps > 0
+      or l.status in ('created', 'started')
+      or l.tasks <> l.initial_tasks
+      or l.last_index <> l.initial_tasks - 1
   )
   select 3, f.run_id, f.step_slug, null::int, null::text, null::bigint,
     format('remaining_deps is %s but %s dependencies are not done', f.remaining_deps, f.open_deps),
@@ -262,6 +272,9 @@ begin
         on o.id = s.run_id
       join quantumflow.workflow_steps w
         on (w.workflow_slug, w.version, w.step_slug) = (o.workflow_slug, o.version, s.step_slug)
+      -- Nearly all have ended by their status alone.
+      where s.status not in ('completed', 'skipped')
+        and (p_run_id is null or s.run_id = p_run_id)
       group by s.run_id
     ) k
       on k.run_id = r.id
