@@ -29,14 +29,18 @@ select
   case k.status when 'completed' then k.at + interval '90 s' end,
   case k.status when 'failed' then k.at + interval '90 s' end,
   case k.status when 'cancelled' then k.at + interval '90 s' end,
-  case k.status when 'failed' then format('step %%s failed: HTTP 503 from host %%s', k.last, k.n %% 7) end,
+  case k.status when 'failed' then format('step %%s failed: HTTP 503 of %%s', k.last, k.n %% 7) end,
   'web', null
 from (
   select
     n, now() - interval '14 days' + interval '14 days' * (n::float8 / (%s + 1)) as at,
     case n %% 10 when 0 then 'order' else 'invoice' end as slug,
     case n %% 10 when 0 then 'ship' else 'only' end as last,
-    case when n %% 50 = 7 then 'failed' when n %% 100 = 3 then 'cancelled' else 'completed' end as status
+    case
+      when n %% 50 = 7 then 'failed'
+      when n %% 100 = 3 then 'cancelled'
+      else 'completed'
+    end as status
   from generate_series(1, %s) n
 ) k
 """
@@ -46,7 +50,8 @@ insert into quantumflow.step_states
   (run_id, step_slug, created_at, initial_tasks, remaining_deps, started_at, remaining_tasks,
    status, completed_at, failed_at)
 select
-  r.id, s.slug, r.created_at, 1, 0, r.created_at, case s.status when 'completed' then 0 else 1 end, s.status,
+  r.id, s.slug, r.created_at, 1, 0, r.created_at,
+  case s.status when 'completed' then 0 else 1 end, s.status,
   case s.status when 'completed' then r.created_at + interval '90 s' end,
   case s.status when 'failed' then r.created_at + interval '90 s' end
 from quantumflow.workflow_runs r
@@ -66,14 +71,15 @@ select
   s.run_id, s.step_slug, 0, 'quantum_flow_queue', 0, s.created_at,
   case s.status when 'failed' then 3 else 1 end, '11111111-1111-1111-1111-111111111111', 1,
   s.started_at + interval '30 s', s.status, s.completed_at, s.failed_at,
-  case s.status when 'failed' then 'HTTP 503' end, case s.status when 'completed' then '1'::jsonb end
+  case s.status when 'failed' then 'HTTP 503' end,
+  case s.status when 'completed' then '1'::jsonb end
 from quantumflow.step_states s
 """
 
 _FAILURES = """
 insert into quantumflow.task_failures
-  (run_id, step_slug, task_index, retries, attempt, kind, worker_id, started_at, ended_at, error_message,
-   due_at, reported)
+  (run_id, step_slug, task_index, retries, attempt, kind, worker_id, started_at, ended_at,
+   error_message, due_at, reported)
 select
   t.run_id, t.step_slug, 0, 0, n, 'error', t.worker_id, t.started_at, t.failed_at, 'HTTP 503',
   t.queued_at, true
@@ -89,12 +95,9 @@ select now() - interval '1 day', jsonb_build_object(
 from generate_series(1, %s)
 """
 
-_LAST = "update quantumflow._counting set next_to = quantumflow._uuid_v7(), writers = '{}'"
-"""Lets counting go up to the run that was started last."""
 
-
-def fill(engine: Engine, runs: int, still_open: int) -> UUID:
-    """So many runs that have ended, counted, and so many that go on; answers one of these.
+def fill(engine: Engine, runs: int, *, still_open: int) -> dict[str, UUID]:
+    """So many runs that have ended, counted, and so many that go on; answers some of their ids.
 
     A tenth of those that go on is with a worker, one of them has failed once, and one is paused.
     """
@@ -119,18 +122,30 @@ def fill(engine: Engine, runs: int, still_open: int) -> UUID:
     engine.start_many("invoice", [{"customer": "c1"}] * (still_open - 2))
     paused, run = engine.start("order"), engine.start("order")
     engine.value("select quantumflow.pause_run(%s, 'tried by hand')", paused)
-    worker = "select quantumflow.register_worker(%s, 'one', '{only,validate,charge,ship}', '{quantum_flow_queue}')"
-    engine.value(worker, engine.worker_id)
+    worker = "select quantumflow.register_worker(%s, 'one', %s, '{quantum_flow_queue}')"
+    engine.value(worker, engine.worker_id, ["only", *ORDER])
     tasks = engine.claim(still_open // 10)
     engine.fail(tasks[0])
     count(engine)
     engine.connection.execute("analyze")
-    return run
+    one = """
+        select id from quantumflow.workflow_runs
+        where status = %s and workflow_slug = 'invoice' offset %s limit 1
+        """
+    return {
+        "run": run,
+        "old": engine.value(one, "completed", runs // 2),
+        "failed": engine.value(one, "failed", 0),
+    }
+
+
+LAST = "update quantumflow._counting set next_to = quantumflow._uuid_v7(), writers = '{}'"
+"""Lets counting go up to the run that was started last."""
 
 
 def count(engine: Engine) -> None:
     """Let all that has ended be counted, as sweeps do in time."""
     engine.value("select quantumflow._make_counting()")
-    engine.connection.execute(_LAST)
+    engine.connection.execute(LAST)
     while engine.value("select next_to is not null from quantumflow._counting"):
         engine.value("select quantumflow._count_runs(now())")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from plans.history import LAST, fill
 from plans.measuring import Meter, keep_autovacuum_away
-from plans.test_full_tables import _FINISHED
+from plans.questions import QUESTIONS
 from support.engine import Engine
 
 if TYPE_CHECKING:
@@ -22,37 +23,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-_OPEN = 20
-
 # Pages. The queue holds what goes on, and nothing else is looked at by more than a few.
-_MOST = {
+_OTHERS = {
     "why()": 2000,
-    "why('{run}')": 300,
-    "list_queues()": 1000,
-    "list_workers()": 100,
-    "list_runs(status => 'started', max_runs => 100)": 1000,
+    "timeline('{old}')": 100,
     "list_runs(status => 'paused')": 500,
     "list_runs(since => now() + '1 day')": 100,
     "list_runs(idempotency_key => 'nobody''s')": 100,
-    "history(now() + '1 day', now() + '25 h')": 150,
-    "eta('{run}')": 400,
-    "stats()": 200,
-    "stats('single', '7 days')": 200,
+    "list_failures()": 150,
     "metrics()": 3500,
     "find_run('{run}')": 50,
     "sweep()": 1500,
 }
-
-_LAST = "update quantumflow._counting set next_to = quantumflow._uuid_v7(), writers = '{}'"
-"""Lets counting go up to the run that was started last."""
-
-
-def _count(engine: Engine) -> None:
-    """Let all that has ended be counted, as sweeps do in time."""
-    engine.value("select quantumflow._make_counting()")
-    engine.connection.execute(_LAST)
-    while engine.value("select next_to is not null from quantumflow._counting"):
-        engine.value("select quantumflow._count_runs(now())")
 
 
 @pytest.mark.parametrize("rows", [10_000, pytest.param(1_000_000, marks=pytest.mark.long)])
@@ -61,28 +43,29 @@ def test_looking_reads_no_history(
 ) -> None:
     engine = Engine(connect())
     keep_autovacuum_away(engine)
-    engine.define("single", [{"name": "only"}])
-    first, *rest = _FINISHED
-    engine.value(first + "returning null", rows)
-    for statement in rest:
-        engine.connection.execute(statement.encode())
-    run = engine.start("single")
-    for _ in range(_OPEN - 1):
-        engine.start("single")
-    _count(engine)
-    engine.connection.execute("analyze")
-
+    runs = fill(engine, rows, still_open=20)
     meter = Meter(engine)
     found = {}
-    for call in _MOST:
-        query = f"select * from quantumflow.{call.format(run=run)}"
+    most = {question.line: question.most for question in QUESTIONS if question.most} | _OTHERS
+    for call in most:
+        query = f"select * from quantumflow.{call.format_map(runs)}"
         meter.pages(query)  # makes plans, too
         began = time.perf_counter()
         found[call] = meter.pages(query)
         record_property(call, (found[call], round(1000 * (time.perf_counter() - began), 1)))
-    assert {call: n for call, n in found.items() if n > _MOST[call]} == {}
-    counted = "select n from quantumflow.step_hours where hour = '-infinity' and step_slug = 'only'"
-    assert engine.value(counted) == rows
+    assert {call: n for call, n in found.items() if n > most[call]} == {}
+    counted = """
+        select sum(n) from quantumflow.step_hours
+        where hour = '-infinity' and step_slug in ('only', 'validate', 'charge', 'ship')
+        """
+    ended = """
+        select (select count(*) from quantumflow.step_tasks where status = 'completed')
+          + (
+            select count(*) from quantumflow.task_failures f
+            join quantumflow.workflow_runs r on (r.id, r.status) = (f.run_id, 'failed')
+          )
+        """
+    assert engine.value(counted) == engine.value(ended)
 
 
 def test_a_retry_beside_who_counts_waits_for_nobody_and_is_counted_once(connect: Connect) -> None:
@@ -93,7 +76,7 @@ def test_a_retry_beside_who_counts_waits_for_nobody_and_is_counted_once(connect:
     for task in engine.claim(2):
         engine.complete(task)
     engine.value("select quantumflow._make_counting()")
-    engine.connection.execute(_LAST)
+    engine.connection.execute(LAST)
 
     counting = Engine(connect())
     with counting.connection.transaction():
@@ -104,7 +87,7 @@ def test_a_retry_beside_who_counts_waits_for_nobody_and_is_counted_once(connect:
     for task in engine.claim(1):
         engine.complete(task)
     for _ in range(3):
-        engine.connection.execute(_LAST)
+        engine.connection.execute(LAST)
         engine.value("select quantumflow._count_runs(now())")
     engine.value("select quantumflow.delete_run(%s)", stays)
     counted = "select n from quantumflow.step_hours where hour = '-infinity' order by step_slug"
