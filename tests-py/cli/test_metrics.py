@@ -52,6 +52,7 @@ def text(module_dsn: str) -> str:
         connection.execute(
             "select next_at from quantumflow.schedule_flow('nightly', 'w', '0 3 * * *')"
         )
+        connection.execute("select quantumflow.pause_command('w.a')")
         # What has ended is counted at once.
         connection.execute("select quantumflow._make_counting()")
         connection.execute(
@@ -162,6 +163,7 @@ def test_prometheus_takes_the_rules_and_they_fire(tmp_path: Path) -> None:
                         "quantumflow_counted_seconds_ago": "1000x60",
                         'quantumflow_schedule_missed_total{schedule="s"}': "0x30 1x30",
                         "quantumflow_oldest_transaction_seconds": "4000x60",
+                        'quantumflow_paused_seconds{of="queue",name="q"}': "90000x60",
                         'up{job="quantumflow"}': "0x60",
                     }.items()
                 ],

@@ -1,5 +1,5 @@
 begin;
-select plan(9);
+select plan(10);
 
 insert into quantumflow.settings values ('test_clock', 'on');
 create function pg_temp.run_at(at text, seconds numeric, fails boolean default false) returns void language plpgsql as $$
@@ -66,6 +66,19 @@ select results_eq(
     ('quantumflow_tasks', '{"state": "due", "command": "w.a"}', 2),
     ('quantumflow_tasks', '{"state": "later", "command": "w.a"}', 1)$$,
   'and what goes on');
+
+select quantumflow.define_flow('{"slug": "l", "steps": [{"name": "a", "type": "map", "limit": {"name": "api", "key": "$.item"}}]}');
+select quantumflow.set_limit('api', 1);
+select quantumflow.start_flow('l', '[1, 1, 2, 2]');
+select quantumflow.claim_tasks(gen_random_uuid(), 10, commands => '{a}');
+select quantumflow.pause_command('w.a');
+select results_eq(
+  $$select name, labels, value from quantumflow.metrics() where name ~ '_(limited|paused)_tasks' order by 1, 2$$,
+  $$values
+    ('quantumflow_limited_tasks', '{"limit": "api", "state": "running"}'::jsonb, 2::double precision),
+    ('quantumflow_limited_tasks', '{"limit": "api", "state": "waiting"}', 2),
+    ('quantumflow_paused_tasks', '{"of": "command", "name": "w.a"}', 2)$$,
+  'what limits and pauses hold back');
 select is_empty(
   $$select name from quantumflow.metrics() group by name having count(distinct (kind, help)) > 1
     union all select name from quantumflow.metrics() group by name, labels having count(*) > 1$$,

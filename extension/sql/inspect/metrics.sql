@@ -34,6 +34,9 @@ begin
       select 2, (g).value::numeric, g
       from quantumflow._gauges_of_queues() g
       union all
+      select 2, (g).value::numeric, g
+      from quantumflow._gauges_of_steering(v_now) g
+      union all
       select 3, (c).value::numeric, c
       from quantumflow._counters() c
       union all
@@ -187,6 +190,42 @@ end
 $_gauges_of_queues$;
 
 comment on function quantumflow._gauges_of_queues() is 'metrics(): what waits and runs, by queue and command.';
+
+create function quantumflow._gauges_of_steering(p_now timestamptz)
+returns setof quantumflow.metric
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_gauges_of_steering$
+begin
+  return query
+  with pause as materialized (
+    select p.*, jsonb_build_object('of', p.kind, 'name', p.name) as labels
+    from quantumflow.list_pauses() p
+  )
+  select
+    'quantumflow_paused_seconds', 'gauge', p.labels, extract(epoch from p_now - p.paused_at)::double precision,
+    'How long a queue, a flow (workflow) or a command has been paused.'
+  from pause p
+  union all
+  select
+    'quantumflow_paused_tasks', 'gauge', p.labels, p.waiting::double precision,
+    'Tasks that are due and wait for its resume; of a flow those that claims have met.'
+  from pause p
+  union all
+  select
+    'quantumflow_limited_tasks', 'gauge', jsonb_build_object('limit', l.limit_name, 'state', k.state), k.tasks::double precision,
+    'Tasks of limited steps, all keys of a limit together: running, with workers; waiting, for their turn or for a worker.'
+  from (
+    select l.limit_name, sum(l.running) as running, sum(l.waiting) as waiting
+    from quantumflow.list_limits() l
+    group by l.limit_name
+  ) l
+  cross join lateral (values ('running', l.running), ('waiting', l.waiting)) k (state, tasks);
+end
+$_gauges_of_steering$;
+
+comment on function quantumflow._gauges_of_steering(timestamptz) is 'metrics(): what is paused, and what limits hold back.';
 
 create function quantumflow._counters()
 returns setof quantumflow.metric
