@@ -136,11 +136,11 @@ CLAIMING = [
         CLAIMS,
     ),
     Mutation(
-        "a claim takes what it has taken",
+        "what was read is read again",
         "_lane_query",
         "    and q.msg_id <> all ($3)\n",
         "",
-        CLAIMS,
+        _sql("run/setting_a_limit_reads_what_is_visible_once"),
     ),
     Mutation(
         "a message in the lane of another command hands out what was not asked for",

@@ -200,7 +200,7 @@ def test_beside_who_holds_one_message_a_claim_takes_as_many_others_each_once(
     engine.start_many("pair", [{}] * 6)
     third = new_engine().connection
     with third.transaction(force_rollback=True):
-        third.execute("select from pgmq.q_quantum_flow_queue order by vt, msg_id limit 1 for update")
+        third.execute("select from pgmq.q_quantum_flow_queue order by vt limit 1 for update")
         tasks = engine.claim(3, commands=["left", "right"])
     assert len(tasks) == 3
     assert len({task.key for task in tasks}) == 3
