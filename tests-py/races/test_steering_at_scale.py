@@ -16,7 +16,7 @@ from support.engine import Engine, remove_runs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.long, pytest.mark.system]
+pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.timeout(1200)]
 
 MANY = 100_000
 PORTION = 10_000

@@ -38,11 +38,11 @@ begin
     return 0;
   end if;
 
-  -- Those that were let go, and nobody has claimed yet, or taken away.
+  -- Those that were let go, and nobody has claimed since, or taken away: who claimed one may have had to leave its row.
   v_gone := (
     select count(*)
     from (
-      select w.run_id, w.step_slug, w.task_index, w.message_id
+      select w.run_id, w.step_slug, w.task_index, w.message_id, w.let_go_at + make_interval(secs => w.priority) as let_go_at
       from quantumflow._limit_waits w
       where (w.limit_name, w.limit_key, w.queue, w.command) = (p_name, p_key, p_queue, p_command)
         and w.let_go_at is not null
@@ -54,6 +54,7 @@ begin
       where (t.run_id, t.step_slug, t.task_index) = (w.run_id, w.step_slug, w.task_index)
         and t.status = 'queued'
         and t.message_id = w.message_id
+        and t.queued_at <= w.let_go_at
       limit 1
     ) t
   );
