@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,7 +21,7 @@ from quantumflow_client import _listener as listener
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 Connection = psycopg.Connection[Any]
@@ -185,3 +187,65 @@ def test_a_worker_learns_at_once_that_its_tasks_are_for_nothing(
     assert not told.acquire(blocking=False), "the other one goes on"
     is_over.set()
     client.wait(run_ids[1], 20)
+
+
+def wait_for_all(dsn: str, run_ids: Sequence[UUID]) -> list[float]:
+    """When each end was known, by half as many threads and tasks as there are runs."""
+    half = len(run_ids) // 2
+
+    async def as_tasks() -> list[float]:
+        async with AsyncClient(dsn) as client:
+
+            async def wait(run_id: UUID) -> float:
+                await client.wait(run_id, 300)
+                return time.time()
+
+            return list(await asyncio.gather(*map(wait, run_ids[half:])))
+
+    with Client(dsn) as client, ThreadPoolExecutor(half + 1) as pool:
+
+        def wait(run_id: UUID) -> float:
+            client.wait(run_id, 300)
+            return time.time()
+
+        loop = pool.submit(asyncio.run, as_tasks())
+        known = list(pool.map(wait, run_ids[:half]))
+        return known + loop.result()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_thousand_wait_for_a_thousand(
+    client: Client,
+    dsn: str,
+    connection: Connection,
+    record_property: Callable[[str, object], None],
+) -> None:
+    client.deploy(FLOW)
+    run_ids = client.start_flows("flow", [{}] * 1000)
+    parts = [run_ids[n::2] for n in range(2)]
+    ended: dict[UUID, float] = {}
+    sessions = 0
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(wait_for_all, dsn, part) for part in parts]
+        wait_until_announced(connection, *run_ids)
+        for run_id in run_ids:
+            finish(connection, run_id)
+            ended[run_id] = time.time()
+            (now,) = connection.execute(
+                "select count(*) from pg_stat_activity where datname = current_database()"
+            ).fetchone() or (0,)
+            sessions = max(sessions, now)
+            time.sleep(0.005)
+        late = sorted(
+            known - ended[run_id]
+            for part, found in zip(parts, waiting, strict=True)
+            for run_id, known in zip(part, found.result(), strict=True)
+        )
+    assert len(late) == 1000
+    assert sessions <= 2 * (10 + 10 + 2) + 4
+    record_property("sessions at most", sessions)
+    record_property(
+        "known after, ms: half, 95 of 100, the last",
+        [round(1000 * late[int(share * 999)], 1) for share in (0.5, 0.95, 1)],
+    )
