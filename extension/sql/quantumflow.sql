@@ -81,6 +81,10 @@
 \ir definition/supersede.sql
 \ir definition/facts.sql
 \ir definition/hidden.sql
+\ir definition/graph_tasks.sql
+\ir definition/schema.sql
+\ir definition/graph_problems.sql
+\ir definition/plan.sql
 \ir definition/define.sql
 \ir definition/create.sql
 \ir definition/add_step.sql
@@ -157,6 +161,7 @@
 \ir task/progress.sql
 \ir task/left_work.sql
 \ir task/release.sql
+\ir task/plan.sql
 \ir task/start_children.sql
 \ir task/children.sql
 \ir task/settle.sql
@@ -203,9 +208,6 @@
 \ir goal/settings.sql
 \ir goal/options.sql
 \ir goal/configure_orchestrator.sql
-\ir goal/tasks.sql
-\ir goal/schema.sql
-\ir goal/graph_problems.sql
 \ir goal/describe_command.sql
 \ir goal/register_decomposer.sql
 \ir goal/add_method.sql

@@ -162,7 +162,7 @@ alter table quantumflow.workflow_runs
 
 alter table quantumflow.task_failures
   drop constraint task_failures_kind_known,
-  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop'));
+  add constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop', 'plan'));
 
 -- Steps that no worker is given.
 alter table quantumflow.workflow_steps
@@ -178,7 +178,7 @@ alter table quantumflow.workflow_steps
   add column child_output jsonb,
   add column max_children int,
   drop constraint workflow_steps_type_known,
-  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
+  add constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'plan', 'callback')),
   add constraint workflow_steps_workers_have_a_deadline check (settled or timeout is not null),
   add constraint workflow_steps_settled_once check (
     not settled
@@ -233,6 +233,11 @@ alter table quantumflow.workflow_steps
   add column limit_path text,
   add constraint workflow_steps_workers_have_limits check (limit_name is null or (counts and not settled)),
   add constraint workflow_steps_paths_are_of_limits check (limit_path is null or limit_name is not null);
+
+-- Steps that ask for a plan. None of before does.
+alter table quantumflow.workflow_steps
+  add column plan jsonb,
+  add constraint workflow_steps_plans_are_run check ((step_type = 'plan') = (plan is not null) and (plan is null or (repeats and child_flow is not null)));
 
 alter table quantumflow.step_tasks
   add column limit_key text;

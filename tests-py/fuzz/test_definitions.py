@@ -94,11 +94,21 @@ _looping: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         *({"type": "loop", "until": "1 == 1"}, {"type": "loop", "max_iterations": 2, "delay": 0}),
     ]
 )
+# What asks for a plan.
+_planning: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"type": "plan", "may_use": ["do"], "max_steps": 3},
+        {"type": "plan", "may_use": ["do"], "may_use_types": ["plan", "flow"], "queue": "other"},
+        # Not quite.
+        *({"type": "plan"}, {"type": "plan", "may_use": ["do"], "may_use_types": ["wait"]}),
+    ]
+)
 _change = st.tuples(
     st.sampled_from(["name", "slug", "type", "dependencies", "depends_on", "map_over", "args"])
     | st.sampled_from(["if", "join", "after", "prefer_after", "fallback", "tolerate"])
     | st.sampled_from(["seconds", "at", "signal", "signals", "run_timeout"])
     | st.sampled_from(["until", "while", "max_iterations", "delay", "keep"])
+    | st.sampled_from(["may_use", "may_use_types", "may_use_flows", "max_steps"])
     | st.sampled_from(
         ["steps", "title", "version", "queue", "timeout", "max_attempts", "on_failure"]
     )
@@ -118,7 +128,7 @@ def definitions(draw: st.DrawFn) -> Any:
         )
         # Most of them are for workers.
         kind: int = draw(st.integers(0, 5))
-        own: dict[str, Any] = draw(_waiting if kind == 0 else _looping if kind == 1 else _step)
+        own: dict[str, Any] = draw({0: _waiting, 1: _looping, 2: _planning}.get(kind, _step))
         step = {draw(st.sampled_from(["name", "slug"])): name, **own}
         if before or place % 2:
             step[draw(st.sampled_from(["dependencies", "depends_on"]))] = before

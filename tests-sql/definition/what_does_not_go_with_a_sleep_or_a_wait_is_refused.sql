@@ -54,7 +54,7 @@ select results_eq(
   $$values
     ('QF101', 'run_timeout', 'run_timeout must be a number of seconds from 0.001 to 315360000, not 0'),
     ('QF101', 'steps[0].seconds', 'seconds must be a number of seconds from 0 to 315360000, not "1"'),
-    ('QF101', 'steps[0].type', 'type must be "single" (or "task"), "map", "loop", "sleep", "wait" or "flow", not "nap"'),
+    ('QF101', 'steps[0].type', 'type must be "single" (or "task"), "map", "loop", "sleep", "wait", "flow" or "plan", not "nap"'),
     ('QF101', 'steps[1].seconds', 'seconds must be a number of seconds from 0 to 315360000, not -1'),
     ('QF101', 'steps[2].signal', 'signal must be text of 1 to 128 characters, not ""'),
     ('QF101', 'steps[2].timeout', 'timeout must be a number of seconds from 0.001 to 315360000, not 0'),

@@ -7,7 +7,7 @@ language sql
 as $problems$
   select *
   from quantumflow._task_graph_problems(
-    graph, row(commands, '{single,map}', 5, true, '{"timeout": 60, "max_attempts": 3}')::quantumflow._planned);
+    graph, row(commands, '{single,map}', 5, true, '{"timeout": 60, "max_attempts": 3}', '{}')::quantumflow._planned);
 $problems$;
 
 select is_empty($$select * from pg_temp.problems('[{"id": "a"}, {"id": "b", "depends_on": ["a"]}]')$$, 'a good one has none');

@@ -54,11 +54,11 @@ begin
   where (s.step_type, s.feeds_map, s.counts, s.known_tasks, s.gathers, s.plain, s.leaf, s.joins, s.otherwise, s.condition, s.after,
       s.prefer_after, s.goes_on, s.fallback, s.tolerate_tasks, s.tolerate_share, s.concludes, s.settled, s.sleep_for, s.sleep_until, s.signals,
       s.tells_signal, s.child_flow, s.child_version, s.child_input, s.child_output, s.max_children, s.repeats,
-      s.loop_until, s.loop_while, s.limit_name, s.limit_path)
+      s.loop_until, s.loop_while, s.limit_name, s.limit_path, s.plan)
     is distinct from (c.step_type, c.feeds_map, c.counts, c.known_tasks, c.gathers, c.plain, c.leaf, c.joins, c.otherwise, c.condition,
       c.after, c.prefer_after, c.goes_on, c.fallback, c.tolerate_tasks, c.tolerate_share, c.concludes, c.settled, c.sleep_for, c.sleep_until,
       c.signals, c.tells_signal, c.child_flow, c.child_version, c.child_input, c.child_output, c.max_children, c.repeats, c.loop_until, c.loop_while,
-      c.limit_name, c.limit_path);
+      c.limit_name, c.limit_path, c.plan);
 end
 $_wrong_facts$;
 
@@ -109,7 +109,8 @@ begin
     loop_delay = case when w.repeats then coalesce(s.loop_delay, w.loop_delay) end,
     keep = case when w.repeats then coalesce(s.keep, w.keep) end,
     limit_name = w.limit_name,
-    limit_path = w.limit_path
+    limit_path = w.limit_path,
+    plan = w.plan
   from quantumflow._wrong_facts(null) w
   where (s.workflow_slug, s.version, s.step_slug) = (w.workflow_slug, w.version, w.step_slug);
 end

@@ -14,11 +14,12 @@ begin
     case s.step_type
       when 'sleep' then 'is {"until"}, since it sleeps,'
       when 'flow' then 'is an object, as that of each run, unless its output says otherwise,'
+      when 'plan' then 'is an object, as that of each run,'
       else 'is {"signal", "payload"}, since it waits for several,'
     end)
   into v_outputs
   from quantumflow._named_steps(p_definition) s
-  where s.step_type = 'sleep'
+  where s.step_type in ('sleep', 'plan')
     or (s.step_type = 'wait' and s.step ? 'signals')
     or (s.step_type = 'flow' and coalesce(jsonb_typeof(s.step -> 'output') not in ('array', 'string'), true));
 
@@ -44,13 +45,17 @@ begin
       ('input', 'what starts runs', '{flow,map,loop}'),
       ('output', 'what starts runs', '{flow,map,loop}'),
       ('max_children', 'maps that start runs', '{map}'),
-      ('timeout', 'a wait, a flow and what workers do', '{single,map,loop,wait,flow}'),
-      ('command', 'what workers do', '{single,map,loop}'),
-      ('args', 'what workers do', '{single,map,loop}'),
-      ('queue', 'what workers do', '{single,map,loop}'),
-      ('max_attempts', 'a flow and what workers do', '{single,map,loop,flow}'),
-      ('max_lost', 'what workers do', '{single,map,loop}'),
-      ('retry_delay', 'what workers do', '{single,map,loop}'),
+      ('may_use', 'a plan', '{plan}'),
+      ('may_use_types', 'a plan', '{plan}'),
+      ('may_use_flows', 'a plan', '{plan}'),
+      ('max_steps', 'a plan', '{plan}'),
+      ('timeout', 'a wait, a flow and what workers do', '{single,map,loop,plan,wait,flow}'),
+      ('command', 'what workers do', '{single,map,loop,plan}'),
+      ('args', 'what workers do', '{single,map,loop,plan}'),
+      ('queue', 'what workers do', '{single,map,loop,plan}'),
+      ('max_attempts', 'a flow and what workers do', '{single,map,loop,plan,flow}'),
+      ('max_lost', 'what workers do', '{single,map,loop,plan}'),
+      ('retry_delay', 'what workers do', '{single,map,loop,plan}'),
       ('start_delay', 'what workers do', '{single,map,loop}'),
       ('limit', 'what workers do', '{single,map,loop}')
   ) as r(key, wanted, step_types)
@@ -190,7 +195,11 @@ begin
   from quantumflow._named_steps(p_definition) s
   cross join lateral (select coalesce(s.map_over, s.dependencies -> 0) #>> '{}') as o(over)
   where s.is_map
-    and v_outputs ? o.over;
+    and v_outputs ? o.over
+
+  union all
+  select *
+  from quantumflow._plan_problems(p_definition);
 end
 $_kind_problems$;
 

@@ -10,6 +10,7 @@ begin atomic
     ('sleep', true, 1, false, false, true, false),
     ('wait', true, 1, false, false, true, false),
     ('flow', true, 1, false, false, true, false),
+    ('plan', true, null, false, false, true, true),
     ('callback', false, 1, false, true, false, false);
 end;
 

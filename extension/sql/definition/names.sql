@@ -17,6 +17,15 @@ return array['iteration', 'last'];
 comment on function quantumflow._names_of_loops() is
 'What no step may be called, whatever the case, whose output a loop is handed: its handler asks for these of the loop.';
 
+create function quantumflow._names_of_plans()
+returns text[]
+language sql
+immutable
+return array['problems', 'commands', 'flows', 'types', 'max_steps'];
+
+comment on function quantumflow._names_of_plans() is
+'What no step may be called, whatever the case, whose output a plan is handed: its planner is told of these.';
+
 create function quantumflow._name_problems(p_definition jsonb)
 returns table (code text, path text, message text, step_index int)
 language plpgsql
@@ -51,13 +60,14 @@ begin
   return query
   select
     'QF103', format('steps[%s].%s[%s]', s.index, s.key, d.number - 1),
-    format('loop %s depends on "%s", a name that is reserved there', s.shown, d.name), s.index
+    format('%s %s depends on "%s", a name that is reserved there', s.step_type, s.shown, d.name), s.index
   from quantumflow._named_steps(p_definition) as s
   join quantumflow._kinds() as k
     on k.step_type = s.step_type
     and k.repeats
   cross join jsonb_array_elements_text(s.dependencies) with ordinality as d(name, number)
-  where lower(d.name collate "C") = any (quantumflow._names_of_loops());
+  where lower(d.name collate "C") = any (
+    quantumflow._names_of_loops() || case when s.step_type = 'plan' then quantumflow._names_of_plans() else '{}' end);
 
   return query
   select 'QF110', case s.index when -1 then 'queue' else format('steps[%s].queue', s.index) end,

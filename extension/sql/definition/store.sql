@@ -157,7 +157,7 @@ begin
     quantumflow._texts(s.value -> 'dependencies'),
     quantumflow._texts(v_dependents -> s.step_slug),
     not k.gathers and not k.repeats and coalesce(v_mapped ? s.step_slug, false),
-    coalesce((case when i.waits_for is null then s.settings else s.value end ->> 'max_attempts')::int, 1),
+    coalesce((case when i.waits_for is null then s.settings when p.plan is null then s.value end ->> 'max_attempts')::int, 1),
     case when i.waits_for is null then (s.settings ->> 'max_lost')::int else 1 end,
     case when i.waits_for is null then make_interval(secs => (s.settings ->> 'retry_delay')::double precision) else '0 s' end,
     make_interval(secs => i.timeout::double precision),
@@ -193,19 +193,20 @@ begin
       else array[coalesce(s.value ->> 'signal', s.step_slug)]
     end,
     s.value ? 'signals',
-    s.value ->> 'flow',
+    coalesce(s.value ->> 'flow', case when p.plan is not null then quantumflow._plan_slug(p_workflow_slug, s.step_slug) end),
     (s.value ->> 'flow_version')::int,
     s.value -> 'input',
     s.value -> 'output',
     case when k.gathers and s.value ? 'flow' then coalesce((s.value ->> 'max_children')::int, 100) end,
     k.repeats,
     quantumflow._with_mode(s.value ->> 'until'),
-    quantumflow._with_mode(s.value ->> 'while'),
-    (s.value ->> 'max_iterations')::int,
+    coalesce(quantumflow._with_mode(s.value ->> 'while'), case when p.plan is not null then quantumflow._plan_goes_on() end),
+    coalesce((s.value ->> 'max_iterations')::int, (p.plan #>> '{step,max_attempts}')::int + 1),
     case when k.repeats then make_interval(secs => coalesce(s.value ->> 'delay', '0')::double precision) end,
     case when k.repeats then coalesce((s.value ->> 'keep')::int, 100) end,
     coalesce(s.value #>> '{limit,name}', s.value ->> 'limit'),
-    quantumflow._with_mode(s.value #>> '{limit,key}')
+    quantumflow._with_mode(s.value #>> '{limit,key}'),
+    p.plan
   from step s
   cross join lateral (
     select *
@@ -218,16 +219,19 @@ begin
     select o.waits_for, case
         when o.waits_for is null then s.settings ->> 'timeout'
         when o.waits_for = 'run_timeout' then v_flow ->> 'run_timeout'
-        else s.value ->> 'timeout'
+        when s.step_type <> 'plan' then s.value ->> 'timeout'
       end as timeout
     from (
       select case
-        when s.value ? 'flow' then 'flow'
+        when s.value ? 'flow' or s.step_type = 'plan' then 'flow'
         when k.settled then s.step_type
         when s.step_slug = '_run_timeout' then 'run_timeout'
       end
     ) o (waits_for)
-  ) i;
+  ) i
+  cross join lateral (
+    select case when s.step_type = 'plan' then quantumflow._compiled_plan(s.step_slug, s.settings) end as plan
+  ) p;
 end
 $_compiled_steps$;
 
@@ -330,8 +334,10 @@ as $_ensure_queues$
 begin
   perform quantumflow._ensure_queue(q.queue)
   from (
-    select s.queue
+    select u.queue
     from quantumflow._compiled_steps(p_definition ->> 'slug', 1, p_definition) s
+    cross join lateral (values (s.queue), (s.plan #>> '{step,queue}')) u (queue)
+    where u.queue is not null
     union
     -- Whoever settles is told through it that the next run may go on.
     select quantumflow._system_queue()

@@ -134,8 +134,9 @@ create table quantumflow.workflow_steps (
   keep           int,
   limit_name     text collate "C",
   limit_path     text,
+  plan           jsonb,
   constraint workflow_steps_pkey primary key (workflow_slug, version, step_slug),
-  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'callback')),
+  constraint workflow_steps_type_known check (step_type in ('single', 'map', 'loop', 'sleep', 'wait', 'flow', 'plan', 'callback')),
   constraint workflow_steps_callbacks_are_ours check ((step_type = 'callback') = (step_slug like '\_%')),
   constraint workflow_steps_only_maps_map check (map_over is null or step_type = 'map'),
   constraint workflow_steps_chunk_size_of_maps check (chunk_size is null or (chunk_size >= 1 and step_type = 'map')),
@@ -167,7 +168,8 @@ create table quantumflow.workflow_steps (
   constraint workflow_steps_iterations_positive check (max_iterations >= 1 and keep >= 1 and loop_delay >= '0 s'),
   constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers)),
   constraint workflow_steps_workers_have_limits check (limit_name is null or (counts and not settled)),
-  constraint workflow_steps_paths_are_of_limits check (limit_path is null or limit_name is not null)
+  constraint workflow_steps_paths_are_of_limits check (limit_path is null or limit_name is not null),
+  constraint workflow_steps_plans_are_run check ((step_type = 'plan') = (plan is not null) and (plan is null or (repeats and child_flow is not null)))
 );
 
 create index workflow_steps_commands on quantumflow.workflow_steps (queue, command);
@@ -182,7 +184,7 @@ comment on column quantumflow.workflow_steps.version is 'The version.';
 comment on column quantumflow.workflow_steps.step_slug is 'The step''s name, unique in its version whatever the case.';
 comment on column quantumflow.workflow_steps.step_index is 'The position in the definition, from 0.';
 comment on column quantumflow.workflow_steps.step_type is
-'single: one task. map: one task per item or per chunk of items. loop: a task after the other, until a condition says so. sleep: waits for a time. wait: waits for a signal. flow: waits for a run that it starts. callback: run when a run of
+'single: one task. map: one task per item or per chunk of items. loop: a task after the other, until a condition says so. sleep: waits for a time. wait: waits for a signal. flow: waits for a run that it starts. plan: asks for a graph of tasks, and waits for the run of it. callback: run when a run of
 this version ends, or, as _run_timeout, what ends it.';
 comment on column quantumflow.workflow_steps.command is 'The name of the handler that executes the step; of one that is settled what it waits for: sleep, wait, flow or run_timeout.';
 comment on column quantumflow.workflow_steps.map_over is
@@ -261,6 +263,8 @@ comment on column quantumflow.workflow_steps.limit_name is 'The limit of its tas
 comment on column quantumflow.workflow_steps.limit_path is
 'The jsonpath, with its mode, that finds in its input the key by which its tasks are limited, each key apart; null: all are together. As a text,
 like condition.';
+comment on column quantumflow.workflow_steps.plan is
+'Of what asks for a graph of tasks: the step by which it asks, and what these may be. {"step", "may_use", "may_use_types", "may_use_flows", "max_steps"}; null: it asks for none.';
 
 create table quantumflow.workflow_step_edges (
   workflow_slug   text collate "C" not null,
@@ -279,3 +283,15 @@ comment on column quantumflow.workflow_step_edges.version is 'The version.';
 comment on column quantumflow.workflow_step_edges.step_slug is 'The step that waits.';
 comment on column quantumflow.workflow_step_edges.depends_on_step is 'The step it waits for.';
 comment on column quantumflow.workflow_step_edges.order_only is 'Whether it only comes after it, and is not handed its output.';
+
+create table quantumflow.described_commands (
+  command     text collate "C" not null,
+  description text not null,
+  args_schema jsonb,
+  constraint described_commands_pkey primary key (command)
+);
+
+comment on table quantumflow.described_commands is 'What planners are told of commands. See describe_command.';
+comment on column quantumflow.described_commands.command is 'The command.';
+comment on column quantumflow.described_commands.description is 'What it does.';
+comment on column quantumflow.described_commands.args_schema is 'The JSON Schema that the args of its tasks keep to; null: they may be anything.';

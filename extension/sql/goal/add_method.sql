@@ -112,7 +112,7 @@ begin
 
   -- The commands are held to may_use where the rule is applied: those that are decomposed in turn are in no list.
   perform quantumflow._raise_graph_problems(
-    p_graph, row(null, '{single,map}', quantumflow._limit('max_plan_steps'), true, null)::quantumflow._planned);
+    p_graph, row(null, '{single,map}', quantumflow._limit('max_plan_steps'), true, null, '{}')::quantumflow._planned);
 end
 $_refuse_wrong_method$;
 

@@ -24,7 +24,7 @@ begin
     create_flow_from_graph.graph,
     row(
       case when v_decomposer.name is null then quantumflow._commands_in(v_options) end, '{single,map}', quantumflow._limit('max_steps'),
-      v_decomposer.name is not null, null
+      v_decomposer.name is not null, null, '{}'
     )::quantumflow._planned);
 
   v_tasks := quantumflow._tidy_tasks(quantumflow._graph_tasks(create_flow_from_graph.graph));
@@ -85,7 +85,7 @@ begin
 
   perform quantumflow._raise_graph_problems(
     v_found.tasks,
-    row(coalesce(p_commands, p_decomposer.may_use), '{single,map}', quantumflow._limit('max_steps'), false, null)::quantumflow._planned);
+    row(coalesce(p_commands, p_decomposer.may_use), '{single,map}', quantumflow._limit('max_steps'), false, null, '{}')::quantumflow._planned);
 
   return v_found.tasks;
 end

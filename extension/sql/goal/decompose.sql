@@ -104,7 +104,7 @@ begin
 
   perform quantumflow._raise_graph_problems(
     quantumflow._without_marks(v_found.tasks),
-    row(p_decomposer.may_use, '{single,map}', quantumflow._limit('max_plan_steps'), true, null)::quantumflow._planned);
+    row(p_decomposer.may_use, '{single,map}', quantumflow._limit('max_plan_steps'), true, null, '{}')::quantumflow._planned);
 
   return v_found.tasks;
 end

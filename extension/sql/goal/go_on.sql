@@ -162,29 +162,6 @@ $_planning_flow$;
 
 comment on function quantumflow._planning_flow(quantumflow.decomposers, jsonb) is 'The definition, but for its slug, of the run in which a planner is asked.';
 
-create function quantumflow._commands_for_planner(p_may_use text[])
-returns jsonb
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_commands_for_planner$
-begin
-  return (
-    select coalesce(
-      jsonb_agg(
-        jsonb_strip_nulls(jsonb_build_object('name', u.command, 'description', d.description))
-          || case when d.args_schema is null then '{}' else jsonb_build_object('args_schema', d.args_schema) end
-        order by u.n),
-      '[]')
-    from unnest(p_may_use) with ordinality u (command, n)
-    left join quantumflow.described_commands d
-      on d.command = u.command
-  );
-end
-$_commands_for_planner$;
-
-comment on function quantumflow._commands_for_planner(text[]) is 'What a planner is told of the commands that it may use: [{"name", "description", "args_schema"}].';
-
 create function quantumflow._cache_key(p_planner quantumflow.decomposers, p_goal quantumflow.goals, p_open jsonb)
 returns text
 language plpgsql
@@ -299,7 +276,7 @@ begin
   select p.*
   from quantumflow._task_graph_problems(
     p_plan,
-    row(p_planner.may_use, '{single,map}', quantumflow._limit('max_plan_steps') - v_others, v_depth < v_max_depth, null)::quantumflow._planned) p;
+    row(p_planner.may_use, '{single,map}', quantumflow._limit('max_plan_steps') - v_others, v_depth < v_max_depth, null, '{}')::quantumflow._planned) p;
 
   if found then
     return;
@@ -310,7 +287,7 @@ begin
   select p.*
   from quantumflow._task_graph_problems(
     quantumflow._without_marks(quantumflow._with_plan(p_goal.graph -> 'tasks', p_open, p_plan)),
-    row(null, '{single,map}', quantumflow._limit('max_plan_steps'), true, null)::quantumflow._planned) p;
+    row(null, '{single,map}', quantumflow._limit('max_plan_steps'), true, null, '{}')::quantumflow._planned) p;
 end
 $_problems_of_plan$;
 

@@ -53,18 +53,6 @@ comment on column quantumflow.methods.condition is
 'The jsonpath predicate over {"goal", "context", "args", "match"} that must be true, with its mode; null: none. As a text, like workflow_steps.condition.';
 comment on column quantumflow.methods.graph is 'The tasks that it comes to.';
 
-create table quantumflow.described_commands (
-  command     text collate "C" not null,
-  description text not null,
-  args_schema jsonb,
-  constraint described_commands_pkey primary key (command)
-);
-
-comment on table quantumflow.described_commands is 'What planners are told of commands. See describe_command.';
-comment on column quantumflow.described_commands.command is 'The command.';
-comment on column quantumflow.described_commands.description is 'What it does.';
-comment on column quantumflow.described_commands.args_schema is 'The JSON Schema that the args of its tasks keep to; null: they may be anything.';
-
 create table quantumflow.goals (
   goal_id         uuid not null,
   goal            text not null,

@@ -142,6 +142,8 @@ comment on column quantumflow._tree_work.recorded_at is 'When it was noted.';
 create table quantumflow._trees (
   root_run_id uuid not null,
   runs        int not null,
+  plans       int not null default 0,
+  plan_steps  int not null default 0,
   constraint _trees_pkey primary key (root_run_id),
   constraint _trees_has_a_root check (runs >= 1)
 ) with (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02);
@@ -149,6 +151,8 @@ create table quantumflow._trees (
 comment on table quantumflow._trees is 'How many runs trees have had, against max_tree_runs. A run without children has no row.';
 comment on column quantumflow._trees.root_run_id is 'The run at the top.';
 comment on column quantumflow._trees.runs is 'How many runs it and those below it are, those that a retry has put aside included.';
+comment on column quantumflow._trees.plans is 'How often its steps have asked for a plan, against max_plans.';
+comment on column quantumflow._trees.plan_steps is 'How many steps the plans had that it has run, against max_plan_steps.';
 
 create table quantumflow.signals (
   run_id       uuid not null,

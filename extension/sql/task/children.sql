@@ -51,10 +51,17 @@ begin
     v_due[v_found.n].child_status := v_found.status;
     v_due[v_found.n].child_gave_up := v_found.gave_up;
     v_due[v_found.n] := case
+      when v_found.status = 'completed' and v_due[v_found.n].plan is not null and quantumflow._steps_to_run(v_due[v_found.n].held) is null
+        then quantumflow._take_plan(v_due[v_found.n], v_found.output)
       when v_found.status = 'completed' then quantumflow._take_output(v_due[v_found.n], v_found.output, v_found.child_output, v_found.feeds_map)
-      when (v_due[v_found.n].held).status = 'queued' then quantumflow._judge_begin(v_due[v_found.n], p_now)
-      else quantumflow._judge_wait(v_due[v_found.n], v_found.error_message, v_found.may_again, v_found.is_paused, p_now)
+      when (v_due[v_found.n].held).status = 'started'
+        then quantumflow._judge_wait(v_due[v_found.n], v_found.error_message, v_found.may_again, v_found.is_paused, p_now)
+      else v_due[v_found.n]
     end;
+
+    if v_due[v_found.n].verdict = 'asks' then
+      v_due[v_found.n] := quantumflow._judge_begin(v_due[v_found.n], p_now);
+    end if;
   end loop;
 
   return v_due;
@@ -185,7 +192,8 @@ declare
   v_due quantumflow._due_task[] := p_due;
 begin
   if exists (select from unnest(v_due) d where d.verdict = 'starts') then
-    v_due := quantumflow._start_children(quantumflow._within_trees(quantumflow._with_inputs(v_due), p_now), p_now);
+    v_due := quantumflow._start_children(
+      quantumflow._within_plans(quantumflow._within_trees(quantumflow._with_plans(quantumflow._with_inputs(v_due)), p_now)), p_now);
   end if;
 
   if exists (select from unnest(v_due) d where d.verdict in ('retries', 'again') or (d.verdict = 'fails' and d.child_status = 'failed')) then

@@ -157,11 +157,11 @@ begin
       case when w.signals is not null then row_number() over (
         partition by h.run_id, w.signals is not null
         order by s.started_at, h.step_slug)::int end,
-      false, null, null, null, null, null, null, null, w.child_flow, s.fresh_since, null, null, null, null
+      false, null, null, null, null, null, null, null, w.child_flow, s.fresh_since, null, null, null, null, w.plan, null
     )::quantumflow._due_task
     from unnest(p_held) h
     cross join lateral (
-      select l.signals, l.tells_signal, l.sleep_until, l.feeds_map, l.child_flow
+      select l.signals, l.tells_signal, l.sleep_until, l.feeds_map, l.child_flow, l.plan
       from quantumflow.workflow_steps l
       where (l.workflow_slug, l.version, l.step_slug) = (h.workflow_slug, h.version, h.step_slug)
       limit 1

@@ -226,7 +226,7 @@ declare
   v_error text;
 begin
   for v_group in
-    select d.child_flow, w.child_version, r.priority, r.headers, array_agg(d.ordinality order by d.ordinality) as places
+    select d.child_flow, d.definition, w.child_version, r.priority, r.headers, array_agg(d.ordinality order by d.ordinality) as places
     from unnest(p_due) with ordinality d
     cross join lateral (
       select l.child_version
@@ -241,8 +241,8 @@ begin
       limit 1
     ) r
     where d.verdict = 'starts'
-    group by d.child_flow, w.child_version, r.priority, r.headers
-    order by d.child_flow, w.child_version
+    group by d.child_flow, d.definition, w.child_version, r.priority, r.headers
+    order by d.child_flow, w.child_version, d.definition
   loop
     if not quantumflow._may_start(v_group.child_flow) then
       foreach v_n in array v_group.places loop
@@ -272,6 +272,7 @@ begin
   end loop;
 
   perform quantumflow._count_in_trees(array(select (d.held).run_id from unnest(v_due) d where d.verdict = 'starts'));
+  perform quantumflow._count_plans(array(select d from unnest(v_due) d where d.verdict = 'starts' and d.plan is not null));
 
   return v_due;
 end
@@ -294,6 +295,8 @@ set search_path = pg_catalog, pg_temp
 as $_try_start$
 declare
   v_parents quantumflow._parent_ref[];
+  v_version int := p_version;
+  v_ids     uuid[] := array(select quantumflow._uuid_v7() from generate_series(1, cardinality(p_due)));
 begin
   v_parents := array(
     select row(
@@ -308,10 +311,18 @@ begin
     ) r
     order by d.ordinality);
 
+  if p_due[1].definition is not null then
+    v_version := quantumflow._store_hidden(p_due[1].child_flow, p_due[1].definition);
+
+    insert into quantumflow._hidden_runs (workflow_slug, version, run_id)
+    select p_due[1].child_flow, v_version, u.run_id
+    from unnest(v_ids) u (run_id);
+  end if;
+
   perform quantumflow._begin_to_wait(p_due, p_now);
   perform quantumflow._start_runs(
-    p_due[1].child_flow, p_version,
-    array(select quantumflow._uuid_v7() from generate_series(1, cardinality(p_due))),
+    p_due[1].child_flow, v_version,
+    v_ids,
     array(select d.input from unnest(p_due) with ordinality d order by d.ordinality),
     p_priority, null, null, p_headers, true, v_parents, p_now);
 

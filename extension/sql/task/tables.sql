@@ -71,7 +71,7 @@ create table quantumflow.task_failures (
   reported      boolean not null,
   usage         jsonb,
   constraint task_failures_pkey primary key (run_id, step_slug, task_index, retries, attempt),
-  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop'))
+  constraint task_failures_kind_known check (kind in ('error', 'timeout', 'lost', 'condition', 'child', 'loop', 'plan'))
 );
 
 comment on table quantumflow.task_failures is 'One row per attempt that did not complete, and per step that its condition failed, or its maximum of iterations: what went wrong, where and when.';

@@ -189,7 +189,9 @@ create type quantumflow._due_task as (
   child_id        uuid,
   child_status    text,
   child_gave_up   int,
-  input           jsonb
+  input           jsonb,
+  plan            jsonb,
+  definition      jsonb
 );
 
 comment on type quantumflow._due_task is
@@ -197,5 +199,5 @@ comment on type quantumflow._due_task is
 there is a signal for it, but somebody else''s turn is first. signal, payload: what it has taken. verdict: completes, with an output; fails, of a kind,
 with an error_message; later, at later_at; drops: it is of a time before its run was retried. Of a task that waits for a run, child_flow says of
 which workflow, fresh_since the retry since which its step runs anew, child_id and child_status which run it is, child_gave_up what that went on without; its verdict may also be asks:
-its child is still to be looked at; starts: one, with input; adopts the one that there is; retries it; again: it has failed, and is
+its child is still to be looked at; starts: one, with input, of a plan with its definition; adopts the one that there is; retries it; again: it has failed, and is
 tried again.';

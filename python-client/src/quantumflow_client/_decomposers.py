@@ -10,6 +10,8 @@ from functools import wraps
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
+from ._wanted import Wanted
+from ._worker.steps import CONTEXT, GIVEN_TO_PLANNERS
 from .errors import PermanentError
 
 if TYPE_CHECKING:
@@ -63,12 +65,9 @@ def decomposer_of(
             return graph_of(function(**_arguments(names, run)))
 
         handler = plan
-    # What is wrapped is not to be asked what it takes.
-    del handler.__wrapped__  # type: ignore[attr-defined]
-    handler.__annotations__ = {}
     return Decomposer(
         name,
-        handler,
+        _unwrapped(handler),
         {
             "may_use": list(may_use),
             "version": version,
@@ -97,6 +96,50 @@ def _parameters(function: Callable[..., Any]) -> dict[str, str]:
 
 def _arguments(names: Mapping[str, str], run: Mapping[str, Any]) -> dict[str, Any]:
     return {parameter: run[given] for parameter, given in names.items()}
+
+
+def planner_of(function: Callable[..., Any], depends_on: Sequence[str]) -> Callable[..., Any]:
+    """A function that plans a step of a workflow, as a handler: its run is what the step has.
+
+    Raises:
+        TypeError: It takes parameters that no planner is handed.
+    """
+    wanted = {
+        name: parameter.default.name if isinstance(parameter.default, Wanted) else name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is Parameter.empty or isinstance(parameter.default, Wanted)
+    }
+    given = {*depends_on, *GIVEN_TO_PLANNERS}
+    if others := sorted(set(wanted.values()) - given):
+        raise TypeError(
+            f"{function!r} cannot plan: it is handed {', '.join(sorted(given))}, and asks for "
+            f"{', '.join(others)}"
+        )
+
+    def arguments(run: Mapping[str, Any], args: Json, ctx: Any) -> dict[str, Any]:
+        has = {**run, "args": args, CONTEXT: ctx}
+        return {parameter: has[name] for parameter, name in wanted.items()}
+
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def aplan(run: Any, args: Any, ctx: Any) -> Json:
+            return graph_of(await function(**arguments(run, args, ctx)))
+
+        return _unwrapped(aplan)
+
+    @wraps(function)
+    def plan(run: Any, args: Any, ctx: Any) -> Json:
+        return graph_of(function(**arguments(run, args, ctx)))
+
+    return _unwrapped(plan)
+
+
+def _unwrapped(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """What is wrapped is not to be asked what it takes."""
+    del handler.__wrapped__  # type: ignore[attr-defined]
+    handler.__annotations__ = {}
+    return handler
 
 
 def graph_of(answer: Any) -> Json:

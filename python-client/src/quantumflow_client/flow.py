@@ -7,12 +7,13 @@ database to say.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, overload
 
 from ._awaited import AwaitedStep, Signalled, Slept
+from ._decomposers import planner_of
 from ._sql import DEFAULT_QUEUE
 from ._wanted import Wanted
 from ._worker.handlers import Handler, is_again, name_of
@@ -43,7 +44,7 @@ returned."""
 Callback = str | Callable[..., Any]
 """A command, or a function that handles it."""
 
-Kind = Literal["single", "map", "loop"]
+Kind = Literal["single", "map", "loop", "plan"]
 Otherwise = Literal["skip", "fail"]
 Join = Literal["all", "any", "none"]
 OnError = Literal["fail", "continue"]
@@ -105,6 +106,15 @@ class LoopSettings(StepSettings, total=False):
     max_iterations: Required[int]
     delay: Duration | None
     keep: int | None
+
+
+class PlanSettings(StepSettings, total=False):
+    """The same for a plan, which says what its tasks may be."""
+
+    may_use: Required[Sequence[str]]
+    may_use_types: Sequence[str] | None
+    may_use_flows: Sequence[str] | None
+    max_steps: int | None
 
 
 class Flow(Generic[InT, OutT]):
@@ -270,6 +280,36 @@ class Flow(Generic[InT, OutT]):
         """
         return self._decorator(slug, "loop", {**settings})  # type: ignore[no-any-return]
 
+    def plan(self, slug: str | None = None, /, **settings: Unpack[PlanSettings]) -> StepDecorator:
+        """Make a function a step that plans: what it returns is a graph of tasks, which then runs.
+
+        @flow.plan(depends_on=[order], may_use=["check", "charge", "mail"])
+        def decide(order, commands, problems):
+            return [{"id": "check"}, {"id": "charge", "depends_on": ["check"]}]
+
+        Its function may ask for `commands`, what the tasks may use, as described, and `problems`,
+        what was wrong with the graph that it returned last. The graph is checked in the database,
+        and run below this run; what that puts out is the step's output.
+
+        Args:
+            slug: The step's slug; by default the function's name.
+            **settings: As for `add_step`, with `may_use`. `max_attempts` is how many graphs it may
+                return until one is good, and how often it may fail for each.
+        """
+
+        def decorate(function: Any) -> Any:
+            wanted = self._wanted_by(function, settings)  # type: ignore[arg-type]
+            named = {"command": f"{self.slug}.{slug or function.__name__}", **settings, **wanted}
+            handler = planner_of(function, self._slugs_of(named.get("depends_on") or ()))
+            name = slug or function.__name__
+            self._add_function(handler, name, "plan", named)
+            self._slugs.setdefault(function, name)
+            with suppress(AttributeError):
+                function.output = wanted_of(self.slug, name)["output"]
+            return function
+
+        return decorate
+
     def add_step(
         self,
         slug: str,
@@ -300,12 +340,16 @@ class Flow(Generic[InT, OutT]):
         delay: Duration | None = None,
         keep: int | None = None,
         limit: str | Mapping[str, str] | None = None,
+        may_use: Sequence[str] | None = None,
+        may_use_types: Sequence[str] | None = None,
+        may_use_flows: Sequence[str] | None = None,
+        max_steps: int | None = None,
     ) -> None:
         """Add a step that is handled elsewhere.
 
         Args:
             slug: The step's name.
-            type: `single`, `map` or `loop`.
+            type: `single`, `map`, `loop` or `plan`.
             over: For a map: the step whose output it maps over, which needs not be named in
                 `depends_on` too.
             chunk_size: For a map: how many items a task has. Its handler asks for `items`, and
@@ -340,6 +384,11 @@ class Flow(Generic[InT, OutT]):
             limit: The limit of its tasks, by its name; or `{"name": ..., "key": ...}`, where the
                 key is a jsonpath over the step's input, and over `$.item` in a map: each key has
                 the limit for itself. See `Client.set_limit`.
+            may_use: For a plan: the commands that its tasks may have.
+            may_use_types: For a plan: of which types its tasks may be, `single` and `map` by
+                default; `flow` and `plan` besides.
+            may_use_flows: For a plan: the workflows of which its tasks may start runs.
+            max_steps: For a plan: how many tasks it may come to.
 
         Raises:
             ValueError: The flow has the step already, or a function is no step of it.
@@ -375,6 +424,10 @@ class Flow(Generic[InT, OutT]):
             delay=_seconds(delay),
             keep=keep,
             limit=dict(limit) if isinstance(limit, Mapping) else limit,
+            may_use=None if may_use is None else list(may_use),
+            may_use_types=None if may_use_types is None else list(may_use_types),
+            may_use_flows=None if may_use_flows is None else list(may_use_flows),
+            max_steps=max_steps,
             **{"while": while_},
         )
 

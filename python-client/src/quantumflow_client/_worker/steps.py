@@ -31,6 +31,11 @@ OF_A_TASK = OF_AN_ITEM ^ OF_A_CHUNK
 
 OF_A_LOOP = frozenset({"iteration", "last"})
 
+OF_A_PLAN = frozenset({"problems", "commands", "flows", "types", "max_steps"})
+"""What a planner is told, beside what its step has."""
+
+GIVEN_TO_PLANNERS = OF_A_PLAN | OF_A_RUN | GIVEN - {WHOLE}
+
 _WITHOUT_A_WORKER = frozenset({"sleep", "wait", "flow"})
 
 _OF_CALLBACKS = {
@@ -60,7 +65,7 @@ class Step:
         flow: The flow's slug.
         slug: The step's.
         command: Its command.
-        kind: What its tasks are: single, map, loop or callback.
+        kind: What its tasks are: single, map, loop, plan or callback.
         names: What a handler may ask for by name, besides `input`, `ctx` and `args`.
         in_chunks: Whether a task of the map has several items.
     """
@@ -168,6 +173,9 @@ def _step_of(flow: str, name: str, command: str, step: Mapping[str, Json]) -> St
     names = set(OF_A_RUN)
     if isinstance(depends_on, (list, tuple)):
         names |= {dependency for dependency in depends_on if isinstance(dependency, str)}
+    if step.get("type") == "plan":
+        # It is asked in a run of its own, whose input is what the step has.
+        return Step(flow, name, command, "plan", OF_A_RUN)
     if step.get("type") == "loop":
         return Step(flow, name, command, "loop", frozenset(names | OF_A_LOOP))
     if step.get("type") != "map":

@@ -112,6 +112,8 @@ def _waits(step: Json) -> Iterator[str]:
         signals = step.get("signals") or [step.get("signal", step.get("name", step.get("slug")))]
         limit = f", {step['timeout']} s at most" if "timeout" in step else ""
         yield f"waits for the signal {' or '.join(map(str, signals))}{limit}"
+    if step.get("type") == "plan":
+        yield f"runs a plan that may use {', '.join(map(str, step.get('may_use') or []))}"
     if "flow" in step:
         version = f", version {step['flow_version']}" if "flow_version" in step else ""
         limit = f", {step['timeout']} s at most" if "timeout" in step else ""

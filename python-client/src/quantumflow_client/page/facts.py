@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SETTLED = ("sleep", "wait", "flow")
+SETTLED = ("sleep", "wait", "flow", "plan")
 """Types of steps that no worker is given: such a step waits, and nobody works on it."""
 
 FEW = 2000

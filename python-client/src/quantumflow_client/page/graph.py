@@ -115,6 +115,8 @@ def _lines(step: Step) -> list[str]:
         what = step.type
     if step.flow is not None:
         what = f"{'runs' if step.is_map else 'a run'} of {step.flow}"
+    if step.type == "plan":
+        what = "plan"
     if step.type == "loop":
         what = f"loop, {plural(step.total, 'iteration')}"
     if step.is_map and step.flow is None and not step.total and step.status == "created":

@@ -3,12 +3,13 @@ create type quantumflow._planned as (
   types     text[],
   max_tasks bigint,
   has_goals boolean,
-  settings  jsonb
+  settings  jsonb,
+  flows     text[]
 );
 
 comment on type quantumflow._planned is
 'What a graph of tasks may have: commands, null for any; types of steps; how many tasks; whether some may be goals, which are decomposed in
-turn; and what no task may have more of, {"timeout", "max_attempts", "retry_delay"}, null for what a definition allows.';
+turn; what no task may have more of, {"timeout", "max_attempts", "retry_delay"}, null for what a definition allows; and workflows that may be started.';
 
 create function quantumflow._task_graph_problems(p_graph jsonb, p_may quantumflow._planned)
 returns table (code text, path text, message text)
@@ -52,7 +53,7 @@ begin
   select v.code, replace(replace(replace(v.path, 'steps', 'tasks'), '.dependencies', '.depends_on'), '.name', '.id'), v.message
   from quantumflow.validate_flow(jsonb_build_object(
     'slug', 'graph',
-    'steps', quantumflow._steps_of_tasks(quantumflow._without_goals(v_tasks)))) v;
+    'steps', quantumflow._within_bounds(quantumflow._steps_of_tasks(quantumflow._without_goals(v_tasks)), p_may))) v;
 end
 $_task_graph_problems$;
 
@@ -117,10 +118,10 @@ begin
 
     union all
     select
-      case when k.key is null then 'QF607' else 'QF610' end, t.index,
+      case when k.key is null or k.of_type <> all (p_may.types) then 'QF607' else 'QF610' end, t.index,
       '.' || case when e.key ~ E'^\\w{1,80}$' then e.key else to_jsonb(left(e.key, 80))::text end,
       case
-        when k.key is null then format('%s has the key %s, which is not for a task', t.shown, quantumflow._shown(to_jsonb(e.key)))
+        when k.key is null or k.of_type <> all (p_may.types) then format('%s has the key %s, which is not for a task', t.shown, quantumflow._shown(to_jsonb(e.key)))
         when k.same_as is not null then format('%s has %s and %s, which are the same', t.shown, k.same_as, e.key)
         else format('%s is a goal, and has the key %s', t.shown, e.key)
       end
@@ -130,6 +131,7 @@ begin
       on k.key = e.key
     where k.key is null
       or k.same_as is not null
+      or k.of_type <> all (p_may.types)
       or (t.is_goal and not k.of_goals)
 
     union all
@@ -177,7 +179,15 @@ begin
       quantumflow._shown(to_jsonb(t.command)))
     from task t
     where not t.is_goal
+      and not t.value ? 'flow'
       and t.command <> all (p_may.commands)
+
+    union all
+    select 'QF606', t.index, '.flow', format('%s starts %s, and may start %s', t.shown, quantumflow._shown(t.value -> 'flow'),
+      coalesce(nullif(array_to_string(p_may.flows, ', '), ''), 'none'))
+    from task t
+    where t.value ? 'flow'
+      and (jsonb_typeof(t.value -> 'flow') <> 'string' or t.value ->> 'flow' <> all (p_may.flows))
 
     union all
     select 'QF607', t.index, '.' || m.key, format('%s of %s is %s, and %s is allowed', m.key, t.shown, quantumflow._shown(t.value -> m.key), m.value)

@@ -16,39 +16,46 @@ comment on function quantumflow._graph_tasks(jsonb) is
 'The tasks of a graph: the array that it is, or its "tasks", or the "steps" of a definition; null when it is none of these.';
 
 create function quantumflow._task_keys()
-returns table (key text, same_as text, of_goals boolean)
+returns table (key text, same_as text, of_goals boolean, of_type text)
 language sql
 immutable
 begin atomic
   values
-    ('id', null::text, true),
-    ('name', 'id', true),
-    ('slug', 'id', true),
-    ('description', null, true),
-    ('depends_on', null, true),
-    ('dependencies', 'depends_on', true),
-    ('critical', null, true),
-    ('goal', null, true),
-    ('args', null, true),
-    ('command', null, false),
-    ('type', null, false),
-    ('after', null, false),
-    ('map_over', null, false),
-    ('chunk_size', null, false),
-    ('if', null, false),
-    ('otherwise', null, false),
-    ('join', null, false),
-    ('on_error', null, false),
-    ('fallback', null, false),
-    ('tolerate', null, false),
-    ('timeout', null, false),
-    ('max_attempts', null, false),
-    ('retry_delay', null, false);
+    ('id', null::text, true, null::text),
+    ('name', 'id', true, null),
+    ('slug', 'id', true, null),
+    ('description', null, true, null),
+    ('depends_on', null, true, null),
+    ('dependencies', 'depends_on', true, null),
+    ('critical', null, true, null),
+    ('goal', null, true, null),
+    ('args', null, true, null),
+    ('command', null, false, null),
+    ('type', null, false, null),
+    ('after', null, false, null),
+    ('map_over', null, false, null),
+    ('chunk_size', null, false, null),
+    ('if', null, false, null),
+    ('otherwise', null, false, null),
+    ('join', null, false, null),
+    ('on_error', null, false, null),
+    ('fallback', null, false, null),
+    ('tolerate', null, false, null),
+    ('timeout', null, false, null),
+    ('max_attempts', null, false, null),
+    ('retry_delay', null, false, null),
+    ('flow', null, false, 'flow'),
+    ('input', null, false, 'flow'),
+    ('output', null, false, 'flow'),
+    ('may_use', null, false, 'plan'),
+    ('may_use_types', null, false, 'plan'),
+    ('may_use_flows', null, false, 'plan'),
+    ('max_steps', null, false, 'plan');
 end;
 
 comment on function quantumflow._task_keys() is
 'What a task of a graph may say of itself, and no more: the rest of a definition is not for a planner to choose. of_goals: a task that is a goal,
-too.';
+too. of_type: only where steps of this type may be.';
 
 create function quantumflow._id_text(p_id jsonb)
 returns text
@@ -117,7 +124,7 @@ begin
       (t.task - array['id', 'description', 'depends_on', 'after', 'critical', 'map_over', 'goal'])
         || jsonb_strip_nulls(jsonb_build_object(
           'name', quantumflow._step_name_of(t.id),
-          'command', coalesce(t.task -> 'command', to_jsonb(t.id)),
+          'command', case when t.task ? 'flow' then t.task -> 'command' else coalesce(t.task -> 'command', to_jsonb(t.id)) end,
           'dependencies', quantumflow._step_names(t.task -> 'depends_on'),
           'after', quantumflow._step_names(t.task -> 'after'),
           'map_over', quantumflow._step_name_of(quantumflow._id_text(t.task -> 'map_over')),
@@ -139,7 +146,7 @@ returns jsonb
 language sql
 immutable
 return case
-  when p_task ? 'description' and coalesce(jsonb_typeof(p_task -> 'args'), 'object') = 'object'
+  when p_task ? 'description' and not p_task ? 'flow' and coalesce(jsonb_typeof(p_task -> 'args'), 'object') = 'object'
     then jsonb_build_object(
       'args', jsonb_build_object('description', p_task -> 'description') || coalesce(p_task -> 'args', '{}'))
   else '{}'
