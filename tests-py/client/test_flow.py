@@ -342,6 +342,15 @@ def test_no_worker_is_given_a_step_that_waits() -> None:
         """The command of another flow's map: the wait has no handler that it could be."""
 
 
+def test_several_flows_are_registered_at_once() -> None:
+    flows = [Flow("one"), Flow("two")]
+    for flow in flows:
+        flow.step("a", command="shared")(lambda run: run)
+    Client("host=nowhere").register(flows[0])
+    with pytest.raises(ValueError, match="shared"):
+        Client("host=nowhere").register(*flows)
+
+
 def test_a_parameter_with_a_default_may_be_anything() -> None:
     flow = Flow("f")
 

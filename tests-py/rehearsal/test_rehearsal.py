@@ -56,6 +56,10 @@ def order_flow(**settings: Any) -> Flow[Order, Shipped]:
     return flow
 
 
+def ship(approved: bool) -> str:
+    return "shipped"
+
+
 # What comes of a run
 
 
@@ -85,6 +89,16 @@ def test_the_output_is_the_flows_type_and_stubs_may_be_functions() -> None:
     outcome = run(order_flow(), Order(3), stubs={"charge": lambda run: run["amount"] * 2})
     assert outcome.output == Shipped("paid 6")
     assert outcome.steps["ship"].output == "paid 6"
+
+
+def test_an_output_that_is_not_what_the_flow_says_is_refused_as_it_is_asked_for() -> None:
+    flow = Flow("order", input=Order, output=Shipped)
+    flow.wait_for("approved", timeout=DAY, fallback=False)
+    flow.step(depends_on=["approved"], if_="$.approved == true")(ship)
+    outcome = run(flow, Order(3))
+    assert outcome.steps["ship"].status == "skipped"
+    with pytest.raises(UnsupportedValue, match='it has no "ship", which Shipped needs'):
+        _ = outcome.output
 
 
 def test_a_run_that_fails_is_an_outcome_and_says_what_was_raised() -> None:

@@ -158,16 +158,17 @@ class Client(Composing):
 
         return register
 
-    def register(self, flow: Flow) -> None:
-        """Let a flow's functions handle its steps, without defining it in the database.
+    def register(self, *flows: Flow) -> None:
+        """Let the functions of flows handle their steps, without defining them in the database.
 
         Raises:
             TypeError: A handler of one of its commands asks for what its tasks do not have.
             ValueError: One of its commands has another handler.
         """
-        self._handlers.add_flow(flow.definition(), flow.handlers(), processes=flow.processes())
-        self._flows[flow.slug] = flow
-        self._queues |= dict.fromkeys(flow.queues())
+        for flow in flows:
+            self._handlers.add_flow(flow.definition(), flow.handlers(), processes=flow.processes())
+            self._flows[flow.slug] = flow
+            self._queues |= dict.fromkeys(flow.queues())
 
     def deploy(
         self,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic
 from uuid import UUID
 
-from quantumflow_client.errors import RunCancelled, RunFailed
+from quantumflow_client.errors import RunCancelled, RunFailed, UnsupportedValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,10 @@ class Outcome(Generic[OutT_co]):
         Raises:
             RunFailed: It failed; from what the handler has raised.
             RunCancelled: It was cancelled.
+            UnsupportedValue: It is not what the flow says, as where a step was skipped.
         """
+        if isinstance(self._output, UnsupportedValue):
+            raise self._output
         if self.status == "failed":
             raise RunFailed(self.run_id, self.error) from self._cause
         if self.status == "cancelled":

@@ -24,7 +24,12 @@ from quantumflow_client._worker.execution import Execution
 from quantumflow_client._worker.handlers import Registry
 from quantumflow_client._worker.refusals import refusal_of, substitute_of
 from quantumflow_client.client import Client
-from quantumflow_client.errors import BadArgument, HandlerMissing, QuantumflowError
+from quantumflow_client.errors import (
+    BadArgument,
+    HandlerMissing,
+    QuantumflowError,
+    UnsupportedValue,
+)
 from quantumflow_client.flow import Flow
 
 from ._host import LEASE, LoopThread, OneConnection, RehearsalHost
@@ -490,12 +495,15 @@ class Rehearsal:
         return None if text is None else _json.decode(text, f"the output of step {step_slug!r}")
 
     def _output(self, run_id: UUID, status: RunStatus) -> Any:
-        """The run's output, as `Client.wait` would return it."""
+        """The run's output, as `Client.wait` would return it; or what that would raise."""
         reader = reader_of(run_id)
         if reader is None or status["status"] != "completed":
             return status["output"]
         exact: RunState = self._ask(_sql.runs.status(run_id, summary=True, exact=reader.is_exact))
-        return reader(exact["output"], "the run's output")
+        try:
+            return reader(exact["output"], "the run's output")
+        except UnsupportedValue as refused:
+            return refused
 
 
 class _RehearsalClient(Client):
