@@ -220,7 +220,8 @@ alter table quantumflow.workflow_steps
   add constraint workflow_steps_repeating_have_tasks_one_by_one check (not repeats or (known_tasks is null and not gathers));
 
 alter table quantumflow.step_states
-  add column max_iterations int;
+  add column max_iterations int,
+  add column unkept_gave_up int;
 
 -- What goals and plans come to are workflows whose names begin with an underscore.
 alter table quantumflow.workflows

@@ -122,7 +122,7 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
         "'{paused_at,usage,due_at,reported,gave_up,skipped_at,skip_reason,failed_tasks,"
         "parent_run_id,parent_step_slug,parent_task_index,parent_retries,root_run_id,depth,"
         "fresh_since,next_child,max_iterations,limit_key,started_by,origin,announced,turn_key,"
-        "paused_with_parent,policy}'::text[]"
+        "unkept_gave_up,paused_with_parent,policy}'::text[]"
     )
     rows = {
         table: engine.rows(f"select to_jsonb(t) - {new} from quantumflow.{table} t")

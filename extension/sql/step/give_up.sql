@@ -137,7 +137,7 @@ begin
       sum(case
         when s.status in ('completed', 'failed') and s.error_message is not null and (w.goes_on or w.fallback is not null) then 1
         else coalesce(s.failed_tasks, 0)
-      end)::int,
+      end + coalesce(s.unkept_gave_up, 0))::int,
       0) + quantumflow._given_up_below(p_run_id)
     from quantumflow.step_states s
     join quantumflow.workflow_runs r

@@ -297,7 +297,8 @@ begin
     failed_tasks = null,
     next_child = null,
     fresh_since = case when p.is_anew then p_run.retries + 1 else s.fresh_since end,
-    max_iterations = p.max_iterations
+    max_iterations = p.max_iterations,
+    unkept_gave_up = case when not p.is_anew then s.unkept_gave_up end
   from unnest(p_plan) p
   cross join quantumflow.workflow_steps w
   where (s.run_id, s.step_slug) = (p_run.id, p.step_slug)

@@ -17,6 +17,7 @@ create table quantumflow.step_states (
   fresh_since     int,
   next_child      int,
   max_iterations  int,
+  unkept_gave_up  int,
   constraint step_states_pkey primary key (run_id, step_slug),
   constraint step_states_remaining_deps_not_negative check (remaining_deps >= 0),
   constraint step_states_remaining_tasks_within_initial check (remaining_tasks between 0 and initial_tasks),
@@ -51,6 +52,8 @@ comment on column quantumflow.step_states.fresh_since is
 'The retry of the run, from 1, that runs this step anew: children that its tasks started before are nobody''s any more. Null where there was none.';
 comment on column quantumflow.step_states.max_iterations is
 'How many iterations a loop may have had, where a retry has granted it more than its definition does; null: as many as that says.';
+comment on column quantumflow.step_states.unkept_gave_up is
+'What the runs of a loop''s iterations that are not kept any more went on without, as gave_up of a run; null: nothing.';
 
 create table quantumflow._map_counters (
   run_id          uuid not null,
