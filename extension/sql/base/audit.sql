@@ -86,18 +86,3 @@ return left(nullif(current_setting('quantumflow.actor', true), ''), 256);
 
 comment on function quantumflow._on_behalf_of() is
 'For whom the session claims to act, by the setting quantumflow.actor; null where it does not say.';
-
-create function quantumflow._forget_acts(p_older_than interval, p_now timestamptz)
-returns void
-language plpgsql
-volatile
-set search_path = pg_catalog, pg_temp
-as $_forget_acts$
-begin
-  delete from quantumflow.audit_log a
-  where a.at < p_now - greatest(4 * p_older_than, interval '30 days');
-end
-$_forget_acts$;
-
-comment on function quantumflow._forget_acts(interval, timestamptz) is
-'Forgets acts of four times as long ago as runs are kept, and of 30 days ago at the least. p_older_than: in seconds alone.';

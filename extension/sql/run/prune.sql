@@ -86,7 +86,7 @@ begin
     where c.made_at < v_before;
   end if;
 
-  perform quantumflow._forget_acts(quantumflow._as_seconds(prune.older_than), v_now);
+  perform quantumflow._forget_past(quantumflow._as_seconds(prune.older_than), v_now);
   if v_run_ids is not null then
     perform quantumflow._record_act(
       'prune', v_now, prune.workflow_slug, p_reason => prune.reason,
@@ -102,10 +102,32 @@ comment on function quantumflow.prune(interval, int, text, text) is
 that stopped longer ago, or were not seen since, for an hour at the least. Returns how many runs it deleted; as many as max_runs means that there may be more.
 
 older_than: 0 s to 1,000 years; a day has 24 hours, a month 30 days, a year 365.25. max_runs: 1 to 100,000, what is below them not counted, so that each call is a short transaction; call it again until it returns less.
-workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. reason is kept in audit_log, whose
-rows of four times as long ago, and of 30 days at the least, go too. Runs that go on, and ended ones whose callback is still to be done, stay.
+workflow_slug: only runs of this workflow; one that is unknown has none. prune_preview tells how many there are. reason is kept in audit_log. Acts
+and single hours of step_hours go four times as long after they were as runs do, and after 30 days at the least. Runs that go on, and ended ones whose callback is still to be done, stay.
 
 Errors: QF216 an argument that is null or out of range; 0A000 unless the transaction is read committed.';
+
+create function quantumflow._forget_past(p_older_than interval, p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_forget_past$
+declare
+  v_before timestamptz := p_now - greatest(4 * p_older_than, interval '30 days');
+begin
+  delete from quantumflow.audit_log a
+  where a.at < v_before;
+
+  -- Not what stands for all hours: totals never fall.
+  delete from quantumflow.step_hours h
+  where h.hour > '-infinity'
+    and h.hour < v_before;
+end
+$_forget_past$;
+
+comment on function quantumflow._forget_past(interval, timestamptz) is
+'Forgets what people did, and what is known of single hours, four times as long after it as runs are kept, and after 30 days at the least.';
 
 create function quantumflow._tree_rests(p_run_id uuid)
 returns boolean

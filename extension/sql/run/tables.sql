@@ -214,7 +214,8 @@ create table quantumflow.step_hours (
 comment on table quantumflow.step_hours is
 'How the attempts at each step went, and the runs, by the hour in which they ended: a row for each step and hour in which anything did.
 
-Sweeps count each attempt once, when its run has ended, a minute or two later. It stays when runs are deleted. stats() and metrics() read it.';
+Sweeps count each attempt once, when its run has ended, a minute or two later. It stays when runs are deleted; prune() forgets single
+hours after four times as long. stats() and metrics() read it.';
 comment on column quantumflow.step_hours.hour is
 'The hour, from its beginning, in UTC; -infinity: all hours together, which is never less than it was.';
 comment on column quantumflow.step_hours.workflow_slug is 'The workflow.';
