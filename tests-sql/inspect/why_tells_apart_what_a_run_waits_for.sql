@@ -25,7 +25,7 @@ select quantumflow.register_worker('b0000000-0000-0000-0000-00000000000b', 'b', 
 select is(pg_temp.why('a'), '1; no live worker has its command; 0; queue quantum_flow_queue', 'nobody has the command');
 
 select quantumflow.register_worker('a0000000-0000-0000-0000-00000000000a', 'mine', '{a}', '{quantum_flow_queue}', slots => 4, running => 4);
-select is(pg_temp.why('a'), '1; waits for a free worker; 0; 0 ahead; 1 workers, 4 slots, 0 free', 'all that have it are busy');
+select is(pg_temp.why('a'), '1; waits for a free worker; 0; 0 ahead; 1 worker, 4 slots, 0 free', 'all that have it are busy');
 
 set local quantumflow.now = '2030-01-01 00:00:10+00';
 create temporary table got as

@@ -64,13 +64,13 @@ begin
     $$
     select
       coalesce(format('command %%s', w.command), 'messages'),
-      'warning',
+      case when k.workers = 0 and w.command is not null then 'error' else 'warning' end,
       case
         when w.command is null
         then format('%%s messages of queue %%s name no command: no claim of commands finds them', w.due, w.queue)
         when k.workers = 0
         then format('%%s tasks wait in queue %%s, since %%s, and no live worker has the command and serves the queue', w.due, w.queue, w.since)
-        else format('%%s tasks wait in queue %%s, since %%s, and none is worked on, though %%s live workers could', w.due, w.queue, w.since, k.workers)
+        else format('%%s tasks wait in queue %%s, since %%s, and none is worked on, though %%s live %%s could', w.due, w.queue, w.since, k.workers, case k.workers when 1 then 'worker' else 'workers' end)
       end,
       case
         when w.command is null then 'Run: select * from quantumflow.sweep().'
@@ -82,6 +82,18 @@ begin
       from (%s) q
       where q.vt <= $1
         and q.queue <> $4
+        -- Not what waits because its workflow is paused.
+        and not (
+          exists (select from quantumflow.pauses p where p.kind = 'workflow')
+          and exists (
+            select
+            from quantumflow.workflow_runs r
+            join quantumflow.pauses p
+              on (p.kind, p.name) = ('workflow', r.workflow_slug)
+            where r.id = quantumflow._as_uuid(q.message ->> 'workflow_run_id')
+            offset 0
+          )
+        )
       group by 1, 2
     ) w
     cross join lateral (

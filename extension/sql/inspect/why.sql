@@ -381,8 +381,8 @@ begin
   into v_ahead;
 
   return (
-    select format('%s ahead; %s workers', v_ahead, s.have_command)
-      || coalesce(format(', %s slots, %s free', s.slots, s.free_slots), '')
+    select format('%s ahead; %s worker%s', v_ahead, s.have_command, case when s.have_command <> 1 then 's' end)
+      || case when s.slots is not null then format(', %s slots, %s free', s.slots, s.free_slots) else '' end
     from quantumflow._service(p_queue, p_command, p_now) s);
 end
 $_crowd$;
