@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from quantumflow_client.demo import queries, verify
+from quantumflow_client.demo.census import census
 from quantumflow_client.demo.progress import Screen
 from quantumflow_client.demo.run import run_demo
 from quantumflow_client.embedded import EmbeddedServer
@@ -57,9 +58,9 @@ def database(directory: Path) -> Iterator[Connection]:
 
 
 def runs(database: Connection) -> list[tuple[UUID, str]]:
-    """The runs and their statuses, latest first."""
+    """The censuses and their statuses, latest first."""
     return database.execute(
-        "select run_id, status from quantumflow.list_runs(max_runs => 100)"
+        "select run_id, status from quantumflow.list_runs(%s, max_runs => 100)", (census.slug,)
     ).fetchall()
 
 
@@ -96,7 +97,7 @@ def test_everything_is_as_it_should_be(
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "Error" not in finished.stderr
     assert "Warning" not in finished.stderr
-    assert finished.stdout.count("✓") == 9
+    assert finished.stdout.count("✓") == 10
     assert "150 files" in finished.stdout
 
     ((run_id, status),) = runs(database)
@@ -115,6 +116,21 @@ def test_the_page_is_where_it_says(
 
     assert Path(page) == directory / "demo" / "census.html"
     assert "Every file was counted exactly once" in Path(page).read_text("utf-8")
+
+
+def test_a_goal_in_words_is_decomposed_and_reached(
+    finished: subprocess.CompletedProcess[str], database: Connection
+) -> None:
+    assert "    first  completed\n    second  completed\n  answer\n" in finished.stdout
+    assert re.search(r"✓ email has [\d,]+ lines, and json [\d,]+$", finished.stdout, re.MULTILINE)
+    (page,) = re.findall(r"^ *goal +(.+)$", finished.stdout, re.MULTILINE)
+    text = Path(page).read_text("utf-8")
+    assert "Tell which package is larger, json or email" in text
+    tree = text.partition('<pre class="tree"')[2].partition("</pre>")[0]
+    names = [re.sub("<.*", "", line).rstrip() for line in tree.splitlines()][1:]
+    assert names[:4] == ["  first", "  second", "answer", "  compare"]
+    (goal,) = database.execute("select status from quantumflow.list_goals()").fetchall()
+    assert goal == ("completed",)
 
 
 def test_the_line_for_psql_works(finished: subprocess.CompletedProcess[str]) -> None:

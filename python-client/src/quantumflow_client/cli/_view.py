@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from quantumflow_client.page.goal import name_of, tasks_of, tree_of
+
 from ._errors import Exit
 from ._output import as_json, coloured, fitted, lines_of, one_line, when
 
@@ -229,7 +231,7 @@ METHOD_COLUMNS: dict[str, Callable[[Any], object]] = {
     "number": lambda method: method.number,
     "for": lambda method: f"task {method.task}" if method.task else method.pattern or "any goal",
     "condition": lambda method: method.condition,
-    "tasks": lambda method: ", ".join(map(_task_name, tasks_of(method.graph))),
+    "tasks": lambda method: ", ".join(map(name_of, tasks_of(method.graph))),
 }
 
 DIFFERENCE_COLUMNS: dict[str, Callable[[Any], object]] = {
@@ -340,32 +342,13 @@ def goal(found: Status) -> list[str]:
 
 def tasks(graph: Any, states: Mapping[str, str]) -> list[str]:
     """The tasks of a graph as a tree: below each goal what it was decomposed into."""
-    lines: list[str] = []
-    above: list[str] = []
-    for task in tasks_of(graph):
-        *goals, name = _task_name(task).split("__")
-        same = next(
-            (i for i, (a, b) in enumerate(zip(above, goals, strict=False)) if a != b),
-            min(len(above), len(goals)),
-        )
-        lines += [f"{'  ' * (depth + 1)}{goals[depth]}" for depth in range(same, len(goals))]
-        above = goals
-        waits = task.get("depends_on") or []
-        state = states.get(_task_name(task))
-        line = f"{'  ' * (len(goals) + 1)}{name}"
-        line += f"  {coloured(state)}" if state else ""
-        line += f"  <- {', '.join(map(str, waits))}" if waits else ""
+    lines = []
+    for task in tree_of(graph, states):
+        line = f"{'  ' * (task.depth + 1)}{task.name}"
+        line += f"  {coloured(task.status)}" if task.status else ""
+        line += f"  <- {', '.join(task.waits_for)}" if task.waits_for else ""
         lines.append(line)
     return lines
-
-
-def tasks_of(graph: Any) -> list[Any]:
-    """The tasks of a graph: all of it, or its `tasks`, or the steps of a definition."""
-    return list(graph if isinstance(graph, list) else graph.get("tasks") or graph.get("steps", []))
-
-
-def _task_name(task: Mapping[str, Any]) -> str:
-    return str(next((task[key] for key in ("id", "name", "slug") if key in task), ""))
 
 
 def title(found: Status) -> str:

@@ -28,8 +28,9 @@ from psycopg.conninfo import make_conninfo
 from quantumflow_client.client import Client
 from quantumflow_client.embedded import EmbeddedServer
 from quantumflow_client.page.facts import Facts, read
+from quantumflow_client.page.render import page as page_of
 
-from . import page, queries, verify
+from . import goal, page, queries, verify
 from .census import census
 from .progress import Progress, Row, Screen
 from .worker import full_name
@@ -94,8 +95,8 @@ def run_demo(
             files=files,
             limit=limit,
         )
-        good = demo.take_census(workers, kill=kill)
-    _say_how_to_look(screen, server, directory, demo.page)
+        good = demo.take_census(workers, kill=kill) and demo.reach_goal()
+    _say_how_to_look(screen, server, directory, demo.page, demo.goal_page)
     if open_page:
         webbrowser.open(demo.page.as_uri())
     return 0 if good else 1
@@ -141,6 +142,11 @@ class _Demo:
         return self.files / "census.html"
 
     @property
+    def goal_page(self) -> Path:
+        """Where the page of the second act goes."""
+        return self.files / "goal.html"
+
+    @property
     def victim(self) -> _Hand | None:
         """The worker that was killed."""
         return next((hand for hand in self.hands if hand.killed_at is not None), None)
@@ -150,6 +156,7 @@ class _Demo:
         for run_id in queries.unfinished_runs(self.connection, census.slug):
             self.client.cancel(run_id, "the demo that started it was ended")
         self.page.unlink(missing_ok=True)
+        self.goal_page.unlink(missing_ok=True)
         self.client.deploy(census)
         run_id = self.client.start_flow(census.slug, {"limit": self.limit, "page": str(self.page)})
         self.screen.say(
@@ -167,6 +174,28 @@ class _Demo:
             self._cancel(run_id)
             raise
         return self._verify(run_id)
+
+    def reach_goal(self) -> bool:
+        """The second act: decompose a goal in words, and run what it comes to; whether all is well.
+
+        Its functions are called here, in the demo's own process.
+        """
+        say = self.screen.say
+        say()
+        say(self.screen.paint(f'A goal in words: "{goal.GOAL}"', bold=True))
+        say()
+        result = goal.reach(self.client)
+        run_id = result.run_id
+        if run_id is None or not result.ok:
+            say(f"  {self.screen.paint(self.screen.bad, 'red')} {result.error}")
+            return False
+        found = read(lambda call: call.on(self.connection), run_id)
+        for line in found.goal.tree if found.goal else []:
+            say(f"  {'  ' * line.depth}{line.name}{f'  {line.status}' if line.status else ''}")
+        say()
+        say(f"  {self.screen.paint(self.screen.good, 'green')} {result.outputs['answer__tell']}")
+        self.goal_page.write_text(page_of(found), encoding="utf-8")
+        return True
 
     # The workers
 
@@ -392,7 +421,9 @@ _LOOK = (
 )
 
 
-def _say_how_to_look(screen: Screen, server: EmbeddedServer, directory: Path, page: Path) -> None:
+def _say_how_to_look(
+    screen: Screen, server: EmbeddedServer, directory: Path, page: Path, goal_page: Path
+) -> None:
     program = _program()
     where = ""
     if directory != Path(".quantumflow").absolute():
@@ -400,6 +431,8 @@ def _say_how_to_look(screen: Screen, server: EmbeddedServer, directory: Path, pa
     psql = shlex.join([str(server.bindir / "psql"), server.dsn(), "-c", _LOOK])
     screen.say()
     screen.say(f"  page         {page}")
+    if goal_page.exists():
+        screen.say(f"  goal         {goal_page}")
     screen.say(f"  runs         {psql}")
     screen.say(f"  psql         {program} dev{where} --psql")
     screen.say(f"  server       keeps running, until: {program} dev{where} --stop")

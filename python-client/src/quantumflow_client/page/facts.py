@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import UUID
 
 from quantumflow_client import _json, _sql
 from quantumflow_client._runs import moment_of
 
+from .goal import Goal, tree_of
 from .words import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from uuid import UUID
 
     from quantumflow_client._call import Call
     from quantumflow_client._sql.looking import Attempt, Estimate, Event, PathStep, Reason
@@ -105,6 +106,7 @@ class Facts:
         version: That of quantumflow in the database.
         children: The runs that its steps have started, the latest first.
         eta: When it is expected to end; None of one that has.
+        goal: The goal whose run it is; None: it is none's.
     """
 
     at: datetime
@@ -120,6 +122,7 @@ class Facts:
     version: str = ""
     children: list[RunSummary] = field(default_factory=list)
     eta: Estimate | None = None
+    goal: Goal | None = None
 
     @cached_property
     def begin(self) -> datetime:
@@ -148,7 +151,8 @@ class Facts:
     def without_values(self) -> Facts:
         """The same, without what went in and came out."""
         hidden = {"input": "(left out)", "output": None, "headers": None}
-        return replace(self, run={**self.run, **hidden}, outputs={}, items={})
+        goal = self.goal and replace(self.goal, words=None)
+        return replace(self, run={**self.run, **hidden}, outputs={}, items={}, goal=goal)
 
     @cached_property
     def attempts_of(self) -> Mapping[str, list[Attempt]]:
@@ -191,7 +195,18 @@ def read(ask: Ask, run_id: UUID, *, outputs: bool = True) -> Facts:
         version=ask(_sql.installation.version()),
         eta=ask(_sql.looking.eta(run_id)) if is_open else None,
         children=_children(ask, run_id) if any(step.flow for step in steps) else [],
+        goal=_goal(ask, run),
     )
+
+
+def _goal(ask: Ask, run: Mapping[str, Any]) -> Goal | None:
+    given = run["input"]
+    if not run["workflow_slug"].startswith("_goal_") or "goal_id" not in given:
+        return None
+    found = ask(_sql.goals.goal_status(UUID(given["goal_id"])))
+    if found["run_id"] != run["run_id"]:
+        return None  # in this one a planner was asked
+    return Goal(found["goal"], list(tree_of(found["graph"], found["tasks"])))
 
 
 def _children(ask: Ask, run_id: UUID) -> list[RunSummary]:
