@@ -190,3 +190,35 @@ def test_two_calls_on_a_tree(
     answers = [under_way.result() for under_way in calls]
     assert watcher.problems() == [], answers
     to_the_end(watcher, run_id, TIMEOUT + 3 if scene == "late" else 3)
+
+
+def test_who_deletes_what_a_loop_has_not_kept_waits_for_nobody_who_counts(
+    engines: list[Engine],
+) -> None:
+    a, holder, watcher, _ = engines
+    for engine in engines:
+        engine.set_clock(0)
+    until = {"until": "$iteration == 9", "max_iterations": 10, "keep": 1}
+    a.define("rounds", [{"name": "again", "type": "loop", "flow": "leaf"} | until])
+    run_id = a.start("rounds")
+
+    def round_(engine: Engine) -> None:
+        call(engine, "settle", run_id)
+        (task,) = engine.claim(1)
+        assert engine.complete(task) == "completed"
+
+    round_(a)
+    round_(a)
+    call(a, "settle", run_id)
+    # Whoever deletes a tree has this row, and then waits for what is known of its runs.
+    holder.connection.execute("begin")
+    holder.connection.execute("select from quantumflow._counting where id = 1 for no key update")
+    round_(a)
+    settling = Call(a, functools.partial(call, name="settle", run_id=run_id))
+    assert not settling.settle(watcher)
+    assert watcher.value("select count(*) from quantumflow._unkept_runs") == 1
+    holder.connection.execute("rollback")
+    settling.result()
+    call(a, "settle", run_id)
+    assert watcher.value("select count(*) from quantumflow._unkept_runs") == 0
+    assert watcher.problems() == []

@@ -486,6 +486,29 @@ $_count_deleted$;
 comment on function quantumflow._count_deleted(uuid[]) is
 'Counts in step_hours what is about to be deleted and has not been counted. The caller holds the runs, with all that is theirs.';
 
+create function quantumflow._hold_counting()
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_hold_counting$
+begin
+  if not exists (select from quantumflow._counting c where c.id = 1) then
+    perform quantumflow._make_counting();
+  end if;
+
+  perform
+  from quantumflow._counting c
+  where c.id = 1
+  for no key update skip locked;
+
+  return found;
+end
+$_hold_counting$;
+
+comment on function quantumflow._hold_counting() is
+'Tries to lock what says up to which run is counted, without waiting, so that runs can be deleted without waiting for it; false when somebody holds it.';
+
 create function quantumflow._make_counting()
 returns void
 language plpgsql

@@ -9,6 +9,11 @@ declare
   v_tree    uuid[];
   v_deleted int := 0;
 begin
+  -- Before anything of a tree: who counts and deletes another may be waiting for rows of these.
+  if not quantumflow._hold_counting() then
+    return 0;
+  end if;
+
   for v_run_id in
     select u.run_id
     from quantumflow._unkept_runs u
