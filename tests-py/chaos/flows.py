@@ -153,6 +153,18 @@ def _known() -> list[Kind]:
             ),
             6,
         ),
+        # The operator sets the limit, changes it, and takes it away at the end.
+        Kind(
+            flow(
+                "limited",
+                step("list", makes=[5, 40], limit="chaos"),
+                a_map(
+                    "each", "list", limit={"name": "chaos", "key": "$.item % 3"}, trouble="raises"
+                ),
+                step("sum", "each"),
+            ),
+            4,
+        ),
         Kind(
             flow(
                 "twice",

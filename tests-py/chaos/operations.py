@@ -55,6 +55,9 @@ class Operator:
         verbs: dict[Callable[[], object], int] = {
             self._pause: 10,
             self._resume: 10,
+            self._hold: 3,
+            self._let_go: 9,
+            self._limit: 3,
             self._cancel: 6,
             self._retry: 10,
             self._sweep: 3,
@@ -67,6 +70,10 @@ class Operator:
             (verb,) = self._chance.choices(list(verbs), list(verbs.values()))
             self._persist(verb)
         while self._persist(self._resume):
+            pass
+        while self._persist(self._let_go) is not False:
+            pass
+        while self._persist(self._lift) is None:
             pass
 
     def end(self) -> None:
@@ -84,6 +91,32 @@ class Operator:
         if run is not None:
             self._steer("resume_run", run[0])
         return run is not None
+
+    def _hold(self) -> None:
+        """Pause a queue, a flow or a command; for a moment, since it is let go more often."""
+        of = self._chance.choice(["queue", "flow", "command"])
+        names = {"queue": flows.QUEUES, "flow": self._slugs, "command": ("count", "acount")}
+        self._ask(f"select quantumflow.pause_{of}(%s)", self._chance.choice(names[of]))
+
+    def _let_go(self) -> bool:
+        """Resume what has been paused longest; whether there was something."""
+        paused = self._ask("select kind, name from quantumflow.list_pauses() limit 1")
+        if paused:
+            ((kind, name),) = paused
+            of = "flow" if kind == "workflow" else kind
+            self._ask(f"select quantumflow.resume_{of}(%s)", name)
+        return bool(paused)
+
+    def _limit(self) -> None:
+        self._ask(
+            "select limit_name from quantumflow.set_limit('chaos', %s, %s)",
+            self._chance.choice([0, 1, 3, 10, 10]),
+            self._chance.choice([None, None, 50]),
+        )
+
+    def _lift(self) -> bool:
+        self._ask("select quantumflow.remove_limit('chaos')")
+        return True
 
     def _cancel(self) -> None:
         if run := self._some_run(self._chance.choice(["started", "paused"])):

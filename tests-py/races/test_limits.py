@@ -152,6 +152,7 @@ def test_there_are_never_more_leases_of_a_key_than_slots(engine: Engine, module_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_fifty_workers_for_two_minutes(
     engine: Engine, module_dsn: str, record_property: Callable[[str, object], None]
 ) -> None:
@@ -161,6 +162,7 @@ def test_fifty_workers_for_two_minutes(
     _drain(engine)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("seconds", "share"), [(2, 0.2), pytest.param(60, 0.05, marks=pytest.mark.long)]
 )

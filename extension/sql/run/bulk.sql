@@ -101,6 +101,7 @@ declare
   v_wanted text := v_filter.status;
   v_status text;
   v_found  uuid[];
+  v_later  uuid[];
   v_run_id uuid;
   v_act    quantumflow.run_act;
 begin
@@ -119,15 +120,28 @@ begin
 
       v_filter := jsonb_populate_record(v_filter, jsonb_build_object('before', v_found[cardinality(v_found)]));
 
-      foreach v_run_id in array v_found loop
-        v_act := quantumflow._act_on_run(p_done, v_run_id, v_status, p_dry_run is not false, p_reason);
+      -- Whoever reports a task of a run that is held waits for the end of this: of many, those of which workers have something come last.
+      v_later := case when p_max_runs > 100 and p_dry_run is false then '{}'::uuid[] end;
 
-        if v_act.run_id is not null then
-          return next v_act;
-          v_left := v_left - 1;
-        end if;
+      while v_found <> '{}' loop
+        foreach v_run_id in array v_found loop
+          exit when v_left = 0;
 
-        exit when v_left = 0;
+          if v_later is not null and quantumflow._is_at_work(v_run_id) then
+            v_later := v_later || v_run_id;
+            continue;
+          end if;
+
+          v_act := quantumflow._act_on_run(p_done, v_run_id, v_status, p_dry_run is not false, p_reason);
+
+          if v_act.run_id is not null then
+            return next v_act;
+            v_left := v_left - 1;
+          end if;
+        end loop;
+
+        v_found := v_later;
+        v_later := null;
       end loop;
     end loop;
   end loop;
@@ -215,6 +229,24 @@ $_act_on_run$;
 comment on function quantumflow._act_on_run(text, uuid, text, boolean, text) is
 'Acts on a run of this status, or says what would be done; null: somebody else has it, or it is of another status by now, or, where it is to be
 deleted, a callback of it is still to be done.';
+
+create function quantumflow._is_at_work(p_run_id uuid)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_is_at_work$
+begin
+  return exists (
+    select
+    from quantumflow.step_tasks t
+    where t.run_id = p_run_id
+      and t.status = 'started'
+  );
+end
+$_is_at_work$;
+
+comment on function quantumflow._is_at_work(uuid) is 'Whether somebody has a task of a run.';
 
 create function quantumflow._steer_guarded(p_done text, p_run quantumflow.workflow_runs, p_reason text)
 returns quantumflow.run_act
