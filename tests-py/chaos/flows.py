@@ -391,7 +391,10 @@ def misbehaving() -> list[Kind]:
         ),
         Kind(
             flow(
-                "blocking", step("only", command="acount", trouble="blocks", timeout=2), **PATIENT
+                "blocking",
+                step("list", makes=[6, 6]),
+                a_map("only", "list", command="acount", trouble="blocks", timeout=2),
+                **PATIENT,
             ),
             1,
         ),
