@@ -124,7 +124,9 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_expand_tasks$
 declare
-  v_tasks  jsonb := p_tasks;
+  v_ids    text[] := '{}';
+  v_belows jsonb[] := '{}';
+  v_count  int := jsonb_array_length(p_tasks);
   v_used   int := p_used;
   v_task   jsonb;
   v_goal   text;
@@ -151,16 +153,18 @@ begin
       return v_below;
     end if;
 
-    v_tasks := quantumflow._put_in_place(v_tasks, v_task, v_below.tasks);
+    v_ids := v_ids || quantumflow._id_text(v_task -> 'id');
+    v_belows := v_belows || v_below.tasks;
+    v_count := v_count - 1 + jsonb_array_length(v_below.tasks);
 
-    if jsonb_array_length(v_tasks) > p_bounds.max_tasks then
+    if v_count > p_bounds.max_tasks then
       return row(
-        null, v_used, 'QF603', format('it comes to %s tasks, and %s are allowed', jsonb_array_length(v_tasks), p_bounds.max_tasks)
+        null, v_used, 'QF603', format('it comes to %s tasks, and %s are allowed', v_count, p_bounds.max_tasks)
       )::quantumflow._expansion;
     end if;
   end loop;
 
-  return row(v_tasks, v_used, null, null)::quantumflow._expansion;
+  return row(quantumflow._put_in_place(p_tasks, v_ids, v_belows), v_used, null, null)::quantumflow._expansion;
 end
 $_expand_tasks$;
 
@@ -240,33 +244,35 @@ return nullif(btrim(regexp_replace(p_goal, '\s+', ' ', 'g')), '');
 
 comment on function quantumflow._normal_goal(text) is 'A goal in its one form: its blanks are one each. Null when it has no words.';
 
-create function quantumflow._put_in_place(p_tasks jsonb, p_task jsonb, p_below jsonb)
+create function quantumflow._put_in_place(p_tasks jsonb, p_ids text[], p_belows jsonb[])
 returns jsonb
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $_put_in_place$
 declare
-  v_id     text := quantumflow._id_text(p_task -> 'id');
-  v_below  jsonb := quantumflow._named_below(p_below, v_id);
-  v_leaves jsonb;
+  v_belows jsonb[];
+  v_leaves jsonb[];
 begin
-  -- Those on which none of the others depends: who waited for the task waits for them.
-  select jsonb_agg(b.value -> 'id' order by b.number)
-  into v_leaves
-  from jsonb_array_elements(v_below) with ordinality as b(value, number)
-  where not exists (
-    select
-    from jsonb_array_elements(v_below) o
-    where o -> 'depends_on' @> jsonb_build_array(b.value -> 'id')
-  );
+  if p_ids = '{}' then
+    return p_tasks;
+  end if;
 
+  select array_agg(k.below order by k.n), array_agg(quantumflow._leaves_of(k.below) order by k.n)
+  into v_belows, v_leaves
+  from (
+    select u.n, quantumflow._named_below(u.below, u.id) as below
+    from unnest(p_ids, p_belows) with ordinality u (id, below, n)
+    offset 0
+  ) k;
+
+  -- Who waited for one of them waits for its leaves.
   return (
-    select jsonb_agg(t.task order by t.number, t.below)
+    select jsonb_agg(quantumflow._waiting_for(t.task, p_ids, v_leaves) order by t.number, t.below)
     from (
-      select o.number, 0 as below, quantumflow._waiting_for(o.value, v_id, v_leaves) as task
+      select o.number, 0 as below, o.value as task
       from jsonb_array_elements(p_tasks) with ordinality as o(value, number)
-      where quantumflow._id_text(o.value -> 'id') <> v_id
+      where quantumflow._id_text(o.value -> 'id') <> all (p_ids)
 
       union all
       select
@@ -280,15 +286,36 @@ begin
           -- What the task was told, its own tasks are told.
           || case when o.value ? 'args' and not b.value ? 'args' then jsonb_build_object('args', o.value -> 'args') else '{}' end
       from jsonb_array_elements(p_tasks) with ordinality as o(value, number)
-      cross join jsonb_array_elements(v_below) with ordinality as b(value, number)
-      where quantumflow._id_text(o.value -> 'id') = v_id
+      cross join lateral jsonb_array_elements(
+        v_belows[array_position(p_ids, quantumflow._id_text(o.value -> 'id'))]) with ordinality as b(value, number)
     ) t);
 end
 $_put_in_place$;
 
-comment on function quantumflow._put_in_place(jsonb, jsonb, jsonb) is
-'Tidy tasks with others in place of one of them. Those that wait for nothing wait for what it waited for; what waited for it waits for those that
-none of the others waits for.';
+comment on function quantumflow._put_in_place(jsonb, text[], jsonb[]) is
+'Tidy tasks with others in place of some of them, all in one pass. Those that wait for nothing wait for what the task in whose place they are waited
+for; what waited for that waits for those that none of them waits for.';
+
+create function quantumflow._leaves_of(p_tasks jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $_leaves_of$
+begin
+  return (
+    select jsonb_agg(b.value -> 'id' order by b.number)
+    from jsonb_array_elements(p_tasks) with ordinality as b(value, number)
+    where not exists (
+      select
+      from jsonb_array_elements(p_tasks) o
+      where o -> 'depends_on' @> jsonb_build_array(b.value -> 'id')
+    )
+  );
+end
+$_leaves_of$;
+
+comment on function quantumflow._leaves_of(jsonb) is 'The ids of those of some tidy tasks on which none of the others depends.';
 
 create function quantumflow._named_below(p_tasks jsonb, p_id text)
 returns jsonb
@@ -348,7 +375,7 @@ end;
 
 comment on function quantumflow._ids_below(jsonb, text) is 'Ids, each with a text before it; null when there are none.';
 
-create function quantumflow._replaced(p_ids jsonb, p_id text, p_others jsonb)
+create function quantumflow._replaced(p_ids jsonb, p_from text[], p_to jsonb[])
 returns jsonb
 language sql
 immutable
@@ -357,20 +384,25 @@ return case
     select coalesce(jsonb_agg(r.id order by i.number, r.number), '[]')
     from jsonb_array_elements_text(quantumflow._id_texts(p_ids)) with ordinality as i(id, number)
     cross join lateral jsonb_array_elements_text(
-      case when i.id = p_id then p_others else jsonb_build_array(i.id) end) with ordinality as r(id, number)
+      coalesce(p_to[array_position(p_from, i.id)], jsonb_build_array(i.id))) with ordinality as r(id, number)
   )
 end;
 
-comment on function quantumflow._replaced(jsonb, text, jsonb) is 'Ids with others in place of one of them; null when there are none.';
+comment on function quantumflow._replaced(jsonb, text[], jsonb[]) is
+'Ids with others in place of those of p_from, which p_to has at the same places; null when there are none.';
 
-create function quantumflow._waiting_for(p_task jsonb, p_id text, p_leaves jsonb)
+create function quantumflow._waiting_for(p_task jsonb, p_from text[], p_to jsonb[])
 returns jsonb
 language sql
 immutable
 return p_task || jsonb_strip_nulls(jsonb_build_object(
-  'depends_on', quantumflow._replaced(p_task -> 'depends_on', p_id, p_leaves),
-  'after', quantumflow._replaced(p_task -> 'after', p_id, p_leaves),
-  'map_over', case when quantumflow._id_text(p_task -> 'map_over') = p_id and jsonb_array_length(p_leaves) = 1 then p_leaves -> 0 end));
+  'depends_on', quantumflow._replaced(p_task -> 'depends_on', p_from, p_to),
+  'after', quantumflow._replaced(p_task -> 'after', p_from, p_to),
+  'map_over', (
+    select t.leaves -> 0
+    from (select p_to[array_position(p_from, quantumflow._id_text(p_task -> 'map_over'))] as leaves) t
+    where jsonb_array_length(t.leaves) = 1
+  )));
 
-comment on function quantumflow._waiting_for(jsonb, text, jsonb) is
-'A tidy task that waits for others in place of one of those that it waited for, if it did.';
+comment on function quantumflow._waiting_for(jsonb, text[], jsonb[]) is
+'A tidy task that waits for others in place of those that it waited for, where it did: see _replaced.';

@@ -313,7 +313,7 @@ begin
   into v_plan
   from jsonb_array_elements(v_plan) with ordinality as t(value, number);
 
-  return case when p_open ? 'whole' then v_plan else quantumflow._put_in_place(p_tasks, p_open, v_plan) end;
+  return case when p_open ? 'whole' then v_plan else quantumflow._put_in_place(p_tasks, array[quantumflow._id_text(p_open -> 'id')], array[v_plan]) end;
 end
 $_with_plan$;
 
