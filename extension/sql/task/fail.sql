@@ -227,7 +227,8 @@ begin
         status = 'queued',
         attempts = h.attempts + (h.status = 'queued')::int,
         started_at = quantumflow._began_at(h.started_at, h.seconds, p_now),
-        queued_at = p_now + d.delay,
+        -- A map's child that has to wait for others goes on waiting.
+        queued_at = case when t.queue = quantumflow._system_queue() and t.queued_at = 'infinity' then 'infinity' else p_now + d.delay end,
         error_message = f.error_message
       from unnest(p_attempts) f
       cross join lateral (select (f.held).*) h
