@@ -113,7 +113,7 @@ def test_whatever_a_graph_is_its_problems_are_listed(connection: psycopg.Connect
         text = json.dumps(graph)
         connection.execute(
             "select quantumflow._task_graph_problems(%s, row('{a,b,A}', '{single,map}', 100, true, "
-            "'{\"timeout\": 9}')::quantumflow._planned)",
+            "'{\"timeout\": 9}', '{}')::quantumflow._planned)",
             [text],
         )
         for call in (
