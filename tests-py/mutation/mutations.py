@@ -1722,7 +1722,7 @@ HANDING_OVER = [
         "_claim",
         ":= row('{}', p_offer.taken);",
         ":= row('{}', '{}');",
-        _sql("task/complete_and_claim_hands_over_the_next_step"),
+        _sql("task/only_what_the_caller_could_have_claimed_is_handed_over"),
     ),
     Mutation(
         "listeners are told of what nobody can claim",
