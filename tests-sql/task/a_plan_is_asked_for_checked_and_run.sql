@@ -1,5 +1,5 @@
 begin;
-select plan(29);
+select plan(37);
 
 select quantumflow.describe_command('mail', 'Mails', '{"type": "object", "required": ["to"]}');
 select quantumflow.define_flow('{"slug": "w", "steps": [
@@ -125,7 +125,54 @@ select is(pg_temp.again(50), 4, 'or where its tree has asked for as many plans a
 select matches(
   (select error_message from quantumflow.workflow_runs, r where workflow_runs.id = r.id), 'its tree would ask for 5 plans, and max_plans allows 4$', 'which is said');
 select is_empty('select * from quantumflow.check_state()', 'no rule is broken');
-select quantumflow.cancel_run(quantumflow.start_flow('x'));
+
+-- One that is paused, cancelled or failed for, in each phase.
+select quantumflow.configure('max_plans', '100');
+create function pg_temp.reach(phase text)
+returns void
+language plpgsql
+as $reach$
+begin
+  update r set id = quantumflow.start_flow('w');
+  perform quantumflow.complete_task((select id from r), 'order', 0, '1');
+  if phase <> 'begun' then
+    perform quantumflow.settle();
+  end if;
+  if phase = 'told' then
+    perform pg_temp.answer('[]');
+  elsif phase = 'running' then
+    perform pg_temp.answer('[{"id": "count"}]');
+  end if;
+end
+$reach$;
+create function pg_temp.ends(phase text, act text)
+returns text
+language plpgsql
+as $ends$
+begin
+  perform pg_temp.reach(phase);
+  if act = 'paused' then
+    perform quantumflow.pause_run((select id from r));
+    perform quantumflow.settle();
+    perform quantumflow.resume_run((select id from r));
+    perform quantumflow.settle();
+    if phase <> 'running' then
+      perform pg_temp.answer('[{"id": "count"}]');
+    end if;
+    perform quantumflow.complete_task(pg_temp.child(), 'count', 0, '1');
+    perform quantumflow.complete_task((select id from r), 'end', 0, '1');
+  else
+    perform quantumflow.cancel_run((select id from r));
+    perform quantumflow.settle();
+  end if;
+  return (
+    select concat_ws(' ', (select status from quantumflow.workflow_runs w, r where w.id = r.id),
+      (select count(*) from quantumflow.workflow_runs w, r where w.parent_run_id = r.id and w.status in ('started', 'paused')),
+      (select count(*) from quantumflow.check_state())));
+end
+$ends$;
+select is(pg_temp.ends(p, 'cancelled'), 'cancelled 0 0', 'cancelled when ' || p) from unnest(array['begun', 'asked', 'told', 'running']) p;
+select is(pg_temp.ends(p, 'paused'), 'completed 0 0', 'paused, and resumed, when ' || p) from unnest(array['begun', 'asked', 'told', 'running']) p;
 
 select * from finish();
 rollback;
