@@ -253,7 +253,8 @@ alter table quantumflow.workflow_runs
 
 -- Other settings that are tried, or adopted.
 alter table quantumflow.workflows
-  add column policy int;
+  add column policy int,
+  add column optimized_at timestamptz;
 
 alter table quantumflow.workflow_versions
   add column tuned_from int;

@@ -3,6 +3,7 @@ create table quantumflow.workflows (
   current_version int not null,
   created_at      timestamptz not null,
   policy          int,
+  optimized_at    timestamptz,
   constraint workflows_pkey primary key (workflow_slug),
   constraint workflows_slug_well_formed check (workflow_slug ~ '^([A-Za-z]|_goal_[A-Za-z]|_plan_[0-9a-f])[A-Za-z0-9_]{0,127}$')
 );
@@ -18,6 +19,7 @@ comment on column quantumflow.workflows.current_version is
 'The version that start_flow uses unless told otherwise; 0 of what a goal or a plan comes to, which nobody starts by its name.';
 comment on column quantumflow.workflows.created_at is
 'When the workflow was first defined.';
+comment on column quantumflow.workflows.optimized_at is 'When sweep() last looked whether it has better settings; null: not yet. See configure_orchestrator.';
 comment on column quantumflow.workflows.policy is
 'The policy that says which version a new run gets that names none; null: the current one.';
 

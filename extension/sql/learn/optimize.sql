@@ -1,7 +1,7 @@
 create function quantumflow.optimize_flow(
   workflow_slug      text,
-  level              text default 'basic',
-  preserve_structure boolean default true,
+  level              text default null,
+  preserve_structure boolean default null,
   apply              text default 'trial')
 returns quantumflow.policies
 language plpgsql
@@ -10,13 +10,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $optimize_flow$
 declare
-  v_now     timestamptz := quantumflow._now();
-  v_policy  quantumflow.policies;
-  v_changes quantumflow._changes;
+  v_now       timestamptz := quantumflow._now();
+  v_level     text := coalesce(optimize_flow.level, quantumflow._orchestrator_value('optimization.level'));
+  v_preserves boolean := coalesce(
+    optimize_flow.preserve_structure, quantumflow._orchestrator_value('optimization.preserve_structure')::boolean);
+  v_policy    quantumflow.policies;
+  v_changes   quantumflow._changes;
 begin
-  perform quantumflow._refuse_nulls(jsonb_build_object(
-    'workflow_slug', optimize_flow.workflow_slug, 'preserve_structure', optimize_flow.preserve_structure));
-  perform quantumflow._refuse_unknown_level(optimize_flow.level);
+  perform quantumflow._refuse_nulls(jsonb_build_object('workflow_slug', optimize_flow.workflow_slug));
+  perform quantumflow._refuse_unknown_level(v_level);
   perform quantumflow._refuse_unknown_apply(optimize_flow.apply);
   perform quantumflow._require_read_committed('optimize a workflow');
   perform quantumflow._refuse_unknown(optimize_flow.workflow_slug, null);
@@ -33,19 +35,19 @@ begin
     return v_policy;
   end if;
 
-  if optimize_flow.apply = 'trial' and optimize_flow.level <> 'basic' then
-    v_policy := quantumflow._observe(optimize_flow.workflow_slug, optimize_flow.level, optimize_flow.preserve_structure, v_now);
+  if optimize_flow.apply = 'trial' and v_level <> 'basic' then
+    v_policy := quantumflow._observe(optimize_flow.workflow_slug, v_level, v_preserves, v_now);
   end if;
 
   if v_policy.number is null then
-    v_changes := quantumflow._changes_for(optimize_flow.workflow_slug, optimize_flow.level, v_now);
+    v_changes := quantumflow._changes_for(optimize_flow.workflow_slug, v_level, v_now);
 
     if v_changes.changes is null then
       return null;
     end if;
 
     v_policy := quantumflow._propose(
-      optimize_flow.workflow_slug, optimize_flow.level, optimize_flow.preserve_structure, v_changes.changes, v_changes.gain, v_now);
+      optimize_flow.workflow_slug, v_level, v_preserves, v_changes.changes, v_changes.gain, v_now);
   end if;
 
   if optimize_flow.apply = 'adopt' then
@@ -65,7 +67,8 @@ comment on function quantumflow.optimize_flow(text, text, boolean, text) is
 'Makes a policy of what recommendations() says: a version of the workflow with those settings, which is not current. The policy that is at work, if there is one; null
 where nothing is to be changed.
 
-level: as for recommendations(). preserve_structure: steps and what they wait for stay as they are; no rule changes them yet.
+level: as for recommendations(). preserve_structure: steps and what they wait for stay as they are; no rule changes them yet. Null, of either: as
+configure_orchestrator says, which is basic, and true, unless somebody configured it.
 apply: propose makes the version and does nothing with it. trial gives it to one of each two new runs, tossed, until their times have decided: then it is adopted, or
 rejected; a policy that is not predicted to save 5 % is only proposed. adopt gives it to all new runs, but half of every tenth pair, without a trial. In all of
 these runs that are started with a version have that one. Where a map has the chunk_size "auto", and nobody knows yet what a call of it takes and what an item,
@@ -75,6 +78,53 @@ Settings that were rejected or rolled back less than 30 days ago are left out.
 
 Errors: QF101 an argument is null; QF111 unknown workflow; QF611 aggressive before 100 runs have completed; QF616 unknown level, or apply; 0A000 unless the
 transaction is read committed.';
+
+create function quantumflow._optimize_next(p_now timestamptz)
+returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_optimize_next$
+declare
+  v_slug text;
+begin
+  select w.workflow_slug
+  into v_slug
+  from quantumflow.workflows w
+  where exists (
+      select
+      from quantumflow.workflow_versions v
+      where (v.workflow_slug, v.version) = (w.workflow_slug, w.current_version)
+    )
+    and coalesce(w.optimized_at, '-infinity') <= p_now - interval '1 day'
+  order by w.optimized_at nulls first, w.workflow_slug
+  limit 1
+  for no key update skip locked;
+
+  if not found then
+    return;
+  end if;
+
+  update quantumflow.workflows w
+  set optimized_at = p_now
+  where w.workflow_slug = v_slug;
+
+  perform quantumflow.optimize_flow(v_slug);
+exception
+  when others then
+    if quantumflow._is_of_the_call(sqlstate) then
+      raise;
+    end if;
+
+    -- Too few runs for the level, say: it is looked at again tomorrow.
+    update quantumflow.workflows w
+    set optimized_at = p_now
+    where w.workflow_slug = v_slug;
+end
+$_optimize_next$;
+
+comment on function quantumflow._optimize_next(timestamptz) is
+'Optimizes the workflow that was looked at longest ago, as optimize_flow does by itself; each once a day. Waits for nobody.';
 
 create function quantumflow._refuse_unknown_apply(p_apply text)
 returns void

@@ -183,7 +183,7 @@ $_predicted$;
 comment on function quantumflow._predicted(text, int, text, int, double precision, int) is
 'How long a run of a version takes by the medians of its steps in the last 20 runs, with that many slots; with other tasks for one of its steps, unless that is null. In seconds.';
 
-create function quantumflow.recommendations(workflow_slug text, level text default 'basic')
+create function quantumflow.recommendations(workflow_slug text, level text default null)
 returns setof quantumflow.recommendation
 language plpgsql
 stable
@@ -191,6 +191,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $recommendations$
 declare
+  v_level    text := coalesce(recommendations.level, quantumflow._orchestrator_value('optimization.level'));
   v_base     int;
   v_versions int[];
   v_run_ids  uuid[];
@@ -198,7 +199,7 @@ declare
   v_ended    bigint;
   v_median   double precision;
 begin
-  perform quantumflow._refuse_unknown_level(recommendations.level);
+  perform quantumflow._refuse_unknown_level(v_level);
   perform quantumflow._refuse_unknown(recommendations.workflow_slug, null);
 
   select w.current_version
@@ -220,7 +221,7 @@ begin
   from unnest(v_run_ids) u (run_id)
   join quantumflow.workflow_runs r on r.id = u.run_id;
 
-  if recommendations.level = 'aggressive' and v_runs < 100 then
+  if v_level = 'aggressive' and v_runs < 100 then
     perform quantumflow._refuse_too_early(recommendations.workflow_slug, v_runs);
   end if;
 
@@ -239,8 +240,8 @@ begin
     union all
     select k.*
     from quantumflow._suggested_chunks(
-      recommendations.workflow_slug, v_base, v_run_ids, case recommendations.level when 'aggressive' then 16 else 4 end) k
-    where recommendations.level <> 'basic'
+      recommendations.workflow_slug, v_base, v_run_ids, case v_level when 'aggressive' then 16 else 4 end) k
+    where v_level <> 'basic'
       and (v_ended >= 20 or k.current = '"auto"')
   ) r
   order by r.predicted_gain desc, r.step_slug, r.key;

@@ -48,6 +48,12 @@ begin
     perform quantumflow._advance_policies(v_now);
   end if;
 
+  if exists (select from quantumflow.settings s where (s.name, s.value) = ('optimization.enabled', 'true')) and quantumflow._is_read_committed()
+    and not quantumflow._is_copy()
+  then
+    perform quantumflow._optimize_next(v_now);
+  end if;
+
   return query
   values
     ('lapsed leases', v_lapsed),
@@ -72,7 +78,7 @@ comment on function quantumflow.sweep() is
 'Does what nobody else would notice: ends attempts whose lease ran out while nobody claims from their queue, and finishes the
 ends of runs that had to leave something; lets those go that a limit holds back, and whose turn has come without a word; starts the runs that schedules are due, of 100 schedules at most; and ends what no worker is given
 and whose time has come, as settle() does, 1,000 of it, if the transaction is read committed. Then too it counts in step_hours the runs
-that have ended, once a minute or as long as there are more, 2,000 of them. Never waits.
+that have ended, once a minute or as long as there are more, 2,000 of them. Where optimization.enabled is on it optimizes workflows, each once a day. Never waits.
 
 Claims do their share of it, so this matters when there are no claims. Of a queue it looks at 10,000 messages, an equal share for each
 command, those that have been visible longest: claims come to the rest in turn. Messages that name no command, or one that no step has,

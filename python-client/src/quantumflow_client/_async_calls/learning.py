@@ -23,7 +23,7 @@ class AsyncLearningCalls(AsyncCalls):
     async def recommendations(
         self,
         workflow_slug: str | Flow[Any, Any],
-        level: str = "basic",
+        level: str | None = None,
         *,
         connection: AsyncBorrowed | None = None,
     ) -> list[Recommendation]:
@@ -46,10 +46,10 @@ class AsyncLearningCalls(AsyncCalls):
     async def optimize(
         self,
         workflow_slug: str | Flow[Any, Any],
-        level: str = "basic",
+        level: str | None = None,
         *,
         apply: str = "trial",
-        preserve_structure: bool = True,
+        preserve_structure: bool | None = None,
         connection: AsyncBorrowed | None = None,
     ) -> Policy | None:
         """Make a policy of what `recommendations` says, and try it on half of the new runs.

@@ -22,7 +22,7 @@ class LearningCalls(Calls):
     def recommendations(
         self,
         workflow_slug: str | Flow[Any, Any],
-        level: str = "basic",
+        level: str | None = None,
         *,
         connection: Borrowed | None = None,
     ) -> list[Recommendation]:
@@ -43,10 +43,10 @@ class LearningCalls(Calls):
     def optimize(
         self,
         workflow_slug: str | Flow[Any, Any],
-        level: str = "basic",
+        level: str | None = None,
         *,
         apply: str = "trial",
-        preserve_structure: bool = True,
+        preserve_structure: bool | None = None,
         connection: Borrowed | None = None,
     ) -> Policy | None:
         """Make a policy of what `recommendations` says, and try it on half of the new runs.

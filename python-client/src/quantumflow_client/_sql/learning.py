@@ -88,7 +88,7 @@ _RECOMMENDATIONS = statement(
 )
 
 
-def recommendations(workflow_slug: str, level: str) -> Call[list[Recommendation]]:
+def recommendations(workflow_slug: str, level: str | None) -> Call[list[Recommendation]]:
     """What the past of a workflow says that its settings should be."""
     return Call(
         _RECOMMENDATIONS,
@@ -112,7 +112,7 @@ _OPTIMIZE_FLOW = statement(
 
 
 def optimize_flow(
-    workflow_slug: str, level: str, preserve_structure: bool, apply: str
+    workflow_slug: str, level: str | None, preserve_structure: bool | None, apply: str
 ) -> Call[int | None]:
     """Make a policy; its number, None where nothing is to be changed."""
     return Call(

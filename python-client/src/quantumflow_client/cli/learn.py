@@ -12,9 +12,7 @@ from ._command import App, command
 _level = click.option(
     "--level",
     metavar="LEVEL",
-    default="basic",
-    show_default=True,
-    help="What may change: basic, advanced or aggressive.",
+    help="What may change: basic, advanced or aggressive; by default as is configured.",
 )
 
 
@@ -26,7 +24,7 @@ _level = click.option(
     metavar="WHAT",
     help="Make a policy: propose it, try it in a trial, or adopt it without one.",
 )
-def optimize(app: App, slug: str, level: str, apply: str | None) -> None:
+def optimize(app: App, slug: str, level: str | None, apply: str | None) -> None:
     """Show better settings for the workflow SLUG, or try them.
 
     What is shown follows from its past runs; --apply makes a policy of it.
