@@ -1,5 +1,5 @@
 begin;
-select plan(20);
+select plan(23);
 
 select is(
   quantumflow.configure_orchestrator('{"max_depth": 10, "timeout": 60000, "optimization": {"enabled": true, "level": "advanced", "preserve_structure": true},
@@ -35,6 +35,18 @@ select quantumflow.add_method('d', (select jsonb_agg(jsonb_build_object('id', 'a
 select lives_ok($$select quantumflow.decompose('many', 'd')$$, 'timeout: a minute is enough for 300 rules');
 select quantumflow.configure_orchestrator('{"timeout": 1}');
 select throws_ok($$select quantumflow.decompose('many', 'd')$$, 'QF613', 'decomposer "d" takes longer than it may', 'a millisecond is not');
+
+-- The end of a goal's run is told where real_time says so.
+select quantumflow.configure_orchestrator('{"timeout": null, "max_depth": null}');
+create temporary table told as
+select quantumflow.execute_goal('three', 'd') as id;
+select is((select r.announced from quantumflow.workflow_runs r join quantumflow.goals g on g.run_id = r.id join told on told.id = g.goal_id), null, 'real_time: nobody is told as usual');
+select quantumflow.configure_orchestrator('{"notifications": {"real_time": true}}');
+update told set id = quantumflow.execute_goal('three', 'd');
+select is((select r.announced from quantumflow.workflow_runs r join quantumflow.goals g on g.run_id = r.id join told on told.id = g.goal_id), true, 'on: who listens hears of the end');
+select quantumflow.configure_orchestrator('{"notifications": {"enabled": false}}');
+update told set id = quantumflow.execute_goal('three', 'd');
+select is((select r.announced from quantumflow.workflow_runs r join quantumflow.goals g on g.run_id = r.id join told on told.id = g.goal_id), null, 'but not where notifications are off');
 
 select * from finish();
 rollback;

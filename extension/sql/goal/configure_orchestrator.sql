@@ -54,7 +54,7 @@ a key back. It may stand below the key "orchestrator".
 max_depth: how deep goals may be nested in tasks; 10. timeout: how many milliseconds a decomposer may take; 60000.
 optimization: enabled, false; level, "basic", "advanced" or "aggressive"; preserve_structure, true: what optimize_flow goes by when it is not told.
 enabled: sweep() optimizes each workflow once a day.
-notifications: enabled, whether recent_events() tells anything; true. real_time, whether channel quantumflow_events is told, ids only, how goals fare; false.
+notifications: enabled, whether recent_events() tells anything; true. real_time, whether channel quantumflow_events is told, ids only, how goals fare, and that their runs ended; false.
 Try: select jsonb_pretty(quantumflow.configure_orchestrator()).
 
 Errors: QF503 unknown setting; QF504 bad value of a setting.';

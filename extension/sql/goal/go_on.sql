@@ -337,7 +337,8 @@ set search_path = pg_catalog, pg_temp
 as $_start_goal$
 declare
   v_slug       text := quantumflow._goal_slug(p_goal.decomposer);
-  v_definition jsonb := quantumflow._definition_of_tasks(p_goal.graph -> 'tasks', p_goal.options);
+  v_definition jsonb := quantumflow._definition_of_tasks(p_goal.graph -> 'tasks', p_goal.options)
+    || case when quantumflow._tells_at_once() then '{"announce": true}'::jsonb else '{}' end;
   v_version    int;
 begin
   -- What is left to be wrong by now are limits.

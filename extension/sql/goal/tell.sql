@@ -1,3 +1,16 @@
+create function quantumflow._tells_at_once()
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $_tells_at_once$
+begin
+  return quantumflow._orchestrator_value('notifications.real_time') = 'true' and quantumflow._orchestrator_value('notifications.enabled') = 'true';
+end
+$_tells_at_once$;
+
+comment on function quantumflow._tells_at_once() is 'Whether channel quantumflow_events is told how goals fare, as configure_orchestrator says.';
+
 create function quantumflow._tell_of_goal(p_kind text, p_goal quantumflow.goals)
 returns void
 language plpgsql
@@ -5,7 +18,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $_tell_of_goal$
 begin
-  if quantumflow._orchestrator_value('notifications.real_time') = 'true' and quantumflow._orchestrator_value('notifications.enabled') = 'true' then
+  if quantumflow._tells_at_once() then
     perform quantumflow._tell_event(
       jsonb_strip_nulls(jsonb_build_object('kind', p_kind, 'goal_id', p_goal.goal_id, 'run_id', p_goal.run_id)));
   end if;
