@@ -119,7 +119,7 @@ def test_runs_go_on(old: Installation, old_connection: Connection) -> None:
     before = cases.statuses()
     assert engine.problems() == []
     new = (
-        "'{paused_at,usage,due_at,reported,gave_up,skipped_at,skip_reason,failed_tasks,"
+        "'{optimized_at,paused_at,usage,due_at,reported,gave_up,skipped_at,skip_reason,failed_tasks,"
         "parent_run_id,parent_step_slug,parent_task_index,parent_retries,root_run_id,depth,"
         "fresh_since,next_child,max_iterations,limit_key,started_by,origin,announced,turn_key,"
         "unkept_gave_up,paused_with_parent,policy}'::text[]"
