@@ -3415,6 +3415,69 @@ PAUSES = [
     ),
 ]
 
+
+PLANNED = _sql("task/a_plan_is_asked_for_checked_and_run")
+CACHED = _sql("goal/a_cached_plan_serves_only_while_it_is_good")
+
+GOALS = [
+    Mutation(
+        "a goal is served a plan whose runs failed",
+        "_went_well",
+        "count(*) filter (where r.status = 'failed') <= count(*)",
+        "0 <= count(*)",
+        CACHED,
+    ),
+    Mutation(
+        "a goal is served a plan that is too old",
+        "_plan_of_cache",
+        "    and c.made_at > p_now - v_planner.cache_for\n",
+        "",
+        CACHED,
+    ),
+    Mutation(
+        "a goal is served a plan that would be refused today",
+        "_plan_of_cache",
+        "if v_tasks is null or exists",
+        "if v_tasks is null and exists",
+        CACHED,
+    ),
+    Mutation(
+        "a goal is served what another version of its planner made",
+        "_cache_key",
+        "p_planner.name, p_planner.version, lower",
+        "p_planner.name, lower",
+        CACHED,
+    ),
+    Mutation(
+        "a plan in a plan may use what that one may not",
+        "_both",
+        "i.value #>> '{}' = any (p_allowed)",
+        "true",
+        PLANNED,
+    ),
+    Mutation(
+        "a tree asks for plans without end",
+        "_within_plans",
+        "continue when v_found.plans <= v_max_plans and v_found.plan_steps <= v_max_steps;",
+        "continue;",
+        PLANNED,
+    ),
+    Mutation(
+        "a planner is not told what was wrong",
+        "_with_plans",
+        "v_found.said -> 'problems', '[]'",
+        "'[]'",
+        PLANNED,
+    ),
+    Mutation(
+        "what a plan is a version of goes while its run goes on",
+        "_try_start",
+        "from unnest(v_ids) u (run_id);",
+        "from unnest(v_ids) u (run_id) where false;",
+        PLANNED,
+    ),
+]
+
 MUTATIONS = [
     *CLAIMING,
     *LEASES,
@@ -3438,4 +3501,5 @@ MUTATIONS = [
     *CHILDREN,
     *COUNTING,
     *PAUSES,
+    *GOALS,
 ]
