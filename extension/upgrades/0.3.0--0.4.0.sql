@@ -241,7 +241,8 @@ alter table quantumflow.workflow_steps
   add constraint workflow_steps_plans_are_run check ((step_type = 'plan') = (plan is not null) and (plan is null or (repeats and child_flow is not null)));
 
 alter table quantumflow.step_tasks
-  add column limit_key text;
+  add column limit_key text,
+  add column gave_up int;
 
 -- Runs that go on one at a time.
 alter table quantumflow.workflow_versions

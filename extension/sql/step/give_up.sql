@@ -92,39 +92,6 @@ comment on function quantumflow._go_on_without(quantumflow._failed_step[], times
 'Ends steps that have failed and without which their runs go on: completed with the fallback, or failed. What is left of their tasks is
 cancelled. Returns those that it has ended, to be counted as done. The caller holds the steps and the runs.';
 
-create function quantumflow._given_up_below(p_run_id uuid)
-returns int
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $_given_up_below$
-begin
-  return (
-    select coalesce(sum(c.gave_up)::int, 0)
-    from quantumflow.workflow_runs c
-    cross join lateral (
-      select
-      from quantumflow.step_tasks l
-      where (l.run_id, l.step_slug, l.task_index, l.status) = (c.parent_run_id, c.parent_step_slug, c.parent_task_index, 'completed')
-      limit 1
-    ) t
-    cross join lateral (
-      select
-      from quantumflow.step_states l
-      where (l.run_id, l.step_slug) = (c.parent_run_id, c.parent_step_slug)
-        and coalesce(l.fresh_since, 0) <= c.parent_retries
-      limit 1
-    ) s
-    where c.parent_run_id = p_run_id
-      and c.status = 'completed'
-      and c.gave_up > 0
-  );
-end
-$_given_up_below$;
-
-comment on function quantumflow._given_up_below(uuid) is
-'What the children of a run gave up whose outputs it has taken.';
-
 create function quantumflow._given_up(p_run_id uuid)
 returns int
 language plpgsql
@@ -138,7 +105,12 @@ begin
         when s.status in ('completed', 'failed') and s.error_message is not null and (w.goes_on or w.fallback is not null) then 1
         else coalesce(s.failed_tasks, 0)
       end + coalesce(s.unkept_gave_up, 0))::int,
-      0) + quantumflow._given_up_below(p_run_id)
+      0) + (
+        select coalesce(sum(t.gave_up)::int, 0)
+        from quantumflow.step_tasks t
+        where t.run_id = p_run_id
+          and t.status = 'completed'
+      )
     from quantumflow.step_states s
     join quantumflow.workflow_runs r
       on r.id = s.run_id

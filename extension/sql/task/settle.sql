@@ -499,6 +499,7 @@ begin
     started_at = case (d.held).status when 'started' then t.started_at else p_now end,
     completed_at = p_now,
     output = d.output,
+    gave_up = nullif(d.child_gave_up, 0),
     error_message = null
   from unnest(p_due) d
   where t.run_id is not distinct from (d.held).run_id

@@ -18,6 +18,7 @@ create table quantumflow.step_tasks (
   output        jsonb,
   usage         jsonb,
   limit_key     text,
+  gave_up       int,
   constraint step_tasks_pkey primary key (run_id, step_slug, task_index),
   constraint step_tasks_losses_within_attempts check (losses between 0 and attempts),
   constraint step_tasks_completed_has_output check (status <> 'completed' or (output is not null and completed_at is not null))
@@ -53,6 +54,8 @@ comment on column quantumflow.step_tasks.output is 'What it was completed with, 
 comment on column quantumflow.step_tasks.usage is 'What the attempt that completed it said that it used, {"tokens": 120}; null if nothing.';
 comment on column quantumflow.step_tasks.limit_key is
 'By what its limit tells it from others, as JSON, long ones cut; empty for a limit without a key; null: its step has no limit.';
+comment on column quantumflow.step_tasks.gave_up is
+'What the run whose output it took had given up then, see workflow_runs; null: it took none''s, or that had given up nothing.';
 
 create table quantumflow.task_failures (
   run_id        uuid not null,

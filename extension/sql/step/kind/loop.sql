@@ -222,38 +222,33 @@ begin
     ) k
     where t.run_id is not distinct from (u.step).run_id
       and t.ctid = k.tid
-    returning t.run_id, t.step_slug, t.task_index
-  ),
-  children as materialized (
-    select d.run_id, d.step_slug, c.id, c.gave_up, c.parent_retries
-    from dropped d
-    cross join lateral (
-      select l.id, l.gave_up, l.parent_retries
-      from quantumflow.workflow_runs l
-      where (l.parent_run_id, l.parent_step_slug, l.parent_task_index) = (d.run_id, d.step_slug, d.task_index)
-      offset 0
-    ) c
+    returning t.run_id, t.step_slug, t.task_index, t.gave_up
   ),
   noted as (
     insert into quantumflow._unkept_runs (run_id)
     select c.id
-    from children c
+    from dropped d
+    cross join lateral (
+      select l.id
+      from quantumflow.workflow_runs l
+      where (l.parent_run_id, l.parent_step_slug, l.parent_task_index) = (d.run_id, d.step_slug, d.task_index)
+      offset 0
+    ) c
     on conflict on constraint _unkept_runs_pkey do nothing
   ),
   remembered as (
     update quantumflow.step_states s
     set unkept_gave_up = coalesce(s.unkept_gave_up, 0) + k.more
     from (
-      select c.run_id, c.step_slug, l.tid, sum(c.gave_up)::int as more
-      from children c
+      select d.run_id, d.step_slug, l.tid, sum(d.gave_up)::int as more
+      from dropped d
       cross join lateral (
         select o.ctid as tid
         from quantumflow.step_states o
-        where (o.run_id, o.step_slug) = (c.run_id, c.step_slug)
-          and coalesce(o.fresh_since, 0) <= c.parent_retries
+        where (o.run_id, o.step_slug) = (d.run_id, d.step_slug)
         limit 1
       ) l
-      where c.gave_up > 0
+      where d.gave_up > 0
       group by 1, 2, 3
     ) k
     where s.run_id is not distinct from k.run_id
