@@ -1,5 +1,5 @@
 begin;
-select plan(6);
+select plan(8);
 
 select quantumflow.define_flow('{"slug": "leaf", "steps": [{"name": "a", "max_attempts": 1, "on_error": "continue"}, {"name": "b", "after": ["a"]}]}');
 select quantumflow.define_flow('{"slug": "parent", "steps": [{"name": "m", "type": "flow", "flow": "leaf"}, {"name": "z", "dependencies": ["m"]}]}');
@@ -30,6 +30,29 @@ set status = 'completed', completed_at = now(), cancelled_at = null, error_messa
 where parent_run_id = '20000000-0000-0000-0000-000000000002';
 select is_empty(
   $$select * from quantumflow.check_state('20000000-0000-0000-0000-000000000002') where rule = 15$$, 'what was completed by hand took nothing');
+
+-- Two parents of two children each, settled together: of one parent the first child gave up something, of the other the second.
+select quantumflow.define_flow('{"slug": "both", "steps": [{"name": "m", "type": "map", "flow": "leaf"}]}');
+select quantumflow.start_flow('both', '[1, 2]', run_id => ('30000000-0000-0000-0000-00000000000' || n)::uuid) from generate_series(1, 2) n;
+select count(*) from quantumflow.settle();
+update quantumflow.workflow_runs r
+set
+  status = 'completed', completed_at = now(), output = '1', remaining_steps = 0,
+  gave_up = case when right(r.parent_run_id::text, 1)::int = r.parent_task_index + 1 then 1 end
+where r.parent_run_id::text like '3%';
+delete from quantumflow.step_tasks t using quantumflow.workflow_runs r where r.id = t.run_id and r.parent_run_id::text like '3%';
+update quantumflow.step_states s set status = 'completed', remaining_tasks = 0, remaining_deps = 0, completed_at = now()
+from quantumflow.workflow_runs r where r.id = s.run_id and r.parent_run_id::text like '3%';
+create function pg_temp.settled(p_index int) returns text language plpgsql as $$
+begin
+  update pgmq.q_quantum_flow_system q set vt = now()
+  from quantumflow.step_tasks t
+  where t.message_id = q.msg_id and t.run_id::text like '3%' and t.task_index = p_index and t.status = 'started';
+  perform quantumflow.settle();
+  return (select string_agg(coalesce(r.gave_up::text, 'null'), ', ' order by r.id) from quantumflow.workflow_runs r where r.id::text like '3%');
+end $$;
+select is(pg_temp.settled(0), '1, null', 'one of two that are settled at once has lost something');
+select is(pg_temp.settled(1), '1, 1', 'and keeps it when the other has');
 
 select * from finish();
 rollback;

@@ -208,6 +208,7 @@ begin
       select (d.held).run_id, sum(d.child_gave_up)::int as more
       from unnest(v_due) d
       where d.verdict = 'completes'
+        and d.child_gave_up > 0
       group by 1
     ) k
     where r.id = k.run_id;
