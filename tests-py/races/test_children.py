@@ -222,3 +222,24 @@ def test_who_deletes_what_a_loop_has_not_kept_waits_for_nobody_who_counts(
     call(a, "settle", run_id)
     assert watcher.value("select count(*) from quantumflow._unkept_runs") == 0
     assert watcher.problems() == []
+
+
+def test_who_reports_what_has_to_wait_lets_it_go_that_was_passed_over(
+    engines: list[Engine],
+) -> None:
+    a, b, watcher, _ = engines
+    for engine in engines:
+        engine.set_clock(0)
+    each = {"name": "each", "type": "map", "flow": "leaf", "max_children": 1, "max_attempts": 2}
+    a.define("many", [each])
+    run_id = a.start("many", [1, 2])
+    call(a, "settle", run_id)
+    # The second has to wait, and is failed by hand; meanwhile the first is completed.
+    a.connection.execute("begin")
+    a.value("select quantumflow.fail_task(%s, 'each', 1, 'no')", run_id)
+    done = "select quantumflow.complete_task(%s, 'each', 0, '1')"
+    completing = Call(b, lambda engine: engine.value(done, run_id))
+    completing.settle(watcher)
+    a.connection.execute("commit")
+    assert completing.result() == "completed"
+    assert watcher.problems() == []

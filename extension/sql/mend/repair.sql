@@ -269,14 +269,10 @@ begin
     perform quantumflow._note_children(quantumflow._busy_after_a_look(array[p_run_id], p_now), p_now);
   end if;
 
-  perform quantumflow._let_children_go(p_run_id, s.step_slug, w.max_children, p_now)
+  perform quantumflow._let_children_go(p_run_id, p.step_slug, quantumflow._children_that_may_go(p_run_id, p.step_slug), p_now)
   from quantumflow._check_children(p_run_id) p
-  join quantumflow.step_states s
-    on (s.run_id, s.step_slug) = (p.run_id, p.step_slug)
-  join quantumflow.workflow_steps w
-    on (w.workflow_slug, w.version, w.step_slug) = (v_run.workflow_slug, v_run.version, s.step_slug)
   where p.remedy = 'let children go'
-    and s.step_slug = any (v_steps);
+    and p.step_slug = any (v_steps);
 
   perform quantumflow._make_deadlines(array[p.run_id], p_now)
   from quantumflow._check_waits(p_run_id) p

@@ -136,6 +136,30 @@ $_make_settled_in_portions$;
 comment on function quantumflow._make_settled_in_portions(quantumflow._step_ref[], int, timestamptz) is
 'Makes the tasks of steps that are settled and have many, p_portion at a time; returns what has no queue.';
 
+create function quantumflow._children_that_may_go(p_run_id uuid, p_step_slug text)
+returns int
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $_children_that_may_go$
+begin
+  return (
+    select greatest(w.max_children - count(t.task_index), 0)::int
+    from quantumflow.workflow_runs r
+    join quantumflow.workflow_steps w
+      on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, p_step_slug)
+    left join quantumflow.step_tasks t
+      on (t.run_id, t.step_slug) = (r.id, w.step_slug)
+      and (t.status = 'started' or (t.status = 'queued' and t.queued_at < 'infinity'))
+    where r.id = p_run_id
+    group by w.max_children
+  );
+end
+$_children_that_may_go$;
+
+comment on function quantumflow._children_that_may_go(uuid, text) is
+'How many more children of a map may go than do. The caller holds the step.';
+
 create function quantumflow._let_children_go(p_run_id uuid, p_step_slug text, p_tasks int, p_now timestamptz)
 returns void
 language plpgsql

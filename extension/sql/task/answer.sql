@@ -89,6 +89,11 @@ begin
     return 'the next attempt waits until its run is resumed';
   end if;
 
+  -- Before PostgreSQL 17 nothing can be taken from infinity.
+  if p_held.queued_at = 'infinity' then
+    return 'the next attempt comes when others of its map are done';
+  end if;
+
   return (
     select format('the next attempt comes in %s s', round(greatest(extract(epoch from t.queued_at - v_now), 0)::numeric, 1))
     from quantumflow.step_tasks t

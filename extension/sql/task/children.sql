@@ -344,8 +344,21 @@ as $_settled_by_hand$
 begin
   perform quantumflow._end_children(array[p_held.run_id], p_now);
 
-  if p_ends and p_held.known_tasks is null and p_held.queued_at < 'infinity' then
+  if p_held.known_tasks is not null then
+    return;
+  end if;
+
+  if p_ends and p_held.queued_at < 'infinity' then
     perform quantumflow._let_children_go(p_held.run_id, p_held.step_slug, 1, p_now);
+  elsif not p_ends and p_held.queued_at = 'infinity' then
+    -- Who let another go meanwhile passed over this one, which was held: with the step in hand that is known.
+    perform
+    from quantumflow.step_states s
+    where (s.run_id, s.step_slug) = (p_held.run_id, p_held.step_slug)
+    for no key update;
+
+    perform quantumflow._let_children_go(
+      p_held.run_id, p_held.step_slug, quantumflow._children_that_may_go(p_held.run_id, p_held.step_slug), p_now);
   end if;
 end
 $_settled_by_hand$;
