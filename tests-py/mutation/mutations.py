@@ -2824,8 +2824,8 @@ SETTLING = [
     Mutation(
         "a map may go over what a sleep puts out",
         "_kind_problems",
-        "    and v_outputs ? o.over;",
-        "    and false;",
+        "    and v_outputs ? o.over\n",
+        "    and false\n",
         _sql("definition/what_does_not_go_with_a_sleep_or_a_wait_is_refused"),
     ),
     Mutation(
