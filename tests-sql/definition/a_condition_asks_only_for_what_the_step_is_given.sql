@@ -1,5 +1,5 @@
 begin;
-select plan(5);
+select plan(6);
 
 create function pg_temp.problem(p_if text) returns text language sql as $$
   select string_agg(message, '; ')
@@ -34,6 +34,20 @@ select results_eq(
     ('exists($ ? (@.x == 1))', 'the condition of step "b" asks for all of $: it may ask for $.run, and for each dependency by name'),
     ('$.run.x == $."q\"\u0041".y', 'the condition of step "b" asks for $.q"A, and q"A is neither run nor a dependency')$$,
   'nothing else');
+
+select results_eq(
+  $$select c.text, pg_temp.problem(c.text) from unnest(array[
+    '$status.a == "succeeded"', '"Failed" != $status.z', '$status.a == true || 1 == $status.a', '("skipped") == $status.z && $status.a <> "failed"',
+    '"x" == $status.a.type()', '$status.a starts with "f"', '$.run.x == "$status.a" && $status.a == $.run.y']) as c(text)$$,
+  $$values
+    ('$status.a == "succeeded"', 'the condition of step "b" compares $status.a with "succeeded", and it is "completed", "skipped" or "failed"'),
+    ('"Failed" != $status.z', 'the condition of step "b" compares $status.z with "Failed", and it is "completed", "skipped" or "failed"'),
+    ('$status.a == true || 1 == $status.a',
+      'the condition of step "b" compares $status.a with true, and it is "completed", "skipped" or "failed"; '
+      'the condition of step "b" compares $status.a with 1, and it is "completed", "skipped" or "failed"'),
+    ('("skipped") == $status.z && $status.a <> "failed"', null), ('"x" == $status.a.type()', null), ('$status.a starts with "f"', null),
+    ('$.run.x == "$status.a" && $status.a == $.run.y', null)$$,
+  'a status is compared with one that there is');
 
 select is(pg_temp.problem('$.run.x ? (@.n > 1)'),
   'the condition of step "b" ends in a filter, which gives items: exists(...) around it is true or false', 'items are no answer');

@@ -9,7 +9,12 @@ as $_unknown_in_path$
 begin
   return query
   with word as (
-    select t.token, p_tokens[t.number + 1] as next
+    select
+      t.token, p_tokens[t.number + 1] as next,
+      case
+        when p_tokens[t.number + 2] in ('==', '!=') then p_tokens[t.number + 3]
+        when p_tokens[t.number - 1] in ('==', '!=') and p_tokens[t.number + 2] !~ '^[.[?]' then p_tokens[t.number - 2]
+      end as compared
     from unnest(p_tokens) with ordinality t(token, number)
   ),
   -- A name after a dot or a dollar, as JSON has it.
@@ -42,6 +47,13 @@ begin
   from named n
   where n.variable = 'status'
     and n.key <> all (p_dependencies || p_after)
+  union all
+  select format('compares $status.%s with %s, and it is "completed", "skipped" or "failed"', n.key, n.compared)
+  from named n
+  where n.variable = 'status'
+    and n.key = any (p_dependencies || p_after)
+    and n.compared ~ '^("|[0-9]|(true|false|null)$)'
+    and n.compared <> all (array['"completed"', '"skipped"', '"failed"'])
   union all
   select distinct format('has "%s", which quantumflow does not know', w.token)
   from word w
