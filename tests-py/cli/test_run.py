@@ -99,6 +99,25 @@ def test_a_status_says_why_a_step_was_skipped(quantumflow: Command, define: Defi
     assert "its condition was false: strict $.run.n > 5; it saw" in quantumflow("watch", run).stdout
 
 
+def test_a_status_says_what_a_step_still_waits_for(
+    quantumflow: Command, define: Define, connection: psycopg.Connection[Any]
+) -> None:
+    places: list[dict[str, Any]] = [
+        {"name": "skipped", "if": "1 == 2"},
+        {"name": "done"},
+        {"name": "wish"},
+        {"name": "last", "depends_on": ["skipped", "done"], "join": "any"},
+    ]
+    places[-1]["prefer_after"] = ["wish"]
+    run_id = quantumflow.start(define({"slug": "open", "steps": places}))
+    assert "  last     created    waits for done, wish\n" in quantumflow("status", run_id).stdout
+    connection.execute("select quantumflow.complete_task(%s, 'done')", [run_id])
+    assert "  last     created    waits for wish\n" in quantumflow("status", run_id).stdout
+    connection.execute("select quantumflow.pause_run(%s)", [run_id])
+    connection.execute("select quantumflow.complete_task(%s, 'wish')", [run_id])
+    assert "  last     created\n" in quantumflow("status", run_id).stdout
+
+
 def test_a_status_in_text(quantumflow: Command, define: Define, work_once: Work) -> None:
     run_id = quantumflow.start(define(DIAMOND), '{"n": 1}', "--key", "k", "--priority", 3)
     work_once()
@@ -106,7 +125,7 @@ def test_a_status_in_text(quantumflow: Command, define: Define, work_once: Work)
     said = quantumflow("status", run_id).stdout
     assert said.startswith(f"run       {run_id}\nworkflow  diamond, version 1\nstatus    started\n")
     assert "priority  3\n" in said
-    assert "  ship      created    waits for charge, pack\n" in said
+    assert "  ship      created    waits for pack\n" in said
     assert "  validate  completed  [####################] 1/1\n" in said
     while work_once():
         pass

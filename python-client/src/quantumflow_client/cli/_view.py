@@ -11,7 +11,7 @@ from ._errors import Exit
 from ._output import as_json, coloured, fitted, lines_of, one_line, when
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import TypeAlias
 
     from quantumflow_client._sql.looking import Estimate
@@ -365,10 +365,11 @@ def steps(found: Status) -> list[str]:
     """A line for each step, and for each callback: its status, a bar, how many tasks are done."""
     everything = found["steps"] + found["callbacks"]
     width = max((len(one_line(step["step_slug"])) for step in everything), default=0)
+    under_way = {s["step_slug"] for s in found["steps"] if s["status"] in ("created", "started")}
     lines = []
     for step in everything:
         name = one_line(step["step_slug"]).ljust(width)
-        waits = _waits(step)
+        waits = _waits(step, under_way)
         line = f"  {name}  {coloured(step['status'], 9)}  {one_line(waits or _tasks(step))}"
         if why := _why(step):
             line += f"  {one_line(why)}"
@@ -391,8 +392,17 @@ def tree(children: list[Any], depth: int = 1) -> list[str]:
     return lines
 
 
-def _waits(step: dict[str, Any]) -> str | None:
-    """What a step waits for, and until when, in a line; None: for nothing, or for a worker."""
+def _waits(step: dict[str, Any], under_way: Collection[str]) -> str | None:
+    """What a step waits for, and until when, in a line; None: for nothing, or for a worker.
+
+    Args:
+        step: As the status of its run has it.
+        under_way: The steps of that run that have not ended.
+    """
+    if step["status"] == "created":
+        before = (step.get("depends_on") or []) + (step.get("after") or [])
+        open_ones = [slug for slug in before if slug in under_way]
+        return f"waits for {', '.join(open_ones)}" if open_ones else None
     if step["status"] != "started" or step.get("step_type") not in ("sleep", "wait", "flow"):
         return None
     until = step.get("until")
@@ -434,8 +444,7 @@ def _tasks(step: dict[str, Any]) -> str:
     if step.get("iterations"):
         return _iterations(step)
     if not total:
-        waits = step["status"] == "created" and step["depends_on"]
-        return f"waits for {', '.join(map(one_line, step['depends_on']))}" if waits else ""
+        return ""
     done = tasks.get("completed", 0) + tasks.get("skipped", 0)
     filled = _BAR * done // total
     text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{total}"
