@@ -431,6 +431,15 @@ def test_a_dependency_must_be_a_function_of_the_flow() -> None:
         Flow("f").add_step("a", depends_on=[stranger])
 
 
+@pytest.mark.parametrize("key", ["depends_on", "after", "prefer_after"])
+def test_a_slug_is_not_taken_for_a_list_of_steps(key: str) -> None:
+    flow = Flow("f")
+    flow.add_step("ab")
+    wrong: dict[str, Any] = {key: "ab"}
+    with pytest.raises(TypeError, match=r"'ab' is one step where .*: \['ab'\]"):
+        flow.add_step("c", **wrong)
+
+
 def test_the_queues_of_a_flow_are_where_its_tasks_wait() -> None:
     flow = Flow("f")
     flow.add_step("a")

@@ -777,7 +777,13 @@ class Flow(Generic[InT, OutT]):
         return command
 
     def _slugs_of(self, steps: Iterable[StepRef]) -> list[str]:
-        """The slugs of steps, each once."""
+        """The slugs of steps, each once.
+
+        Raises:
+            TypeError: It is one slug, whose letters would be taken for steps.
+        """
+        if isinstance(steps, str):
+            raise TypeError(f"{steps!r} is one step where a list of steps is wanted: [{steps!r}]")
         return list(dict.fromkeys(map(self._slug_of, steps)))
 
     def _slug_of(self, step: StepRef) -> str:
