@@ -6,21 +6,28 @@ set search_path = pg_catalog, pg_temp
 as $_check_ends$
 begin
   return query
+  -- Of one run, what these are joined with is looked up by it, too.
+  with live as materialized (
+    select l.run_id, l.step_slug, l.task_index, l.queue, l.message_id, l.status
+    from quantumflow.step_tasks l
+    where (p_run_id is null or l.run_id = p_run_id)
+      and l.status <> 'completed'
+  )
   select
     case when t.status in ('queued', 'started') then 1 else 9 end,
     t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
     format('the task is %s although its run is %s', t.status, r.status),
     case when t.status in ('queued', 'started') and r.status in ('failed', 'cancelled') then 'cancel it' end
-  from quantumflow.step_tasks t
+  from live t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
+    and (p_run_id is null or r.id = p_run_id)
   left join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
   left join quantumflow.step_states s
     on (s.run_id, s.step_slug) = (t.run_id, t.step_slug)
-  where (p_run_id is null or t.run_id = p_run_id)
-    and t.status <> 'completed'
-    and w.counts is not false
+    and (p_run_id is null or s.run_id = p_run_id)
+  where w.counts is not false
     and case
       when t.status in ('queued', 'started')
       then r.status in ('completed', 'failed', 'cancelled')
@@ -34,30 +41,31 @@ begin
   union all
   select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
     format('the task is %s although its step is %s', t.status, s.status), 'cancel it'
-  from quantumflow.step_tasks t
+  from live t
   join quantumflow.step_states s
     on (s.run_id, s.step_slug) = (t.run_id, t.step_slug)
+    and (p_run_id is null or s.run_id = p_run_id)
   join quantumflow.workflow_runs r
     on r.id = t.run_id
+    and (p_run_id is null or r.id = p_run_id)
     and r.status in ('started', 'paused')
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     and quantumflow._has_ended(s.status, w.goes_on)
-  where (p_run_id is null or t.run_id = p_run_id)
-    and t.status in ('queued', 'started')
+  where t.status in ('queued', 'started')
     and not exists (select from quantumflow._unfinished_ends e where e.run_id = t.run_id)
   union all
   select 1, t.run_id, t.step_slug, t.task_index, t.queue, t.message_id,
     case when w.settled then 'the deadline ' else 'the callback ' end
       || format('is %s although its run is %s and was retried %s times', t.status, r.status, r.retries), null
-  from quantumflow.step_tasks t
+  from live t
   join quantumflow.workflow_runs r
     on r.id = t.run_id
+    and (p_run_id is null or r.id = p_run_id)
   join quantumflow.workflow_steps w
     on (w.workflow_slug, w.version, w.step_slug) = (r.workflow_slug, r.version, t.step_slug)
     and not w.counts
-  where (p_run_id is null or t.run_id = p_run_id)
-    and t.status in ('queued', 'started')
+  where t.status in ('queued', 'started')
     and (
       r.retries <> t.task_index
       or case

@@ -32,11 +32,6 @@ begin atomic
       on r.id = s.run_id
     where p_run_id is null
       or s.run_id = p_run_id
-  ), known as materialized (
-    select s.*, w.goes_on, w.repeats
-    from step s
-    join quantumflow.workflow_steps w
-      on (w.workflow_slug, w.version, w.step_slug) = (s.workflow_slug, s.version, s.step_slug)
   )
   select
     s.run_id,
@@ -51,13 +46,15 @@ begin atomic
     s.workflow_slug,
     s.version,
     coalesce(d.open_deps, 0),
-    case when s.repeats then coalesce(k.last_index, -1) + 1 else coalesce(k.tasks, 0) end,
+    case when w.repeats then coalesce(k.last_index, -1) + 1 else coalesce(k.tasks, 0) end,
     e.completed,
     coalesce(k.failed, 0),
     coalesce(k.last_index, -1),
     coalesce(d.open_deps, 0) = 0 or s.status in ('created', 'skipped', 'cancelled'),
     e.completed + coalesce(s.failed_tasks, 0) <= s.initial_tasks and s.status <> 'completed'
-  from known s
+  from step s
+  join quantumflow.workflow_steps w
+    on (w.workflow_slug, w.version, w.step_slug) = (s.workflow_slug, s.version, s.step_slug)
   left join (
     select
       t.run_id, t.step_slug, count(*)::int as tasks, max(t.task_index) as last_index,
@@ -72,10 +69,14 @@ begin atomic
     on (k.run_id, k.step_slug) = (s.run_id, s.step_slug)
   left join (
     select o.run_id, e.step_slug, count(*)::int as open_deps
-    from known o
+    from step o
+    join quantumflow.workflow_steps x
+      on (x.workflow_slug, x.version, x.step_slug) = (o.workflow_slug, o.version, o.step_slug)
     join quantumflow.workflow_step_edges e
       on (e.workflow_slug, e.version, e.depends_on_step) = (o.workflow_slug, o.version, o.step_slug)
-    where not quantumflow._has_ended(o.status, o.goes_on)
+    -- Nearly all have ended by their status alone.
+    where o.status not in ('completed', 'skipped')
+      and not quantumflow._has_ended(o.status, x.goes_on)
     group by o.run_id, e.step_slug
   ) d
     on (d.run_id, d.step_slug) = (s.run_id, s.step_slug)
@@ -89,7 +90,7 @@ begin atomic
     on (a.run_id, a.step_slug) = (s.run_id, s.step_slug)
   -- Of a loop those before the last that has ended have ended too, kept or not.
   cross join lateral (
-    select case when s.repeats then coalesce(k.last_completed, -1) + 1 else coalesce(k.completed, 0) end as completed
+    select case when w.repeats then coalesce(k.last_completed, -1) + 1 else coalesce(k.completed, 0) end as completed
   ) e;
 end;
 

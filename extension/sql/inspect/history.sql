@@ -90,7 +90,7 @@ begin
     from quantumflow._acts_between(history.since, v_until)
     union all
     select *
-    from quantumflow._events_of_runs(v_run_ids)
+    from quantumflow._events_of_runs(v_run_ids, history.since, v_until)
   ) e
   where e.at >= history.since
     and e.at < v_until
@@ -155,7 +155,7 @@ $_as_event$;
 
 comment on function quantumflow._as_event(quantumflow.audit_log) is 'history(): an entry of audit_log.';
 
-create function quantumflow._events_of_runs(p_run_ids uuid[])
+create function quantumflow._events_of_runs(p_run_ids uuid[], p_since timestamptz, p_until timestamptz)
 returns setof quantumflow.past_event
 language plpgsql
 stable
@@ -165,10 +165,16 @@ begin
   return query
   select e.at, e.what, e.step_slug, e.task_index, e.attempt, e.who, e.detail, r.workflow_slug::text, r.id
   from unnest(p_run_ids) u (run_id)
+  -- Of what had ended before, its callback may have failed later.
   cross join lateral (
     select *
     from quantumflow.workflow_runs l
     where l.id = u.run_id
+      and l.created_at < p_until
+      and (
+        coalesce(l.completed_at, l.failed_at, l.cancelled_at, 'infinity') >= p_since
+        or exists (select from quantumflow.task_failures f where f.run_id = l.id and f.ended_at >= p_since)
+      )
     limit 1
   ) r
   cross join lateral (
@@ -193,4 +199,5 @@ begin
 end
 $_events_of_runs$;
 
-comment on function quantumflow._events_of_runs(uuid[]) is 'history(): how runs began and ended, and which attempts failed.';
+comment on function quantumflow._events_of_runs(uuid[], timestamptz, timestamptz) is
+'history(): how runs began and ended, and which attempts failed, of those of the runs of which anything was between these moments.';
