@@ -43,7 +43,8 @@ comment on function quantumflow.retry_run(uuid, text, int, boolean, text) is
 'Runs again what an ended run did not finish, and, with from_step, that step and all that depends on it too. With given_up also what the run
 went on without, steps and tasks of maps, and all that depends on that, even if the run is completed.
 
-Finished steps keep their outputs, and so do the finished tasks of a map that did not finish. The tasks that run again have all their
+Finished steps keep their outputs, and so do the finished tasks of a map that did not finish; its failed ones run again,
+also those that were tolerated. The tasks that run again have all their
 attempts again. task_failures keeps the history, under the run''s retries at that time, and undone_tasks what was completed and runs again;
 that has another idempotency key then (fresh_since of claimed_task). A callback of the ended run that is still to
 be done is cancelled, and its run_timeout counts anew. A wait that runs again waits for another signal than it had taken. retry_preview shows what would run again.
