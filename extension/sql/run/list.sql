@@ -244,11 +244,23 @@ begin
       )
       union
       (
-        select r.id
-        from quantumflow.workflow_runs r
-        where substr(r.id::text, 15, 1) <> '7'
-          and quantumflow._is_meant(r, v_filter)
-        order by r.id desc
+        -- By the index alone first: of what is below it PostgreSQL believes that it is nearly all.
+        select o.id
+        from (
+          select i.id
+          from quantumflow.workflow_runs i
+          where substr(i.id::text, 15, 1) <> '7'
+          order by i.id desc
+          offset 0
+        ) o
+        cross join lateral (
+          select l as run
+          from quantumflow.workflow_runs l
+          where l.id = o.id
+          limit 1
+        ) r
+        where quantumflow._is_meant(r.run, v_filter)
+        order by o.id desc
         limit p_max_runs
       )
     ) f
